@@ -1,0 +1,72 @@
+"""One pending trip to a cloud."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .errors import VaultError
+from .provider import AuthorizationServer
+
+LIFETIME_SECONDS = 10 * 60
+
+
+class ConsentProblem(StrEnum):
+    """Why a trip to a cloud brought no authorization. The pages have a sentence for each."""
+
+    DENIED = "denied"
+    EXPIRED = "expired"
+    USED = "used"
+    FOREIGN = "foreign"
+    WRONG_SERVER = "wrong_server"
+    CLOUD_ERROR = "cloud_error"
+    CLOUD_UNAVAILABLE = "cloud_unavailable"
+    CLOUD_ANSWER_INVALID = "cloud_answer_invalid"
+    MISCONFIGURED = "misconfigured"
+    PROVIDER_CHANGED = "provider_changed"
+    NOT_SAVED = "not_saved"
+
+
+class ConsentFailed(VaultError):
+    """A trip ended without an authorization; an earlier one, if there was one, is untouched."""
+
+    code = "consent_failed"
+    message = "The authorization was not completed."
+
+    def __init__(self, problem: ConsentProblem, *, detail: str = "") -> None:
+        self.problem = problem
+        super().__init__(detail=detail or problem.value)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """Who started the trip, in which browser, to where. Hashes are SHA-256 in hex, times epoch seconds.
+
+    Consumed by one conditional delete before the code is exchanged; bound to the user, the browser's flow
+    cookie and the provider (R37, R38); the server, client id and scopes are the ones of the start (R41).
+    """
+
+    state_hash: str
+    flow_hash: str
+    user_id: str
+    provider_id: str
+    generation: int
+    server: AuthorizationServer
+    client_id: str
+    scopes: tuple[str, ...]
+    redirect_uri: str
+    nonce: str
+    code_verifier: bytes
+    """The PKCE verifier (RFC 7636), encrypted in `verifier_context()`."""
+    created_at: int
+
+    @property
+    def expires_at(self) -> int:
+        return self.created_at + LIFETIME_SECONDS
+
+    def verifier_context(self) -> dict[str, str]:
+        return {
+            "purpose": "pkce-verifier",
+            "request": self.state_hash,
+            "user": self.user_id,
+            "provider": self.provider_id,
+            "generation": str(self.generation),
+        }

@@ -1,0 +1,171 @@
+"""Everything that can go wrong, each with a code for programs and a sentence for people.
+
+No error carries text that a cloud, the directory or a caller wrote: `message` is always one of ours, so
+it may be shown and logged as it is (security requirement R17). What the other side said goes into
+`detail`, cleaned and cut, for the log alone.
+"""
+
+from typing import ClassVar
+
+
+class VaultError(Exception):
+    """Base of all. Raise a subclass; `message` may be narrowed to a more exact sentence of our own."""
+
+    code: ClassVar[str] = "internal_error"
+    message: str = "Something went wrong on our side. Please try again."
+
+    def __init__(self, message: str | None = None, *, detail: str = "") -> None:
+        if message is not None:
+            self.message = message
+        self.detail = detail
+        super().__init__(self.message)
+
+
+# What a caller sent
+
+
+class InvalidRequest(VaultError):
+    code = "invalid_request"
+    message = "The request was not understood. Please go back and try again."
+
+
+class TooLarge(InvalidRequest):
+    code = "too_large"
+    message = "The request is larger than the vault accepts."
+
+
+class UnsupportedContentType(InvalidRequest):
+    code = "unsupported_content_type"
+    message = "The vault accepts ordinary web forms only."
+
+
+class MethodNotAllowed(InvalidRequest):
+    code = "method_not_allowed"
+    message = "This address does not accept that kind of request."
+
+
+class NotFound(VaultError):
+    code = "not_found"
+    message = "There is nothing at this address."
+
+
+class ForgedForm(VaultError):
+    """A POST without the session's token, or from another site (R9-R11)."""
+
+    code = "forged_form"
+    message = "This form has expired or did not come from the vault's own page. Nothing was changed. Please try again."
+
+
+# Who is calling
+
+
+class LoginRequired(VaultError):
+    code = "login_required"
+    message = "Please log in."
+
+
+class RecentLoginRequired(VaultError):
+    """What can hurt many asks for a log-in younger than five minutes (R35)."""
+
+    code = "recent_login_required"
+    message = "Please confirm your password to go on."
+
+
+class AccessDenied(VaultError):
+    code = "access_denied"
+    message = "You may not use this page."
+
+
+class LoginRefused(VaultError):
+    """The directory, or a check before it, refused. One sentence whatever the cause (R29).
+
+    `cause` is for the log and the audit entry: a word of ours, or the directory's sub-code.
+    """
+
+    code = "login_refused"
+    message = "The user name or password is incorrect."
+
+    def __init__(self, cause: str, message: str | None = None) -> None:
+        self.cause = cause
+        super().__init__(message, detail=cause)
+
+
+class DirectoryUnavailable(VaultError):
+    code = "directory_unavailable"
+    message = "Signing in is unavailable because the directory cannot be reached. Please try again in a minute."
+
+
+# Our own stores and keys
+
+
+class StorageUnavailable(VaultError):
+    code = "storage_unavailable"
+    message = "The vault's storage cannot be reached. Nothing was changed. Please try again in a minute."
+
+
+class KeyUnavailable(VaultError):
+    code = "key_unavailable"
+    message = "The vault's encryption key cannot be used at the moment. Please try again in a minute."
+
+
+class Conflict(VaultError):
+    """Somebody else changed the record first; nothing was written."""
+
+    code = "conflict"
+    message = "This was changed by somebody else in the meantime. Please look again and repeat your change."
+
+
+class IntegrityViolation(VaultError):
+    """A stored secret does not belong to the record it was found in (R50)."""
+
+    code = "integrity_violation"
+    message = "The stored authorization cannot be read. Please authorize again."
+
+
+# The cloud
+
+
+class CloudError(VaultError):
+    """Base of what a cloud's authorization server can do to us."""
+
+    code = "cloud_error"
+    message = "The cloud did not accept the request. Please try again."
+
+
+class CloudUnavailable(CloudError):
+    """Time-out, no connection, 5xx or 429: transient, says nothing about the grant.
+
+    `retry_after`: seconds the cloud asked us to wait, or None.
+    """
+
+    code = "cloud_unavailable"
+    message = "The cloud cannot be reached or is overloaded. Please try again in a minute."
+
+    def __init__(self, *, detail: str = "", retry_after: int | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(detail=detail)
+
+
+class CloudAnswerInvalid(CloudError):
+    """An answer that no authorization server may give: HTML, no access token, a forged id_token."""
+
+    code = "cloud_answer_invalid"
+    message = "The cloud gave an answer that the vault cannot use. Please try again, or tell your administrator."
+
+
+class CloudRefused(CloudError):
+    """An OAuth error that is about this grant or code, for example `invalid_grant` (RFC 6749 5.2)."""
+
+    code = "cloud_refused"
+    message = "The cloud refused the authorization. Please authorize again."
+
+    def __init__(self, error: str, *, detail: str = "") -> None:
+        self.error = error
+        super().__init__(detail=detail or error)
+
+
+class CloudMisconfigured(CloudRefused):
+    """An OAuth error that is about our registration, for example `invalid_client`: not the person's fault."""
+
+    code = "cloud_misconfigured"
+    message = "The cloud does not accept how the vault is registered there. Please tell your administrator."

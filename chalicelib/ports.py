@@ -1,0 +1,223 @@
+"""What the services need from the world. Stores and adapters implement these; tests have fakes of them.
+
+Every method may raise `StorageUnavailable`, `KeyUnavailable`, `DirectoryUnavailable` or a `CloudError`
+where it talks to that part of the world; only other errors are named. Times are epoch seconds.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from .domain.audit import AuditEvent
+from .domain.authorization_request import AuthorizationRequest
+from .domain.grant import Grant, Holding, Revocation
+from .domain.provider import AuthorizationServer, Provider, ProviderKey, ProviderType
+from .domain.secret import Secret
+from .domain.session import Notice, Session
+from .domain.token_set import CloudAccount, TokenSet
+from .domain.user import LoginName, User
+
+
+class Clock(Protocol):
+    def now(self) -> int:
+        """The time, in whole epoch seconds."""
+
+
+class Random(Protocol):
+    def token(self, size: int = 32) -> str:
+        """`size` random bytes, base64url without padding: 43 characters for 32."""
+
+
+class Directory(Protocol):
+    def authenticate(self, name: LoginName, password: Secret) -> User:
+        """Bind as the person, once, and read who that is on the same connection.
+
+        Raises LoginRefused with the directory's own cause, DirectoryUnavailable when no server answers.
+        """
+
+
+class SessionStore(Protocol):
+    def add(self, session: Session, expires_at: int) -> None:
+        """Store a new session; `expires_at` is only the clean-up date."""
+
+    def get(self, id_hash: str) -> Session | None:
+        """The session as of the last write (strongly consistent), live or not."""
+
+    def touch(self, id_hash: str, last_seen_at: int, expires_at: int) -> None:
+        """Note activity. Does nothing when the session has ended meanwhile."""
+
+    def open_request(self, id_hash: str, state_hash: str) -> None:
+        """Append an authorization request to the session's list."""
+
+    def close_requests(self, id_hash: str, remaining: tuple[str, ...]) -> None:
+        """Replace the session's list of authorization requests."""
+
+    def notify(self, id_hash: str, notice: Notice) -> None:
+        """Set the one notice of the session. Does nothing when the session has ended meanwhile."""
+
+    def delete(self, id_hash: str) -> None:
+        """End a session; idempotent."""
+
+    def of_user(self, user_id: str) -> list[Session]:
+        """All sessions of a user, newest first. May lag a write by a moment."""
+
+
+class AuthorizationRequestStore(Protocol):
+    def add(self, request: AuthorizationRequest) -> None: ...
+
+    def consume(
+        self, state_hash: str, *, user_id: str, flow_hash: str, provider_id: str, now: int
+    ) -> AuthorizationRequest:
+        """Delete and return the request, in one conditional write, if all of it fits.
+
+        Raises ConsentFailed: USED when there is none (or the state is unknown), EXPIRED when it is too
+        old, FOREIGN when user, browser or provider differ. A foreign or expired one is left alone.
+        """
+
+    def discard(self, state_hash: str) -> None:
+        """Delete the request whoever asks; idempotent."""
+
+
+class ProviderStore(Protocol):
+    def all(self) -> list[Provider]:
+        """Every provider, by name (strongly consistent)."""
+
+    def get(self, provider_id: str) -> Provider:
+        """Raises NotFound."""
+
+    def add(self, provider: Provider, key: ProviderKey) -> None:
+        """Store a new provider and its first key. Raises Conflict when the id is taken."""
+
+    def update(self, provider: Provider) -> Provider:
+        """Write over `provider.version` and return it with the next one. Raises Conflict."""
+
+    def key(self, provider_id: str, generation: int) -> ProviderKey:
+        """Raises NotFound."""
+
+    def add_key(self, key: ProviderKey) -> None:
+        """Store a key. Raises Conflict when that generation has one."""
+
+    def delete_key(self, provider_id: str, generation: int) -> None:
+        """Delete a wrapped key for good: nothing encrypted under it can be read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrantPage:
+    """Some grants in the order of their users' names, and where the next page starts."""
+
+    grants: list[Grant]
+    next_cursor: str | None
+
+
+class GrantStore(Protocol):
+    def load(self, user_id: str, provider_id: str) -> Holding:
+        """Provider, its key and the user's grant in one consistent read. Raises NotFound: no such provider.
+
+        A grant of an earlier generation is not there.
+        """
+
+    def of_user(self, user_id: str) -> list[Grant]:
+        """All grants of a user, of any generation, tombstones included (strongly consistent)."""
+
+    def save(self, grant: Grant, *, replaces: int | None) -> None:
+        """Write the grant over the version `replaces` (None: there is none yet). Raises Conflict."""
+
+    def delete(self, grant: Grant) -> None:
+        """Delete exactly this version. Raises Conflict when it is another one or gone."""
+
+    def page(self, provider_id: str, generation: int, *, user_prefix: str, limit: int, cursor: str | None) -> GrantPage:
+        """Live grants of one generation, without their token sets, by user name; may lag by a moment.
+
+        `user_prefix` is compared without case with the start of the user's log-in name, and with the
+        start of the name without its domain. Raises InvalidRequest for a cursor it did not give out.
+        """
+
+    def count(self, provider_id: str, generation: int, *, at_most: int) -> int:
+        """How many live grants there are, counting no further than `at_most`."""
+
+    def bury(self, grants: list[Grant], expires_at: int) -> None:
+        """Replace grants of an ended generation by tombstones without a token set, in batches."""
+
+
+class RevocationStore(Protocol):
+    def add(self, revocation: Revocation) -> None: ...
+
+    def reschedule(self, revocation: Revocation) -> None:
+        """Store the next attempt's time and count."""
+
+    def delete(self, revocation_id: str) -> None:
+        """Idempotent."""
+
+    def due(self, now: int, *, limit: int) -> list[Revocation]:
+        """Those whose next attempt is due, earliest first; may lag by a moment."""
+
+    def any_of(self, provider_id: str, generation: int) -> bool:
+        """True while a revocation still needs the key of this generation."""
+
+
+class AuditLog(Protocol):
+    def record(self, event: AuditEvent) -> None:
+        """Append one entry. Raises StorageUnavailable: an act that cannot be recorded is not reported as done."""
+
+
+class Box(Protocol):
+    """An unlocked provider key: encrypts and decrypts without any further call."""
+
+    def encrypt(self, plaintext: bytes, context: Mapping[str, str]) -> bytes:
+        """`plaintext` bound to `context`."""
+
+    def decrypt(self, ciphertext: bytes, context: Mapping[str, str]) -> bytes:
+        """Raises IntegrityViolation for anything but what `encrypt` gave for the same context."""
+
+
+class TokenCipher(Protocol):
+    def new_key(self, provider_id: str, generation: int) -> ProviderKey:
+        """A fresh 256-bit data key wrapped under the company's KMS key."""
+
+    def unlock(self, key: ProviderKey) -> AbstractContextManager[Box]:
+        """Unwrap the key (one KMS call) for the length of a `with` block, then drop it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The vault as a client of one authorization server."""
+
+    id: str
+    secret: Secret
+    server: AuthorizationServer
+
+
+class OAuthClient(Protocol):
+    def authorization_url(
+        self, request: AuthorizationRequest, provider_type: ProviderType, *, state: str, code_verifier: str, again: bool
+    ) -> str:
+        """Where to send the browser (RFC 6749 4.1.1, RFC 7636 4.3). `again`: let the person choose the account."""
+
+    def exchange_code(
+        self,
+        client: Client,
+        provider_type: ProviderType,
+        request: AuthorizationRequest,
+        *,
+        code: str,
+        code_verifier: Secret,
+    ) -> tuple[TokenSet, CloudAccount]:
+        """Exchange the code once (never retried) and learn whose account it is, the id_token verified.
+
+        Raises CloudRefused, CloudMisconfigured, CloudUnavailable or CloudAnswerInvalid.
+        """
+
+    def revoke(self, client: Client, token: Secret) -> None:
+        """RFC 7009. Returns when the server confirmed (200, also for an unknown token), else raises a CloudError."""
+
+    def discover(self, issuer: str) -> AuthorizationServer:
+        """Read the OpenID Connect discovery document of `issuer`. Raises a CloudError."""
+
+
+class Catalogue(Protocol):
+    def all(self) -> list[ProviderType]:
+        """Every provider type, by name."""
+
+    def get(self, type_id: str) -> ProviderType:
+        """Raises NotFound."""
