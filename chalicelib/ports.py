@@ -47,14 +47,11 @@ class SessionStore(Protocol):
     def touch(self, id_hash: str, last_seen_at: int, expires_at: int) -> None:
         """Note activity. Does nothing when the session has ended meanwhile."""
 
-    def open_request(self, id_hash: str, state_hash: str) -> None:
-        """Append an authorization request to the session's list."""
+    def open_requests(self, id_hash: str, state_hashes: tuple[str, ...]) -> None:
+        """Set the session's list of authorization requests. Does nothing when it has ended meanwhile."""
 
-    def close_requests(self, id_hash: str, remaining: tuple[str, ...]) -> None:
-        """Replace the session's list of authorization requests."""
-
-    def notify(self, id_hash: str, notice: Notice) -> None:
-        """Set the one notice of the session. Does nothing when the session has ended meanwhile."""
+    def notify(self, id_hash: str, notice: Notice, *, open_requests: tuple[str, ...]) -> None:
+        """Set the one notice of the session and its list of requests. Does nothing when it has ended meanwhile."""
 
     def delete(self, id_hash: str) -> None:
         """End a session; idempotent."""
@@ -120,8 +117,11 @@ class GrantStore(Protocol):
     def of_user(self, user_id: str) -> list[Grant]:
         """All grants of a user, of any generation, tombstones included (strongly consistent)."""
 
-    def save(self, grant: Grant, *, replaces: int | None) -> None:
-        """Write the grant over the version `replaces` (None: there is none yet). Raises Conflict."""
+    def save(self, grant: Grant, *, replaces: int | None, expires_at: int | None = None) -> None:
+        """Write the grant over the version `replaces` (None: there is none yet). Raises Conflict.
+
+        `expires_at` lets the store delete it some time later: for what is left of a removed grant.
+        """
 
     def delete(self, grant: Grant) -> None:
         """Delete exactly this version. Raises Conflict when it is another one or gone."""

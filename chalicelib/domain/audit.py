@@ -11,7 +11,7 @@ class AuditTag(StrEnum):
     LOGIN_CONFIRMED = "session.login_confirmed"
     LOGOUT = "session.logout"
     SESSION_ENDED = "session.ended"
-    CONSENT_STARTED = "consent.started"
+    CONSENT_FAILED = "consent.failed"
     GRANT_AUTHORIZED = "grant.authorized"
     GRANT_REAUTHORIZED = "grant.reauthorized"
     GRANT_REVOKED = "grant.revoked"

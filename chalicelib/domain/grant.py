@@ -1,7 +1,8 @@
 """One user's stored authorization at one provider."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Self
 
 from .provider import Provider, ProviderKey
 from .token_set import CloudAccount
@@ -50,6 +51,8 @@ class Grant:
     refreshed_at: int | None = None
     last_used_at: int | None = None
     reason: GrantReason = GrantReason.NONE
+    state_at: int = 0
+    """When the grant came into its state."""
     token_set: bytes | None = None
     """The token set, encrypted in `encryption_context()`; None once it was removed."""
 
@@ -72,6 +75,17 @@ class Grant:
         """False for a grant of a generation that an administrator has removed."""
         return self.generation == provider.generation
 
+    def removed(self, at: int) -> Self:
+        """What is left after an administrator's removal: the user sees why, no token is in it."""
+        return replace(
+            self,
+            version=self.version + 1,
+            state=GrantState.REMOVED,
+            reason=GrantReason.REMOVED_BY_ADMINISTRATOR,
+            state_at=at,
+            token_set=None,
+        )
+
     @property
     def id(self) -> str:
         """Names the grant in forms: `<provider id>.<user id>`."""
@@ -93,6 +107,8 @@ class RevocationOutcome(StrEnum):
     REVOKED = "revoked"
     NOT_OFFERED = "not_offered"
     PENDING = "pending"
+    UNREADABLE = "unreadable"
+    """The stored tokens did not open, so there was nothing to send to the cloud."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +128,7 @@ class Revocation:
     attempts: int = 0
 
     def encryption_context(self) -> dict[str, str]:
+        """Binds the token to this entry and its owner."""
         return {
             "purpose": "revocation",
             "revocation": self.id,

@@ -1,5 +1,6 @@
 """A value that must never be printed."""
 
+from hashlib import sha256
 from hmac import compare_digest
 from typing import NoReturn
 
@@ -36,3 +37,8 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret cannot be pickled")
+
+
+def fingerprint(value: str) -> str:
+    """SHA-256 in hex: what is stored of a random value that somebody else holds (R2)."""
+    return sha256(value.encode()).hexdigest()

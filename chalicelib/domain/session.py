@@ -60,6 +60,11 @@ class Session:
     """Hashes of the states of authorization requests under way, oldest first (R48)."""
     notice: Notice | None = None
 
+    @property
+    def handle(self) -> str:
+        """Names the session in the list of its user's sessions; useless as a cookie."""
+        return self.id_hash[:16]
+
     def is_live(self, now: int, lifetimes: Lifetimes) -> bool:
         """Decided by the clock, never by whether the store has deleted the item yet (R85)."""
         return now < self.expires_at(lifetimes)

@@ -41,7 +41,7 @@ class LoginName:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """One person. `id` is the objectSid (`entryUUID` elsewhere) and the only key; the rest is for display and access."""
+    """One person. `id` is the objectSid (`entryUUID` elsewhere) and the only key; the rest is for display."""
 
     id: str
     login_name: str

@@ -1,0 +1,1 @@
+"""What lies outside: AWS clients, KMS, the directory, the clouds, the clock."""

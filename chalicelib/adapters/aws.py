@@ -1,0 +1,30 @@
+"""boto3 clients, made once a process, with limits that leave a request time to fail well (R79)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+_LIMITS = Config(
+    retries={"mode": "standard", "total_max_attempts": 3},
+    connect_timeout=1,
+    read_timeout=2,
+    tcp_keepalive=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AwsClients:
+    """The clients the vault uses. Region, credentials and endpoint are the environment's (`AWS_*`)."""
+
+    dynamodb: Any
+    kms: Any
+
+    @classmethod
+    def create(cls) -> "AwsClients":
+        session = boto3.Session()
+        return cls(
+            dynamodb=session.client("dynamodb", config=_LIMITS),
+            kms=session.client("kms", config=_LIMITS),
+        )

@@ -1,0 +1,18 @@
+"""The clock and the random source of this machine."""
+
+import secrets
+import time
+
+
+class SystemClock:
+    """Implements `ports.Clock`."""
+
+    def now(self) -> int:
+        return int(time.time())
+
+
+class SystemRandom:
+    """Implements `ports.Random` with the operating system's generator."""
+
+    def token(self, size: int = 32) -> str:
+        return secrets.token_urlsafe(size)

@@ -1,0 +1,109 @@
+"""Envelope encryption: provider keys wrapped by KMS, messages of the AWS Encryption SDK under them.
+
+A provider key is 256 bits from KMS GenerateDataKey. Each message is an aws-encryption-sdk message under
+that key as raw AES wrapping key: a committing, unsigned suite, one data key, and an encryption context
+that is compared with the expected one after every decrypt, since the SDK itself does not compare it.
+There is no switch that turns encryption off (R51).
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import aws_encryption_sdk
+from aws_encryption_sdk import CommitmentPolicy, EncryptionSDKClient
+from aws_encryption_sdk.identifiers import AlgorithmSuite, EncryptionKeyType, WrappingAlgorithm
+from aws_encryption_sdk.internal.crypto.wrapping_keys import WrappingKey
+from aws_encryption_sdk.key_providers.raw import RawMasterKeyProvider
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.domain.errors import IntegrityViolation, KeyUnavailable
+from chalicelib.domain.provider import ProviderKey
+
+_SUITE = AlgorithmSuite.AES_256_GCM_HKDF_SHA512_COMMIT_KEY
+_SDK = EncryptionSDKClient(
+    commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,
+    max_encrypted_data_keys=1,
+)
+# The SDK logs a stack trace for each message that does not open; we raise an error of our own instead.
+logging.getLogger(aws_encryption_sdk.__name__).setLevel(logging.CRITICAL)
+
+
+class KmsTokenCipher:
+    """Implements `ports.TokenCipher`. `kms_key` is pinned: a key wrapped under another one does not open (R52)."""
+
+    def __init__(self, kms: Any, kms_key: str) -> None:
+        self._kms = kms
+        self._kms_key = kms_key
+
+    def new_key(self, provider_id: str, generation: int) -> ProviderKey:
+        unwrapped = ProviderKey(provider_id, generation, wrapped=b"")
+        with _kms_errors():
+            answer = self._kms.generate_data_key_without_plaintext(
+                KeyId=self._kms_key, KeySpec="AES_256", EncryptionContext=unwrapped.encryption_context()
+            )
+        return ProviderKey(provider_id, generation, wrapped=answer["CiphertextBlob"])
+
+    @contextmanager
+    def unlock(self, key: ProviderKey) -> Iterator["EnvelopeBox"]:
+        with _kms_errors():
+            answer = self._kms.decrypt(
+                KeyId=self._kms_key, CiphertextBlob=key.wrapped, EncryptionContext=key.encryption_context()
+            )
+        yield EnvelopeBox(answer["Plaintext"], f"{key.provider_id}/{key.generation}")
+
+
+class EnvelopeBox:
+    """Implements `ports.Box`. Lives for one `with` block; nothing keeps the plain key after it (R55)."""
+
+    def __init__(self, key: bytes, key_id: str) -> None:
+        self._keys = _SingleKeyProvider(key)
+        self._keys.add_master_key(key_id)
+
+    def encrypt(self, plaintext: bytes, context: Mapping[str, str]) -> bytes:
+        ciphertext, _ = _SDK.encrypt(
+            source=plaintext, key_provider=self._keys, algorithm=_SUITE, encryption_context=dict(context)
+        )
+        return bytes(ciphertext)
+
+    def decrypt(self, ciphertext: bytes, context: Mapping[str, str]) -> bytes:
+        try:
+            plaintext, header = _SDK.decrypt(source=ciphertext, key_provider=self._keys)
+        except Exception as error:
+            # The SDK and cryptography raise many unrelated types here, all of which mean the same
+            raise IntegrityViolation(detail=type(error).__name__) from None
+        if header.encryption_context != dict(context):
+            raise IntegrityViolation(detail="encryption context differs")
+        return bytes(plaintext)
+
+
+class _SingleKeyProvider(RawMasterKeyProvider):  # type: ignore[misc]  # the SDK has no types
+    """Hands the SDK the one key of a box."""
+
+    provider_id = "token-vault"
+
+    def __new__(cls, *_args: object, **kwargs: object) -> Any:
+        return super().__new__(cls, **kwargs)
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__()
+        self._key = WrappingKey(
+            wrapping_algorithm=WrappingAlgorithm.AES_256_GCM_IV12_TAG16_NO_PADDING,
+            wrapping_key=key,
+            wrapping_key_type=EncryptionKeyType.SYMMETRIC,
+        )
+
+    def _get_raw_key(self, key_id: bytes) -> WrappingKey:  # noqa: ARG002 - the SDK's signature
+        return self._key
+
+
+@contextmanager
+def _kms_errors() -> Iterator[None]:
+    """No retry beyond boto3's own and nothing deleted: a key that is back in a minute must find all as it was (R54)."""
+    try:
+        yield
+    except ClientError as error:
+        raise KeyUnavailable(detail=f"KMS {error.operation_name}: {error.response['Error']['Code']}") from error
+    except BotoCoreError as error:
+        raise KeyUnavailable(detail=f"KMS: {type(error).__name__}") from error

@@ -1,0 +1,232 @@
+"""The trip to a cloud: started by a person in a browser, finished in the same browser by the same person."""
+
+from dataclasses import dataclass, replace
+
+from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
+from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
+from chalicelib.domain.errors import (
+    CloudAnswerInvalid,
+    CloudError,
+    CloudMisconfigured,
+    CloudUnavailable,
+    NotFound,
+)
+from chalicelib.domain.grant import Holding
+from chalicelib.domain.secret import Secret, fingerprint
+from chalicelib.domain.session import MAX_OPEN_REQUESTS, Session
+from chalicelib.domain.token_set import CloudAccount, TokenSet
+from chalicelib.ports import (
+    AuditLog,
+    AuthorizationRequestStore,
+    Box,
+    Catalogue,
+    Client,
+    Clock,
+    GrantStore,
+    OAuthClient,
+    Random,
+    SessionStore,
+    TokenCipher,
+)
+
+from .grants import GrantService
+
+_VERIFIER_BYTES = 48
+"""64 characters of PKCE verifier; RFC 7636 4.1 wants 43 to 128."""
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """Where the browser goes, and the flow cookie it must bring back."""
+
+    provider_name: str
+    url: str
+    flow: str
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """What the browser brought back. All of it is text from outside."""
+
+    provider_id: str
+    state: str
+    flow: str
+    code: str = ""
+    error: str = ""
+    iss: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Consented:
+    """A finished trip. `previous` is the cloud account of before, if it was another one."""
+
+    account: CloudAccount
+    previous: CloudAccount | None
+
+
+class ConsentService:
+    """Starts and completes authorization requests."""
+
+    def __init__(
+        self,
+        *,
+        requests: AuthorizationRequestStore,
+        sessions: SessionStore,
+        grant_store: GrantStore,
+        grants: GrantService,
+        cipher: TokenCipher,
+        oauth_client: OAuthClient,
+        catalogue: Catalogue,
+        audit_log: AuditLog,
+        clock: Clock,
+        random: Random,
+        public_url: str,
+    ) -> None:
+        self._requests = requests
+        self._sessions = sessions
+        self._grant_store = grant_store
+        self._grants = grants
+        self._cipher = cipher
+        self._oauth_client = oauth_client
+        self._catalogue = catalogue
+        self._audit_log = audit_log
+        self._clock = clock
+        self._random = random
+        self._public_url = public_url
+
+    def start(self, session: Session, provider_id: str, flow: str | None) -> Departure:
+        """Freeze where the trip goes and who makes it. `flow` is the browser's flow cookie if it has one.
+
+        Raises NotFound when the provider does not exist or is switched off.
+        """
+        holding = self._grant_store.load(session.user.id, provider_id)
+        if not holding.provider.enabled:
+            raise NotFound
+        state, code_verifier = self._random.token(), self._random.token(_VERIFIER_BYTES)
+        flow = flow or self._random.token()
+        request = self._freeze(session, holding, state, code_verifier, flow)
+        self._requests.add(request)
+        self._remember(session, request)
+        url = self._oauth_client.authorization_url(
+            request,
+            self._catalogue.get(holding.provider.type_id),
+            state=state,
+            code_verifier=code_verifier,
+            again=holding.grant is not None,
+        )
+        return Departure(holding.provider.name, url, flow)
+
+    def complete(self, session: Session, callback: Callback, origin: Origin) -> Consented:
+        """Check everything, exchange the code once, store the grant.
+
+        Raises ConsentFailed with the problem. The cloud gets no request unless browser, person, provider and
+        issuer fit (R38-R40); a grant of before stays as it was unless the new one was stored.
+        """
+        try:
+            consented = self._complete(session, callback)
+        except ConsentFailed as failure:
+            self._record(AuditTag.CONSENT_FAILED, session, callback, origin, problem=failure.problem.value)
+            raise
+        changed = str(consented.previous is not None).lower()
+        self._record(AuditTag.GRANT_AUTHORIZED, session, callback, origin, account_changed=changed)
+        return consented
+
+    def _complete(self, session: Session, callback: Callback) -> Consented:
+        request = self._requests.consume(
+            fingerprint(callback.state),
+            user_id=session.user.id,
+            flow_hash=fingerprint(callback.flow),
+            provider_id=callback.provider_id,
+            now=self._clock.now(),
+        )
+        request.check_issuer(callback.iss)
+        code = _code(callback)
+        holding = self._unchanged(request)
+        with self._cipher.unlock(holding.key) as box:
+            client = self._grants.client(holding.provider, box)
+            token_set, account = self._exchange(client, holding, request, code, box)
+            previous = self._grants.keep(
+                session.user, holding, client=client, box=box, token_set=token_set, account=account
+            )
+        return Consented(account, previous)
+
+    def _freeze(
+        self, session: Session, holding: Holding, state: str, code_verifier: str, flow: str
+    ) -> AuthorizationRequest:
+        provider = holding.provider
+        request = AuthorizationRequest(
+            state_hash=fingerprint(state),
+            flow_hash=fingerprint(flow),
+            user_id=session.user.id,
+            provider_id=provider.id,
+            generation=provider.generation,
+            server=provider.server,
+            client_id=provider.client_id,
+            scopes=provider.scopes,
+            redirect_uri=self._public_url + provider.redirect_path(),
+            nonce=self._random.token(),
+            code_verifier=b"",
+            created_at=self._clock.now(),
+        )
+        with self._cipher.unlock(holding.key) as box:
+            return replace(request, code_verifier=box.encrypt(code_verifier.encode(), request.verifier_context()))
+
+    def _remember(self, session: Session, request: AuthorizationRequest) -> None:
+        """Keep the session's list of open requests short: the oldest makes room (R48)."""
+        open_requests = (*session.open_requests, request.state_hash)
+        for state_hash in open_requests[:-MAX_OPEN_REQUESTS]:
+            self._requests.discard(state_hash)
+        self._sessions.open_requests(session.id_hash, open_requests[-MAX_OPEN_REQUESTS:])
+
+    def _unchanged(self, request: AuthorizationRequest) -> Holding:
+        """The holding, if the provider still is what the person set out to (R41)."""
+        try:
+            holding = self._grant_store.load(request.user_id, request.provider_id)
+        except NotFound:
+            raise ConsentFailed(ConsentProblem.PROVIDER_CHANGED) from None
+        provider = holding.provider
+        then = (request.generation, request.client_id, request.server)
+        if not provider.enabled or then != (provider.generation, provider.client_id, provider.server):
+            raise ConsentFailed(ConsentProblem.PROVIDER_CHANGED)
+        return holding
+
+    def _exchange(
+        self, client: Client, holding: Holding, request: AuthorizationRequest, code: str, box: Box
+    ) -> tuple[TokenSet, CloudAccount]:
+        code_verifier = Secret(box.decrypt(request.code_verifier, request.verifier_context()).decode())
+        provider_type = self._catalogue.get(holding.provider.type_id)
+        try:
+            return self._oauth_client.exchange_code(
+                client, provider_type, request, code=code, code_verifier=code_verifier
+            )
+        except CloudError as error:
+            raise ConsentFailed(_problem(error), detail=error.detail) from error
+
+    def _record(self, tag: AuditTag, session: Session, callback: Callback, origin: Origin, **facts: str) -> None:
+        outcome = Outcome.FAILURE if tag is AuditTag.CONSENT_FAILED else Outcome.SUCCESS
+        user_id = session.user.id
+        self._audit_log.record(AuditEvent(tag, outcome, user_id, origin, user_id, callback.provider_id, facts))
+
+
+def _code(callback: Callback) -> str:
+    """The code; `error` wins over it, whatever else the answer has (RFC 6749 4.1.2.1, R42)."""
+    if callback.error == "access_denied":
+        raise ConsentFailed(ConsentProblem.DENIED)
+    if callback.error in ("server_error", "temporarily_unavailable"):
+        raise ConsentFailed(ConsentProblem.CLOUD_UNAVAILABLE)
+    if callback.error:
+        raise ConsentFailed(ConsentProblem.CLOUD_ERROR)
+    if not callback.code:
+        raise ConsentFailed(ConsentProblem.CLOUD_ANSWER_INVALID)
+    return callback.code
+
+
+def _problem(error: CloudError) -> ConsentProblem:
+    match error:
+        case CloudMisconfigured():
+            return ConsentProblem.MISCONFIGURED
+        case CloudUnavailable():
+            return ConsentProblem.CLOUD_UNAVAILABLE
+        case CloudAnswerInvalid():
+            return ConsentProblem.CLOUD_ANSWER_INVALID
+    return ConsentProblem.CLOUD_ERROR

@@ -1,0 +1,150 @@
+"""A grant's life for its owner: kept after consent, replaced by the next one, revoked."""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
+from chalicelib.domain.authorization_request import ConsentFailed, ConsentProblem
+from chalicelib.domain.errors import Conflict, IntegrityViolation, StorageUnavailable
+from chalicelib.domain.grant import Grant, GrantState, Holding, Revocation, RevocationOutcome
+from chalicelib.domain.provider import Provider, ProviderType, RevocationStyle
+from chalicelib.domain.secret import Secret
+from chalicelib.domain.token_set import CloudAccount, TokenSet
+from chalicelib.domain.user import User
+from chalicelib.ports import AuditLog, Box, Catalogue, Client, Clock, GrantStore, TokenCipher
+
+from .revocations import RevocationService
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """What became of a revoked grant, as a fact."""
+
+    outcome: RevocationOutcome
+    provider: Provider
+    type: ProviderType
+    account: CloudAccount
+
+
+class GrantService:
+    """Stores and ends grants of one person."""
+
+    def __init__(
+        self,
+        *,
+        grants: GrantStore,
+        cipher: TokenCipher,
+        catalogue: Catalogue,
+        revocations: RevocationService,
+        audit_log: AuditLog,
+        clock: Clock,
+    ) -> None:
+        self._grants = grants
+        self._cipher = cipher
+        self._catalogue = catalogue
+        self._revocations = revocations
+        self._audit_log = audit_log
+        self._clock = clock
+
+    def client(self, provider: Provider, box: Box) -> Client:
+        """The vault as the provider's client, its secret opened."""
+        secret = box.decrypt(provider.client_secret, provider.secret_context())
+        return Client(provider.client_id, Secret(secret.decode()), provider.server)
+
+    def keep(
+        self, user: User, holding: Holding, *, client: Client, box: Box, token_set: TokenSet, account: CloudAccount
+    ) -> CloudAccount | None:
+        """Store what a consent brought. Returns the account of before if it was another one.
+
+        Its tokens are then scheduled for revocation. What could not be stored is revoked at the cloud again,
+        so that no authorization lives there that nobody here knows of; then raises ConsentFailed.
+        """
+        try:
+            old = self._replace(user, holding, box, token_set, account)
+        except (Conflict, StorageUnavailable) as error:
+            self._revocations.end_orphan(client, self._type(holding), token_set)
+            raise ConsentFailed(ConsentProblem.NOT_SAVED, detail=error.detail) from error
+        if old is None or old.token_set is None or old.account.subject == account.subject:
+            return None
+        self._end_replaced(old, holding, box)
+        return old.account
+
+    def revoke(self, user: User, provider_id: str, origin: Origin) -> Revoked | None:
+        """End the user's grant here at once, then at the cloud. None when there is nothing to revoke (any more)."""
+        holding = self._grants.load(user.id, provider_id)
+        grant = holding.grant
+        if grant is None or grant.token_set is None:
+            return None
+        try:
+            outcome = self._end(holding, grant)
+        except Conflict:
+            return None
+        facts = {"cloud": outcome.value}
+        event = AuditEvent(AuditTag.GRANT_REVOKED, Outcome.SUCCESS, user.id, origin, user.id, provider_id, facts)
+        self._audit_log.record(event)
+        return Revoked(outcome, holding.provider, self._type(holding), grant.account)
+
+    def _end(self, holding: Holding, grant: Grant) -> RevocationOutcome:
+        if self._type(holding).revocation is RevocationStyle.NONE:
+            self._grants.delete(grant)
+            return RevocationOutcome.NOT_OFFERED
+        with self._cipher.unlock(holding.key) as box:
+            client = self.client(holding.provider, box)
+            try:
+                revocation = self._revocations.schedule(grant, box)
+            except IntegrityViolation:
+                self._grants.delete(grant)
+                return RevocationOutcome.UNREADABLE
+            self._delete(grant, revocation)
+            confirmed = self._revocations.attempt(revocation, client, box)
+        return RevocationOutcome.REVOKED if confirmed else RevocationOutcome.PENDING
+
+    def _delete(self, grant: Grant, revocation: Revocation) -> None:
+        """After the revocation is written down: a crash between the two leaves work to do, not a lost token."""
+        try:
+            self._grants.delete(grant)
+        except Conflict:
+            self._revocations.forget(revocation)
+            raise
+
+    def _end_replaced(self, old: Grant, holding: Holding, box: Box) -> None:
+        """The account of before is to be ended at the cloud as well, by the background function."""
+        if self._type(holding).revocation is RevocationStyle.NONE:
+            return
+        with suppress(IntegrityViolation):
+            self._revocations.schedule(old, box)
+
+    def _replace(
+        self, user: User, holding: Holding, box: Box, token_set: TokenSet, account: CloudAccount
+    ) -> Grant | None:
+        """Write over what is there and return it. A faster tab is written over once more: this consent is newer."""
+        try:
+            self._save(user, holding, box, token_set, account)
+        except Conflict:
+            again = self._grants.load(user.id, holding.provider.id)
+            if again.provider.generation != holding.provider.generation:
+                raise
+            holding = again
+            self._save(user, holding, box, token_set, account)
+        return holding.grant
+
+    def _save(self, user: User, holding: Holding, box: Box, token_set: TokenSet, account: CloudAccount) -> None:
+        now, old = self._clock.now(), holding.grant
+        grant = Grant(
+            user_id=user.id,
+            user_name=user.login_name,
+            provider_id=holding.provider.id,
+            generation=holding.provider.generation,
+            version=old.version + 1 if old else 1,
+            state=GrantState.ACTIVE,
+            account=account,
+            scopes=token_set.scopes,
+            expires_at=token_set.expires_at,
+            authorized_at=now,
+            state_at=now,
+        )
+        sealed = replace(grant, token_set=box.encrypt(token_set.to_bytes(), grant.encryption_context()))
+        self._grants.save(sealed, replaces=old.version if old else None)
+
+    def _type(self, holding: Holding) -> ProviderType:
+        return self._catalogue.get(holding.provider.type_id)

@@ -1,0 +1,45 @@
+"""What one person may authorize, and how each authorization stands."""
+
+from dataclasses import dataclass
+
+from chalicelib.domain.grant import Grant, GrantState
+from chalicelib.domain.provider import Provider, ProviderType
+from chalicelib.domain.user import User
+from chalicelib.ports import Catalogue, GrantStore, ProviderStore
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A provider as one person sees it; `grant` is what they hold there, or what is left of it."""
+
+    provider: Provider
+    type: ProviderType
+    grant: Grant | None
+
+
+class ProviderService:
+    """Lists providers for people."""
+
+    def __init__(self, providers: ProviderStore, grants: GrantStore, catalogue: Catalogue) -> None:
+        self._providers = providers
+        self._grants = grants
+        self._catalogue = catalogue
+
+    def offers(self, user: User) -> list[Offer]:
+        """Every enabled provider, by name."""
+        providers = [provider for provider in self._providers.all() if provider.enabled]
+        grants = self._grants.of_user(user.id)
+        return [
+            Offer(provider, self._catalogue.get(provider.type_id), _held(provider, grants)) for provider in providers
+        ]
+
+
+def _held(provider: Provider, grants: list[Grant]) -> Grant | None:
+    """The grant of the provider's generation, else the newest of those an administrator removed."""
+    mine = [grant for grant in grants if grant.provider_id == provider.id]
+    if not mine:
+        return None
+    newest = max(mine, key=lambda grant: grant.generation)
+    if newest.is_of(provider) or newest.state is GrantState.REMOVED:
+        return newest
+    return newest.removed(provider.removed_at or newest.authorized_at)

@@ -1,0 +1,172 @@
+"""Ending authorizations at their clouds, and trying again until it is done or given up (R88)."""
+
+import logging
+from contextlib import suppress
+from dataclasses import replace
+
+from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Outcome
+from chalicelib.domain.errors import CloudError, Conflict, IntegrityViolation, NotFound
+from chalicelib.domain.grant import Grant, Holding, Revocation
+from chalicelib.domain.provider import ProviderKey, ProviderType, RevocationStyle
+from chalicelib.domain.secret import Secret
+from chalicelib.domain.token_set import TokenSet
+from chalicelib.ports import (
+    AuditLog,
+    Box,
+    Client,
+    Clock,
+    GrantStore,
+    OAuthClient,
+    ProviderStore,
+    Random,
+    RevocationStore,
+    TokenCipher,
+)
+
+_LOG = logging.getLogger(__name__)
+
+FIRST_RETRY_SECONDS = 60
+LONGEST_WAIT_SECONDS = 6 * 3600
+GIVE_UP_SECONDS = 7 * 24 * 3600
+
+
+class RevocationService:
+    """Keeps the list of tokens that must end at a cloud, and works it off."""
+
+    def __init__(
+        self,
+        *,
+        revocations: RevocationStore,
+        providers: ProviderStore,
+        grants: GrantStore,
+        cipher: TokenCipher,
+        oauth_client: OAuthClient,
+        audit_log: AuditLog,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._revocations = revocations
+        self._providers = providers
+        self._grants = grants
+        self._cipher = cipher
+        self._oauth_client = oauth_client
+        self._audit_log = audit_log
+        self._clock = clock
+        self._random = random
+
+    def schedule(self, grant: Grant, box: Box) -> Revocation:
+        """Write down that the grant's token must end. Raises IntegrityViolation when it cannot be opened.
+
+        The first retry is due in a minute, so that it does not meet an attempt that is under way.
+        """
+        plain = box.decrypt(grant.token_set or b"", grant.encryption_context())
+        token = TokenSet.from_bytes(plain).revocable()
+        now = self._clock.now()
+        revocation = Revocation(
+            id=self._random.token(16),
+            user_id=grant.user_id,
+            provider_id=grant.provider_id,
+            generation=grant.generation,
+            grant_version=grant.version,
+            account=grant.account,
+            token=b"",
+            created_at=now,
+            next_attempt_at=now + FIRST_RETRY_SECONDS,
+        )
+        encrypted = box.encrypt(token.reveal().encode(), revocation.encryption_context())
+        revocation = replace(revocation, token=encrypted)
+        self._revocations.add(revocation)
+        return revocation
+
+    def forget(self, revocation: Revocation) -> None:
+        """Take an entry back that turned out not to be needed."""
+        self._revocations.delete(revocation.id)
+
+    def attempt(self, revocation: Revocation, client: Client, box: Box) -> bool:
+        """Ask the cloud once. True when it confirmed; otherwise the entry stays for a retry."""
+        token = Secret(box.decrypt(revocation.token, revocation.encryption_context()).decode())
+        try:
+            self._oauth_client.revoke(client, token)
+        except CloudError as error:
+            self._log_failure(revocation.provider_id, error)
+            return False
+        self._revocations.delete(revocation.id)
+        return True
+
+    def end_orphan(self, client: Client, provider_type: ProviderType, token_set: TokenSet) -> None:
+        """Revoke tokens that could not be stored: one try, since there is nowhere to keep them."""
+        if provider_type.revocation is RevocationStyle.NONE:
+            return
+        try:
+            self._oauth_client.revoke(client, token_set.revocable())
+        except CloudError as error:
+            self._log_failure(client.id, error)
+
+    def retry_due(self, *, limit: int = 25) -> int:
+        """Work off what is due, at most `limit` entries. Returns how many the clouds confirmed."""
+        return sum(self._retry(revocation) for revocation in self._revocations.due(self._clock.now(), limit=limit))
+
+    def _retry(self, revocation: Revocation) -> bool:
+        try:
+            holding = self._grants.load(revocation.user_id, revocation.provider_id)
+            self._finish_deletion(revocation, holding)
+            confirmed = self._attempt_with(revocation, holding)
+        except (NotFound, IntegrityViolation) as error:
+            # The provider or its key is gone: there is nothing left that could be sent
+            return self._give_up(revocation, error.code)
+        if confirmed:
+            self._record(revocation, Outcome.SUCCESS, "revoked")
+        elif self._clock.now() - revocation.created_at >= GIVE_UP_SECONDS:
+            self._give_up(revocation, "no_confirmation")
+        else:
+            self._revocations.reschedule(self._later(revocation))
+        return confirmed
+
+    def _finish_deletion(self, revocation: Revocation, holding: Holding) -> None:
+        """Delete the grant when the request that began to revoke it did not live to do so."""
+        grant = holding.grant
+        same = (revocation.generation, revocation.grant_version)
+        if grant is not None and grant.token_set is not None and (grant.generation, grant.version) == same:
+            with suppress(Conflict):
+                self._grants.delete(grant)
+
+    def _attempt_with(self, revocation: Revocation, holding: Holding) -> bool:
+        provider = holding.provider
+        with self._cipher.unlock(holding.key) as box:
+            secret = Secret(box.decrypt(provider.client_secret, provider.secret_context()).decode())
+            client = Client(provider.client_id, secret, provider.server)
+            if revocation.generation == provider.generation:
+                return self.attempt(revocation, client, box)
+        with self._cipher.unlock(self._key(revocation)) as older_box:
+            return self.attempt(revocation, client, older_box)
+
+    def _key(self, revocation: Revocation) -> ProviderKey:
+        return self._providers.key(revocation.provider_id, revocation.generation)
+
+    def _later(self, revocation: Revocation) -> Revocation:
+        wait = min(FIRST_RETRY_SECONDS * 4**revocation.attempts, LONGEST_WAIT_SECONDS)
+        return replace(revocation, attempts=revocation.attempts + 1, next_attempt_at=self._clock.now() + wait)
+
+    def _give_up(self, revocation: Revocation, cause: str) -> bool:
+        self._revocations.delete(revocation.id)
+        self._record(revocation, Outcome.FAILURE, cause)
+        return False
+
+    def _record(self, revocation: Revocation, outcome: Outcome, cloud: str) -> None:
+        facts = {"cloud": cloud, "attempts": str(revocation.attempts + 1)}
+        self._audit_log.record(
+            AuditEvent(
+                AuditTag.REVOCATION_RETRIED,
+                outcome,
+                "-",
+                BACKGROUND,
+                revocation.user_id,
+                revocation.provider_id,
+                facts,
+            )
+        )
+
+    def _log_failure(self, provider_id: str, error: CloudError) -> None:
+        _LOG.warning(
+            "revocation.failed", extra={"provider_id": provider_id, "code": error.code, "detail": error.detail}
+        )

@@ -1,0 +1,124 @@
+"""Signed-in browsers: made at log-in, found by cookie, ended by clock, person or limit."""
+
+from dataclasses import dataclass
+
+from chalicelib.domain.access import is_administrator
+from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
+from chalicelib.domain.errors import NotFound
+from chalicelib.domain.secret import Secret, fingerprint
+from chalicelib.domain.session import (
+    ADMINISTRATOR_LIFETIMES,
+    MAX_SESSIONS_PER_USER,
+    USER_LIFETIMES,
+    Lifetimes,
+    Notice,
+    NoticeKind,
+    Session,
+)
+from chalicelib.domain.user import User
+from chalicelib.ports import AuditLog, Clock, Random, SessionStore
+
+_TOUCH_SECONDS = 60
+"""Activity is noted at most this often, so that a page view is no write."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartedSession:
+    """A new session and the only place where its cookie's value exists."""
+
+    cookie: Secret
+    session: Session
+
+
+class SessionService:
+    """All rules about sessions; what a person's roles are is decided anew at each call."""
+
+    def __init__(
+        self,
+        *,
+        sessions: SessionStore,
+        audit_log: AuditLog,
+        clock: Clock,
+        random: Random,
+        administrator_groups: frozenset[str],
+    ) -> None:
+        self._sessions = sessions
+        self._audit_log = audit_log
+        self._clock = clock
+        self._random = random
+        self._administrator_groups = administrator_groups
+
+    def start(self, user: User, browser: str) -> StartedSession:
+        """A session with a new id, whatever the browser had before (R3); the oldest beyond the limit end (R7)."""
+        others = self._live(self._sessions.of_user(user.id))
+        for session in others[MAX_SESSIONS_PER_USER - 1 :]:
+            self._sessions.delete(session.id_hash)
+        cookie, now = self._random.token(), self._clock.now()
+        session = Session(fingerprint(cookie), user, now, now, now, browser)
+        self._sessions.add(session, session.expires_at(self._lifetimes(user)))
+        return StartedSession(Secret(cookie), session)
+
+    def find(self, cookie: str) -> Session | None:
+        """The live session of a cookie, its activity noted; None for anything else."""
+        session = self._sessions.get(fingerprint(cookie))
+        now = self._clock.now()
+        if session is None or not session.is_live(now, self._lifetimes(session.user)):
+            return None
+        if now - session.last_seen_at < _TOUCH_SECONDS:
+            return session
+        seen = session.seen(now)
+        self._sessions.touch(seen.id_hash, now, seen.expires_at(self._lifetimes(seen.user)))
+        return seen
+
+    def logged_in_recently(self, session: Session) -> bool:
+        """True while the session may do what can hurt many (R35)."""
+        return session.logged_in_recently(self._clock.now())
+
+    def end(self, session: Session, origin: Origin) -> None:
+        """Sign this browser out."""
+        self._sessions.delete(session.id_hash)
+        self._record(AuditTag.LOGOUT, session.user, origin, 1)
+
+    def of_user(self, user: User) -> list[Session]:
+        """The user's live sessions, newest first."""
+        return self._live(self._sessions.of_user(user.id))
+
+    def end_other(self, session: Session, handle: str, origin: Origin) -> None:
+        """End another session of the same user. Raises NotFound for anyone else's and for one's own."""
+        others = [s for s in self.of_user(session.user) if s.handle == handle and s.id_hash != session.id_hash]
+        if not others:
+            raise NotFound
+        self._end_all(others, session.user, origin)
+
+    def end_others(self, session: Session, origin: Origin) -> None:
+        """End every session of the user but this one."""
+        self._end_all([s for s in self.of_user(session.user) if s.id_hash != session.id_hash], session.user, origin)
+
+    def notify(
+        self, session: Session, kind: NoticeKind, facts: dict[str, str], *, finished: str | None = None
+    ) -> Notice:
+        """Leave a notice for the next page; `finished` is an authorization request that is over."""
+        notice = Notice(self._random.token(12), kind, facts, self._clock.now())
+        remaining = tuple(state_hash for state_hash in session.open_requests if state_hash != finished)
+        self._sessions.notify(session.id_hash, notice, open_requests=remaining)
+        return notice
+
+    def notice(self, session: Session, notice_id: str) -> Notice | None:
+        """The notice that a redirect pointed at, while it is fresh."""
+        return session.notice_with_id(notice_id, self._clock.now())
+
+    def _end_all(self, sessions: list[Session], user: User, origin: Origin) -> None:
+        for session in sessions:
+            self._sessions.delete(session.id_hash)
+        self._record(AuditTag.SESSION_ENDED, user, origin, len(sessions))
+
+    def _record(self, tag: AuditTag, user: User, origin: Origin, count: int) -> None:
+        facts = {"count": str(count)}
+        self._audit_log.record(AuditEvent(tag, Outcome.SUCCESS, user.id, origin, user_id=user.id, facts=facts))
+
+    def _live(self, sessions: list[Session]) -> list[Session]:
+        now = self._clock.now()
+        return [session for session in sessions if session.is_live(now, self._lifetimes(session.user))]
+
+    def _lifetimes(self, user: User) -> Lifetimes:
+        return ADMINISTRATOR_LIFETIMES if is_administrator(user, self._administrator_groups) else USER_LIFETIMES

@@ -1,0 +1,207 @@
+"""Grants: one item for each user, provider and generation.
+
+The generation is part of the key. So a removal of all tokens, which raises the provider's generation,
+needs no write on any grant: the old items are simply never asked for again. It also lets the clean-up
+overwrite them in unconditional batches, since nothing that lives can have their keys.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any
+
+from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound
+from chalicelib.domain.grant import Grant, GrantReason, GrantState, Holding
+from chalicelib.domain.provider import Provider
+from chalicelib.domain.token_set import CloudAccount
+from chalicelib.ports import GrantPage
+
+from .items import Item
+from .providers import key_from_item, provider_from_item, provider_key, wrapped_key_key
+from .table import Condition, ConditionFailed, Table, batch_get
+from .tables import EXPIRES, KEY, LISTING, SORT
+
+_FIRST_GENERATION = 1
+
+
+class DynamoGrantStore:
+    """Implements `ports.GrantStore`."""
+
+    def __init__(self, client: Any, vault: Table, keys: Table) -> None:
+        self._client = client
+        self._vault = vault
+        self._keys = keys
+        # Only a guess that saves a call: what is read decides, a wrong guess costs one more read
+        self._likely_generation: dict[str, int] = {}
+
+    def load(self, user_id: str, provider_id: str) -> Holding:
+        generation = self._likely_generation.get(provider_id, _FIRST_GENERATION)
+        holding, current = self._load(user_id, provider_id, generation)
+        if holding is None:
+            self._likely_generation[provider_id] = current
+            holding, _ = self._load(user_id, provider_id, current)
+        if holding is None:
+            raise Conflict
+        return holding
+
+    def _load(self, user_id: str, provider_id: str, generation: int) -> tuple[Holding | None, int]:
+        """The holding if `generation` is the provider's own, and what that is."""
+        grant_key = _key(user_id, provider_id, generation)
+        found = batch_get(
+            self._client,
+            {
+                self._vault.name: [provider_key(provider_id), grant_key],
+                self._keys.name: [wrapped_key_key(provider_id, generation)],
+            },
+        )
+        items = {(item[KEY], item[SORT]): item for item in found[self._vault.name]}
+        provider = _provider(items.get(tuple(provider_key(provider_id).values())))
+        if provider.generation != generation:
+            return None, provider.generation
+        grant = items.get(tuple(grant_key.values()))
+        if not found[self._keys.name]:
+            raise KeyUnavailable(detail="the wrapped key is missing")
+        key = key_from_item(found[self._keys.name][0])
+        return Holding(provider, key, _from_item(grant) if grant else None), generation
+
+    def of_user(self, user_id: str) -> list[Grant]:
+        condition = Condition(
+            f"#{KEY} = :pk AND begins_with( #{SORT} , :prefix )", {"pk": _partition(user_id), "prefix": "GRANT#"}
+        )
+        return [_from_item(item) for item in self._vault.query_all(condition)]
+
+    def save(self, grant: Grant, *, replaces: int | None, expires_at: int | None = None) -> None:
+        condition = Condition.absent(KEY) if replaces is None else Condition.equals(version=replaces)
+        try:
+            self._vault.put(_to_item(grant) | {EXPIRES: expires_at}, condition)
+        except ConditionFailed:
+            raise Conflict from None
+
+    def delete(self, grant: Grant) -> None:
+        try:
+            self._vault.delete(
+                _key(grant.user_id, grant.provider_id, grant.generation), Condition.equals(version=grant.version)
+            )
+        except ConditionFailed:
+            raise Conflict from None
+
+    def page(self, provider_id: str, generation: int, *, user_prefix: str, limit: int, cursor: str | None) -> GrantPage:
+        listing = _listing(provider_id, generation)
+        page = self._vault.query(
+            _listed(listing, user_prefix),
+            index=LISTING,
+            filter_by=_in_domain(user_prefix),
+            limit=limit,
+            after=_from_cursor(cursor, listing) if cursor else None,
+        )
+        return GrantPage(
+            [_from_item(item) for item in page.items], _to_cursor(page.last_key) if page.last_key else None
+        )
+
+    def count(self, provider_id: str, generation: int, *, at_most: int) -> int:
+        return self._vault.count(_listed(_listing(provider_id, generation), ""), index=LISTING, at_most=at_most)
+
+    def bury(self, grants: list[Grant], expires_at: int) -> None:
+        self._vault.put_all([_to_item(grant) | {EXPIRES: expires_at} for grant in grants])
+
+
+def _provider(item: Item | None) -> Provider:
+    if item is None:
+        raise NotFound
+    return provider_from_item(item)
+
+
+def _partition(user_id: str) -> str:
+    return f"USER#{user_id}"
+
+
+def _key(user_id: str, provider_id: str, generation: int) -> Item:
+    return {KEY: _partition(user_id), SORT: f"GRANT#{provider_id}#{generation}"}
+
+
+def _listing(provider_id: str, generation: int) -> str:
+    return f"PROVIDER#{provider_id}#{generation}"
+
+
+def _listed_as(user_name: str) -> str:
+    """User name first, then domain: the order people look for, and both forms can be searched by prefix."""
+    domain, _, name = user_name.casefold().rpartition("\\")
+    return f"{name}\\{domain}"
+
+
+def _listed(listing: str, user_prefix: str) -> Condition:
+    name = user_prefix.casefold().rpartition("\\")[2]
+    expression = f"#{LISTING.key} = :listing"
+    if not name:
+        return Condition(expression, {"listing": listing})
+    return Condition(f"{expression} AND begins_with( #{LISTING.sort} , :name )", {"listing": listing, "name": name})
+
+
+def _in_domain(user_prefix: str) -> Condition | None:
+    domain = user_prefix.casefold().rpartition("\\")[0]
+    return Condition.equals(domain=domain) if domain else None
+
+
+def _to_item(grant: Grant) -> Item:
+    # A removed grant is told to its user, not listed to administrators
+    listed: Item = {}
+    if grant.state is not GrantState.REMOVED:
+        listed = {
+            LISTING.key: _listing(grant.provider_id, grant.generation),
+            LISTING.sort: _listed_as(grant.user_name),
+        }
+    return (
+        _key(grant.user_id, grant.provider_id, grant.generation)
+        | listed
+        | {
+            "user_id": grant.user_id,
+            "user_name": grant.user_name,
+            "domain": grant.user_name.casefold().rpartition("\\")[0],
+            "provider_id": grant.provider_id,
+            "generation": grant.generation,
+            "version": grant.version,
+            "state": grant.state.value,
+            "reason": grant.reason.value,
+            "state_at": grant.state_at,
+            "account": {"subject": grant.account.subject, "label": grant.account.label},
+            "scopes": grant.scopes,
+            # Not `expires_at`: that is the table's time to live, and a grant outlives its access token
+            "expires": grant.expires_at,
+            "authorized_at": grant.authorized_at,
+            "refreshed_at": grant.refreshed_at,
+            "last_used_at": grant.last_used_at,
+            "token_set": grant.token_set,
+        }
+    )
+
+
+def _from_item(item: Item) -> Grant:
+    return Grant(
+        user_id=item["user_id"],
+        user_name=item["user_name"],
+        provider_id=item["provider_id"],
+        generation=item["generation"],
+        version=item["version"],
+        state=GrantState(item["state"]),
+        account=CloudAccount(**item["account"]),
+        scopes=tuple(item["scopes"]),
+        expires_at=item["expires"],
+        authorized_at=item["authorized_at"],
+        refreshed_at=item.get("refreshed_at"),
+        last_used_at=item.get("last_used_at"),
+        reason=GrantReason(item["reason"]),
+        state_at=item["state_at"],
+        token_set=item.get("token_set"),
+    )
+
+
+def _to_cursor(last_key: Item) -> str:
+    text = "\n".join((last_key[LISTING.sort], last_key[KEY], last_key[SORT]))
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _from_cursor(cursor: str, listing: str) -> Item:
+    try:
+        text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        listed_as, key, sort = text.split("\n")
+    except ValueError:
+        raise InvalidRequest("This page of the list no longer exists. Please start from its beginning.") from None
+    return {LISTING.key: listing, LISTING.sort: listed_as, KEY: key, SORT: sort}

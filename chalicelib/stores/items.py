@@ -1,0 +1,45 @@
+"""Between Python values and DynamoDB's typed attributes, for the few types the vault stores."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Item = dict[str, Any]
+
+
+def pack(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Python values to attribute values; None is left out, since an absent attribute reads as None."""
+    return {name: _pack(value) for name, value in values.items() if value is not None}
+
+
+def unpack(attributes: Mapping[str, Any]) -> Item:
+    """The inverse of `pack`: numbers are int, binary is bytes, lists are list."""
+    return {name: _unpack(value) for name, value in attributes.items()}
+
+
+def _pack(value: Any) -> dict[str, Any]:
+    match value:
+        case bool():
+            return {"BOOL": value}
+        case str():
+            return {"S": value}
+        case int():
+            return {"N": str(value)}
+        case bytes():
+            return {"B": value}
+        case Mapping():
+            return {"M": pack(value)}
+        case list() | tuple() | frozenset():
+            return {"L": [_pack(part) for part in value]}
+    raise TypeError(f"a {type(value).__name__} cannot be stored")
+
+
+def _unpack(attribute: Mapping[str, Any]) -> Any:
+    ((kind, value),) = attribute.items()
+    match kind:
+        case "N":
+            return int(value)
+        case "M":
+            return unpack(value)
+        case "L":
+            return [_unpack(part) for part in value]
+    return value

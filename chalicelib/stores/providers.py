@@ -1,0 +1,104 @@
+"""Registered providers, all under one key so that one query lists them, and their wrapped keys."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from chalicelib.domain.errors import Conflict, NotFound
+from chalicelib.domain.provider import AuthorizationServer, ClientAuthentication, Provider, ProviderKey
+
+from .items import Item
+from .table import Condition, ConditionFailed, Table
+from .tables import KEY, SORT
+
+_PARTITION = "PROVIDERS"
+
+
+class DynamoProviderStore:
+    """Implements `ports.ProviderStore`."""
+
+    def __init__(self, vault: Table, keys: Table) -> None:
+        self._vault = vault
+        self._keys = keys
+
+    def all(self) -> list[Provider]:
+        items = self._vault.query_all(Condition.equals(**{KEY: _PARTITION}))
+        return sorted((provider_from_item(item) for item in items), key=lambda p: p.name.casefold())
+
+    def get(self, provider_id: str) -> Provider:
+        item = self._vault.get(provider_key(provider_id))
+        if item is None:
+            raise NotFound
+        return provider_from_item(item)
+
+    def add(self, provider: Provider, key: ProviderKey) -> None:
+        # The key first: a provider without one could not be used, a key without a provider harms nobody
+        self.add_key(key)
+        _put(self._vault, _provider_to_item(provider), Condition.absent(KEY))
+
+    def update(self, provider: Provider) -> Provider:
+        updated = replace(provider, version=provider.version + 1)
+        _put(self._vault, _provider_to_item(updated), Condition.equals(version=provider.version))
+        return updated
+
+    def key(self, provider_id: str, generation: int) -> ProviderKey:
+        item = self._keys.get(wrapped_key_key(provider_id, generation))
+        if item is None:
+            raise NotFound
+        return key_from_item(item)
+
+    def add_key(self, key: ProviderKey) -> None:
+        item = wrapped_key_key(key.provider_id, key.generation) | asdict(key)
+        _put(self._keys, item, Condition.absent(KEY))
+
+    def delete_key(self, provider_id: str, generation: int) -> None:
+        self._keys.delete(wrapped_key_key(provider_id, generation))
+
+
+def provider_key(provider_id: str) -> Item:
+    return {KEY: _PARTITION, SORT: provider_id}
+
+
+def wrapped_key_key(provider_id: str, generation: int) -> Item:
+    return {KEY: f"{provider_id}#{generation}"}
+
+
+def key_from_item(item: Item) -> ProviderKey:
+    return ProviderKey(item["provider_id"], item["generation"], item["wrapped"])
+
+
+def provider_from_item(item: Item) -> Provider:
+    return Provider(
+        id=item["id"],
+        type_id=item["type_id"],
+        name=item["name"],
+        client_id=item["client_id"],
+        client_secret=item["client_secret"],
+        server=server_from_item(item["server"]),
+        scopes=tuple(item["scopes"]),
+        enabled=item["enabled"],
+        generation=item["generation"],
+        cleaned_generation=item["cleaned_generation"],
+        removed_at=item.get("removed_at"),
+        version=item["version"],
+    )
+
+
+def server_from_item(values: dict[str, Any]) -> AuthorizationServer:
+    return AuthorizationServer(
+        **{
+            **values,
+            "client_authentication": ClientAuthentication(values["client_authentication"]),
+            "id_token_algorithms": tuple(values["id_token_algorithms"]),
+        }
+    )
+
+
+def _provider_to_item(provider: Provider) -> Item:
+    return provider_key(provider.id) | asdict(provider)
+
+
+def _put(table: Table, item: Item, condition: Condition) -> None:
+    try:
+        table.put(item, condition)
+    except ConditionFailed:
+        raise Conflict from None

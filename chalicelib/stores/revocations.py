@@ -1,0 +1,76 @@
+"""Tokens that have still to be revoked at their cloud."""
+
+from dataclasses import asdict
+from typing import Any
+
+from chalicelib.domain.grant import Revocation
+from chalicelib.domain.token_set import CloudAccount
+
+from .items import Item
+from .table import Condition, Table, batch_get
+from .tables import KEY, LISTING, SORT
+
+_LISTING = "REVOCATIONS"
+
+
+class DynamoRevocationStore:
+    """Implements `ports.RevocationStore`."""
+
+    def __init__(self, client: Any, table: Table) -> None:
+        self._client = client
+        self._table = table
+
+    def add(self, revocation: Revocation) -> None:
+        self._table.put(_to_item(revocation), Condition.absent(KEY))
+
+    def reschedule(self, revocation: Revocation) -> None:
+        self._table.put(_to_item(revocation))
+
+    def delete(self, revocation_id: str) -> None:
+        self._table.delete(_key(revocation_id))
+
+    def due(self, now: int, *, limit: int) -> list[Revocation]:
+        condition = Condition(
+            f"#{LISTING.key} = :listing AND #{LISTING.sort} <= :now", {"listing": _LISTING, "now": _moment(now)}
+        )
+        keys = [{KEY: i[KEY], SORT: i[SORT]} for i in self._table.query(condition, index=LISTING, limit=limit).items]
+        if not keys:
+            return []
+        found = batch_get(self._client, {self._table.name: keys})[self._table.name]
+        return sorted((_from_item(item) for item in found), key=lambda r: r.next_attempt_at)
+
+    def any_of(self, provider_id: str, generation: int) -> bool:
+        found = self._table.query_all(
+            Condition.equals(**{LISTING.key: _LISTING}),
+            index=LISTING,
+            filter_by=Condition.equals(provider_id=provider_id, generation=generation),
+        )
+        return next(found, None) is not None
+
+
+def _key(revocation_id: str) -> Item:
+    return {KEY: f"REVOCATION#{revocation_id}", SORT: "REVOCATION"}
+
+
+def _moment(at: int) -> str:
+    return f"{at:012d}"
+
+
+def _to_item(revocation: Revocation) -> Item:
+    listed = {LISTING.key: _LISTING, LISTING.sort: _moment(revocation.next_attempt_at)}
+    return _key(revocation.id) | listed | asdict(revocation)
+
+
+def _from_item(item: Item) -> Revocation:
+    return Revocation(
+        id=item["id"],
+        user_id=item["user_id"],
+        provider_id=item["provider_id"],
+        generation=item["generation"],
+        grant_version=item["grant_version"],
+        account=CloudAccount(**item["account"]),
+        token=item["token"],
+        created_at=item["created_at"],
+        next_attempt_at=item["next_attempt_at"],
+        attempts=item["attempts"],
+    )

@@ -1,0 +1,88 @@
+"""Sessions, by the SHA-256 of their cookie."""
+
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+from chalicelib.domain.session import Notice, NoticeKind, Session
+from chalicelib.domain.user import User
+
+from .items import Item
+from .table import Condition, ConditionFailed, Table
+from .tables import EXPIRES, KEY, SESSIONS_OF_USER
+
+_EXISTS = Condition.present(KEY)
+
+
+class DynamoSessionStore:
+    """Implements `ports.SessionStore`."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def add(self, session: Session, expires_at: int) -> None:
+        self._table.put(_to_item(session, expires_at), Condition.absent(KEY))
+
+    def get(self, id_hash: str) -> Session | None:
+        item = self._table.get(_key(id_hash))
+        return _from_item(item) if item else None
+
+    def touch(self, id_hash: str, last_seen_at: int, expires_at: int) -> None:
+        self._change(id_hash, {"last_seen_at": last_seen_at, EXPIRES: expires_at})
+
+    def open_requests(self, id_hash: str, state_hashes: tuple[str, ...]) -> None:
+        self._change(id_hash, {"open_requests": state_hashes})
+
+    def notify(self, id_hash: str, notice: Notice, *, open_requests: tuple[str, ...]) -> None:
+        self._change(id_hash, {"notice": asdict(notice), "open_requests": open_requests})
+
+    def delete(self, id_hash: str) -> None:
+        self._table.delete(_key(id_hash))
+
+    def of_user(self, user_id: str) -> list[Session]:
+        items = self._table.query_all(Condition.equals(user_id=user_id), index=SESSIONS_OF_USER)
+        return sorted((_from_item(item) for item in items), key=lambda s: s.created_at, reverse=True)
+
+    def _change(self, id_hash: str, values: dict[str, Any]) -> None:
+        # A session that ended meanwhile must not come back as a fragment: the condition keeps it away
+        expression = "SET " + " , ".join(f"#{name} = :{name}" for name in values)
+        with suppress(ConditionFailed):
+            self._table.update(_key(id_hash), expression, values, _EXISTS)
+
+
+def _key(id_hash: str) -> Item:
+    return {KEY: f"SESSION#{id_hash}"}
+
+
+def _to_item(session: Session, expires_at: int) -> Item:
+    user = session.user
+    return _key(session.id_hash) | {
+        "id_hash": session.id_hash,
+        "user_id": user.id,
+        "login_name": user.login_name,
+        "display_name": user.display_name,
+        "email": user.email,
+        "groups": sorted(user.groups),
+        "created_at": session.created_at,
+        "authenticated_at": session.authenticated_at,
+        "last_seen_at": session.last_seen_at,
+        "browser": session.browser,
+        "open_requests": session.open_requests,
+        "notice": asdict(session.notice) if session.notice else None,
+        EXPIRES: expires_at,
+    }
+
+
+def _from_item(item: Item) -> Session:
+    user = User(item["user_id"], item["login_name"], item["display_name"], item["email"], frozenset(item["groups"]))
+    notice = item.get("notice")
+    return Session(
+        id_hash=item["id_hash"],
+        user=user,
+        created_at=item["created_at"],
+        authenticated_at=item["authenticated_at"],
+        last_seen_at=item["last_seen_at"],
+        browser=item["browser"],
+        open_requests=tuple(item["open_requests"]),
+        notice=Notice(**{**notice, "kind": NoticeKind(notice["kind"])}) if notice else None,
+    )
