@@ -65,7 +65,7 @@ LISTING = Index(
     key="listing",
     sort="listed_as",
     projected=(
-        "user_id", "user_name", "provider_id", "generation", "version", "state", "reason", "state_at", "account",
+        "user_id", "user_name", "domain", "provider_id", "generation", "version", "state", "reason", "state_at", "account",
         "scopes", "expires", "authorized_at", "refreshed_at", "last_used_at",
     ),
 )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The HTTP toolkit: cookies, forms, headers, errors, pages. It knows no business."""

@@ -1,0 +1,214 @@
+"""The way of every request: read it, find out who calls, check the form, let the route answer.
+
+`Endpoints` turns a route's function, which takes a `Request` and gives an `Answer`, into a Chalice view.
+Whatever goes wrong on the way becomes a page here, so Chalice never sees an exception.
+"""
+
+import logging
+import secrets
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol, assert_never
+
+from chalice.app import Blueprint, Chalice
+
+from chalicelib.domain.access import Access, is_administrator, require
+from chalicelib.domain.errors import LoginRequired, RecentLoginRequired, VaultError
+from chalicelib.domain.session import Session
+
+from . import csrf, errors, forms, headers
+from . import request as requests
+from .answers import Answer, File, Page, Redirect, VaultResponse
+from .cookies import CookieNames
+from .pages import ErrorView, Viewer
+from .render import Renderer
+from .request import Request
+from .route import Route
+from .urls import Urls
+
+_LOG = logging.getLogger(__name__)
+
+Handler = Callable[[Request], Answer]
+
+
+class Sessions(Protocol):
+    """What the way of a request needs to know of sessions; `services.sessions` fits."""
+
+    def find(self, cookie: str) -> Session | None:
+        """The live session of a cookie."""
+
+    def logged_in_recently(self, session: Session) -> bool:
+        """Whether it may do what can hurt many."""
+
+
+class Endpoints:
+    """Registers routes and answers requests. `routes` lists them all, for tests and documents."""
+
+    def __init__(
+        self, sessions: Sessions, renderer: Renderer, urls: Urls, administrator_groups: frozenset[str]
+    ) -> None:
+        self._sessions = sessions
+        self._renderer = renderer
+        self._urls = urls
+        self._administrator_groups = administrator_groups
+        self.cookie_names = CookieNames.for_scheme(secure=urls.is_secure)
+        self.routes: list[Route] = []
+
+    def route(self, blueprint: Blueprint, route: Route) -> Callable[[Handler], Handler]:
+        """Register the decorated function for one method of one path."""
+
+        def register(handler: Handler) -> Handler:
+            def view(**path: str) -> VaultResponse:
+                return self.answer(blueprint.current_request, path, route, handler)
+
+            # Chalice wants a name of its own for each view
+            view.__name__ = f"{handler.__module__.rpartition('.')[2]}_{handler.__name__}"
+            content_types = {"content_types": [forms.FORM_TYPE]} if route.method == "POST" else {}
+            blueprint.route(route.path, methods=[route.method], **content_types)(view)
+            self.routes.append(route)
+            return handler
+
+        return register
+
+    def install(self, app: Chalice) -> None:
+        """Give the refusals that Chalice makes by itself (405, 415 and the like) our page and headers."""
+
+        def replace_refusals(event: Any, get_response: Callable[[Any], Any]) -> Any:
+            response = get_response(event)
+            return response if isinstance(response, VaultResponse) else self.refusal(response.status_code)
+
+        app.register_middleware(replace_refusals, "http")
+
+    def refusal(self, status: int) -> VaultResponse:
+        """Our page for a refusal that was made before any route was reached. Never raises."""
+        try:
+            return self._respond(self._error_page(errors.of_status(status), "-"), None, {})
+        except Exception as error:  # not even the error page could be made (R19)
+            _log_crash(error, "-")
+            return _last_resort()
+
+    def answer(self, raw: Any, path: dict[str, str], route: Route, handler: Handler) -> VaultResponse:
+        """Answer one request. Never raises."""
+        try:
+            return self._answer(raw, path, route, handler)
+        except Exception as error:  # the page itself could not be made (R19)
+            _log_crash(error, "-")
+            return self.refusal(500)
+
+    def _answer(self, raw: Any, path: dict[str, str], route: Route, handler: Handler) -> VaultResponse:
+        started = time.perf_counter()
+        origin = requests.origin(raw)
+        request: Request | None = None
+        try:
+            request = requests.read(raw, path, route, self.cookie_names)
+            request = self._identify(request, route)
+            self._check(raw, request, route)
+            answer = handler(request)
+        except LoginRequired:
+            answer = Redirect(self._login_path(request, route))
+        except RecentLoginRequired:
+            answer = Redirect(f"/login/confirm?next={route.recent_login_for}")
+        except VaultError as error:
+            _log_error(error, origin.request_id)
+            answer = self._error_page(error, origin.request_id)
+        except Exception as error:  # the last resort: no exception leaves without a page (R19)
+            _log_crash(error, origin.request_id)
+            answer = self._error_page(VaultError(), origin.request_id)
+        signed_in, cookies = (request.signed_in, request.cookies) if request else (None, {})
+        response = self._respond(answer, signed_in, cookies)
+        _LOG.info(
+            "request",
+            extra={
+                "method": route.method,
+                "route": route.path,
+                "status": response.status_code,
+                "request_id": origin.request_id,
+                "milliseconds": round((time.perf_counter() - started) * 1000),
+            },
+        )
+        return response
+
+    def _identify(self, request: Request, route: Route) -> Request:
+        cookie = request.cookies.get(self.cookie_names.session)
+        if route.access is Access.PUBLIC or not cookie:
+            return request
+        return replace(request, signed_in=self._sessions.find(cookie))
+
+    def _check(self, raw: Any, request: Request, route: Route) -> None:
+        """Raises unless caller and form are what the route asks for; roles are looked at anew each time."""
+        session = request.signed_in
+        require(route.access, session.user if session else None, self._administrator_groups)
+        if route.method == "POST":
+            csrf.check_origin(raw.headers, self._urls.origin)
+            cookie = self.cookie_names.login if route.access is Access.PUBLIC else self.cookie_names.session
+            csrf.check_token(request.cookies.get(cookie, ""), request.form.text("csrf"))
+        if route.recent_login_for and session and not self._sessions.logged_in_recently(session):
+            raise RecentLoginRequired
+
+    def _login_path(self, request: Request | None, route: Route) -> str:
+        had_session = request is not None and self.cookie_names.session in request.cookies
+        return f"/login?hint={route.login_hint}" if had_session or route.login_hint != "ended" else "/login"
+
+    def _error_page(self, error: VaultError, request_id: str) -> Page:
+        status = errors.status_of(error)
+        view = ErrorView(status=status, message=error.message, code=error.code, request_id=request_id)
+        return Page("error.html", {"error": view}, status)
+
+    def _respond(self, answer: Answer, session: Session | None, cookies: dict[str, str]) -> VaultResponse:
+        match answer:
+            case Page():
+                nonce = secrets.token_urlsafe(16)
+                body = self._renderer.page(
+                    answer.template, nonce=nonce, viewer=self._viewer(session, cookies), **answer.context
+                )
+                sent = {"Content-Type": "text/html; charset=utf-8"}
+                return self._finish(body, answer.status, sent, answer, nonce)
+            case Redirect():
+                sent = {"Content-Type": "text/plain", "Location": self._urls.absolute(answer.path), **answer.headers}
+                return self._finish("", 303, sent, answer)
+            case File():
+                sent = {"Content-Type": answer.content_type, "Cache-Control": answer.cache_control}
+                return self._finish(answer.body, 200, sent, None)
+        assert_never(answer)
+
+    def _finish(
+        self, body: str, status: int, sent: dict[str, Any], answer: Page | Redirect | None, nonce: str = ""
+    ) -> VaultResponse:
+        all_headers: dict[str, Any] = headers.security_headers(nonce) | sent
+        if answer is not None and answer.cookies:
+            secure = self._urls.is_secure
+            all_headers["Set-Cookie"] = [cookie.header(secure=secure) for cookie in answer.cookies]
+        headers.check(all_headers)
+        return VaultResponse(body, status_code=status, headers=all_headers)
+
+    def _viewer(self, session: Session | None, cookies: dict[str, str]) -> Viewer | None:
+        if session is None:
+            return None
+        return Viewer(
+            display_name=session.user.display_name,
+            login_name=session.user.login_name,
+            is_administrator=is_administrator(session.user, self._administrator_groups),
+            csrf=csrf.token(cookies[self.cookie_names.session]),
+        )
+
+
+def _last_resort() -> VaultResponse:
+    body = f"<!doctype html><title>Token Vault</title><p>{VaultError.message}</p>"
+    sent = {"Content-Type": "text/html; charset=utf-8"}
+    return VaultResponse(body, status_code=500, headers=headers.security_headers() | sent)
+
+
+def _log_error(error: VaultError, request_id: str) -> None:
+    severe = errors.status_of(error) >= 500  # noqa: PLR2004 - HTTP's class of our own failures
+    extra = {"code": error.code, "detail": error.detail, "request_id": request_id}
+    _LOG.log(logging.ERROR if severe else logging.INFO, "request.refused", extra=extra)
+
+
+def _log_crash(error: Exception, request_id: str) -> None:
+    """Type and place, never the message: an exception's text may hold what was being worked on (R68)."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
+    extra = {"error_type": type(error).__name__, "where": where, "request_id": request_id}
+    _LOG.error("request.crashed", extra=extra)

@@ -1,0 +1,65 @@
+"""Fields of forms and query strings, strictly: known, once, UTF-8, not too many, not too long."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from chalicelib.domain.errors import InvalidRequest, TooLarge
+
+FORM_TYPE = "application/x-www-form-urlencoded"
+MAX_BODY = 16 * 1024
+MAX_URL = 4 * 1024
+MAX_FIELDS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What was sent, checked. `one` is for fields that must be there, `text` for those that may be missing."""
+
+    values: dict[str, list[str]] = field(default_factory=dict)
+
+    def one(self, name: str) -> str:
+        if name not in self.values:
+            raise InvalidRequest("A field of the form is missing. Please go back and try again.")
+        return self.values[name][0]
+
+    def text(self, name: str) -> str:
+        return self.values.get(name, [""])[0]
+
+    def all(self, name: str) -> list[str]:
+        return self.values.get(name, [])
+
+
+def parse_form(body: bytes, allowed: Collection[str], repeatable: Collection[str]) -> Fields:
+    """A form's body. Raises TooLarge, or InvalidRequest for unknown, repeated or undecodable fields."""
+    if len(body) > MAX_BODY:
+        raise TooLarge
+    try:
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(body), errors="strict")
+    except ValueError:
+        raise InvalidRequest from None
+    if any(name not in allowed and name not in repeatable for name, _ in pairs):
+        raise InvalidRequest("The form has a field that the vault does not know. Nothing was changed.")
+    return _collect(pairs, repeatable)
+
+
+def parse_query(pairs: Iterable[tuple[str, str]], allowed: Collection[str], repeatable: Collection[str]) -> Fields:
+    """The known ones of already decoded query parameters; others are ignored (RFC 6749 3.1, 4.1.2)."""
+    every = list(pairs)
+    if sum(len(name.encode()) + len(value.encode()) + 2 for name, value in every) > MAX_URL:
+        raise TooLarge
+    return _collect([pair for pair in every if pair[0] in allowed or pair[0] in repeatable], repeatable)
+
+
+def _collect(pairs: list[tuple[str, str]], repeatable: Collection[str]) -> Fields:
+    if len(pairs) > MAX_FIELDS:
+        raise TooLarge
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        if name in values and name not in repeatable:
+            raise InvalidRequest("A field was sent twice. Nothing was changed.")
+        # U+FFFD stands where the gateway could not decode
+        if "\0" in value or "\ufffd" in value:
+            raise InvalidRequest
+        values.setdefault(name, []).append(value)
+    return Fields(values)

@@ -1,0 +1,25 @@
+"""What a route declares about itself."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from chalicelib.domain.access import Access
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path. `access` has no default: a route that does not say who may call it cannot exist (R13)."""
+
+    method: str
+    path: str
+    access: Access
+    query: Collection[str] = ()
+    """Query parameters the route reads; others are ignored."""
+    fields: Collection[str] = ()
+    """Form fields beside `csrf`; others are refused."""
+    repeatable: Collection[str] = ()
+    """Parameters or fields that may come more than once."""
+    recent_login_for: str = ""
+    """The named page to return to, for a route that asks for a log-in younger than five minutes (R35)."""
+    login_hint: str = "ended"
+    """Which sentence the log-in page shows when the session turns out to be over."""

@@ -1,0 +1,210 @@
+"""What every store of providers, grants and revocations does."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+
+from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound
+from chalicelib.domain.grant import Grant, GrantState
+from chalicelib.domain.provider import ProviderKey
+from chalicelib.ports import GrantStore, ProviderStore, RevocationStore
+from chalicelib.stores.grants import DynamoGrantStore
+from chalicelib.stores.providers import DynamoProviderStore
+from chalicelib.stores.revocations import DynamoRevocationStore
+from tests.aws import Aws
+from tests.fakes.stores import FakeGrantStore, FakeProviderStore, FakeRevocationStore
+from tests.samples import ALICE, BOB, GRANT, KEY, NOW, PROVIDER, REVOCATION
+
+
+@dataclass(frozen=True)
+class Stores:
+    providers: ProviderStore
+    grants: GrantStore
+    revocations: RevocationStore
+
+
+@pytest.fixture(params=["fake", "dynamodb"])
+def stores(request: pytest.FixtureRequest) -> Stores:
+    if request.param == "fake":
+        providers = FakeProviderStore()
+        return Stores(providers, FakeGrantStore(providers), FakeRevocationStore())
+    aws: Aws = request.getfixturevalue("aws")
+    client, vault, keys = aws.clients.dynamodb, aws.table("vault"), aws.table("vault-keys")
+    return Stores(
+        DynamoProviderStore(vault, keys),
+        DynamoGrantStore(client, vault, keys),
+        DynamoRevocationStore(client, vault),
+    )
+
+
+@pytest.fixture
+def registered(stores: Stores) -> Stores:
+    stores.providers.add(PROVIDER, KEY)
+    return stores
+
+
+def listed(grant: Grant) -> Grant:
+    """As a listing gives it: without the token set."""
+    return replace(grant, token_set=None)
+
+
+class TestProviderStore:
+    def test_gives_back_what_was_added(self, registered: Stores) -> None:
+        assert registered.providers.get("northwind") == PROVIDER
+        assert registered.providers.key("northwind", 1) == KEY
+
+    def test_lists_by_name(self, registered: Stores) -> None:
+        other = replace(PROVIDER, id="box", name="box")
+        registered.providers.add(other, replace(KEY, provider_id="box"))
+        assert registered.providers.all() == [other, PROVIDER]
+
+    def test_refuses_a_second_one_with_the_same_id(self, registered: Stores) -> None:
+        with pytest.raises(Conflict):
+            registered.providers.add(replace(PROVIDER, name="another"), replace(KEY, generation=7))
+        assert registered.providers.get("northwind") == PROVIDER
+
+    def test_the_second_of_two_updates_is_told(self, registered: Stores) -> None:
+        updated = registered.providers.update(replace(PROVIDER, name="New name"))
+        assert updated == replace(PROVIDER, name="New name", version=2)
+        with pytest.raises(Conflict):
+            registered.providers.update(replace(PROVIDER, name="Older"))
+        assert registered.providers.get("northwind") == updated
+
+    def test_a_key_is_never_replaced(self, registered: Stores) -> None:
+        with pytest.raises(Conflict):
+            registered.providers.add_key(ProviderKey("northwind", 1, b"other"))
+        assert registered.providers.key("northwind", 1) == KEY
+
+    def test_a_deleted_key_is_gone(self, registered: Stores) -> None:
+        registered.providers.delete_key("northwind", 1)
+        registered.providers.delete_key("northwind", 1)
+        with pytest.raises(NotFound):
+            registered.providers.key("northwind", 1)
+
+    def test_what_does_not_exist_is_not_found(self, stores: Stores) -> None:
+        with pytest.raises(NotFound):
+            stores.providers.get("nobody")
+
+
+class TestGrantStore:
+    def test_loads_provider_key_and_grant_together(self, registered: Stores) -> None:
+        registered.grants.save(GRANT, replaces=None)
+        holding = registered.grants.load(ALICE.id, "northwind")
+        assert (holding.provider, holding.key, holding.grant) == (PROVIDER, KEY, GRANT)
+        assert registered.grants.load(BOB.id, "northwind").grant is None
+
+    def test_loads_nothing_of_an_unknown_provider(self, stores: Stores) -> None:
+        with pytest.raises(NotFound):
+            stores.grants.load(ALICE.id, "nobody")
+
+    def test_cannot_load_without_a_key(self, registered: Stores) -> None:
+        registered.providers.delete_key("northwind", 1)
+        with pytest.raises(KeyUnavailable):
+            registered.grants.load(ALICE.id, "northwind")
+
+    def test_a_grant_of_an_ended_generation_is_not_there(self, registered: Stores) -> None:
+        registered.grants.save(GRANT, replaces=None)
+        registered.grants.load(ALICE.id, "northwind")
+        second = replace(KEY, generation=2)
+        registered.providers.add_key(second)
+        raised = registered.providers.update(replace(PROVIDER, generation=2))
+        holding = registered.grants.load(ALICE.id, "northwind")
+        assert (holding.provider, holding.key, holding.grant) == (raised, second, None)
+        assert registered.grants.of_user(ALICE.id) == [GRANT]
+
+    def test_saves_only_over_the_version_it_was_made_from(self, registered: Stores) -> None:
+        registered.grants.save(GRANT, replaces=None)
+        with pytest.raises(Conflict):
+            registered.grants.save(GRANT, replaces=None)
+        second = replace(GRANT, version=2)
+        registered.grants.save(second, replaces=1)
+        with pytest.raises(Conflict):
+            registered.grants.save(replace(GRANT, version=2, scopes=()), replaces=1)
+        assert registered.grants.load(ALICE.id, "northwind").grant == second
+
+    def test_deletes_exactly_one_version(self, registered: Stores) -> None:
+        registered.grants.save(GRANT, replaces=None)
+        with pytest.raises(Conflict):
+            registered.grants.delete(replace(GRANT, version=2))
+        registered.grants.delete(GRANT)
+        with pytest.raises(Conflict):
+            registered.grants.delete(GRANT)
+        assert registered.grants.of_user(ALICE.id) == []
+
+    def test_pages_by_user_name_without_token_sets(self, registered: Stores) -> None:
+        grants = [replace(GRANT, user_id=f"S-{n}", user_name=f"CONTOSO\\User{n}") for n in range(5)]
+        for grant in reversed(grants):
+            registered.grants.save(grant, replaces=None)
+        found: list[Grant] = []
+        cursor = None
+        for expected in (2, 2, 1):
+            page = registered.grants.page("northwind", 1, user_prefix="", limit=2, cursor=cursor)
+            assert len(page.grants) == expected
+            found += page.grants
+            cursor = page.next_cursor
+        assert cursor is None
+        assert found == [listed(grant) for grant in grants]
+
+    @pytest.mark.parametrize("prefix", ["ali", "ALICE", "contoso\\al", "CONTOSO\\alice"])
+    def test_finds_users_by_the_start_of_their_name(self, registered: Stores, prefix: str) -> None:
+        fabrikam = replace(GRANT, user_id="S-9", user_name="FABRIKAM\\zed")
+        for grant in (GRANT, fabrikam, replace(GRANT, user_id=BOB.id, user_name=BOB.login_name)):
+            registered.grants.save(grant, replaces=None)
+        page = registered.grants.page("northwind", 1, user_prefix=prefix, limit=10, cursor=None)
+        assert page.grants == [listed(GRANT)]
+
+    def test_a_domain_alone_narrows_too(self, registered: Stores) -> None:
+        fabrikam = replace(GRANT, user_id="S-9", user_name="FABRIKAM\\alice")
+        for grant in (GRANT, fabrikam):
+            registered.grants.save(grant, replaces=None)
+        page = registered.grants.page("northwind", 1, user_prefix="fabrikam\\", limit=10, cursor=None)
+        assert page.grants == [listed(fabrikam)]
+
+    @pytest.mark.parametrize("cursor", ["not-a-cursor", "%%", "e30"])
+    def test_refuses_a_cursor_it_did_not_give_out(self, registered: Stores, cursor: str) -> None:
+        with pytest.raises(InvalidRequest):
+            registered.grants.page("northwind", 1, user_prefix="", limit=2, cursor=cursor)
+
+    def test_counts_no_further_than_asked(self, registered: Stores) -> None:
+        for n in range(7):
+            registered.grants.save(replace(GRANT, user_id=f"S-{n}"), replaces=None)
+        assert registered.grants.count("northwind", 1, at_most=100) == 7
+        assert registered.grants.count("northwind", 1, at_most=5) == 5
+        assert registered.grants.count("northwind", 2, at_most=5) == 0
+
+    def test_a_removed_grant_leaves_the_listing_and_stays_for_its_user(self, registered: Stores) -> None:
+        grants = [replace(GRANT, user_id=f"S-{n}") for n in range(30)]
+        for grant in grants:
+            registered.grants.save(grant, replaces=None)
+        removed = [grant.removed(NOW) for grant in grants]
+        registered.grants.bury(removed[1:], NOW + 60)
+        registered.grants.save(removed[0], replaces=1, expires_at=NOW + 60)
+        assert registered.grants.count("northwind", 1, at_most=100) == 0
+        for user in ("S-0", "S-29"):
+            (left,) = registered.grants.of_user(user)
+            assert (left.state, left.state_at, left.token_set) == (GrantState.REMOVED, NOW, None)
+
+
+class TestRevocationStore:
+    def test_gives_what_is_due_earliest_first(self, stores: Stores) -> None:
+        later = replace(REVOCATION, id="rev2", next_attempt_at=NOW + 90)
+        for revocation in (later, REVOCATION, replace(REVOCATION, id="rev3", next_attempt_at=NOW + 500)):
+            stores.revocations.add(revocation)
+        assert stores.revocations.due(NOW + 59, limit=10) == []
+        assert stores.revocations.due(NOW + 90, limit=10) == [REVOCATION, later]
+        assert stores.revocations.due(NOW + 90, limit=1) == [REVOCATION]
+
+    def test_a_rescheduled_one_waits(self, stores: Stores) -> None:
+        stores.revocations.add(REVOCATION)
+        waiting = replace(REVOCATION, attempts=1, next_attempt_at=NOW + 300)
+        stores.revocations.reschedule(waiting)
+        assert stores.revocations.due(NOW + 60, limit=10) == []
+        assert stores.revocations.due(NOW + 300, limit=10) == [waiting]
+
+    def test_tells_whether_a_generation_still_has_any(self, stores: Stores) -> None:
+        stores.revocations.add(REVOCATION)
+        assert stores.revocations.any_of("northwind", 1)
+        assert not stores.revocations.any_of("northwind", 2)
+        stores.revocations.delete("rev1")
+        stores.revocations.delete("rev1")
+        assert not stores.revocations.any_of("northwind", 1)

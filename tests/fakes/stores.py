@@ -1,0 +1,217 @@
+"""The stores in memory. The contract tests hold them to what DynamoDB does."""
+
+from dataclasses import replace
+
+from chalicelib.domain.audit import AuditEvent
+from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
+from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound, StorageUnavailable
+from chalicelib.domain.grant import Grant, GrantState, Holding, Revocation
+from chalicelib.domain.provider import Provider, ProviderKey
+from chalicelib.domain.session import Notice, Session
+from chalicelib.ports import GrantPage
+
+
+class FakeSessionStore:
+    """Implements `ports.SessionStore`."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, Session] = {}
+
+    def add(self, session: Session, expires_at: int) -> None:
+        self.sessions[session.id_hash] = session
+
+    def get(self, id_hash: str) -> Session | None:
+        return self.sessions.get(id_hash)
+
+    def touch(self, id_hash: str, last_seen_at: int, expires_at: int) -> None:
+        self._change(id_hash, last_seen_at=last_seen_at)
+
+    def open_requests(self, id_hash: str, state_hashes: tuple[str, ...]) -> None:
+        self._change(id_hash, open_requests=state_hashes)
+
+    def notify(self, id_hash: str, notice: Notice, *, open_requests: tuple[str, ...]) -> None:
+        self._change(id_hash, notice=notice, open_requests=open_requests)
+
+    def delete(self, id_hash: str) -> None:
+        self.sessions.pop(id_hash, None)
+
+    def of_user(self, user_id: str) -> list[Session]:
+        mine = [session for session in self.sessions.values() if session.user.id == user_id]
+        return sorted(mine, key=lambda session: session.created_at, reverse=True)
+
+    def _change(self, id_hash: str, **values: object) -> None:
+        if id_hash in self.sessions:
+            self.sessions[id_hash] = replace(self.sessions[id_hash], **values)
+
+
+class FakeAuthorizationRequestStore:
+    """Implements `ports.AuthorizationRequestStore`."""
+
+    def __init__(self) -> None:
+        self.requests: dict[str, AuthorizationRequest] = {}
+
+    def add(self, request: AuthorizationRequest) -> None:
+        self.requests[request.state_hash] = request
+
+    def consume(
+        self, state_hash: str, *, user_id: str, flow_hash: str, provider_id: str, now: int
+    ) -> AuthorizationRequest:
+        request = self.requests.get(state_hash)
+        if request is None:
+            raise ConsentFailed(ConsentProblem.USED)
+        if (request.user_id, request.flow_hash, request.provider_id) != (user_id, flow_hash, provider_id):
+            raise ConsentFailed(ConsentProblem.FOREIGN)
+        if request.expires_at <= now:
+            raise ConsentFailed(ConsentProblem.EXPIRED)
+        return self.requests.pop(state_hash)
+
+    def discard(self, state_hash: str) -> None:
+        self.requests.pop(state_hash, None)
+
+
+class FakeProviderStore:
+    """Implements `ports.ProviderStore`."""
+
+    def __init__(self) -> None:
+        self.providers: dict[str, Provider] = {}
+        self.keys: dict[tuple[str, int], ProviderKey] = {}
+
+    def all(self) -> list[Provider]:
+        return sorted(self.providers.values(), key=lambda provider: provider.name.casefold())
+
+    def get(self, provider_id: str) -> Provider:
+        if provider_id not in self.providers:
+            raise NotFound
+        return self.providers[provider_id]
+
+    def add(self, provider: Provider, key: ProviderKey) -> None:
+        if provider.id in self.providers:
+            raise Conflict
+        self.add_key(key)
+        self.providers[provider.id] = provider
+
+    def update(self, provider: Provider) -> Provider:
+        if self.get(provider.id).version != provider.version:
+            raise Conflict
+        self.providers[provider.id] = replace(provider, version=provider.version + 1)
+        return self.providers[provider.id]
+
+    def key(self, provider_id: str, generation: int) -> ProviderKey:
+        if (provider_id, generation) not in self.keys:
+            raise NotFound
+        return self.keys[provider_id, generation]
+
+    def add_key(self, key: ProviderKey) -> None:
+        if (key.provider_id, key.generation) in self.keys:
+            raise Conflict
+        self.keys[key.provider_id, key.generation] = key
+
+    def delete_key(self, provider_id: str, generation: int) -> None:
+        self.keys.pop((provider_id, generation), None)
+
+
+class FakeGrantStore:
+    """Implements `ports.GrantStore`. `fail_saving` plays a store that cannot be written."""
+
+    def __init__(self, providers: FakeProviderStore) -> None:
+        self._providers = providers
+        self.grants: dict[tuple[str, str, int], Grant] = {}
+        self.fail_saving = False
+
+    def load(self, user_id: str, provider_id: str) -> Holding:
+        provider = self._providers.get(provider_id)
+        try:
+            key = self._providers.key(provider_id, provider.generation)
+        except NotFound:
+            raise KeyUnavailable from None
+        return Holding(provider, key, self.grants.get((user_id, provider_id, provider.generation)))
+
+    def of_user(self, user_id: str) -> list[Grant]:
+        return [grant for grant in self.grants.values() if grant.user_id == user_id]
+
+    def save(self, grant: Grant, *, replaces: int | None, expires_at: int | None = None) -> None:
+        if self.fail_saving:
+            raise StorageUnavailable
+        key = _key(grant)
+        current = self.grants.get(key)
+        if (current.version if current else None) != replaces:
+            raise Conflict
+        self.grants[key] = grant
+
+    def delete(self, grant: Grant) -> None:
+        current = self.grants.get(_key(grant))
+        if current is None or current.version != grant.version:
+            raise Conflict
+        del self.grants[_key(grant)]
+
+    def page(self, provider_id: str, generation: int, *, user_prefix: str, limit: int, cursor: str | None) -> GrantPage:
+        if cursor is not None and not cursor.isdecimal():
+            raise InvalidRequest
+        found = [grant for grant in self._listed(provider_id, generation) if _matches(grant, user_prefix)]
+        start = int(cursor or 0)
+        more = start + limit < len(found)
+        shown = [replace(grant, token_set=None) for grant in found[start : start + limit]]
+        return GrantPage(shown, str(start + limit) if more else None)
+
+    def count(self, provider_id: str, generation: int, *, at_most: int) -> int:
+        return min(len(self._listed(provider_id, generation)), at_most)
+
+    def bury(self, grants: list[Grant], expires_at: int) -> None:
+        for grant in grants:
+            self.grants[_key(grant)] = grant
+
+    def _listed(self, provider_id: str, generation: int) -> list[Grant]:
+        live = [
+            grant
+            for grant in self.grants.values()
+            if (grant.provider_id, grant.generation) == (provider_id, generation)
+            and grant.state is not GrantState.REMOVED
+        ]
+        return sorted(live, key=lambda grant: grant.user_name.casefold().rpartition("\\")[2])
+
+
+def _key(grant: Grant) -> tuple[str, str, int]:
+    return grant.user_id, grant.provider_id, grant.generation
+
+
+def _matches(grant: Grant, prefix: str) -> bool:
+    domain, _, name = prefix.casefold().rpartition("\\")
+    grant_domain, _, grant_name = grant.user_name.casefold().rpartition("\\")
+    return grant_name.startswith(name) and domain in ("", grant_domain)
+
+
+class FakeRevocationStore:
+    """Implements `ports.RevocationStore`."""
+
+    def __init__(self) -> None:
+        self.revocations: dict[str, Revocation] = {}
+
+    def add(self, revocation: Revocation) -> None:
+        self.revocations[revocation.id] = revocation
+
+    def reschedule(self, revocation: Revocation) -> None:
+        self.revocations[revocation.id] = revocation
+
+    def delete(self, revocation_id: str) -> None:
+        self.revocations.pop(revocation_id, None)
+
+    def due(self, now: int, *, limit: int) -> list[Revocation]:
+        due = [revocation for revocation in self.revocations.values() if revocation.next_attempt_at <= now]
+        return sorted(due, key=lambda revocation: revocation.next_attempt_at)[:limit]
+
+    def any_of(self, provider_id: str, generation: int) -> bool:
+        wanted = (provider_id, generation)
+        return any((r.provider_id, r.generation) == wanted for r in self.revocations.values())
+
+
+class FakeAuditLog:
+    """Implements `ports.AuditLog`; `broken` plays a log that cannot be written."""
+
+    def __init__(self) -> None:
+        self.events: list[AuditEvent] = []
+        self.broken = False
+
+    def record(self, event: AuditEvent) -> None:
+        if self.broken:
+            raise StorageUnavailable
+        self.events.append(event)

@@ -1,0 +1,27 @@
+"""Time that stands still until told otherwise, and random values that can be recognised."""
+
+from itertools import count
+
+
+class FakeClock:
+    """Implements `ports.Clock`; `advance` moves it."""
+
+    def __init__(self, now: int = 1_800_000_000) -> None:
+        self._now = now
+
+    def now(self) -> int:
+        return self._now
+
+    def advance(self, seconds: int) -> None:
+        self._now += seconds
+
+
+class FakeRandom:
+    """Implements `ports.Random`: always another value, of the right length, and never guessed twice."""
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+
+    def token(self, size: int = 32) -> str:
+        length = -(-size * 4 // 3)
+        return f"r{next(self._numbers)}-".ljust(length, "x")
