@@ -5,7 +5,7 @@ from dataclasses import replace
 from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.provider import AuthorizationServer, Provider
 from chalicelib.domain.secret import Secret
-from chalicelib.ports import AuditLog, Catalogue, ProviderStore, TokenCipher
+from chalicelib.ports import AuditLog, Catalogue, OAuthClient, ProviderStore, TokenCipher
 
 _FIRST_GENERATION = 1
 
@@ -14,12 +14,23 @@ class RegistrationService:
     """Makes a provider out of what an administrator, or a seed, says about it."""
 
     def __init__(
-        self, providers: ProviderStore, cipher: TokenCipher, catalogue: Catalogue, audit_log: AuditLog
+        self,
+        *,
+        providers: ProviderStore,
+        cipher: TokenCipher,
+        oauth_client: OAuthClient,
+        catalogue: Catalogue,
+        audit_log: AuditLog,
     ) -> None:
         self._providers = providers
         self._cipher = cipher
+        self._oauth_client = oauth_client
         self._catalogue = catalogue
         self._audit_log = audit_log
+
+    def discover(self, issuer: str) -> AuthorizationServer:
+        """The server as its OpenID Connect discovery document describes it. Raises a CloudError."""
+        return self._oauth_client.discover(issuer)
 
     def register(
         self,

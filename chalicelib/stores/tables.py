@@ -65,8 +65,8 @@ LISTING = Index(
     key="listing",
     sort="listed_as",
     projected=(
-        "user_id", "user_name", "domain", "provider_id", "generation", "version", "state", "reason", "state_at", "account",
-        "scopes", "expires", "authorized_at", "refreshed_at", "last_used_at",
+        "user_id", "user_name", "domain", "provider_id", "generation", "version", "state", "reason", "state_at",
+        "account", "scopes", "expires", "authorized_at", "refreshed_at", "last_used_at",
     ),
 )  # fmt: skip
 """Sparse: grants by provider and generation in the order of user names, pending revocations by due time."""

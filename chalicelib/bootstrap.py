@@ -1,0 +1,169 @@
+"""The only place that constructs stores, adapters and services, and so decides what stands behind each port."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from chalice.app import Chalice
+
+from . import telemetry
+from .adapters.aws import AwsClients
+from .adapters.catalogue import FileCatalogue
+from .adapters.directory import LdapDirectory
+from .adapters.endpoint_guard import EndpointGuard
+from .adapters.oauth_client import AuthlibClient
+from .adapters.system import SystemClock, SystemRandom
+from .adapters.token_cipher import KmsTokenCipher
+from .ports import Catalogue, Clock, Directory, OAuthClient, Random, TokenCipher
+from .routes import admin_tokens, consent, login, providers, sessions, static
+from .services.administration import AdministrationService
+from .services.consent import ConsentService
+from .services.grants import GrantService
+from .services.login import LoginService
+from .services.providers import ProviderService
+from .services.registration import RegistrationService
+from .services.revocations import RevocationService
+from .services.sessions import SessionService
+from .settings import Settings
+from .stores.audit_log import DynamoAuditLog
+from .stores.authorization_requests import DynamoAuthorizationRequestStore
+from .stores.grants import DynamoGrantStore
+from .stores.providers import DynamoProviderStore
+from .stores.revocations import DynamoRevocationStore
+from .stores.sessions import DynamoSessionStore
+from .stores.table import Table
+from .web.endpoint import Endpoints
+from .web.render import Renderer
+from .web.urls import Urls
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What lies outside. `of` makes the real one; tests replace single parts of it."""
+
+    aws: AwsClients
+    clock: Clock
+    random: Random
+    directory: Directory
+    oauth_client: OAuthClient
+    catalogue: Catalogue
+    cipher: TokenCipher
+
+    @classmethod
+    def of(cls, settings: Settings, **replaced: Any) -> "World":
+        aws: AwsClients = replaced.pop("aws", None) or AwsClients.create()
+        clock: Clock = replaced.pop("clock", None) or SystemClock()
+        parts: dict[str, Any] = {
+            "random": SystemRandom(),
+            "directory": LdapDirectory(
+                settings.directory_domain,
+                settings.directory_urls,
+                settings.directory_ca(),
+                settings.directory_base_dn,
+            ),
+            "oauth_client": AuthlibClient(clock, EndpointGuard(allow_private=settings.allow_private_clouds)),
+            "catalogue": FileCatalogue(),
+            "cipher": KmsTokenCipher(aws.kms, settings.kms_key),
+        }
+        return cls(aws=aws, clock=clock, **(parts | replaced))
+
+
+class Vault:
+    """Everything wired together: stores inside, services to call, the Chalice app on top."""
+
+    def __init__(self, settings: Settings, world: World) -> None:
+        self.settings = settings
+        groups = frozenset(settings.administrator_groups)
+        vault, keys, session_table = (
+            Table(world.aws.dynamodb, name, world.random)
+            for name in (settings.table, settings.keys_table, settings.sessions_table)
+        )
+        session_store = DynamoSessionStore(session_table)
+        provider_store = DynamoProviderStore(vault, keys)
+        grant_store = DynamoGrantStore(world.aws.dynamodb, vault, keys)
+        revocation_store = DynamoRevocationStore(world.aws.dynamodb, vault)
+        audit_log = DynamoAuditLog(vault, world.clock, world.random)
+
+        self.sessions = SessionService(
+            sessions=session_store,
+            audit_log=audit_log,
+            clock=world.clock,
+            random=world.random,
+            administrator_groups=groups,
+        )
+        self.login = LoginService(world.directory, self.sessions, session_store, audit_log)
+        self.providers = ProviderService(provider_store, grant_store, world.catalogue)
+        self.registration = RegistrationService(
+            providers=provider_store,
+            cipher=world.cipher,
+            oauth_client=world.oauth_client,
+            catalogue=world.catalogue,
+            audit_log=audit_log,
+        )
+        self.revocations = RevocationService(
+            revocations=revocation_store,
+            providers=provider_store,
+            grants=grant_store,
+            cipher=world.cipher,
+            oauth_client=world.oauth_client,
+            audit_log=audit_log,
+            clock=world.clock,
+            random=world.random,
+        )
+        self.grants = GrantService(
+            grants=grant_store,
+            cipher=world.cipher,
+            catalogue=world.catalogue,
+            revocations=self.revocations,
+            audit_log=audit_log,
+            clock=world.clock,
+        )
+        self.consent = ConsentService(
+            requests=DynamoAuthorizationRequestStore(session_table),
+            sessions=session_store,
+            grant_store=grant_store,
+            grants=self.grants,
+            cipher=world.cipher,
+            oauth_client=world.oauth_client,
+            catalogue=world.catalogue,
+            audit_log=audit_log,
+            clock=world.clock,
+            random=world.random,
+            public_url=settings.public_url,
+        )
+        self.administration = AdministrationService(
+            providers=provider_store,
+            grants=grant_store,
+            revocations=revocation_store,
+            cipher=world.cipher,
+            audit_log=audit_log,
+            clock=world.clock,
+        )
+        self.endpoints = self._endpoints(world.random, groups)
+
+    def app(self) -> Chalice:
+        """The Chalice app with all routes."""
+        app = Chalice(app_name="token-vault", configure_logs=False)
+        for blueprint in self._blueprints:
+            app.register_blueprint(blueprint)
+        self.endpoints.install(app)
+        return app
+
+    def _endpoints(self, random: Random, groups: frozenset[str]) -> Endpoints:
+        urls = Urls(self.settings.public_url)
+        endpoints = Endpoints(self.sessions, Renderer(urls.base_path), urls, groups)
+        self._blueprints = (
+            static.blueprint(endpoints),
+            login.blueprint(endpoints, self.login, self.sessions, random),
+            providers.blueprint(endpoints, self.providers, self.sessions),
+            consent.blueprint(endpoints, self.consent, self.sessions),
+            sessions.blueprint(endpoints, self.sessions),
+            admin_tokens.blueprint(endpoints, self.administration, self.sessions),
+        )
+        return endpoints
+
+
+def create_vault(settings: Settings | None = None, **replaced: Any) -> Vault:
+    """The vault as the settings say (default: of the environment); `replaced` are parts of the `World`."""
+    settings = settings or Settings.from_environment()
+    telemetry.configure(settings.log_level)
+    return Vault(settings, World.of(settings, **replaced))

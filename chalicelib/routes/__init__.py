@@ -1,0 +1,1 @@
+"""One blueprint factory a file: parse, call a service, answer."""

@@ -1,0 +1,42 @@
+"""`python -m dev.scheduler`: calls the background functions, as EventBridge does when deployed.
+
+Prints one line of JSON when it has begun; ends with its standard input.
+"""
+
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+SECONDS = 2
+_LOG = logging.getLogger("chalicelib.dev")
+
+
+def run(functions: list[Callable[[], object]], stop: threading.Event) -> None:
+    """Call each function every `SECONDS` until `stop`; one that fails is called again the next time."""
+    while not stop.wait(SECONDS):
+        for function in functions:
+            try:
+                function()
+            except Exception as error:
+                _LOG.warning("function.failed", extra={"error_type": type(error).__name__})
+
+
+def main() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    from app import vault  # noqa: PLC0415 - reads the settings
+
+    stop = threading.Event()
+    functions = [vault.revocations.retry_due, vault.administration.clean_up]
+    worker = threading.Thread(target=run, args=(functions, stop), daemon=True)
+    worker.start()
+    print(json.dumps({"ready": True}), flush=True)
+    sys.stdin.buffer.read()
+    stop.set()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""`python -m dev.seed`: an empty AWS gets the vault's tables, a KMS key and the one provider of the local stack.
+
+Prints one line of JSON: {"ready": true, "environment": {...}}, the settings that only now are known.
+"""
+
+import json
+import os
+
+from chalicelib.adapters.aws import AwsClients
+from chalicelib.bootstrap import Vault, create_vault
+from chalicelib.domain.audit import Origin
+from chalicelib.domain.secret import Secret
+from chalicelib.settings import Settings
+from chalicelib.stores import tables
+
+PROVIDER_ID = "northwind"
+PROVIDER_NAME = "Northwind Cloud"
+SCOPES = ("openid", "profile", "email", "offline_access")
+
+
+def main() -> None:
+    aws = AwsClients.create()
+    key = aws.kms.create_key(Description="Token Vault, local stage")["KeyMetadata"]["Arn"]
+    settings = Settings.from_environment({**os.environ, "VAULT_KMS_KEY": key})
+    create_tables(aws, settings)
+    register_cloud(create_vault(settings, aws=aws))
+    print(json.dumps({"ready": True, "environment": {"VAULT_KMS_KEY": key}}), flush=True)
+
+
+def create_tables(aws: AwsClients, settings: Settings) -> None:
+    """The three tables under the names of the settings."""
+    for name, table in (
+        (settings.table, tables.VAULT),
+        (settings.keys_table, tables.KEYS),
+        (settings.sessions_table, tables.SESSIONS),
+    ):
+        aws.dynamodb.create_table(**table.create_arguments(name))
+
+
+def register_cloud(vault: Vault) -> None:
+    """The embedded cloud as a provider, found by its discovery document."""
+    vault.registration.register(
+        PROVIDER_ID,
+        "openid-connect",
+        PROVIDER_NAME,
+        client_id=os.environ["DEV_CLOUD_CLIENT_ID"],
+        client_secret=Secret(os.environ["DEV_CLOUD_CLIENT_SECRET"]),
+        server=vault.registration.discover(os.environ["DEV_CLOUD_ISSUER"]),
+        scopes=SCOPES,
+        actor="seed",
+        origin=Origin("-", "seed"),
+    )
+
+
+if __name__ == "__main__":
+    main()
