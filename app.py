@@ -8,13 +8,13 @@ vault = create_vault()
 app = vault.app()
 
 
-@app.schedule("rate(1 minute)")  # type: ignore[untyped-decorator]  # Chalice has no types
+@app.schedule("rate(1 minute)")
 def retry_revocations(_event: Any) -> None:
     """Ask the clouds again that have not confirmed a revocation yet."""
     vault.revocations.retry_due()
 
 
-@app.schedule("rate(1 minute)")  # type: ignore[untyped-decorator]  # Chalice has no types
+@app.schedule("rate(1 minute)")
 def clean_up(_event: Any) -> None:
     """Delete what administrators have removed, a bounded piece at a time."""
     vault.administration.clean_up()

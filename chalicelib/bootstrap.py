@@ -154,7 +154,7 @@ class Vault:
         self._blueprints = (
             static.blueprint(endpoints),
             login.blueprint(endpoints, self.login, self.sessions, random),
-            providers.blueprint(endpoints, self.providers, self.sessions),
+            providers.blueprint(endpoints, self.providers, self.grants, self.sessions),
             consent.blueprint(endpoints, self.consent, self.sessions),
             sessions.blueprint(endpoints, self.sessions),
             admin_tokens.blueprint(endpoints, self.administration, self.sessions),

@@ -30,7 +30,7 @@ def main() -> None:
     from app import vault  # noqa: PLC0415 - reads the settings
 
     stop = threading.Event()
-    functions = [vault.revocations.retry_due, vault.administration.clean_up]
+    functions: list[Callable[[], object]] = [vault.revocations.retry_due, vault.administration.clean_up]
     worker = threading.Thread(target=run, args=(functions, stop), daemon=True)
     worker.start()
     print(json.dumps({"ready": True}), flush=True)

@@ -22,7 +22,7 @@ from chalicelib.web.endpoint import Endpoints
 HOST = "127.0.0.1"
 
 
-class RequestHandler(ChaliceRequestHandler):  # type: ignore[misc]  # Chalice has no types
+class RequestHandler(ChaliceRequestHandler):
     """Chalice's handler, speaking for the gateway in front of it."""
 
     def __init__(self, *arguments: Any, endpoints: Endpoints, **options: Any) -> None:

@@ -39,5 +39,5 @@ class File:
 Answer = Page | Redirect | File
 
 
-class VaultResponse(Response):  # type: ignore[misc]  # Chalice has no types
+class VaultResponse(Response):
     """A finished answer of ours, told apart from the refusals that Chalice makes by itself."""

@@ -196,8 +196,8 @@ class Endpoints:
 
 def _last_resort() -> VaultResponse:
     body = f"<!doctype html><title>Token Vault</title><p>{VaultError.message}</p>"
-    sent = {"Content-Type": "text/html; charset=utf-8"}
-    return VaultResponse(body, status_code=500, headers=headers.security_headers() | sent)
+    sent: dict[str, Any] = {"Content-Type": "text/html; charset=utf-8"}
+    return VaultResponse(body, status_code=500, headers={**headers.security_headers(), **sent})
 
 
 def _log_error(error: VaultError, request_id: str) -> None:

@@ -59,7 +59,9 @@ def origin(raw: Any) -> Origin:
 
 
 def _query(raw: Any) -> list[tuple[str, str]]:
-    parameters = raw.query_params or {}
+    parameters = raw.query_params
+    if parameters is None:
+        return []
     return [(name, value) for name in parameters for value in parameters.getlist(name)]
 
 

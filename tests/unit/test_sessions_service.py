@@ -50,7 +50,9 @@ def test_r3_each_log_in_makes_a_new_id(world: World) -> None:
     assert len(cookies) == 3
 
 
-@pytest.mark.parametrize(("user", "idle", "absolute"), [(ALICE, 30 * MINUTE, 12 * HOUR), (ADMIN, 15 * MINUTE, 8 * HOUR)])
+@pytest.mark.parametrize(
+    ("user", "idle", "absolute"), [(ALICE, 30 * MINUTE, 12 * HOUR), (ADMIN, 15 * MINUTE, 8 * HOUR)]
+)
 def test_r4_idle_and_absolute_life(world: World, user: object, idle: int, absolute: int) -> None:
     cookie = world.service.start(user, "Firefox").cookie.reveal()
     world.clock.advance(idle - 1)

@@ -1,0 +1,78 @@
+"""To a cloud and back."""
+
+from chalice.app import Blueprint
+
+from chalicelib.domain.access import Access
+from chalicelib.domain.authorization_request import ConsentFailed, ConsentProblem
+from chalicelib.domain.errors import InvalidRequest
+from chalicelib.domain.secret import fingerprint
+from chalicelib.domain.session import NoticeKind
+from chalicelib.services.consent import Callback, ConsentService
+from chalicelib.services.sessions import SessionService
+from chalicelib.web.answers import Answer, Page, Redirect
+from chalicelib.web.cookies import Cookie
+from chalicelib.web.endpoint import Endpoints
+from chalicelib.web.request import Request
+from chalicelib.web.route import Route
+
+_NOT_OURS = {
+    ConsentProblem.USED: (
+        "This answer of the cloud was used already, or belongs to no authorization that was started here."
+    ),
+    ConsentProblem.FOREIGN: (
+        "This authorization was started by somebody else or in another browser. Nothing was changed."
+    ),
+}
+"""Problems of a callback that no trip of this browser leads to: answered on the spot, with nothing to go back to."""
+
+
+def blueprint(endpoints: Endpoints, consent: ConsentService, sessions: SessionService) -> Blueprint:
+    routes = Blueprint(__name__)
+    flow_cookie = endpoints.cookie_names.flow
+
+    @endpoints.route(routes, Route("POST", "/providers/{provider_id}/authorize", Access.USER))
+    def authorize(request: Request) -> Answer:
+        departure = consent.start(request.session, request.path["provider_id"], request.cookies.get(flow_cookie))
+        # A page that goes on by itself: browsers block a form's redirect to another site under form-action 'self'
+        context = {"provider_name": departure.provider_name, "url": departure.url}
+        return Page("going.html", context, cookies=(Cookie(flow_cookie, departure.flow),))
+
+    @endpoints.route(
+        routes,
+        Route(
+            "GET",
+            "/oauth/callback/{provider_id}",
+            Access.USER,
+            query=("state", "code", "error", "iss"),
+            login_hint="consent",
+        ),
+    )
+    def callback(request: Request) -> Answer:
+        session, provider_id = request.session, request.path["provider_id"]
+        returned = _callback(request, provider_id, request.cookies.get(flow_cookie, ""))
+        try:
+            consented = consent.complete(session, returned, request.origin)
+            kind, facts = NoticeKind.AUTHORIZED, {"account": consented.account.label}
+            if consented.previous:
+                facts["previous"] = consented.previous.label
+        except ConsentFailed as failure:
+            if failure.problem in _NOT_OURS:
+                raise InvalidRequest(_NOT_OURS[failure.problem], detail=failure.detail) from None
+            kind, facts = NoticeKind.CONSENT_FAILED, {"problem": failure.problem.value}
+        facts["provider"] = provider_id
+        notice = sessions.notify(session, kind, facts, finished=fingerprint(returned.state))
+        return Redirect(f"/providers?notice={notice.id}")
+
+    return routes
+
+
+def _callback(request: Request, provider_id: str, flow: str) -> Callback:
+    query = request.query
+    return Callback(
+        provider_id=provider_id,
+        state=query.text("state"),
+        flow=flow,
+        code=query.text("code"),
+        error=query.text("error"),
+        iss=query.text("iss") if "iss" in query.values else None,
+    )

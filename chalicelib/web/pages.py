@@ -1,0 +1,188 @@
+"""What each page shows: the view models that routes fill and templates read.
+
+They hold codes, names and numbers. The sentences are the templates'. Times are epoch seconds.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from chalicelib.domain.authorization_request import ConsentProblem
+from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
+from chalicelib.domain.provider import RevocationStyle
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks at the page; every page gets one, or None for somebody who is not signed in."""
+
+    display_name: str
+    login_name: str
+    is_administrator: bool
+    csrf: str
+    """The token that each of the viewer's forms carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorView:
+    """Why there is no page. `message` is one of ours; `request_id` finds the entry in the log."""
+
+    status: int
+    message: str
+    code: str
+    request_id: str
+
+
+# Available authorization providers
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderCard:
+    """One provider as one person sees it."""
+
+    id: str
+    name: str
+    type_name: str
+    state: GrantState | None = None
+    """None: never authorized, or revoked by the person."""
+    reason: GrantReason = GrantReason.NONE
+    account: str | None = None
+    """The cloud account that is connected, as its owner knows it: e-mail address or log-in name."""
+    since: int | None = None
+    """When the person authorized."""
+    removed_at: int | None = None
+    """When an administrator removed the authorization; set in the state `REMOVED`."""
+    scopes: tuple[str, ...] = ()
+    """In plain words: what the authorization allows, or what the cloud will be asked for."""
+    revocation: RevocationStyle = RevocationStyle.NONE
+    account_page: str | None = None
+    """Where a person ends an authorization at the cloud by hand."""
+
+    @property
+    def is_connected(self) -> bool:
+        """True while there is an authorization that can be revoked, whether or not it still works."""
+        return self.state not in (None, GrantState.REMOVED)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizedDialog:
+    """A trip to a cloud succeeded. `previous` is the cloud account of before, if it was another one."""
+
+    template: ClassVar[str] = "dialog_authorized.html"
+
+    provider: ProviderCard
+    account: str
+    previous: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentFailedDialog:
+    """A trip to a cloud brought no authorization; what `provider` shows of an earlier one is unchanged."""
+
+    template: ClassVar[str] = "dialog_consent_failed.html"
+
+    provider: ProviderCard
+    problem: ConsentProblem
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeDialog:
+    """The question before a connected provider's authorization is revoked."""
+
+    template: ClassVar[str] = "dialog_revoke.html"
+
+    provider: ProviderCard
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedDialog:
+    """What became of a revoked authorization of the cloud account `account`."""
+
+    template: ClassVar[str] = "dialog_revoked.html"
+
+    provider: ProviderCard
+    account: str
+    outcome: RevocationOutcome
+
+
+ProviderDialog = AuthorizedDialog | ConsentFailedDialog | RevokeDialog | RevokedDialog
+
+
+# Signed-in browsers
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """One signed-in browser of the viewer."""
+
+    handle: str
+    browser: str
+    signed_in_at: int
+    last_seen_at: int
+    is_current: bool
+
+
+# Manage tokens
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFilter:
+    """What the filter form was sent with; an empty `provider_id` stands for all providers."""
+
+    provider_id: str = ""
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderChoice:
+    """An entry of the filter's list of providers."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """One grant as administrators see it; `id` is `Grant.id`, None as a time means never."""
+
+    id: str
+    user_name: str
+    account: str
+    state: GrantState
+    authorized_at: int
+    refreshed_at: int | None = None
+    last_used_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTable:
+    """One page of a provider's grants."""
+
+    provider_id: str
+    provider_name: str
+    rows: tuple[TokenRow, ...]
+    next_cursor: str | None = None
+    is_first_page: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveDialog:
+    """The question before tokens are removed: the grants `token_ids`, or all of `provider` if one is given.
+
+    `user_names` are some of the people concerned. `is_more`: counting stopped at `count`.
+    """
+
+    template: ClassVar[str] = "dialog_remove.html"
+
+    count: int
+    user_names: tuple[str, ...] = ()
+    token_ids: tuple[str, ...] = ()
+    provider: ProviderChoice | None = None
+    is_more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedNotice:
+    """What was removed: `count` grants, or all of the provider named."""
+
+    count: int = 0
+    provider_name: str | None = None

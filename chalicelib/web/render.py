@@ -1,0 +1,58 @@
+"""From a template and a view model to HTML."""
+
+from datetime import UTC, datetime
+from functools import cache, cached_property
+from hashlib import sha256
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+_PACKAGE = Path(__file__).parent.parent
+_STATIC = _PACKAGE / "static"
+
+
+class Renderer:
+    """Renders pages. `base_path` is what the public address has before the vault's own paths, or empty."""
+
+    def __init__(self, base_path: str) -> None:
+        self._base_path = base_path
+
+    def page(self, template: str, **context: object) -> str:
+        """The page as HTML. A name that the template uses and `context` lacks raises UndefinedError."""
+        return self._environment.get_template(template).render(context)
+
+    def path(self, path: str) -> str:
+        """The address of one of our paths, which begins with a slash, for links and forms."""
+        return self._base_path + path
+
+    def asset(self, name: str) -> str:
+        """The address of a static file. It changes with the file's content, so browsers may keep it for ever."""
+        return self.path(f"/static/{name}?v={_digest(name)}")
+
+    @cached_property
+    def _environment(self) -> Environment:
+        # Made at the first page: a background function imports this module and never renders
+        environment = Environment(
+            loader=FileSystemLoader(_PACKAGE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        environment.globals |= {"path": self.path, "asset": self.asset}
+        environment.filters["moment"] = moment
+        return environment
+
+
+def moment(seconds: int) -> Markup:
+    """Epoch seconds as a `<time>` element that reads like `23 Nov 2026, 04:42 UTC`."""
+    at = datetime.fromtimestamp(seconds, UTC)
+    iso, words = at.strftime("%Y-%m-%dT%H:%M:%SZ"), at.strftime("%-d %b %Y, %H:%M UTC")
+    return Markup('<time datetime="{}">{}</time>').format(iso, words)
+
+
+@cache
+def _digest(name: str) -> str:
+    return sha256((_STATIC / name).read_bytes()).hexdigest()[:8]

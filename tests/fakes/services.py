@@ -1,0 +1,117 @@
+"""All services over fakes of every port, wired as in `bootstrap`, for unit tests."""
+
+from dataclasses import replace
+
+from chalicelib.domain.audit import Origin
+from chalicelib.domain.grant import Grant
+from chalicelib.domain.provider import ProviderType, RevocationStyle
+from chalicelib.domain.session import Session
+from chalicelib.domain.token_set import CloudAccount, TokenSet
+from chalicelib.services.consent import Callback, Consented, ConsentService
+from chalicelib.services.grants import GrantService
+from chalicelib.services.revocations import RevocationService
+from tests.fakes.oauth_client import FakeOAuthClient
+from tests.fakes.stores import (
+    FakeAuditLog,
+    FakeAuthorizationRequestStore,
+    FakeGrantStore,
+    FakeProviderStore,
+    FakeRevocationStore,
+    FakeSessionStore,
+)
+from tests.fakes.system import FakeClock, FakeRandom
+from tests.fakes.token_cipher import FakeTokenCipher
+from tests.samples import PROVIDER, SESSION
+
+ORIGIN = Origin("request-1", "127.0.0.1")
+
+
+class FakeCatalogue:
+    """Implements `ports.Catalogue` with one type that a test may change."""
+
+    def __init__(self) -> None:
+        self.type = ProviderType(
+            "openid-connect",
+            "OpenID Connect",
+            authorize_parameters={"prompt": "consent"},
+            reauthorize_parameters={"prompt": "select_account"},
+            revocation=RevocationStyle.RFC7009,
+        )
+
+    def all(self) -> list[ProviderType]:
+        return [self.type]
+
+    def get(self, type_id: str) -> ProviderType:
+        return self.type
+
+
+class FakeVault:
+    """One provider is registered; `session` is alice's."""
+
+    def __init__(self) -> None:
+        self.clock, self.random, self.cipher = FakeClock(), FakeRandom(), FakeTokenCipher()
+        self.sessions, self.requests = FakeSessionStore(), FakeAuthorizationRequestStore()
+        self.providers, self.revocation_store = FakeProviderStore(), FakeRevocationStore()
+        self.grant_store = FakeGrantStore(self.providers)
+        self.audit_log, self.cloud, self.catalogue = FakeAuditLog(), FakeOAuthClient(self.clock), FakeCatalogue()
+        self.revocations = RevocationService(
+            revocations=self.revocation_store,
+            providers=self.providers,
+            grants=self.grant_store,
+            cipher=self.cipher,
+            oauth_client=self.cloud,
+            audit_log=self.audit_log,
+            clock=self.clock,
+            random=self.random,
+        )
+        self.grants = GrantService(
+            grants=self.grant_store,
+            cipher=self.cipher,
+            catalogue=self.catalogue,
+            revocations=self.revocations,
+            audit_log=self.audit_log,
+            clock=self.clock,
+        )
+        self.consent = ConsentService(
+            requests=self.requests,
+            sessions=self.sessions,
+            grant_store=self.grant_store,
+            grants=self.grants,
+            cipher=self.cipher,
+            oauth_client=self.cloud,
+            catalogue=self.catalogue,
+            audit_log=self.audit_log,
+            clock=self.clock,
+            random=self.random,
+            public_url="https://vault.example",
+        )
+        key = self.cipher.new_key("northwind", 1)
+        with self.cipher.unlock(key) as box:
+            secret = box.encrypt(b"client-secret", PROVIDER.secret_context())
+        self.providers.add(replace(PROVIDER, client_secret=secret), key)
+        self.sessions.add(SESSION, 0)
+
+    @property
+    def session(self) -> Session:
+        session = self.sessions.get(SESSION.id_hash)
+        assert session is not None
+        return session
+
+    def trip(self, account: CloudAccount, **changed: str) -> Callback:
+        """Go to the cloud and consent there; `changed` are fields of what comes back."""
+        departure = self.consent.start(self.session, "northwind", None)
+        code = self.cloud.consent(departure.url, account)
+        state = departure.url.partition("state=")[2].partition("&")[0]
+        return replace(Callback("northwind", state, departure.flow, code=code), **changed)
+
+    def authorize(self, account: CloudAccount) -> Consented:
+        return self.consent.complete(self.session, self.trip(account), ORIGIN)
+
+    def grant(self) -> Grant | None:
+        return self.grant_store.load(SESSION.user.id, "northwind").grant
+
+    def tokens(self, grant: Grant) -> TokenSet:
+        """What the grant's ciphertext holds."""
+        key = self.providers.key(grant.provider_id, grant.generation)
+        with self.cipher.unlock(key) as box:
+            return TokenSet.from_bytes(box.decrypt(grant.token_set or b"", grant.encryption_context()))

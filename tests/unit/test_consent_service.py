@@ -1,0 +1,296 @@
+"""The trip to a cloud: what is checked before the cloud is asked, and what a failure leaves behind."""
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.domain.audit import AuditTag, Outcome
+from chalicelib.domain.authorization_request import ConsentFailed, ConsentProblem
+from chalicelib.domain.errors import (
+    CloudAnswerInvalid,
+    CloudError,
+    CloudMisconfigured,
+    CloudRefused,
+    CloudUnavailable,
+    Conflict,
+    KeyUnavailable,
+    NotFound,
+    StorageUnavailable,
+)
+from chalicelib.domain.grant import Grant, GrantState
+from chalicelib.domain.provider import RevocationStyle
+from chalicelib.domain.session import MAX_OPEN_REQUESTS
+from chalicelib.services.consent import Callback
+from tests.fakes.services import ORIGIN, FakeVault
+from tests.samples import ACCOUNT, ALICE, BOB, OTHER_ACCOUNT, SESSION
+
+
+@pytest.fixture
+def vault() -> FakeVault:
+    return FakeVault()
+
+
+def problem(vault: FakeVault, callback: Callback) -> ConsentProblem:
+    with pytest.raises(ConsentFailed) as failure:
+        vault.consent.complete(vault.session, callback, ORIGIN)
+    return failure.value.problem
+
+
+class TestSuccess:
+    def test_stores_the_tokens_encrypted_for_the_person(self, vault: FakeVault) -> None:
+        consented = vault.authorize(ACCOUNT)
+        assert (consented.account, consented.previous) == (ACCOUNT, None)
+        grant = vault.grant()
+        assert grant is not None
+        assert (grant.user_id, grant.account, grant.state, grant.version) == (ALICE.id, ACCOUNT, GrantState.ACTIVE, 1)
+        tokens = vault.tokens(grant)
+        assert tokens.access_token.reveal().startswith("access-")
+        assert tokens.scopes == grant.scopes == ("openid", "email")
+
+    def test_asks_which_account_only_when_there_is_a_grant(self, vault: FakeVault) -> None:
+        assert "prompt=consent" in vault.consent.start(vault.session, "northwind", None).url
+        vault.authorize(ACCOUNT)
+        assert "prompt=select_account" in vault.consent.start(vault.session, "northwind", None).url
+
+    def test_the_same_account_again_replaces_the_tokens(self, vault: FakeVault) -> None:
+        vault.authorize(ACCOUNT)
+        assert vault.authorize(ACCOUNT).previous is None
+        grant = vault.grant()
+        assert grant is not None
+        assert grant.version == 2
+        assert vault.revocation_store.revocations == {}
+
+    def test_r46_another_account_is_told_and_the_one_before_is_ended_at_the_cloud(self, vault: FakeVault) -> None:
+        vault.authorize(ACCOUNT)
+        first = vault.grant()
+        assert first is not None
+        old_token = vault.tokens(first).revocable().reveal()
+        assert vault.authorize(OTHER_ACCOUNT).previous == ACCOUNT
+        assert vault.audit_log.events[-1].facts == {"account_changed": "true"}
+        vault.clock.advance(3600)
+        assert vault.revocations.retry_due() == 1
+        assert vault.cloud.revoked == [old_token]
+        grant = vault.grant()
+        assert grant is not None
+        assert grant.account == OTHER_ACCOUNT
+
+    def test_nothing_is_scheduled_at_a_cloud_without_revocation(self, vault: FakeVault) -> None:
+        vault.catalogue.type = replace(vault.catalogue.type, revocation=RevocationStyle.NONE)
+        vault.authorize(ACCOUNT)
+        assert vault.authorize(OTHER_ACCOUNT).previous == ACCOUNT
+        assert vault.revocation_store.revocations == {}
+
+    def test_an_unreadable_grant_of_before_does_not_stop_a_new_one(self, vault: FakeVault) -> None:
+        vault.authorize(ACCOUNT)
+        grant = vault.grant()
+        assert grant is not None
+        vault.grant_store.grants[ALICE.id, "northwind", 1] = replace(grant, token_set=b"x" * 64)
+        assert vault.authorize(OTHER_ACCOUNT).previous == ACCOUNT
+
+    def test_r67_a_consent_is_an_audit_event_without_tokens(self, vault: FakeVault) -> None:
+        vault.authorize(ACCOUNT)
+        event = vault.audit_log.events[-1]
+        assert (event.tag, event.outcome, event.actor) == (AuditTag.GRANT_AUTHORIZED, Outcome.SUCCESS, ALICE.id)
+        assert "access-" not in repr(event)
+
+    def test_r48_two_tabs_authorize_at_once(self, vault: FakeVault) -> None:
+        first, second = vault.trip(ACCOUNT), vault.trip(OTHER_ACCOUNT)
+        vault.consent.complete(vault.session, second, ORIGIN)
+        vault.consent.complete(vault.session, first, ORIGIN)
+        grant = vault.grant()
+        assert grant is not None
+        assert grant.account == ACCOUNT
+
+    def test_r48_the_oldest_of_too_many_trips_is_dropped(self, vault: FakeVault) -> None:
+        first = vault.trip(ACCOUNT)
+        for _ in range(MAX_OPEN_REQUESTS):
+            last = vault.trip(ACCOUNT)
+        assert len(vault.requests.requests) == len(vault.session.open_requests) == MAX_OPEN_REQUESTS
+        assert problem(vault, first) is ConsentProblem.USED
+        vault.consent.complete(vault.session, last, ORIGIN)
+
+    def test_r38_a_new_log_in_of_the_same_person_may_finish(self, vault: FakeVault) -> None:
+        callback = vault.trip(ACCOUNT)
+        vault.consent.complete(replace(SESSION, id_hash="9" * 64), callback, ORIGIN)
+        assert vault.grant() is not None
+
+
+class TestRefusedBeforeTheCloudIsAsked:
+    def test_r37_a_callback_works_once(self, vault: FakeVault) -> None:
+        callback = vault.trip(ACCOUNT)
+        vault.consent.complete(vault.session, callback, ORIGIN)
+        assert problem(vault, callback) is ConsentProblem.USED
+        assert vault.cloud.exchanges == 1
+
+    def test_r37_it_works_for_ten_minutes(self, vault: FakeVault) -> None:
+        callback = vault.trip(ACCOUNT)
+        vault.clock.advance(600)
+        assert problem(vault, callback) is ConsentProblem.EXPIRED
+        assert vault.cloud.exchanges == 0
+
+    @pytest.mark.parametrize("flow", ["", "another browser's"])
+    def test_r38_another_browser_is_refused(self, vault: FakeVault, flow: str) -> None:
+        assert problem(vault, vault.trip(ACCOUNT, flow=flow)) is ConsentProblem.FOREIGN
+        assert vault.cloud.exchanges == 0
+
+    def test_r38_another_person_is_refused(self, vault: FakeVault) -> None:
+        callback = vault.trip(ACCOUNT)
+        with pytest.raises(ConsentFailed) as failure:
+            vault.consent.complete(replace(SESSION, user=BOB), callback, ORIGIN)
+        assert failure.value.problem is ConsentProblem.FOREIGN
+        assert vault.cloud.exchanges == 0
+
+    def test_r39_the_redirect_uri_of_another_provider_is_refused(self, vault: FakeVault) -> None:
+        assert problem(vault, vault.trip(ACCOUNT, provider_id="box")) is ConsentProblem.FOREIGN
+        assert vault.cloud.exchanges == 0
+
+    def test_r40_another_issuer_is_refused(self, vault: FakeVault) -> None:
+        callback = vault.trip(ACCOUNT, iss="https://attacker.example")
+        assert problem(vault, callback) is ConsentProblem.WRONG_SERVER
+        assert vault.cloud.exchanges == 0
+
+    @pytest.mark.parametrize(
+        ("error", "expected"),
+        [
+            ("access_denied", ConsentProblem.DENIED),
+            ("temporarily_unavailable", ConsentProblem.CLOUD_UNAVAILABLE),
+            ("server_error", ConsentProblem.CLOUD_UNAVAILABLE),
+            ("invalid_scope", ConsentProblem.CLOUD_ERROR),
+        ],
+    )
+    def test_r42_an_error_wins_over_a_code_and_ends_the_trip(
+        self, vault: FakeVault, error: str, expected: ConsentProblem
+    ) -> None:
+        callback = vault.trip(ACCOUNT, error=error)
+        assert problem(vault, callback) is expected
+        assert problem(vault, replace(callback, error="")) is ConsentProblem.USED
+        assert vault.cloud.exchanges == 0
+
+    def test_a_callback_without_a_code_is_no_answer(self, vault: FakeVault) -> None:
+        assert problem(vault, vault.trip(ACCOUNT, code="")) is ConsentProblem.CLOUD_ANSWER_INVALID
+
+    def test_r41_a_provider_that_changed_meanwhile_is_refused(self, vault: FakeVault) -> None:
+        for change in (
+            {"client_id": "another"},
+            {"enabled": False},
+            {"server": replace(vault.providers.get("northwind").server, token_endpoint="https://attacker.example")},
+        ):
+            provider = vault.providers.get("northwind")
+            callback = vault.trip(ACCOUNT)
+            changed = vault.providers.update(replace(provider, **change))
+            assert problem(vault, callback) is ConsentProblem.PROVIDER_CHANGED
+            vault.providers.update(replace(provider, version=changed.version))
+        assert vault.cloud.exchanges == 0
+
+    def test_a_provider_deleted_meanwhile_is_refused(self, vault: FakeVault) -> None:
+        callback = vault.trip(ACCOUNT)
+        del vault.providers.providers["northwind"]
+        assert problem(vault, callback) is ConsentProblem.PROVIDER_CHANGED
+
+    def test_a_provider_that_is_switched_off_cannot_be_started(self, vault: FakeVault) -> None:
+        vault.providers.update(replace(vault.providers.get("northwind"), enabled=False))
+        with pytest.raises(NotFound):
+            vault.consent.start(vault.session, "northwind", None)
+
+    def test_r83_without_a_key_the_code_is_not_spent(self, vault: FakeVault) -> None:
+        callback = vault.trip(ACCOUNT)
+        vault.cipher.available = False
+        with pytest.raises(KeyUnavailable):
+            vault.consent.complete(vault.session, callback, ORIGIN)
+        assert vault.cloud.exchanges == 0
+
+
+class TestTheCloudFails:
+    @pytest.mark.parametrize(
+        ("error", "expected"),
+        [
+            (CloudUnavailable(), ConsentProblem.CLOUD_UNAVAILABLE),
+            (CloudAnswerInvalid(), ConsentProblem.CLOUD_ANSWER_INVALID),
+            (CloudMisconfigured("invalid_client"), ConsentProblem.MISCONFIGURED),
+            (CloudRefused("invalid_grant"), ConsentProblem.CLOUD_ERROR),
+        ],
+    )
+    def test_the_person_is_told_which_and_keeps_what_was(
+        self, vault: FakeVault, error: CloudError, expected: ConsentProblem
+    ) -> None:
+        vault.authorize(ACCOUNT)
+        before = vault.grant()
+        callback = vault.trip(OTHER_ACCOUNT)
+        vault.cloud.fail_next(error)
+        assert problem(vault, callback) is expected
+        assert vault.grant() == before
+        assert vault.audit_log.events[-1].facts == {"problem": expected.value}
+
+    def test_the_person_may_try_again(self, vault: FakeVault) -> None:
+        callback = vault.trip(ACCOUNT)
+        vault.cloud.fail_next(CloudUnavailable())
+        problem(vault, callback)
+        assert vault.authorize(ACCOUNT).account == ACCOUNT
+
+
+class TestTheGrantCannotBeSaved:
+    def test_f23_the_orphan_is_revoked_at_the_cloud(self, vault: FakeVault) -> None:
+        callback = vault.trip(ACCOUNT)
+        vault.grant_store.fail_saving = True
+        assert problem(vault, callback) is ConsentProblem.NOT_SAVED
+        assert len(vault.cloud.revoked) == 1
+        assert vault.grant() is None
+
+    def test_f23_a_cloud_that_is_down_as_well_changes_nothing_about_the_message(self, vault: FakeVault) -> None:
+        callback = vault.trip(ACCOUNT)
+        exchange = vault.cloud.exchange_code
+
+        def exchange_then_down(*args: object, **options: object) -> object:
+            tokens = exchange(*args, **options)
+            vault.cloud.fail_next(CloudUnavailable())
+            return tokens
+
+        vault.cloud.exchange_code = exchange_then_down
+        vault.grant_store.fail_saving = True
+        assert problem(vault, callback) is ConsentProblem.NOT_SAVED
+
+    def test_f23_where_no_revocation_is_offered_none_is_tried(self, vault: FakeVault) -> None:
+        vault.catalogue.type = replace(vault.catalogue.type, revocation=RevocationStyle.NONE)
+        callback = vault.trip(ACCOUNT)
+        vault.grant_store.fail_saving = True
+        assert problem(vault, callback) is ConsentProblem.NOT_SAVED
+        assert vault.cloud.revoked == []
+
+    def test_a_faster_tab_is_written_over(self, vault: FakeVault) -> None:
+        callback = vault.trip(ACCOUNT)
+        save = vault.grant_store.save
+        faster: list[Grant] = []
+
+        def save_second(grant: Grant, *, replaces: int | None, expires_at: int | None = None) -> None:
+            if not faster:
+                faster.append(grant)
+                save(replace(grant, account=OTHER_ACCOUNT), replaces=replaces)
+                raise Conflict
+            save(grant, replaces=replaces, expires_at=expires_at)
+
+        vault.grant_store.save = save_second
+        vault.consent.complete(vault.session, callback, ORIGIN)
+        grant = vault.grant()
+        assert grant is not None
+        assert (grant.account, grant.version) == (ACCOUNT, 2)
+
+    def test_f28_a_removal_during_the_trip_wins(self, vault: FakeVault) -> None:
+        callback = vault.trip(ACCOUNT)
+
+        def removed_meanwhile(*_: object, **__: object) -> None:
+            provider = vault.providers.get("northwind")
+            if provider.generation == 1:
+                vault.providers.add_key(vault.cipher.new_key("northwind", 2))
+                vault.providers.update(replace(provider, generation=2))
+            raise Conflict
+
+        vault.grant_store.save = removed_meanwhile
+        assert problem(vault, callback) is ConsentProblem.NOT_SAVED
+        assert vault.grant() is None
+        assert len(vault.cloud.revoked) == 1
+
+    def test_r70_what_cannot_be_audited_is_not_reported_as_done(self, vault: FakeVault) -> None:
+        callback = vault.trip(ACCOUNT)
+        vault.audit_log.broken = True
+        with pytest.raises(StorageUnavailable):
+            vault.consent.complete(vault.session, callback, ORIGIN)

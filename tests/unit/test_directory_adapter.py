@@ -1,0 +1,519 @@
+"""adapters/directory.py and ldap_login.py: what a log-in must survive, and what must never leave it."""
+
+import socket
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import ldap3
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.adapters import directory as adapter
+from chalicelib.adapters import ldap_login
+from chalicelib.adapters.directory import LdapDirectory
+from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused, VaultError
+from chalicelib.domain.secret import Secret
+from chalicelib.domain.user import LoginName, User
+from dev.directory import Authority, EmbeddedDirectory
+from dev.directory.tree import sid_bytes
+from tests.fakes.directory import ALICE, VAULT_USERS
+from tests.fakes.domain_controller import (
+    BIND,
+    EXTENDED,
+    SEARCH_DONE,
+    SEARCH_REFERENCE,
+    ScriptedController,
+    entry,
+    integer,
+    octets,
+    referral,
+    result,
+    sequence,
+    who_am_i,
+)
+
+NAME = LoginName("CONTOSO", "alice")
+PASSWORD = "alice-pass"
+SID = sid_bytes(ALICE.user.id)
+
+BOUND = [result(BIND, 0)]
+I_AM_ALICE = [who_am_i("u:CONTOSO\\alice")]
+DONE = result(SEARCH_DONE, 0)
+ROOT = [entry("", defaultNamingContext=["DC=contoso"], tokenGroups=[SID, sid_bytes(VAULT_USERS)]), DONE]
+ROOT_WITHOUT_TOKEN = [entry("", defaultNamingContext=["DC=contoso"]), DONE]
+ALICES_ENTRY = entry("CN=alice,DC=contoso", objectSid=[SID], sAMAccountName=["alice"], mail=["alice@contoso.example"])
+FOUND = [ALICES_ENTRY, DONE]
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture(scope="module")
+def tls(authority):
+    return authority.server_context()
+
+
+@pytest.fixture(scope="module")
+def embedded(authority) -> Iterator[EmbeddedDirectory]:
+    with EmbeddedDirectory(authority, lockout_threshold=10**6) as directory:
+        yield directory
+
+
+@pytest.fixture
+def refused_url() -> Iterator[str]:
+    with socket.socket() as bound:  # bound but not listening: the port is taken, and refuses
+        bound.bind(("127.0.0.1", 0))
+        yield f"ldaps://127.0.0.1:{bound.getsockname()[1]}"
+
+
+def log_in(
+    authority: Authority, *urls: str, name: LoginName = NAME, password: str = PASSWORD, base_dn: str = ""
+) -> User:
+    return LdapDirectory("CONTOSO", urls, authority.pem, base_dn).authenticate(name, Secret(password))
+
+
+def refusal(authority: Authority, *urls: str, **arguments: str) -> LoginRefused:
+    with pytest.raises(LoginRefused) as caught:
+        log_in(authority, *urls, **arguments)
+    return caught.value
+
+
+def failure(authority: Authority, *urls: str) -> DirectoryUnavailable:
+    with pytest.raises(DirectoryUnavailable) as caught:
+        log_in(authority, *urls)
+    return caught.value
+
+
+def everything_about(error: BaseException) -> str:
+    """What the most talkative error reporter would show: all frames with their local variables."""
+    report = traceback.TracebackException.from_exception(error, capture_locals=True)
+    inner = report
+    while inner is not None:  # the test's own frames know the password
+        inner.stack = traceback.StackSummary.from_list([f for f in inner.stack if "/tests/" not in f.filename])
+        inner = inner.__context__
+    return "".join(report.format()) + repr(error) + str(error) + str(vars(error))
+
+
+class TestImport:
+    def test_ldap3_is_loaded_with_the_first_login_only(self):
+        program = (
+            "import sys, chalicelib.adapters.directory as a; a.LdapDirectory('C', ['ldaps://x'], None); "
+            "sys.exit('ldap3' in sys.modules)"
+        )
+
+        done = subprocess.run([sys.executable, "-c", program], check=False)  # noqa: S603 - our own program
+
+        assert done.returncode == 0
+
+
+class TestBeforeAnyBind:
+    @pytest.mark.parametrize("password", ["", " ", "\u00a0\t\n", "a\0", "\0", "a\x7f", "a\ud800", "a" * 257])
+    def test_r25_empty_password_never_reaches_a_bind(self, authority, tls, password):
+        with ScriptedController(tls) as controller:
+            error = refusal(authority, controller.url, password=password)
+
+        assert error.cause in ("empty_password", "malformed_password")
+        assert controller.connections == 0
+
+    @pytest.mark.parametrize("password", ["a" * 256, " a ", "p\u00e4ss", "a\u00adb", "\U0001f511"])
+    def test_r34_any_other_password_is_sent_as_it_is(self, authority, tls, password):
+        with ScriptedController(tls, [result(BIND, 49)]) as controller:
+            refusal(authority, controller.url, password=password)
+
+        assert octets(password, 0x80) in controller.received
+
+    def test_r23_a_foreign_domain_is_refused_without_contact(self, authority, tls):
+        with ScriptedController(tls) as controller:
+            error = refusal(authority, controller.url, name=LoginName("FABRIKAM", "alice"))
+
+        assert error.cause == "foreign_domain"
+        assert controller.connections == 0
+
+    def test_r25_an_empty_user_name_is_never_an_anonymous_bind(self, authority, embedded):
+        assert refusal(authority, embedded.url, name=LoginName("CONTOSO", "")).cause == "bad_credentials"
+
+    def test_r25_not_even_a_bind_without_any_name_becomes_an_anonymous_one(self, authority, tls):
+        class Nameless(LoginName):
+            def __str__(self) -> str:
+                return ""
+
+        with ScriptedController(tls, BOUND) as controller:
+            host, port = controller.url.removeprefix("ldaps://").split(":")
+            arguments = {"tls": ldap_login.tls_context(authority.pem), "base_dn": "", "deadline": time.monotonic() + 5}
+            with pytest.raises(ldap_login.ServerFailed, match="UserNameIsMandatory"):
+                ldap_login.log_in(host, int(port), Nameless("CONTOSO", "alice"), Secret(PASSWORD), **arguments)
+
+        assert octets("", 0x80) not in controller.received
+
+
+class TestTls:
+    @pytest.mark.parametrize(
+        ("certificate", "problem"),
+        [
+            ({"names": ["dc.fabrikam.example"]}, "Hostname mismatch"),
+            ({"until": datetime.now(UTC) - timedelta(days=1)}, "certificate has expired"),
+            ({"self_signed": True}, "self-signed certificate"),
+        ],
+    )
+    def test_r26_no_password_for_a_server_without_the_right_certificate(self, authority, certificate, problem):
+        with ScriptedController(authority.server_context(**certificate), BOUND) as controller:
+            error = failure(authority, controller.url)
+
+        assert f"certificate: {problem}" in error.detail
+        assert controller.received == b""
+
+    def test_r26_no_password_for_a_server_of_an_unknown_authority(self, authority):
+        with ScriptedController(Authority().server_context(), BOUND) as controller:
+            error = failure(authority, controller.url)
+
+        assert "certificate: " in error.detail
+        assert controller.received == b""
+
+    def test_r26_without_a_ca_of_its_own_the_vault_trusts_the_systems(self, tls):
+        with (
+            ScriptedController(tls, BOUND) as controller,
+            pytest.raises(DirectoryUnavailable, match=DirectoryUnavailable.message) as caught,
+        ):
+            LdapDirectory("CONTOSO", [controller.url], None).authenticate(NAME, Secret(PASSWORD))
+
+        assert "certificate: " in caught.value.detail
+        assert controller.received == b""
+
+    @pytest.mark.parametrize("answer", [b"", BOUND, b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+    def test_r26_no_password_for_a_server_in_plain_text(self, authority, answer, monkeypatch):
+        monkeypatch.setattr(adapter, "TOTAL_SECONDS", 0.3)
+        with ScriptedController(None, answer) as controller:
+            failure(authority, controller.url)
+
+        assert controller.received.startswith(b"\x16\x03")  # a TLS ClientHello
+        assert PASSWORD.encode() not in controller.received
+
+    def test_r26_the_context_is_made_once_and_checks_everything(self, authority):
+        directory = LdapDirectory("CONTOSO", ["ldaps://dc"], authority.pem)
+
+        assert directory._tls is directory._tls
+        assert directory._tls.check_hostname
+        assert directory._tls.verify_mode.name == "CERT_REQUIRED"
+
+
+class TestBind:
+    @pytest.mark.parametrize(
+        ("login", "cause", "is_explained"),
+        [
+            ("disabled", "disabled", True),
+            ("mustchange", "must_change_password", True),
+            ("expired", "password_expired", True),
+            ("leaver", "account_expired", True),
+            ("nightly", "logon_hours", True),
+            ("elsewhere", "workstation", True),
+            ("locked", "locked_out", False),
+        ],
+    )
+    def test_r29_help_only_after_the_right_password(self, authority, embedded, login, cause, is_explained):
+        name = LoginName("CONTOSO", login)
+        right = refusal(authority, embedded.url, name=name, password=f"{login}-pass")
+        wrong = refusal(authority, embedded.url, name=name, password="wrong")
+
+        assert right.cause == cause
+        assert (right.message != LoginRefused.message) is is_explained
+        assert wrong.message == LoginRefused.message
+
+    @pytest.mark.parametrize(
+        ("text", "cause"),
+        [
+            (
+                "80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, data 525, v4563\0",
+                "bad_credentials",
+            ),
+            (
+                "80090346: LdapErr: DSID-0C0906B5, comment: AcceptSecurityContext error, data 80090346, v4563",
+                "sub_code_80090346",
+            ),
+            ("", "bad_credentials"),
+            ("data <script>", "bad_credentials"),
+        ],
+    )
+    def test_other_refusals_have_a_cause_too(self, authority, tls, text, cause):
+        with ScriptedController(tls, [result(BIND, 49, text)]) as controller:
+            error = refusal(authority, controller.url)
+
+        assert (error.cause, error.message) == (cause, LoginRefused.message)
+
+    @pytest.mark.parametrize(
+        ("login", "display_name", "email"),
+        [("zoë.müller", "Zoë Müller", "zoe.mueller@contoso.example"), ("o'brien", "O'Brien, Sean (Dublin)", "")],
+    )
+    def test_names_beyond_ascii_and_with_marks(self, authority, embedded, login, display_name, email):
+        user = log_in(authority, embedded.url, name=LoginName("contoso", login.upper()), password=f"{login}-pass")
+
+        assert (user.login_name, user.display_name, user.email) == (f"CONTOSO\\{login}", display_name, email)
+
+    def test_r27_one_login_is_one_bind_on_one_connection(self, authority, tls):
+        with ScriptedController(tls, BOUND, I_AM_ALICE, ROOT, FOUND) as controller:
+            log_in(authority, controller.url)
+
+        assert controller.connections == 1
+        assert controller.received.count(PASSWORD.encode()) == 1
+
+    def test_r28_no_search_asks_for_more_than_two_entries(self, authority, tls):
+        with ScriptedController(tls, BOUND, I_AM_ALICE, ROOT, FOUND) as controller:
+            log_in(authority, controller.url)
+
+        two_entries_and_no_time_limit = integer(2) + integer(0)
+        assert controller.received.count(two_entries_and_no_time_limit) == 2
+
+
+class TestIdentity:
+    def test_r24_the_user_is_the_entry_that_was_bound(self, authority, tls):
+        with ScriptedController(tls, BOUND, I_AM_ALICE, ROOT, FOUND) as controller:
+            user = log_in(authority, controller.url)
+
+        groups = frozenset([VAULT_USERS])
+        assert user == User(ALICE.user.id, "CONTOSO\\alice", "alice", "alice@contoso.example", groups)
+
+    def test_r24_an_anonymous_bind_is_no_login(self, authority, tls):
+        with ScriptedController(tls, BOUND, [who_am_i("")], ROOT, FOUND) as controller:
+            assert refusal(authority, controller.url).cause == "anonymous_bind"
+
+    def test_r24_an_entry_that_is_not_in_the_token_is_refused(self, authority, tls):
+        other = entry("CN=x,DC=contoso", objectSid=[sid_bytes("S-1-5-21-1-2-3-4")], sAMAccountName=["alice"])
+        with ScriptedController(tls, BOUND, I_AM_ALICE, ROOT, [other, DONE]) as controller:
+            assert refusal(authority, controller.url).cause == "other_entry"
+
+    @pytest.mark.parametrize(
+        "found", [[DONE], [ALICES_ENTRY, ALICES_ENTRY, result(SEARCH_DONE, 4)]], ids=["none", "two"]
+    )
+    def test_r24_no_entry_or_two_are_refused(self, authority, tls, found):
+        with ScriptedController(tls, BOUND, I_AM_ALICE, ROOT, found) as controller:
+            assert refusal(authority, controller.url).cause == "no_entry"
+
+    def test_without_who_am_i_the_token_is_the_proof(self, authority, tls):
+        with ScriptedController(tls, BOUND, [result(EXTENDED, 2)], ROOT, FOUND) as controller:
+            assert log_in(authority, controller.url).id == ALICE.user.id
+
+    def test_without_a_token_who_am_i_is_the_proof_and_the_entry_tells_the_groups(self, authority, tls):
+        groups = [entry("CN=alice,DC=contoso", tokenGroups=[sid_bytes(VAULT_USERS)]), DONE]
+        script = (BOUND, I_AM_ALICE, ROOT_WITHOUT_TOKEN, FOUND, groups)
+        with ScriptedController(tls, *script) as controller:
+            user = log_in(authority, controller.url)
+
+        assert (user.id, user.groups) == (ALICE.user.id, {VAULT_USERS})
+
+    @pytest.mark.parametrize("identity", [who_am_i("u:CONTOSO\\bob"), result(EXTENDED, 2)], ids=["other", "unknown"])
+    def test_r24_without_any_proof_there_is_no_login(self, authority, tls, identity):
+        script = (BOUND, [identity], ROOT_WITHOUT_TOKEN, FOUND, [ALICES_ENTRY, DONE])
+        with ScriptedController(tls, *script) as controller:
+            assert refusal(authority, controller.url).cause == "other_entry"
+
+    def test_who_is_outside_the_configured_base_cannot_log_in(self, authority, embedded):
+        error = refusal(authority, embedded.url, base_dn=f"OU=Groups,{embedded.base_dn}")
+
+        assert error.cause == "no_entry"
+        assert "administrator" in error.message
+
+    def test_who_is_inside_the_configured_base_can(self, authority, embedded):
+        assert log_in(authority, embedded.url, base_dn=f"ou=people, {embedded.base_dn}").id == ALICE.user.id
+
+    def test_a_base_that_does_not_exist_is_a_fault_of_the_directorys(self, authority, embedded):
+        directory = LdapDirectory("CONTOSO", [embedded.url], authority.pem, "OU=Nowhere")
+        with pytest.raises(DirectoryUnavailable) as caught:
+            directory.authenticate(NAME, Secret(PASSWORD))
+
+        assert caught.value.detail.endswith("search result 32")
+
+
+class TestReferrals:
+    @pytest.mark.parametrize("scheme", ["ldap", "ldaps"])
+    def test_r27_a_referral_is_not_followed(self, authority, tls, scheme):
+        with ScriptedController(None) as thief:
+            elsewhere = f"{thief.url.replace('ldaps', scheme)}/DC=contoso"
+            for tag, before in ((BIND, ()), (EXTENDED, (BOUND,)), (SEARCH_DONE, (BOUND, I_AM_ALICE))):
+                with ScriptedController(tls, *before, [referral(tag, elsewhere)]) as controller:
+                    with pytest.raises(VaultError):
+                        log_in(authority, controller.url)
+                    assert controller.received
+
+        assert thief.connections == 0
+
+    def test_r27_a_reference_among_the_entries_is_not_followed(self, authority, tls):
+        with ScriptedController(None) as thief:
+            reference = sequence([octets(f"{thief.url}/CN=Configuration,DC=contoso")], SEARCH_REFERENCE)
+            with ScriptedController(tls, BOUND, I_AM_ALICE, ROOT, [reference, *FOUND]) as controller:
+                assert log_in(authority, controller.url).id == ALICE.user.id
+
+        assert thief.connections == 0
+
+
+class TestFailOver:
+    def test_r27_refused_then_hanging_then_good(self, authority, tls, embedded, refused_url, monkeypatch):
+        monkeypatch.setattr(ldap_login, "ANSWER_SECONDS", 1)
+        with ScriptedController(tls) as hanging:
+            user = log_in(authority, refused_url, hanging.url, embedded.url)
+
+        assert user.id == ALICE.user.id
+        assert hanging.connections == 1
+
+    @pytest.mark.parametrize("code", [51, 52, 80, 8, 1, 34])
+    def test_a_server_that_does_not_judge_the_password_is_passed_over(self, authority, tls, embedded, code):
+        with ScriptedController(tls, [result(BIND, code, "later")]) as busy:
+            assert log_in(authority, busy.url, embedded.url).id == ALICE.user.id
+
+    def test_r27_after_a_refusal_no_other_server_is_asked(self, authority, tls):
+        with (
+            ScriptedController(tls, [result(BIND, 49, "x, data 52e, v4563")]) as first,
+            ScriptedController(tls, BOUND) as second,
+        ):
+            refusal(authority, first.url, second.url)
+
+        assert (first.connections, second.connections) == (1, 0)
+
+    def test_each_server_is_tried_once_and_named_in_the_log(self, authority, tls, refused_url):
+        with ScriptedController(tls, [result(BIND, 51)]) as busy:
+            error = failure(authority, refused_url, busy.url)
+
+        assert busy.connections == 1
+        refused, answered = error.detail.split("; ")
+        assert refused.endswith("LDAPSocketOpenError")
+        assert answered.endswith("bind result 51")
+
+    def test_a_name_that_does_not_resolve_is_passed_over(self, authority, embedded, monkeypatch):
+        resolve = socket.getaddrinfo
+
+        def unknown(host: str, *arguments: object, **options: object) -> object:
+            if host == "dc.contoso.example":
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            return resolve(host, *arguments, **options)
+
+        monkeypatch.setattr(socket, "getaddrinfo", unknown)
+
+        assert log_in(authority, "ldaps://dc.contoso.example", embedded.url).id == ALICE.user.id
+
+    @pytest.mark.parametrize("script", [(BOUND,), (BOUND, I_AM_ALICE), (BOUND, I_AM_ALICE, ROOT)])
+    def test_r27_octets_that_drip_in_end_with_the_deadline(self, authority, tls, monkeypatch, script):
+        monkeypatch.setattr(adapter, "TOTAL_SECONDS", 0.5)
+        with (
+            ScriptedController(tls, *script, drip=0.1) as dripping,
+            ScriptedController(tls, BOUND) as second,
+        ):
+            start = time.monotonic()
+            failure(authority, dripping.url, second.url)
+            elapsed = time.monotonic() - start
+
+        assert 0.4 < elapsed < 2
+        assert second.connections == 0
+
+    def test_r27_a_handshake_that_never_ends_does_at_the_deadline(self, authority, monkeypatch):
+        monkeypatch.setattr(adapter, "TOTAL_SECONDS", 0.5)
+        with ScriptedController(None) as silent:
+            start = time.monotonic()
+            failure(authority, silent.url)
+
+            assert time.monotonic() - start < 2
+
+    @pytest.mark.parametrize(
+        "garbage",
+        [
+            b"HTTP/1.1 200 OK\r\n\r\n",
+            b"\0",
+            b"0\x03\x02\x01\x01",
+            b"0\x80\0\0",
+            b"0\x0c\x02\x01\x01a\x07\n\x01\0\x04\0\x04\0"[:-1] + b"\xff",
+            sequence([octets("x"), result(BIND, 0)]),
+            sequence([b"\x02\x01\x01", result(BIND, 200)]),
+            sequence([b"\x02\x01\x01", result(BIND, 49, "")[:-2] + b"\x04\x01\xff"]),
+            sequence([b"\x02\x01\x09", result(BIND, 0)]),
+            sequence([b"\x02\x01\x00", result(EXTENDED, 52, "", octets("1.3.6.1.4.1.1466.20036", 0x8A))]),
+        ],
+    )
+    @pytest.mark.parametrize("before", [(), (BOUND,)], ids=["to the bind", "after it"])
+    def test_garbage_is_an_unavailable_directory(self, authority, tls, monkeypatch, garbage, before):
+        monkeypatch.setattr(adapter, "TOTAL_SECONDS", 0.3)
+        with ScriptedController(tls, *before, garbage) as controller:
+            failure(authority, controller.url)
+
+    @pytest.mark.parametrize("raw", [b"", b"\x01", SID[:-1]])
+    def test_a_broken_sid_is_an_unavailable_directory(self, authority, tls, raw):
+        broken = entry("CN=alice,DC=contoso", objectSid=[raw], sAMAccountName=["alice"])
+        with ScriptedController(tls, BOUND, I_AM_ALICE, ROOT, [broken, DONE]) as controller:
+            failure(authority, controller.url)
+
+
+class TestNothingLeaks:
+    def test_r27_no_error_of_any_kind_knows_the_password(self, authority, tls, refused_url, monkeypatch):
+        monkeypatch.setattr(adapter, "TOTAL_SECONDS", 0.3)
+        scripts = (
+            ([result(BIND, 49)],),
+            (b"garbage",),
+            (BOUND, b"garbage"),
+            (BOUND, [who_am_i("")]),
+            (BOUND, I_AM_ALICE, ROOT, [DONE]),
+            (),
+        )
+        for script in scripts:
+            with ScriptedController(tls, *script) as controller, pytest.raises(VaultError) as caught:
+                log_in(authority, controller.url, refused_url)
+            assert PASSWORD not in everything_about(caught.value)
+
+    def test_r27_an_error_has_no_exception_of_ldap3_behind_it(self, authority, refused_url):
+        error = failure(authority, refused_url)
+
+        assert error.__cause__ is None
+        assert error.__context__ is None
+
+
+@pytest.fixture(scope="module")
+def reader(authority, embedded) -> Iterator[ldap_login.IdentityReader]:
+    verified = ldap_login._VerifiedTls(ldap_login.tls_context(authority.pem), time.monotonic() + 600)
+    host, port = embedded.url.removeprefix("ldaps://").split(":")
+    server = ldap_login._server(host, int(port), verified, time.monotonic() + 600)
+    with ldap_login._connected(server, NAME, Secret(PASSWORD)) as connection:
+        ldap_login._bind(connection)
+        yield ldap_login.IdentityReader(connection, "CONTOSO")
+
+
+ODD = st.one_of(
+    st.text(max_size=20),
+    st.text(st.sampled_from('alice*()\\&|!=~<>\0\u00a0,+"#;b63'), max_size=12),
+    st.sampled_from(["ALICE", "alice", "bob", "Vault Users", "*", "a*", "alice)(objectClass=*", "ali\\63e", "alice\0"]),
+)
+
+
+def outcome(log_in: Callable[[], User]) -> str:
+    """The user's id, or the cause of the refusal."""
+    try:
+        return log_in().id
+    except LoginRefused as refused:
+        return refused.cause
+
+
+class TestAnyName:
+    @settings(deadline=None, max_examples=60)
+    @given(username=ODD)
+    def test_r28_any_name_finds_at_most_the_bound_entry(self, reader, username):
+        allowed = {ALICE.user.id} if username.casefold() == "alice" else {"no_entry", "other_entry"}
+
+        assert outcome(lambda: reader.user(username, "")) in allowed
+
+    @settings(deadline=None, max_examples=60)
+    @given(username=ODD)
+    def test_r28_any_name_is_logged_in_or_refused(self, authority, embedded, username):
+        name = LoginName("CONTOSO", username)
+        allowed = {ALICE.user.id} if username.casefold() == "alice" else {"bad_credentials", "locked_out"}
+
+        assert outcome(lambda: log_in(authority, embedded.url, name=name)) in allowed
+
+
+def test_ldap3_still_needs_all_of_this():
+    """The unsafe defaults that `ldap_login` works around; when one is gone, so may be its remedy."""
+    assert ldap3.Tls().validate.name == "CERT_NONE"
+    connection = ldap3.Connection(ldap3.Server("dc"), user="CONTOSO\\alice", password=PASSWORD)
+    assert connection.auto_referrals
+    assert PASSWORD in repr(connection)
+    assert ldap3.Connection(ldap3.Server("dc"), user="", password=PASSWORD).authentication == ldap3.ANONYMOUS

@@ -1,0 +1,158 @@
+"""Revoking: unusable here at once, ended at the cloud for sure or honestly not."""
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.domain.audit import AuditTag, Outcome
+from chalicelib.domain.errors import CloudRefused, CloudUnavailable, Conflict
+from chalicelib.domain.grant import Grant, RevocationOutcome
+from chalicelib.domain.provider import RevocationStyle
+from chalicelib.services.revocations import FIRST_RETRY_SECONDS, GIVE_UP_SECONDS
+from tests.fakes.services import ORIGIN, FakeVault
+from tests.samples import ACCOUNT, ALICE
+
+
+@pytest.fixture
+def vault() -> FakeVault:
+    vault = FakeVault()
+    vault.authorize(ACCOUNT)
+    return vault
+
+
+def revoke(vault: FakeVault) -> RevocationOutcome | None:
+    revoked = vault.grants.revoke(ALICE, "northwind", ORIGIN)
+    return revoked.outcome if revoked else None
+
+
+def held(vault: FakeVault) -> Grant:
+    grant = vault.grant()
+    assert grant is not None
+    return grant
+
+
+class TestRevoke:
+    def test_r88_the_refresh_token_is_revoked_and_the_cloud_confirmed_it(self, vault: FakeVault) -> None:
+        refresh_token = vault.tokens(held(vault)).refresh_token
+        assert refresh_token is not None
+        assert revoke(vault) is RevocationOutcome.REVOKED
+        assert vault.cloud.revoked == [refresh_token.reveal()]
+        assert vault.grant() is None
+        assert vault.revocation_store.revocations == {}
+
+    def test_r88_a_cloud_without_revocation_is_not_said_to_have_revoked(self, vault: FakeVault) -> None:
+        vault.catalogue.type = replace(vault.catalogue.type, revocation=RevocationStyle.NONE)
+        assert revoke(vault) is RevocationOutcome.NOT_OFFERED
+        assert (vault.grant(), vault.cloud.revoked) == (None, [])
+
+    @pytest.mark.parametrize("error", [CloudUnavailable(), CloudRefused("unsupported_token_type")])
+    def test_f26_a_cloud_that_does_not_confirm_is_asked_again(
+        self, vault: FakeVault, error: CloudUnavailable | CloudRefused
+    ) -> None:
+        vault.cloud.fail_next(error)
+        assert revoke(vault) is RevocationOutcome.PENDING
+        assert vault.grant() is None
+        vault.clock.advance(FIRST_RETRY_SECONDS)
+        assert vault.revocations.retry_due() == 1
+        assert len(vault.cloud.revoked) == 1
+        assert vault.audit_log.events[-1].tag is AuditTag.REVOCATION_RETRIED
+
+    def test_the_grant_is_gone_before_the_cloud_is_asked(self, vault: FakeVault) -> None:
+        seen: list[Grant | None] = []
+        vault.cloud.revoke = lambda *_: seen.append(vault.grant())
+        revoke(vault)
+        assert seen == [None]
+
+    def test_f34_tokens_that_do_not_open_are_said_to_be_unreadable(self, vault: FakeVault) -> None:
+        vault.grant_store.grants[ALICE.id, "northwind", 1] = replace(held(vault), token_set=b"x" * 64)
+        assert revoke(vault) is RevocationOutcome.UNREADABLE
+        assert (vault.grant(), vault.cloud.revoked) == (None, [])
+
+    def test_r84_a_second_click_revokes_nothing_more(self, vault: FakeVault) -> None:
+        assert revoke(vault) is RevocationOutcome.REVOKED
+        assert revoke(vault) is None
+        assert len(vault.cloud.revoked) == 1
+
+    def test_r84_two_clicks_at_once_have_one_effect(self, vault: FakeVault) -> None:
+        def already_deleted(_: Grant) -> None:
+            raise Conflict
+
+        vault.grant_store.delete = already_deleted
+        assert revoke(vault) is None
+        assert (vault.cloud.revoked, vault.revocation_store.revocations) == ([], {})
+
+    def test_what_an_administrator_removed_cannot_be_revoked(self, vault: FakeVault) -> None:
+        grant = held(vault)
+        vault.grant_store.save(grant.removed(vault.clock.now()), replaces=grant.version)
+        assert revoke(vault) is None
+
+    def test_r67_a_revocation_is_an_audit_event_with_what_the_cloud_did(self, vault: FakeVault) -> None:
+        revoke(vault)
+        event = vault.audit_log.events[-1]
+        assert (event.tag, event.user_id, event.facts) == (AuditTag.GRANT_REVOKED, ALICE.id, {"cloud": "revoked"})
+
+
+class TestRetry:
+    def test_f25_finishes_a_revocation_whose_request_died(self, vault: FakeVault) -> None:
+        grant = held(vault)
+        with vault.cipher.unlock(vault.providers.key("northwind", 1)) as box:
+            vault.revocations.schedule(grant, box)
+        vault.clock.advance(FIRST_RETRY_SECONDS)
+        assert vault.revocations.retry_due() == 1
+        assert vault.grant() is None
+
+    def test_leaves_a_newer_grant_alone(self, vault: FakeVault) -> None:
+        with vault.cipher.unlock(vault.providers.key("northwind", 1)) as box:
+            vault.revocations.schedule(held(vault), box)
+        vault.authorize(ACCOUNT)
+        vault.clock.advance(FIRST_RETRY_SECONDS)
+        vault.revocations.retry_due()
+        assert held(vault).version == 2
+
+    def test_opens_what_was_stored_before_a_removal(self, vault: FakeVault) -> None:
+        vault.cloud.fail_next(CloudUnavailable())
+        revoke(vault)
+        provider = vault.providers.get("northwind")
+        second = vault.cipher.new_key("northwind", 2)
+        vault.providers.add_key(second)
+        raised = replace(provider, generation=2)
+        with vault.cipher.unlock(second) as box:
+            vault.providers.update(replace(raised, client_secret=box.encrypt(b"s", raised.secret_context())))
+        vault.clock.advance(FIRST_RETRY_SECONDS)
+        assert vault.revocations.retry_due() == 1
+
+    def test_waits_longer_after_each_failure(self, vault: FakeVault) -> None:
+        vault.cloud.fail_next(*[CloudUnavailable()] * 4)
+        revoke(vault)
+        waits = []
+        for _ in range(3):
+            (entry,) = vault.revocation_store.revocations.values()
+            vault.clock.advance(entry.next_attempt_at - vault.clock.now())
+            vault.revocations.retry_due()
+            (entry,) = vault.revocation_store.revocations.values()
+            waits.append(entry.next_attempt_at - vault.clock.now())
+        assert waits == [60, 240, 960]
+
+    def test_gives_up_after_a_week_and_says_so(self, vault: FakeVault) -> None:
+        vault.cloud.fail_next(CloudUnavailable(), CloudUnavailable())
+        revoke(vault)
+        vault.clock.advance(GIVE_UP_SECONDS)
+        assert vault.revocations.retry_due() == 0
+        assert vault.revocation_store.revocations == {}
+        event = vault.audit_log.events[-1]
+        assert (event.outcome, event.facts["cloud"]) == (Outcome.FAILURE, "no_confirmation")
+
+    def test_gives_up_when_the_provider_is_gone(self, vault: FakeVault) -> None:
+        vault.cloud.fail_next(CloudUnavailable())
+        revoke(vault)
+        del vault.providers.providers["northwind"]
+        vault.clock.advance(FIRST_RETRY_SECONDS)
+        assert vault.revocations.retry_due() == 0
+        assert vault.revocation_store.revocations == {}
+        assert vault.audit_log.events[-1].facts["cloud"] == "not_found"
+
+    def test_f29_a_second_run_finds_nothing_to_do(self, vault: FakeVault) -> None:
+        vault.cloud.fail_next(CloudUnavailable())
+        revoke(vault)
+        vault.clock.advance(FIRST_RETRY_SECONDS)
+        assert [vault.revocations.retry_due(), vault.revocations.retry_due()] == [1, 0]
