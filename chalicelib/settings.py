@@ -22,7 +22,7 @@ def variable(setting: "Field[Any]") -> str:
     return f"VAULT_{setting.name.upper()}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Frozen once at start. A field without a default must be set; lists are separated by `;`."""
 

@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 
 from chalice.test import Client
 
-BASE = "http://localhost:8381"
+BASE = "https://vault.example"
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -60,6 +60,12 @@ class _Reader(HTMLParser):
             self.text.append(data)
 
 
+def _read(html: str) -> _Reader:
+    reader = _Reader()
+    reader.feed(html)
+    return reader
+
+
 @dataclass
 class Answer:
     status: int
@@ -70,11 +76,13 @@ class Answer:
     @property
     def text(self) -> str:
         """What a person reads, in one line."""
-        return " ".join("".join(self._read().text).split())
+        return " ".join("".join(_read(self.body).text).split())
 
     @property
     def forms(self) -> list[Form]:
-        return self._read().forms
+        """Forms that can be used: under a dialog the page is inert."""
+        before, dialog, inside = self.body.partition("<dialog")
+        return _read(dialog + inside if dialog else before).forms
 
     def form(self, button: str) -> Form:
         """The form with a button of this name."""
@@ -84,11 +92,6 @@ class Answer:
 
     def header(self, name: str) -> str:
         return {key.lower(): value for key, value in self.headers.items()}.get(name.lower(), "")
-
-    def _read(self) -> _Reader:
-        reader = _Reader()
-        reader.feed(self.body)
-        return reader
 
 
 class Browser:

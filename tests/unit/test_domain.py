@@ -1,0 +1,78 @@
+"""Rules of the ground floor."""
+
+import pickle
+
+import pytest
+
+from chalicelib.domain.access import Access, require
+from chalicelib.domain.errors import AccessDenied, LoginRequired
+from chalicelib.domain.secret import Secret, fingerprint
+from chalicelib.domain.token_set import TokenSet
+from tests.samples import ADMIN, ADMINISTRATORS, ALICE, GRANT, TOKENS
+
+GROUPS = frozenset({ADMINISTRATORS})
+
+
+class TestSecret:
+    def test_r68_shows_itself_nowhere(self) -> None:
+        secret = Secret("hunter2")
+        for shown in (repr(secret), str(secret), f"{secret}", f"{secret!r:>20}", "%s" % secret, repr([secret])):  # noqa: UP031 - every way of formatting
+            assert "hunter2" not in shown
+        with pytest.raises(TypeError):
+            pickle.dumps(secret)
+
+    def test_compares_by_value(self) -> None:
+        assert Secret("a") == Secret("a")
+        assert Secret("a") != Secret("b")
+        assert Secret("a") != "a"
+        assert len({Secret("a"), Secret("a")}) == 1
+        assert not Secret("")
+
+    def test_a_fingerprint_is_sha256(self) -> None:
+        assert fingerprint("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+class TestAccess:
+    def test_r13_who_may_call_what(self) -> None:
+        require(Access.PUBLIC, None, GROUPS)
+        require(Access.USER, ALICE, GROUPS)
+        require(Access.ADMINISTRATOR, ADMIN, GROUPS)
+        with pytest.raises(LoginRequired):
+            require(Access.USER, None, GROUPS)
+        with pytest.raises(LoginRequired):
+            require(Access.ADMINISTRATOR, None, GROUPS)
+        with pytest.raises(AccessDenied):
+            require(Access.ADMINISTRATOR, ALICE, GROUPS)
+
+    def test_r33_without_a_named_group_nobody_is_an_administrator(self) -> None:
+        with pytest.raises(AccessDenied):
+            require(Access.ADMINISTRATOR, ADMIN, frozenset())
+
+
+class TestTokenSet:
+    def test_survives_being_stored(self) -> None:
+        assert TokenSet.from_bytes(TOKENS.to_bytes()) == TOKENS
+
+    def test_a_set_without_refresh_token_survives_too(self) -> None:
+        tokens = TokenSet(TOKENS.access_token, None, 1, (), "bearer", {"instance_url": "https://x.example"})
+        assert TokenSet.from_bytes(tokens.to_bytes()) == tokens
+        assert tokens.revocable() == tokens.access_token
+
+    def test_r68_its_repr_shows_no_token(self) -> None:
+        assert "access-token" not in repr(TOKENS)
+
+
+def test_r50_every_clear_field_that_decides_a_release_is_in_the_context() -> None:
+    covered = {
+        "user",
+        "provider",
+        "generation",
+        "version",
+        "state",
+        "expires_at",
+        "scopes",
+        "account",
+        "schema",
+        "purpose",
+    }
+    assert set(GRANT.encryption_context()) == covered
