@@ -1,4 +1,4 @@
-"""The whole vault without a network: real stores on moto, real OAuth against a scripted cloud, a directory in memory."""
+"""The whole vault without a network: stores on moto, OAuth against a scripted cloud, a directory in memory."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
