@@ -70,3 +70,13 @@ class AuthorizationRequest:
             "provider": self.provider_id,
             "generation": str(self.generation),
         }
+
+    def check_issuer(self, iss: str | None) -> None:
+        """Compare the `iss` of the authorization response with the server's issuer (RFC 9207 2.4, R40).
+
+        Raises ConsentFailed when it is another one, or missing although the server promised it.
+        """
+        missing = iss is None and self.server.iss_parameter_promised
+        foreign = iss is not None and self.server.issuer is not None and iss != self.server.issuer
+        if missing or foreign:
+            raise ConsentFailed(ConsentProblem.WRONG_SERVER)

@@ -49,7 +49,7 @@ class Renderer:
 def moment(seconds: int) -> Markup:
     """Epoch seconds as a `<time>` element that reads like `23 Nov 2026, 04:42 UTC`."""
     at = datetime.fromtimestamp(seconds, UTC)
-    iso, words = at.strftime("%Y-%m-%dT%H:%M:%SZ"), at.strftime("%-d %b %Y, %H:%M UTC")
+    iso, words = f"{at:%Y-%m-%dT%H:%M:%SZ}", f"{at.day} {at:%b %Y, %H:%M} UTC"
     return Markup('<time datetime="{}">{}</time>').format(iso, words)
 
 

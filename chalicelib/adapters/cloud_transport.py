@@ -1,0 +1,150 @@
+"""How requests travel to a cloud: to a checked address, without redirects, within limits of time and size (R44)."""
+
+import re
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from email.utils import mktime_tz, parsedate_tz
+from http.client import HTTPResponse
+from io import BufferedReader, BytesIO, RawIOBase
+from typing import Any
+from urllib.parse import urlsplit
+
+from requests import PreparedRequest, RequestException, Response
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+
+from chalicelib.domain.errors import CloudAnswerInvalid, CloudUnavailable
+from chalicelib.ports import Clock
+
+from .endpoint_guard import EndpointGuard
+
+CONNECT_SECONDS = 3.0
+ANSWER_SECONDS = 10.0
+TOTAL_SECONDS = 20.0
+"""For all requests of one operation. With the last one's own limits 26 s, below the API gateway's 29 s."""
+
+MAX_BYTES = 1_000_000
+_SECONDS = re.compile(r"[0-9]{1,9}")
+_TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
+
+
+class CloudTransport(HTTPAdapter):
+    """A requests adapter for one operation. Mount it on a session that lives as long.
+
+    Nothing is kept open between operations: a function that was frozen meanwhile would find the connection dead
+    when it sends a code that works only once.
+
+    Raises CloudUnavailable for time-outs, broken connections, 429 and 5xx, CloudAnswerInvalid for a redirect or
+    too large an answer, CloudMisconfigured for an endpoint the guard refuses.
+    """
+
+    def __init__(self, guard: EndpointGuard, clock: Clock) -> None:
+        self._guard = guard
+        self._clock = clock
+        self._deadline = time.monotonic() + TOTAL_SECONDS
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        """Send once, within the limits of this module; the caller's time-out and proxies are ignored."""
+        self._guard.check(request.url or "")
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise CloudUnavailable(detail="no time left")
+        timeout = (min(CONNECT_SECONDS, left), min(ANSWER_SECONDS, left))
+        kwargs |= {"stream": True, "timeout": timeout, "proxies": {}}
+        try:
+            with closing(super().send(request, *args, **kwargs)) as response:
+                self._check_status(response.status_code, response.headers)
+                body = response.raw.read(MAX_BYTES + 1, decode_content=True)
+        except (RequestException, HTTPError) as error:
+            # Only the name of its class: the error holds the request, and that our secret
+            raise CloudUnavailable(detail=type(error).__name__) from None
+        if len(body) > MAX_BYTES:
+            raise CloudAnswerInvalid(detail="answer too large")
+        response.raw = BytesIO(body)
+        return response
+
+    def build_connection_pool_key_attributes(
+        self, request: PreparedRequest, verify: Any, cert: Any = None
+    ) -> tuple[Any, Any]:
+        """Connect to the checked address, while TLS still asks for the host's name."""
+        host, tls = super().build_connection_pool_key_attributes(request, verify, cert)
+        name = host["host"]
+        address = self._guard.address(name)
+        return {**host, "host": address}, {**tls, "server_hostname": name, "assert_hostname": name}
+
+    def add_headers(self, request: PreparedRequest, **_: Any) -> None:
+        """Name the host, since the connection knows only its address."""
+        request.headers["Host"] = urlsplit(str(request.url)).netloc
+
+    def _check_status(self, status: int, headers: Mapping[str, str]) -> None:
+        if status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR:
+            retry_after = _seconds(headers.get("Retry-After", ""), self._clock.now())
+            raise CloudUnavailable(detail=f"HTTP {status}", retry_after=retry_after)
+        if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
+            # A 307 would carry the form with code and secret to wherever the answer says
+            raise CloudAnswerInvalid(detail=f"HTTP {status}")
+
+
+def _seconds(retry_after: str, now: int) -> int | None:
+    """Seconds to wait, given as such or as a date (RFC 9110 10.2.3)."""
+    if _SECONDS.fullmatch(retry_after):
+        return int(retry_after)
+    try:
+        date = parsedate_tz(retry_after)
+        return max(0, mktime_tz(date) - now) if date else None
+    except (ValueError, OverflowError):
+        return None
+
+
+class _TimedReader(RawIOBase):
+    """Takes the socket's time-out for the whole answer, not for each read: one octet a second ends, too."""
+
+    def __init__(self, raw: RawIOBase, sock: socket.socket) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._deadline = time.monotonic() + (sock.gettimeout() or 0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _TimedResponse(HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = BufferedReader(_TimedReader(self.fp.detach(), sock))
+
+
+class _Connection(HTTPConnection):
+    response_class = _TimedResponse
+
+
+class _TlsConnection(HTTPSConnection):
+    response_class = _TimedResponse
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection

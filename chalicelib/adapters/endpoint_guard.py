@@ -1,0 +1,60 @@
+"""Which addresses the vault may talk to: an administrator, or a cloud's document, must not point it inside (R49)."""
+
+import re
+import socket
+from ipaddress import IPv6Address, ip_address, ip_network
+from urllib.parse import urlsplit
+
+from chalicelib.domain.errors import CloudMisconfigured, CloudUnavailable
+
+_URL_CHARACTERS = re.compile(r"[!-\[\]-~]+")
+"""Printable ASCII without the backslash, on which URL parsers disagree."""
+
+_GLOBAL_UNICAST = ip_network("2000::/3")
+"""The only IPv6 range given out for public use (RFC 4291 2.4)."""
+
+
+class EndpointGuard:
+    """Lets https and public addresses pass. `allow_private` lets everything else pass too, for development."""
+
+    def __init__(self, allow_private: bool) -> None:
+        self._schemes = ("https", "http") if allow_private else ("https",)
+        self._allow_private = allow_private
+
+    def check(self, url: str) -> None:
+        """Raise CloudMisconfigured unless `url` is one an endpoint may have; asks no name server."""
+        try:
+            parts = urlsplit(url)
+            allowed = parts.scheme in self._schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError as error:
+            raise _refused("not a URL") from error
+        if not allowed or parts.username is not None or parts.fragment or not _URL_CHARACTERS.fullmatch(url):
+            raise _refused("not an https URL of a host")
+
+    def address(self, host: str) -> str:
+        """The address to connect to: resolved once and checked, so that a second look-up cannot change it.
+
+        Raises CloudMisconfigured when any address of the name is not public, CloudUnavailable when it has none.
+        """
+        try:
+            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise CloudUnavailable(detail="the name of the endpoint's host does not resolve") from error
+        addresses = [str(sockaddr[0]) for *_, sockaddr in found]
+        if not self._allow_private and not all(_is_public(address) for address in addresses):
+            raise _refused("not a public address")
+        return addresses[0]
+
+
+def _is_public(address: str) -> bool:
+    ip = ip_address(address)
+    if isinstance(ip, IPv6Address):
+        embedded = ip.ipv4_mapped or ip.sixtofour
+        if embedded is None:
+            return ip in _GLOBAL_UNICAST and ip.is_global
+        ip = embedded
+    return ip.is_global and not ip.is_multicast
+
+
+def _refused(why: str) -> CloudMisconfigured:
+    return CloudMisconfigured("endpoint_refused", detail=f"endpoint refused: {why}")

@@ -1,0 +1,86 @@
+"""Reading an OpenID Connect discovery document (OpenID Connect Discovery 1.0 section 3, RFC 8414 2)."""
+
+from typing import Any
+
+from chalicelib.domain.errors import CloudAnswerInvalid, CloudMisconfigured
+from chalicelib.domain.provider import AuthorizationServer, ClientAuthentication
+
+from .id_token import ALGORITHMS
+
+_PATH = "/.well-known/openid-configuration"
+
+
+def document_url(issuer: str) -> str:
+    """Where the document of `issuer` is."""
+    return issuer.removesuffix("/") + _PATH
+
+
+def authorization_server(issuer: str, document: dict[str, Any]) -> AuthorizationServer:
+    """What the document of `issuer` says. Its URLs are unchecked.
+
+    Raises CloudAnswerInvalid for a document of another issuer or without what every server has,
+    CloudMisconfigured for a server that knows no client authentication of ours.
+    """
+    if document.get("issuer") != issuer:
+        raise CloudAnswerInvalid(detail="discovery: another issuer")
+    return AuthorizationServer(
+        issuer=issuer,
+        authorization_endpoint=_required_url(document, "authorization_endpoint"),
+        token_endpoint=_required_url(document, "token_endpoint"),
+        jwks_uri=_required_url(document, "jwks_uri"),
+        userinfo_endpoint=_url(document, "userinfo_endpoint"),
+        revocation_endpoint=_url(document, "revocation_endpoint"),
+        iss_parameter_promised=document.get("authorization_response_iss_parameter_supported") is True,
+        client_authentication=_client_authentication(document),
+        id_token_algorithms=_algorithms(document),
+    )
+
+
+def endpoints(server: AuthorizationServer) -> list[str]:
+    """Every URL of the server that the vault or a browser is sent to."""
+    urls = (
+        server.authorization_endpoint,
+        server.token_endpoint,
+        server.jwks_uri,
+        server.userinfo_endpoint,
+        server.revocation_endpoint,
+    )
+    return [url for url in urls if url]
+
+
+def _url(document: dict[str, Any], name: str) -> str | None:
+    value = document.get(name)
+    if value is not None and not isinstance(value, str):
+        raise CloudAnswerInvalid(detail=f"discovery: {name} is not a string")
+    return value
+
+
+def _required_url(document: dict[str, Any], name: str) -> str:
+    value = _url(document, name)
+    if not value:
+        raise CloudAnswerInvalid(detail=f"discovery: no {name}")
+    return value
+
+
+def _values(document: dict[str, Any], name: str, default: str) -> list[Any]:
+    values = document.get(name, [default])
+    if not isinstance(values, list):
+        raise CloudAnswerInvalid(detail=f"discovery: {name} is not a list")
+    return values
+
+
+def _client_authentication(document: dict[str, Any]) -> ClientAuthentication:
+    """Basic where there is a choice: RFC 6749 2.3.1 makes it the one that servers must know."""
+    offered = _values(document, "token_endpoint_auth_methods_supported", ClientAuthentication.BASIC.value)
+    for method in (ClientAuthentication.BASIC, ClientAuthentication.POST):
+        if method.value in offered:
+            return method
+    raise CloudMisconfigured("no_common_client_authentication")
+
+
+def _algorithms(document: dict[str, Any]) -> tuple[str, ...]:
+    offered = _values(document, "id_token_signing_alg_values_supported", "RS256")
+    usable = tuple(name for name in ALGORITHMS if name in offered)
+    if not usable:
+        raise CloudAnswerInvalid(detail="discovery: no signature algorithm that we accept")
+    return usable

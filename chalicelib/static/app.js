@@ -1,0 +1,68 @@
+// Enhancement only: every page works without this file.
+
+const localTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+/** Shows times in the reader's own zone; the UTC text becomes the tooltip. */
+function localizeTimes() {
+  for (const time of document.querySelectorAll("time")) {
+    time.title = time.textContent;
+    time.textContent = localTime.format(new Date(time.dateTime));
+  }
+}
+
+/** Keeps a form from being sent twice by an impatient second click. */
+function sendOnce() {
+  const sent = new Set();
+  document.addEventListener("submit", (event) => {
+    if (sent.has(event.target)) event.preventDefault();
+    sent.add(event.target);
+    event.submitter?.setAttribute("aria-busy", "true");
+  });
+  // A page that comes back from the browser's cache is usable again
+  window.addEventListener("pageshow", () => {
+    sent.clear();
+    for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
+  });
+}
+
+/** Makes the dialog modal: the browser then keeps the focus in it. Escape presses its cancel or close button. */
+function upgradeDialog() {
+  const dialog = document.querySelector("dialog");
+  if (!dialog) return;
+  dialog.removeAttribute("open");
+  dialog.showModal();
+  dialog.addEventListener("cancel", (event) => {
+    event.preventDefault();
+    dialog.querySelector("form[data-cancel]").requestSubmit();
+  });
+}
+
+/** Selecting all rows of a table, and how many are selected. */
+function countSelection(form) {
+  const boxes = [...form.elements].filter((element) => element.name === "token");
+  const all = form.querySelector(".select-all input");
+  const button = form.querySelector("button");
+  const status = form.querySelector("[role=status]");
+
+  const update = () => {
+    const count = boxes.filter((box) => box.checked).length;
+    status.textContent = count ? `${count} selected` : "";
+    button.disabled = count === 0;
+    all.checked = count === boxes.length && count > 0;
+    all.indeterminate = count > 0 && !all.checked;
+  };
+  for (const box of boxes) box.addEventListener("change", update);
+  all.addEventListener("change", () => {
+    for (const box of boxes) box.checked = all.checked;
+    update();
+  });
+  // After "back" the browser ticks again what was ticked
+  window.addEventListener("pageshow", update);
+  form.querySelector(".select-all").hidden = false;
+  update();
+}
+
+localizeTimes();
+sendOnce();
+upgradeDialog();
+document.querySelectorAll("form[data-selection]").forEach(countSelection);

@@ -1,0 +1,80 @@
+"""The clouds as the services see them, without any network."""
+
+from collections import deque
+from dataclasses import replace
+from itertools import count
+from typing import Any
+from urllib.parse import urlencode
+
+from chalicelib.domain.authorization_request import AuthorizationRequest
+from chalicelib.domain.errors import CloudError, CloudRefused, CloudUnavailable
+from chalicelib.domain.provider import AuthorizationServer, ProviderType
+from chalicelib.domain.secret import Secret, fingerprint
+from chalicelib.domain.token_set import CloudAccount, TokenSet
+from chalicelib.ports import Client, Clock
+
+
+class FakeOAuthClient:
+    """Implements `ports.OAuthClient`. A test plays the person with `consent` and trouble with `fail_next`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.servers: dict[str, AuthorizationServer] = {}
+        """What `discover` finds, by issuer."""
+        self.revoked: list[str] = []
+        """Tokens in the order their revocation was confirmed."""
+        self.exchanges = 0
+        self._clock = clock
+        self._failures: deque[CloudError] = deque()
+        self._trips: dict[str, str] = {}
+        self._codes: dict[str, tuple[str, TokenSet, CloudAccount]] = {}
+        self._numbers = count(1)
+
+    def fail_next(self, *errors: CloudError) -> None:
+        """Each of the next calls that would reach a cloud raises one of these."""
+        self._failures.extend(errors)
+
+    def consent(self, url: str, account: CloudAccount, **token_set: Any) -> str:
+        """The person allows everything at `url`. Gives the code; `token_set` changes fields of what it brings."""
+        number = next(self._numbers)
+        tokens = TokenSet(Secret(f"access-{number}"), Secret(f"refresh-{number}"), self._clock.now() + 3600, ())
+        self._codes[f"code-{number}"] = (self._trips[url], replace(tokens, **token_set), account)
+        return f"code-{number}"
+
+    def authorization_url(
+        self, request: AuthorizationRequest, provider_type: ProviderType, *, state: str, code_verifier: str, again: bool
+    ) -> str:
+        extra = provider_type.reauthorize_parameters if again else provider_type.authorize_parameters
+        query = extra | {"state": state, "redirect_uri": request.redirect_uri, "client_id": request.client_id}
+        url = f"{request.server.authorization_endpoint}?{urlencode(query)}"
+        self._trips[url] = fingerprint(code_verifier)
+        return url
+
+    def exchange_code(
+        self,
+        client: Client,
+        provider_type: ProviderType,
+        request: AuthorizationRequest,
+        *,
+        code: str,
+        code_verifier: Secret,
+    ) -> tuple[TokenSet, CloudAccount]:
+        self.exchanges += 1
+        self._fail()
+        trip, tokens, account = self._codes.pop(code, ("", None, None))
+        if tokens is None or account is None or trip != fingerprint(code_verifier.reveal()):
+            raise CloudRefused("invalid_grant")
+        return replace(tokens, scopes=tokens.scopes or request.scopes), account
+
+    def revoke(self, client: Client, token: Secret) -> None:
+        self._fail()
+        self.revoked.append(token.reveal())
+
+    def discover(self, issuer: str) -> AuthorizationServer:
+        self._fail()
+        if issuer not in self.servers:
+            raise CloudUnavailable(detail="nobody there")
+        return self.servers[issuer]
+
+    def _fail(self) -> None:
+        if self._failures:
+            raise self._failures.popleft()
