@@ -94,17 +94,9 @@ class AuthlibClient:
 
     @contextmanager
     def _session(self, client: Client | None = None) -> Iterator[Any]:
-        """A session for one operation, as `client` or as nobody; no proxy or password file of the environment."""
-        session = OAuth2Session(trust_env=False)
-        if client:
-            session = OAuth2Session(
-                client.id,
-                client.secret.reveal(),
-                token_endpoint_auth_method=client.server.client_authentication.value,
-                revocation_endpoint_auth_method=client.server.client_authentication.value,
-                trust_env=False,
-            )
-            session.register_client_auth_method((ClientAuthentication.BASIC.value, _encoded_basic))
+        """A session for one operation, as `client` or as nobody."""
+        session = _authenticated(client) if client else OAuth2Session()
+        session.trust_env = False  # no proxy, CA file or password file that the environment names
         transport = CloudTransport(self._guard, self._clock)
         session.mount("https://", transport)
         session.mount("http://", transport)
@@ -136,6 +128,18 @@ class AuthlibClient:
         if userinfo and userinfo.get("sub") != claims["sub"]:
             raise CloudAnswerInvalid(detail="userinfo: another sub")  # OpenID Connect Core 5.3.2
         return userinfo | claims
+
+
+def _authenticated(client: Client) -> Any:
+    method = client.server.client_authentication.value
+    session = OAuth2Session(
+        client.id,
+        client.secret.reveal(),
+        token_endpoint_auth_method=method,
+        revocation_endpoint_auth_method=method,
+    )
+    session.register_client_auth_method((ClientAuthentication.BASIC.value, _encoded_basic))
+    return session
 
 
 def _protocol_parameters(

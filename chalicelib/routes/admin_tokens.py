@@ -3,7 +3,7 @@
 from chalice.app import Blueprint
 
 from chalicelib.domain.access import Access
-from chalicelib.domain.errors import InvalidRequest
+from chalicelib.domain.errors import InvalidRequest, NotFound
 from chalicelib.domain.grant import Grant
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.session import NoticeKind
@@ -26,6 +26,8 @@ def blueprint(endpoints: Endpoints, administration: AdministrationService, sessi
     def page(chosen: TokenFilter, cursor: str, *, dialog: RemoveDialog | None, notice: RemovedNotice | None) -> Page:
         providers = administration.providers()
         shown = [provider for provider in providers if chosen.provider_id in ("", provider.id)]
+        if chosen.provider_id and not shown:
+            raise NotFound
         # A cursor belongs to one provider's list
         start = cursor or None if chosen.provider_id else None
         context = {
@@ -41,8 +43,6 @@ def blueprint(endpoints: Endpoints, administration: AdministrationService, sessi
     def show(request: Request) -> Answer:
         query = request.query
         chosen = TokenFilter(query.text("provider"), query.text("user").strip())
-        if chosen.provider_id:
-            administration.provider(chosen.provider_id)
         return page(chosen, query.text("cursor"), dialog=None, notice=_notice(request))
 
     @endpoints.route(

@@ -1,0 +1,1 @@
+"""What each page costs: AWS calls and CPU, beside a floor in the same run."""
