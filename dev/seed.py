@@ -12,8 +12,8 @@ from chalicelib.domain.audit import Origin
 from chalicelib.domain.secret import Secret
 from chalicelib.settings import Settings
 from chalicelib.stores import tables
+from dev.stack import PROVIDER_ID
 
-PROVIDER_ID = "northwind"
 PROVIDER_NAME = "Northwind Cloud"
 SCOPES = ("openid", "profile", "email", "offline_access")
 
