@@ -1,0 +1,235 @@
+"""Every page in every state, with sample data: to be looked at, and to prove that each template renders.
+
+python -m tests.browser.gallery FOLDER
+python -m http.server --bind 127.0.0.1 --directory FOLDER
+"""
+
+import shutil
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from chalicelib.domain.authorization_request import ConsentProblem
+from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
+from chalicelib.domain.provider import RevocationStyle
+from chalicelib.web.pages import (
+    AuthorizedDialog,
+    ConsentFailedDialog,
+    ErrorView,
+    ProviderCard,
+    ProviderChoice,
+    ProviderDialog,
+    RemoveDialog,
+    RemovedNotice,
+    RevokedDialog,
+    RevokeDialog,
+    SessionRow,
+    TokenFilter,
+    TokenRow,
+    TokenTable,
+    Viewer,
+)
+from chalicelib.web.render import Renderer
+
+NONCE = "gallery"
+NOW = 1_795_408_920
+DAY = 24 * 3600
+
+ALICE = Viewer("Alice Adams", "CONTOSO\\alice", is_administrator=False, csrf="csrf-token")
+ADMIN = Viewer("Adele Administratorsdottir", "CONTOSO\\adele", is_administrator=True, csrf="csrf-token")
+
+OFFERED = ProviderCard(
+    "northwind",
+    "Northwind Cloud",
+    "OpenID Connect",
+    scopes=("Know who you are", "See your e-mail address", "Read and write your files", "Work while you are away"),
+    revocation=RevocationStyle.RFC7009,
+    account_page="https://northwind.example/account",
+)
+CONNECTED = replace(OFFERED, state=GrantState.ACTIVE, account="alice@contoso.example", since=NOW - 40 * DAY)
+FAILING = replace(CONNECTED, id="fabrikam", name="Fabrikam Documents", state=GrantState.FAILING)
+REMOVED = replace(
+    OFFERED,
+    id="box",
+    name="Box",
+    type_name="Box",
+    state=GrantState.REMOVED,
+    reason=GrantReason.REMOVED_BY_ADMINISTRATOR,
+    account="alice@contoso.example",
+    removed_at=NOW - 2 * DAY,
+)
+WITHOUT_REVOCATION = replace(
+    CONNECTED,
+    id="mail",
+    name="Microsoft 365 for the whole Contoso group of companies",
+    type_name="Microsoft 365",
+    account="a.very.long.address.of.alice.adams@engineering.contoso-international.example",
+    revocation=RevocationStyle.NONE,
+)
+BROKEN = tuple(
+    replace(CONNECTED, id=f"broken-{reason}", name="Tailspin", state=GrantState.NEEDS_REAUTHORIZATION, reason=reason)
+    for reason in GrantReason
+    if reason is not GrantReason.REMOVED_BY_ADMINISTRATOR
+)
+CARDS = (CONNECTED, replace(OFFERED, id="dropbox", name="Dropbox"), WITHOUT_REVOCATION, FAILING, BROKEN[0], REMOVED)
+
+
+def _row(number: int, **changes: Any) -> TokenRow:
+    name = f"CONTOSO\\person{number:03}"
+    account = f"person{number:03}@contoso.example"
+    row = TokenRow(f"northwind.S-1-5-21-1-2-3-{1100 + number}", name, account, GrantState.ACTIVE, NOW - 9 * DAY)
+    return replace(row, **changes)
+
+
+ROWS = (
+    _row(1, refreshed_at=NOW - 4000, last_used_at=NOW - 300),
+    _row(2),
+    _row(3, state=GrantState.NEEDS_REAUTHORIZATION, refreshed_at=NOW - 8 * DAY),
+    _row(4, state=GrantState.FAILING, account="a.very.long.address.of.person.four@engineering.contoso.example"),
+)
+TABLES = (
+    TokenTable("northwind", "Northwind Cloud", ROWS, next_cursor="abc"),
+    TokenTable("box", "Box", (replace(ROWS[0], id="box.S-1-5-21-1-2-3-1101"),), is_first_page=False),
+    TokenTable("dropbox", "Dropbox", ()),
+)
+SESSIONS = (
+    SessionRow("a1", "Firefox on Windows", NOW - 1200, NOW - 20, is_current=True),
+    SessionRow("b2", "Safari on iPhone", NOW - DAY, NOW - 3000, is_current=False),
+    SessionRow("c3", "Unknown browser", NOW - 2 * DAY, NOW - DAY, is_current=False),
+)
+
+
+def _providers(dialog: ProviderDialog | None = None, cards: tuple[ProviderCard, ...] = CARDS) -> dict[str, Any]:
+    return {"cards": cards, "dialog": dialog}
+
+
+def _tokens(**changes: Any) -> dict[str, Any]:
+    providers = tuple(ProviderChoice(table.provider_id, table.provider_name) for table in TABLES)
+    ordinary = {"filter": TokenFilter(), "providers": providers, "tables": TABLES, "dialog": None, "notice": None}
+    return ordinary | changes
+
+
+def _login(**changes: Any) -> dict[str, Any]:
+    return {"viewer": None, "csrf": "csrf-token", "user_name": "", "error": "", "info": ""} | changes
+
+
+def _error(status: int, message: str, code: str, viewer: Viewer | None = ALICE) -> dict[str, Any]:
+    return {"viewer": viewer, "error": ErrorView(status, message, code, "7f3c9a52-0b1e-4f7d-9d55-1f2f0c6c1d11")}
+
+
+def _remove(**changes: Any) -> dict[str, Any]:
+    return _tokens(dialog=RemoveDialog(**changes))
+
+
+def _outcomes() -> dict[str, tuple[str, dict[str, Any]]]:
+    """One page for each outcome that the domain knows, so a new one without a sentence is noticed."""
+    problems = {
+        f"consent_failed_{problem}": ("providers.html", _providers(ConsentFailedDialog(card, problem)))
+        for problem in ConsentProblem
+        for card in [OFFERED if problem is ConsentProblem.EXPIRED else CONNECTED]
+    }
+    revoked = {
+        f"revoked_{outcome}": ("providers.html", _providers(RevokedDialog(OFFERED, "alice@contoso.example", outcome)))
+        for outcome in RevocationOutcome
+    }
+    return problems | revoked
+
+
+PAGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "login": ("login.html", _login()),
+    "login_refused": (
+        "login.html",
+        _login(user_name="CONTOSO\\alice", error="The user name or password is incorrect."),
+    ),
+    "login_ended": ("login.html", _login(info="Your session has ended. Please log in again.")),
+    "confirm": ("confirm.html", {"viewer": ADMIN, "login_name": "CONTOSO\\adele", "error": "", "next": "tokens"}),
+    "confirm_refused": (
+        "confirm.html",
+        {
+            "viewer": ADMIN,
+            "login_name": "CONTOSO\\adele",
+            "error": "The user name or password is incorrect.",
+            "next": "tokens",
+        },
+    ),
+    "going": (
+        "going.html",
+        {"provider_name": "Northwind Cloud", "url": "https://northwind.example/authorize?client_id=a&state=b"},
+    ),
+    "providers": ("providers.html", _providers()),
+    "providers_administrator": ("providers.html", _providers() | {"viewer": ADMIN}),
+    "providers_broken": ("providers.html", _providers(cards=BROKEN)),
+    "providers_empty": ("providers.html", _providers(cards=())),
+    "authorized": ("providers.html", _providers(AuthorizedDialog(CONNECTED, "alice@contoso.example"))),
+    "authorized_other": (
+        "providers.html",
+        _providers(AuthorizedDialog(CONNECTED, "alice@contoso.example", "alice.private@mail.example")),
+    ),
+    "authorized_other_without_revocation": (
+        "providers.html",
+        _providers(AuthorizedDialog(WITHOUT_REVOCATION, "alice@contoso.example", "alice.private@mail.example")),
+    ),
+    "revoke": ("providers.html", _providers(RevokeDialog(CONNECTED))),
+    "revoke_without_revocation": ("providers.html", _providers(RevokeDialog(WITHOUT_REVOCATION))),
+    "revoke_without_account_page": (
+        "providers.html",
+        _providers(RevokeDialog(replace(WITHOUT_REVOCATION, account_page=None))),
+    ),
+    "sessions": ("sessions.html", {"sessions": SESSIONS}),
+    "sessions_one": ("sessions.html", {"sessions": SESSIONS[:1]}),
+    "tokens": ("tokens.html", _tokens()),
+    "tokens_next_page": ("tokens.html", _tokens(filter=TokenFilter("box", "bob"), tables=TABLES[1:2])),
+    "tokens_empty": ("tokens.html", _tokens(tables=())),
+    "tokens_no_match": ("tokens.html", _tokens(filter=TokenFilter("box", "zoe"), tables=TABLES[2:])),
+    "tokens_removed": ("tokens.html", _tokens(notice=RemovedNotice(3))),
+    "tokens_removed_one": ("tokens.html", _tokens(notice=RemovedNotice(1))),
+    "tokens_removed_none": ("tokens.html", _tokens(notice=RemovedNotice(0))),
+    "tokens_removed_all": ("tokens.html", _tokens(notice=RemovedNotice(provider_name="Northwind Cloud"))),
+    "remove_one": ("tokens.html", _remove(count=1, user_names=("CONTOSO\\bob",), token_ids=("northwind.S-1",))),
+    "remove_some": (
+        "tokens.html",
+        _remove(
+            count=7,
+            user_names=(*(row.user_name for row in ROWS), "CONTOSO\\bob"),
+            token_ids=tuple(f"northwind.S-{number}" for number in range(7)),
+        ),
+    ),
+    "remove_all": ("tokens.html", _remove(count=1000, is_more=True, provider=ProviderChoice("box", "Box"))),
+    "remove_nothing": ("tokens.html", _remove(count=0, provider=ProviderChoice("box", "Box"))),
+    "error_not_found": ("error.html", _error(404, "There is nothing at this address.", "not_found")),
+    "error_anonymous": (
+        "error.html",
+        _error(500, "Something went wrong on our side. Please try again.", "internal_error", viewer=None),
+    ),
+    "error_too_large": (
+        "error.html",
+        _error(413, "The request is larger than the vault accepts.", "too_large"),
+    ),
+} | _outcomes()
+"""By name: the template and what is shown. A context without a viewer gets Alice, of tokens.html an administrator."""
+
+
+def html(name: str, base_path: str = "") -> str:
+    """The page of this name in `PAGES`."""
+    template, context = PAGES[name]
+    viewer = ADMIN if template == "tokens.html" else ALICE
+    return _renderer(base_path).page(template, **{"nonce": NONCE, "viewer": viewer} | context)
+
+
+@cache
+def _renderer(base_path: str) -> Renderer:
+    return Renderer(base_path)
+
+
+def write(folder: Path) -> None:
+    """Write every page and the static files into `folder`."""
+    source = Path(__file__).parents[2] / "chalicelib" / "static"
+    shutil.copytree(source, folder / "static", dirs_exist_ok=True)
+    for name in PAGES:
+        (folder / f"{name}.html").write_text(html(name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

@@ -1,0 +1,73 @@
+"""What holds for every test: nothing beyond loopback is reached, and the whole local stack is one fixture away."""
+
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+
+from dev.stack import Stack
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host in ("", "localhost") or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _needs_a_name_server(host: object) -> bool:
+    """False for what the system resolves, or refuses, by itself: addresses in any spelling and impossible names."""
+    name = host.decode() if isinstance(host, bytes) else host
+    if not isinstance(name, str) or name in ("", "localhost"):
+        return False
+    try:
+        name.encode("idna")
+        socket.inet_aton(name)
+    except UnicodeError:
+        return False
+    except OSError:
+        return ":" not in name
+    return False
+
+
+def _refuse(what: str) -> None:
+    # Not an Exception, so that no error handling of the product can take it for a network that is down
+    pytest.fail(f"a test reached beyond loopback: {what}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loopback_only() -> Iterator[None]:
+    """Fail the test that connects to, or resolves, anything but this machine."""
+    connect, connect_ex, resolve = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+
+    def check(connection: socket.socket, address: Any) -> None:
+        if connection.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
+            _refuse(str(address[0]))
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        check(self, address)
+        connect(self, address)
+
+    def guarded_connect_ex(self: socket.socket, address: Any) -> int:
+        check(self, address)
+        return connect_ex(self, address)
+
+    def guarded_resolve(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if _needs_a_name_server(host):
+            _refuse(str(host))
+        return resolve(host, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded_connect)
+        patch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+        patch.setattr(socket, "getaddrinfo", guarded_resolve)
+        yield
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole local stack on free ports, started once for all tests that use it (some 5 s)."""
+    with Stack(0, tmp_path_factory.mktemp("stack")) as running:
+        yield running

@@ -1,0 +1,90 @@
+"""How many AWS calls each page makes: exact, so that nobody adds one unnoticed."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from .client import Answer, going_to
+from .conftest import Running
+
+
+class Calls:
+    """Notes the operations of both clients while it is listening."""
+
+    def __init__(self, running: Running) -> None:
+        self.made: list[str] = []
+        self._clients = (running.aws.clients.dynamodb, running.aws.clients.kms)
+
+    def note(self, model: Any, **_: Any) -> None:
+        self.made.append(model.name)
+
+    def of(self, act: Callable[[], Answer]) -> list[str]:
+        for client in self._clients:
+            client.meta.events.register("before-call", self.note)
+        try:
+            assert act().status < 400
+        finally:
+            for client in self._clients:
+                client.meta.events.unregister("before-call", self.note)
+        return self.made
+
+
+@pytest.fixture
+def calls(running: Running) -> Iterator[Calls]:
+    return Calls(running)
+
+
+def test_log_in_page(running: Running, calls: Calls) -> None:
+    browser = running.browser()
+    assert calls.of(lambda: browser.get("/login")) == []
+
+
+def test_log_in(running: Running, calls: Calls) -> None:
+    browser = running.browser()
+    page = browser.get("/login")
+    fields = {"user_name": "CONTOSO\\alice", "password": "alice-pass"}
+    assert calls.of(lambda: browser.press(page, "Log in", follow=False, **fields)) == ["Query", "PutItem", "PutItem"]
+
+
+def test_providers_page(running: Running, calls: Calls) -> None:
+    browser = running.browser("alice")
+    assert calls.of(lambda: browser.get("/providers")) == ["GetItem", "Query", "Query"]
+
+
+def test_authorize(running: Running, calls: Calls) -> None:
+    browser = running.browser("alice")
+    page = browser.get("/providers")
+    made = calls.of(lambda: browser.press(page, "Authorize"))
+    assert made == ["GetItem", "BatchGetItem", "Decrypt", "PutItem", "UpdateItem"]
+
+
+def test_callback(running: Running, calls: Calls) -> None:
+    browser = running.browser("alice")
+    url = running.cloud.consent(going_to(browser.press(browser.get("/providers"), "Authorize")))
+    made = calls.of(lambda: browser.get(running.callback(url), follow=False))
+    assert made == ["GetItem", "DeleteItem", "BatchGetItem", "Decrypt", "PutItem", "PutItem", "UpdateItem"]
+
+
+def test_revoke(running: Running, calls: Calls) -> None:
+    browser = running.browser("alice")
+    running.authorize(browser)
+    page = browser.press(browser.get("/providers"), "Revoke authorization")
+    made = calls.of(lambda: browser.press(page, "Revoke", follow=False))
+    assert made == [
+        "GetItem", "BatchGetItem", "Decrypt", "PutItem", "DeleteItem", "DeleteItem", "PutItem", "UpdateItem",
+    ]  # fmt: skip
+
+
+def test_manage_tokens(running: Running, calls: Calls) -> None:
+    admin = running.browser("admin")
+    assert calls.of(lambda: admin.get("/admin/tokens")) == ["GetItem", "Query", "Query"]
+
+
+def test_removing_all_tokens_is_two_writes_and_the_audit_entry(running: Running, calls: Calls) -> None:
+    admin = running.browser("admin")
+    running.authorize(admin)
+    page = admin.get("/admin/tokens/remove-all?provider=northwind")
+    made = calls.of(lambda: admin.press(page, "Remove", follow=False))
+    writes = [name for name in made if name in ("PutItem", "UpdateItem", "BatchWriteItem", "DeleteItem")]
+    assert writes == ["PutItem", "PutItem", "PutItem", "UpdateItem"]  # key, provider, audit entry, notice

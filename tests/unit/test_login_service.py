@@ -1,0 +1,95 @@
+"""From a password to a session, and what the audit log says of it."""
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.domain.audit import AuditTag, Origin, Outcome
+from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused
+from chalicelib.domain.secret import Secret
+from chalicelib.services.login import LoginService
+from chalicelib.services.sessions import SessionService
+from tests.fakes import directory
+from tests.fakes.directory import FakeDirectory
+from tests.fakes.stores import FakeAuditLog, FakeSessionStore
+from tests.fakes.system import FakeClock, FakeRandom
+
+ORIGIN = Origin("request-1", "127.0.0.1")
+ALICE = directory.ALICE.user
+
+
+class World:
+    def __init__(self) -> None:
+        self.store, self.audit_log = FakeSessionStore(), FakeAuditLog()
+        self.directory = FakeDirectory(directory.ALICE, directory.BOB)
+        self.sessions = SessionService(
+            sessions=self.store,
+            audit_log=self.audit_log,
+            clock=FakeClock(),
+            random=FakeRandom(),
+            administrator_groups=frozenset(),
+        )
+        self.service = LoginService(self.directory, self.sessions, self.store, self.audit_log)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_r67_a_log_in_is_an_audit_event(world: World) -> None:
+    started = world.service.log_in("contoso\\ALICE", Secret("alice-pass"), "Firefox", ORIGIN)
+    assert started.session.user == ALICE
+    (event,) = world.audit_log.events
+    assert (event.tag, event.outcome, event.actor, event.origin) == (
+        AuditTag.LOGIN, Outcome.SUCCESS, ALICE.id, ORIGIN,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "cause"),
+    [
+        ("CONTOSO\\alice", "typed-password", "bad_credentials"),
+        ("typed-password", "x", "malformed_name"),
+        ("OTHER\\alice", "x", "foreign_domain"),
+        ("CONTOSO\\alice", " ", "empty_password"),
+    ],
+)
+def test_r67_a_refusal_is_one_too_and_holds_nothing_that_was_typed(
+    world: World, name: str, password: str, cause: str
+) -> None:
+    with pytest.raises(LoginRefused):
+        world.service.log_in(name, Secret(password), "Firefox", ORIGIN)
+    (event,) = world.audit_log.events
+    assert (event.tag, event.outcome, event.facts) == (AuditTag.LOGIN, Outcome.FAILURE, {"cause": cause})
+    assert "typed-password" not in repr(event)
+    assert world.store.sessions == {}
+
+
+def test_a_directory_that_is_down_is_no_failed_try(world: World) -> None:
+    world.directory.available = False
+    with pytest.raises(DirectoryUnavailable):
+        world.service.log_in("CONTOSO\\alice", Secret("alice-pass"), "Firefox", ORIGIN)
+    assert world.audit_log.events == []
+
+
+def test_r3_confirming_replaces_the_session(world: World) -> None:
+    before = world.service.log_in("CONTOSO\\alice", Secret("alice-pass"), "Firefox", ORIGIN).session
+    after = world.service.confirm(before, Secret("alice-pass"), "Firefox", ORIGIN).session
+    assert list(world.store.sessions) == [after.id_hash]
+    assert world.audit_log.events[-1].tag is AuditTag.LOGIN_CONFIRMED
+
+
+def test_confirming_with_a_wrong_password_keeps_the_session(world: World) -> None:
+    before = world.service.log_in("CONTOSO\\alice", Secret("alice-pass"), "Firefox", ORIGIN).session
+    with pytest.raises(LoginRefused):
+        world.service.confirm(before, Secret("wrong"), "Firefox", ORIGIN)
+    assert list(world.store.sessions) == [before.id_hash]
+
+
+def test_r24_a_name_that_now_belongs_to_somebody_else_confirms_nothing(world: World) -> None:
+    before = world.service.log_in("CONTOSO\\alice", Secret("alice-pass"), "Firefox", ORIGIN).session
+    somebody_else = replace(before, user=replace(before.user, id="S-1-5-21-9"))
+    with pytest.raises(LoginRefused) as refusal:
+        world.service.confirm(somebody_else, Secret("alice-pass"), "Firefox", ORIGIN)
+    assert refusal.value.cause == "another_person"

@@ -1,0 +1,133 @@
+"""DynamoDB when it is not well: lost replies, left-overs, refusals. Scripted, since moto is always well."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError
+
+from chalicelib.adapters.aws import AwsClients
+from chalicelib.domain.errors import StorageUnavailable
+from chalicelib.stores.items import pack
+from chalicelib.stores.table import WRITER, Condition, ConditionFailed, Table, batch_get
+from tests.aws import ENVIRONMENT
+from tests.fakes.system import FakeRandom
+
+
+def refused(code: str, item: dict[str, Any] | None = None) -> ClientError:
+    response: dict[str, Any] = {"Error": {"Code": code, "Message": "no"}}
+    return ClientError(response | ({"Item": pack(item)} if item else {}), "PutItem")
+
+
+class ScriptedClient:
+    """Answers every operation with `script`, a function of its arguments."""
+
+    def __init__(self, script: Callable[..., dict[str, Any]]) -> None:
+        self._script = script
+        self.calls = 0
+
+    def __getattr__(self, operation: str) -> Callable[..., dict[str, Any]]:
+        def call(**arguments: Any) -> dict[str, Any]:
+            self.calls += 1
+            return self._script(**arguments)
+
+        return call
+
+
+def table(script: Callable[..., dict[str, Any]]) -> Table:
+    return Table(ScriptedClient(script), "vault", FakeRandom())
+
+
+def test_f9_a_write_whose_reply_was_lost_recognises_itself() -> None:
+    def stored_but_repeated(Item: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        error = refused("ConditionalCheckFailedException")
+        error.response["Item"] = Item  # type: ignore[typeddict-unknown-key]
+        raise error
+
+    table(stored_but_repeated).put({"pk": "a"}, Condition.absent("pk"))
+
+
+@pytest.mark.parametrize("found", [None, {"pk": "a", WRITER: "somebody"}, {"pk": "a"}])
+def test_a_write_that_lost_says_what_it_found(found: dict[str, Any] | None) -> None:
+    def lost(**_: Any) -> dict[str, Any]:
+        raise refused("ConditionalCheckFailedException", found)
+
+    with pytest.raises(ConditionFailed) as failure:
+        table(lost).put({"pk": "a"}, Condition.absent("pk"))
+    assert failure.value.item == found
+
+
+@pytest.mark.parametrize(
+    "error",
+    [refused("ProvisionedThroughputExceededException"), ConnectTimeoutError(endpoint_url="https://dynamodb.example")],
+)
+def test_f20_what_dynamodb_cannot_do_now_is_said_as_such(error: Exception) -> None:
+    def down(**_: Any) -> dict[str, Any]:
+        raise error
+
+    with pytest.raises(StorageUnavailable) as failure:
+        table(down).get({"pk": "a"})
+    assert "dynamodb.example" not in failure.value.detail
+
+
+def test_what_a_batch_leaves_over_is_sent_again() -> None:
+    left = [{"PutRequest": {"Item": pack({"pk": "2"})}}]
+    answers = iter([{"UnprocessedItems": {"vault": left}}, {}])
+    sent = []
+
+    def half(RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        sent.append(RequestItems["vault"])
+        return next(answers)
+
+    table(half).put_all([{"pk": "1"}, {"pk": "2"}])
+    assert [len(requests) for requests in sent] == [2, 1]
+
+
+def test_a_batch_that_never_gets_through_ends() -> None:
+    def never(RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        return {"UnprocessedItems": RequestItems}
+
+    with pytest.raises(StorageUnavailable):
+        table(never).put_all([{"pk": "1"}])
+
+
+def test_keys_left_over_by_a_read_are_asked_again_and_not_for_ever() -> None:
+    def half(RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        first, *rest = RequestItems["vault"]["Keys"]
+        left = {"vault": {"Keys": rest}} if rest else {}
+        return {"Responses": {"vault": [first]}, "UnprocessedKeys": left}
+
+    found = batch_get(ScriptedClient(half), {"vault": [{"pk": str(n)} for n in range(3)]})
+    assert [item["pk"] for item in found["vault"]] == ["0", "1", "2"]
+
+    def never(RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        return {"Responses": {}, "UnprocessedKeys": RequestItems}
+
+    client = ScriptedClient(never)
+    with pytest.raises(StorageUnavailable):
+        batch_get(client, {"vault": [{"pk": "1"}]})
+    assert client.calls == 5
+
+
+def test_counting_goes_on_over_pages() -> None:
+    pages = iter([{"Count": 3, "LastEvaluatedKey": {"pk": {"S": "x"}}}, {"Count": 4}])
+    from chalicelib.stores.tables import LISTING
+
+    counted = table(lambda **_: next(pages)).count(Condition.equals(listing="x"), index=LISTING, at_most=100)
+    assert counted == 7
+
+
+def test_only_what_the_vault_stores_can_be_stored() -> None:
+    with pytest.raises(TypeError, match="float"):
+        pack({"pk": 1.5})
+
+
+def test_r79_a_client_gives_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    clients = AwsClients.create()
+    for client in (clients.dynamodb, clients.kms):
+        config = client.meta.config
+        assert (config.connect_timeout, config.read_timeout) == (1, 2)
+        assert config.retries["total_max_attempts"] == 3
+        assert config.retries["mode"] == "standard"
