@@ -1,0 +1,40 @@
+# Two commands do everything: `make run` starts the vault with all it needs, `make test` checks all of it.
+
+SHELL := /bin/sh
+BIN := .venv/bin
+
+.PHONY: help run test check static format clean setup
+.DEFAULT_GOAL := help
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+run: setup ## Start the vault and its stand-ins at http://localhost:8381/ (or PORT=...)
+	@exec $(BIN)/python -m dev.run
+
+test: setup ## Format, lint, types, import contract and all tests, with coverage
+	@$(BIN)/python -m dev.chromium
+	@$(MAKE) --no-print-directory static
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+check: setup static ## The fast part of it, without browser and integration tests
+	$(BIN)/python -m pytest -n auto -m "not browser and not integration"
+
+static: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: setup ## Format the code and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove the virtual environment and everything generated
+	rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov build
+
+setup:
+	@sh dev/setup.sh

@@ -1,0 +1,27 @@
+"""`python -m dev.aws`: DynamoDB and KMS in memory, on moto. Whatever was stored ends with the process."""
+
+import argparse
+import logging
+
+from moto.server import ThreadedMotoServer
+
+from .child import end_on_signals, serve_until_told
+
+HOST = "127.0.0.1"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m dev.aws", description="DynamoDB and KMS on loopback.")
+    parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    arguments = parser.parse_args()
+    end_on_signals()
+    # A line for each of thousands of requests
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(HOST, arguments.port, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    serve_until_told({"endpoint": f"http://{HOST}:{port}"})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""The whole local stack: AWS, a directory, a cloud and the vault, each a process of its own on loopback."""
+
+import errno
+import os
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from .process import Child
+
+PROVIDER_ID = "northwind"
+CLIENT_ID = "token-vault"
+_AWS = {
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    # The developer's own profile must not change anything, nor be used for anything
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    # A proxy of the developer's network cannot reach this machine's loopback
+    "NO_PROXY": "localhost,127.0.0.1",
+    "no_proxy": "localhost,127.0.0.1",
+}
+
+
+class PortUnusable(Exception):
+    """The vault's port is in use or not ours to take; the text is a sentence that says which."""
+
+
+class Stack:
+    """Starts and ends everything; a context manager.
+
+    `port`: the vault's, 0 for a free one. `folder`: for logs, the directory's certificate and the cloud's database.
+    `say` gets a sentence at each step. Every other port is free choice, and kept when a program is restarted. What the
+    stand-in for AWS stored ends with it; the directory has a new certificate after a restart, so restart the vault too.
+    """
+
+    def __init__(self, port: int, folder: Path, *, say: Callable[[str], None] = lambda _: None) -> None:
+        self.port = port or _free_port()
+        self.url = f"http://localhost:{self.port}"
+        self.environment: dict[str, str] = {}
+        self._folder = folder.resolve()
+        self._say = say
+        self._client_secret = secrets.token_hex(24)  # base64 may begin with a dash, which looks like an option
+        self._children: dict[str, Child] = {}
+        self._ports: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start everything, in the order of need. Raises PortUnusable before anything runs, or ChildDied."""
+        _check_free(self.port)
+        self.environment = self._base_environment()
+        self._say("Starting AWS (DynamoDB and KMS), the directory and the cloud ...")
+        ready = self._start("aws", "directory", "cloud")
+        self.environment |= _addresses(ready["aws"], ready["directory"], ready["cloud"])
+        self._say("Creating tables and the key, registering the cloud ...")
+        seeded = self._start("seed")["seed"]
+        self.environment |= seeded["environment"]
+        self._children.pop("seed").stop()
+        self._say("Starting the vault ...")
+        self._start("vault", "scheduler")
+
+    def restart(self, name: str) -> None:
+        """Start one program (aws, directory, cloud, vault or scheduler) on its port, ending it first if it runs."""
+        self.stop(name)
+        self._start(name)
+
+    def stop(self, name: str) -> None:
+        """End one program, if it runs, and leave the others running."""
+        if name in self._children:
+            self._children.pop(name).stop()
+
+    def check(self) -> None:
+        """Raises ChildDied when a program ended by itself."""
+        for child in self._children.values():
+            child.check()
+
+    def close(self) -> None:
+        """End everything that runs. Idempotent."""
+        if self._children:
+            self._say("Stopping ...")
+        for child in self._children.values():
+            child.release()
+        while self._children:
+            self._children.popitem()[1].stop()
+
+    def _start(self, *names: str) -> dict[str, dict[str, Any]]:
+        """Start programs side by side and wait for all of them."""
+        for name in names:
+            log = self._folder / "logs" / f"{name}.log"
+            self._children[name] = Child(f"dev.{name}", self._arguments(name), self.environment, log)
+        ready = {name: self._children[name].ready() for name in names}
+        self._ports |= {name: port for name, line in ready.items() if (port := _port(line))}
+        return ready
+
+    def _arguments(self, name: str) -> list[str]:
+        port = ["--port", str(self._ports.get(name, 0))]
+        folder = ["--folder", str(self._folder / name)]
+        client = ["--client-id", CLIENT_ID, "--client-secret", self._client_secret]
+        redirect = ["--redirect-uri", f"{self.url}/oauth/callback/{PROVIDER_ID}"]
+        return {
+            "aws": port,
+            "directory": port + folder,
+            "cloud": port + folder + client + redirect,
+            "vault": ["--port", str(self.port)],
+        }.get(name, [])
+
+    def _base_environment(self) -> dict[str, str]:
+        ours = ("AWS_", "VAULT_", "DEV_")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        return {
+            **inherited,
+            **_AWS,
+            "VAULT_PUBLIC_URL": self.url,
+            "VAULT_ALLOW_PRIVATE_CLOUDS": "true",
+            "DEV_CLOUD_CLIENT_ID": CLIENT_ID,
+            "DEV_CLOUD_CLIENT_SECRET": self._client_secret,
+        }
+
+
+def _addresses(aws: Mapping[str, str], directory: Mapping[str, str], cloud: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": aws["endpoint"],
+        "VAULT_DIRECTORY_DOMAIN": directory["domain"],
+        "VAULT_DIRECTORY_URLS": directory["url"],
+        "VAULT_DIRECTORY_CA_FILE": directory["ca_file"],
+        "VAULT_ADMINISTRATOR_GROUPS": directory["administrator_group"],
+        "DEV_CLOUD_ISSUER": cloud["issuer"],
+    }
+
+
+def _port(ready: Mapping[str, str]) -> int | None:
+    address = ready.get("endpoint") or ready.get("url") or ready.get("issuer")
+    return urlsplit(address).port if address else None
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _check_free(port: int) -> None:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        why = "another program uses it" if error.errno == errno.EADDRINUSE else os.strerror(error.errno or 0).lower()
+        raise PortUnusable(f"Port {port} cannot be used: {why}.") from None
+    # `localhost` may also mean ::1, where a browser would then meet somebody else
+    with suppress(OSError), socket.create_connection(("localhost", port), timeout=1):
+        raise PortUnusable(f"Port {port} cannot be used: another program uses it.")
