@@ -89,11 +89,7 @@ def _configuration(database: Path, keys: dict[str, Any], address: str) -> dict[s
             "DATABASE": "sql",
         },
         "CANAILLE_SQL": {"DATABASE_URI": f"sqlite:///{database}"},
-        "CANAILLE_OIDC": {
-            "ACTIVE_JWKS": [keys["signing"]],
-            # By default a client on loopback is trusted, and nobody asked for consent
-            "TRUSTED_DOMAINS": [],
-        },
+        "CANAILLE_OIDC": {"ACTIVE_JWKS": [keys["signing"]]},
     }
 
 

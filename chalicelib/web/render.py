@@ -1,7 +1,7 @@
 """From a template and a view model to HTML."""
 
 from datetime import UTC, datetime
-from functools import cache, cached_property
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,7 +20,7 @@ class Renderer:
 
     def page(self, template: str, **context: object) -> str:
         """The page as HTML. A name that the template uses and `context` lacks raises UndefinedError."""
-        return self._environment.get_template(template).render(context)
+        return _environment(self._base_path).get_template(template).render(context)
 
     def path(self, path: str) -> str:
         """The address of one of our paths, which begins with a slash, for links and forms."""
@@ -30,20 +30,22 @@ class Renderer:
         """The address of a static file. It changes with the file's content, so browsers may keep it for ever."""
         return self.path(f"/static/{name}?v={_digest(name)}")
 
-    @cached_property
-    def _environment(self) -> Environment:
-        # Made at the first page: a background function imports this module and never renders
-        environment = Environment(
-            loader=FileSystemLoader(_PACKAGE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        environment.globals |= {"path": self.path, "asset": self.asset}
-        environment.filters["moment"] = moment
-        return environment
+
+@cache
+def _environment(base_path: str) -> Environment:
+    """Made at the first page: a background function imports this module and never renders."""
+    environment = Environment(
+        loader=FileSystemLoader(_PACKAGE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    renderer = Renderer(base_path)
+    environment.globals |= {"path": renderer.path, "asset": renderer.asset}
+    environment.filters["moment"] = moment
+    return environment
 
 
 def moment(seconds: int) -> Markup:
