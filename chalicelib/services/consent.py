@@ -30,6 +30,7 @@ from chalicelib.ports import (
 )
 
 from .grants import GrantService
+from .revocations import client_of
 
 _VERIFIER_BYTES = 48
 """64 characters of PKCE verifier; RFC 7636 4.1 wants 43 to 128."""
@@ -143,7 +144,7 @@ class ConsentService:
         code = _code(callback)
         holding = self._unchanged(request)
         with self._cipher.unlock(holding.key) as box:
-            client = self._grants.client(holding.provider, box)
+            client = client_of(holding.provider, box)
             token_set, account = self._exchange(client, holding, request, code, box)
             previous = self._grants.keep(
                 session.user, holding, client=client, box=box, token_set=token_set, account=account

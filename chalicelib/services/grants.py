@@ -8,12 +8,11 @@ from chalicelib.domain.authorization_request import ConsentFailed, ConsentProble
 from chalicelib.domain.errors import Conflict, IntegrityViolation, StorageUnavailable
 from chalicelib.domain.grant import Grant, GrantState, Holding, Revocation, RevocationOutcome
 from chalicelib.domain.provider import Provider, ProviderType, RevocationStyle
-from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.domain.user import User
 from chalicelib.ports import AuditLog, Box, Catalogue, Client, Clock, GrantStore, TokenCipher
 
-from .revocations import RevocationService
+from .revocations import RevocationService, client_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +44,6 @@ class GrantService:
         self._revocations = revocations
         self._audit_log = audit_log
         self._clock = clock
-
-    def client(self, provider: Provider, box: Box) -> Client:
-        """The vault as the provider's client, its secret opened."""
-        secret = box.decrypt(provider.client_secret, provider.secret_context())
-        return Client(provider.client_id, Secret(secret.decode()), provider.server)
 
     def keep(
         self, user: User, holding: Holding, *, client: Client, box: Box, token_set: TokenSet, account: CloudAccount
@@ -89,7 +83,7 @@ class GrantService:
             self._grants.delete(grant)
             return RevocationOutcome.NOT_OFFERED
         with self._cipher.unlock(holding.key) as box:
-            client = self.client(holding.provider, box)
+            client = client_of(holding.provider, box)
             try:
                 revocation = self._revocations.schedule(grant, box)
             except IntegrityViolation:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Outcome
 from chalicelib.domain.errors import CloudError, Conflict, IntegrityViolation, NotFound
 from chalicelib.domain.grant import Grant, Holding, Revocation
-from chalicelib.domain.provider import ProviderKey, ProviderType, RevocationStyle
+from chalicelib.domain.provider import Provider, ProviderKey, ProviderType, RevocationStyle
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_set import TokenSet
 from chalicelib.ports import (
@@ -28,6 +28,12 @@ _LOG = logging.getLogger(__name__)
 FIRST_RETRY_SECONDS = 60
 LONGEST_WAIT_SECONDS = 6 * 3600
 GIVE_UP_SECONDS = 7 * 24 * 3600
+
+
+def client_of(provider: Provider, box: Box) -> Client:
+    """The vault as the provider's client, its secret opened with the key of the provider's own generation."""
+    secret = box.decrypt(provider.client_secret, provider.secret_context())
+    return Client(provider.client_id, Secret(secret.decode()), provider.server)
 
 
 class RevocationService:
@@ -133,8 +139,7 @@ class RevocationService:
     def _attempt_with(self, revocation: Revocation, holding: Holding) -> bool:
         provider = holding.provider
         with self._cipher.unlock(holding.key) as box:
-            secret = Secret(box.decrypt(provider.client_secret, provider.secret_context()).decode())
-            client = Client(provider.client_id, secret, provider.server)
+            client = client_of(provider, box)
             if revocation.generation == provider.generation:
                 return self.attempt(revocation, client, box)
         with self._cipher.unlock(self._key(revocation)) as older_box:
