@@ -3,12 +3,11 @@
 Prints one line of JSON when it has begun; ends with its standard input.
 """
 
-import json
 import logging
-import signal
-import sys
 import threading
 from collections.abc import Callable
+
+from dev.child import end_on_signals, serve_until_told
 
 SECONDS = 2
 _LOG = logging.getLogger("chalicelib.dev")
@@ -25,16 +24,14 @@ def run(functions: list[Callable[[], object]], stop: threading.Event) -> None:
 
 
 def main() -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
+    end_on_signals()
     from app import vault  # noqa: PLC0415 - reads the settings
 
     stop = threading.Event()
     functions: list[Callable[[], object]] = [vault.revocations.retry_due, vault.administration.clean_up]
     worker = threading.Thread(target=run, args=(functions, stop), daemon=True)
     worker.start()
-    print(json.dumps({"ready": True}), flush=True)
-    sys.stdin.buffer.read()
+    serve_until_told({})
     stop.set()
 
 

@@ -7,9 +7,6 @@ a callback's holds a code. Prints one line of JSON when it listens; ends with it
 
 import argparse
 import functools
-import json
-import signal
-import sys
 import threading
 from typing import Any
 
@@ -18,6 +15,7 @@ from chalice.config import Config
 from chalice.local import ChaliceRequestHandler, create_local_server
 
 from chalicelib.web.endpoint import Endpoints
+from dev.child import end_on_signals, serve_until_told
 
 HOST = "127.0.0.1"
 
@@ -68,14 +66,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m dev.vault", description="The vault on loopback.")
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
+    end_on_signals()
     # Imported late: it reads the settings
     from app import app, vault  # noqa: PLC0415
 
     with VaultServer(app, vault.endpoints, arguments.port):
-        print(json.dumps({"ready": True}), flush=True)
-        sys.stdin.buffer.read()
+        serve_until_told({})
 
 
 if __name__ == "__main__":

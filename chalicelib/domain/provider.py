@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self
 
 
 class RevocationStyle(StrEnum):
@@ -111,7 +110,3 @@ class Provider:
     def redirect_path(self) -> str:
         """Own redirect URI per provider, the defence against mix-up (RFC 9700 4.4.2.2, R39)."""
         return f"/oauth/callback/{self.id}"
-
-    def same_registration(self, other: Self) -> bool:
-        """True when a request started under `other` may be finished under this one."""
-        return (self.client_id, self.server, self.generation) == (other.client_id, other.server, other.generation)

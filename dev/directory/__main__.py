@@ -1,10 +1,9 @@
 """`python -m dev.directory`: says in one line of JSON where it listens, and ends with its standard input."""
 
 import argparse
-import json
-import signal
-import sys
 from pathlib import Path
+
+from dev.child import end_on_signals, serve_until_told
 
 from .certificates import Authority
 from .server import EmbeddedDirectory
@@ -20,20 +19,17 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = _arguments()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
+    end_on_signals()
     directory = EmbeddedDirectory(Authority(), port=arguments.port, lockout_seconds=arguments.lockout_seconds)
     ca_file = arguments.folder.resolve() / "ca.pem"
     ca_file.parent.mkdir(parents=True, exist_ok=True)
     ca_file.write_text(directory.ca_pem)
     with directory:
-        print(json.dumps(_ready(directory, ca_file)), flush=True)
-        sys.stdin.buffer.read()
+        serve_until_told(_ready(directory, ca_file))
 
 
 def _ready(directory: EmbeddedDirectory, ca_file: Path) -> dict[str, object]:
     return {
-        "ready": True,
         "url": directory.url,
         "ca_file": str(ca_file),
         "administrator_group": directory.group("Vault Administrators"),
