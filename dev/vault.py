@@ -1,4 +1,4 @@
-"""`python -m dev.vault --port 8381`: the vault under Chalice's local server.
+"""`python -m dev.vault --port 8381`: the vault under Chalice's local server, stage `local`.
 
 What `chalice local` does, in this process, with two differences: an address without a route gets the vault's
 own page and headers, as the gateway's responses give it when deployed; and no line shows a query string, since
@@ -7,17 +7,20 @@ a callback's holds a code. Prints one line of JSON when it listens; ends with it
 
 import argparse
 import functools
+import os
 import threading
 from typing import Any
 
-from chalice.app import Chalice
+from chalice.cli.factory import CLIFactory
 from chalice.config import Config
 from chalice.local import ChaliceRequestHandler, create_local_server
 
 from chalicelib.web.endpoint import Endpoints
 from dev.child import end_on_signals, serve_until_told
+from dev.process import ROOT
 
 HOST = "127.0.0.1"
+STAGE = "local"
 
 
 class RequestHandler(ChaliceRequestHandler):
@@ -45,10 +48,11 @@ class RequestHandler(ChaliceRequestHandler):
 class VaultServer:
     """A vault listening on loopback; `port` 0 takes a free one."""
 
-    def __init__(self, app: Chalice, endpoints: Endpoints, port: int) -> None:
-        self._server: Any = create_local_server(app, Config(), HOST, port).server
+    def __init__(self, config: Config, endpoints: Endpoints, port: int) -> None:
+        app = config.chalice_app
+        self._server: Any = create_local_server(app, config, HOST, port).server
         self._server.RequestHandlerClass = functools.partial(
-            RequestHandler, app_object=app, config=Config(), endpoints=endpoints
+            RequestHandler, app_object=app, config=config, endpoints=endpoints
         )
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self.port: int = self._server.server_address[1]
@@ -67,10 +71,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
     end_on_signals()
+    config = CLIFactory(str(ROOT), environ=dict(os.environ)).create_config_obj(chalice_stage_name=STAGE)
     # Imported late: it reads the settings
-    from app import app, vault  # noqa: PLC0415
+    from app import vault  # noqa: PLC0415
 
-    with VaultServer(app, vault.endpoints, arguments.port):
+    with VaultServer(config, vault.endpoints, arguments.port):
         serve_until_told({})
 
 
