@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from dev.stack import Stack
+from tests.aws import Aws
+from tests.aws import aws as start_aws
 
 
 def _is_loopback(host: str) -> bool:
@@ -64,6 +66,19 @@ def loopback_only() -> Iterator[None]:
         patch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
         patch.setattr(socket, "getaddrinfo", guarded_resolve)
         yield
+
+
+@pytest.fixture(scope="session")
+def started_aws() -> Iterator[Aws]:
+    with start_aws() as started:
+        yield started
+
+
+@pytest.fixture
+def aws(started_aws: Aws) -> Aws:
+    """DynamoDB with the vault's tables, all empty, and a KMS key, on moto in this process."""
+    started_aws.empty()
+    return started_aws
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ from chalicelib.domain.audit import Origin
 from chalicelib.domain.secret import Secret
 from chalicelib.settings import Settings
 from tests.aws import Aws
-from tests.aws import aws as start_aws
 from tests.fakes import directory
 from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET, ScriptedCloud
 from tests.fakes.directory import FakeDirectory
@@ -58,28 +57,21 @@ class Running:
         return [item["tag"]["S"] for item in entries]
 
 
-@pytest.fixture(scope="session")
-def started_aws() -> Iterator[Aws]:
-    with start_aws() as started:
-        yield started
-
-
 @pytest.fixture
-def running(started_aws: Aws) -> Iterator[Running]:
-    started_aws.empty()
+def running(aws: Aws) -> Iterator[Running]:
     clock = FakeClock()
     people = FakeDirectory(directory.ALICE, directory.BOB, directory.ADMIN)
     with ScriptedCloud(now=clock.now) as cloud:
         vault = create_vault(
             Settings(
                 public_url=BASE,
-                kms_key=started_aws.kms_key,
+                kms_key=aws.kms_key,
                 directory_domain="CONTOSO",
                 directory_urls=("ldaps://dc.contoso.example",),
                 administrator_groups=(directory.VAULT_ADMINISTRATORS,),
                 log_level="DEBUG",
             ),
-            aws=started_aws.clients,
+            aws=aws.clients,
             clock=clock,
             directory=people,
             oauth_client=AuthlibClient(clock, EndpointGuard(allow_private=True)),
@@ -95,4 +87,4 @@ def running(started_aws: Aws) -> Iterator[Running]:
             actor="test",
             origin=Origin("-", "test"),
         )
-        yield Running(vault, started_aws, cloud, people, clock)
+        yield Running(vault, aws, cloud, people, clock)
