@@ -170,13 +170,15 @@ class AdministrationService:
 
     def _bury(self, provider: Provider, generation: int, pages: int) -> int:
         removed_at = provider.removed_at or 0
-        buried = 0
+        buried, cursor = 0, None
         for _ in range(pages):
-            page = self._grants.page(provider.id, generation, user_prefix="", limit=_CLEAN_UP_PAGE, cursor=None)
-            if not page.grants:
-                break
+            page = self._grants.page(provider.id, generation, user_prefix="", limit=_CLEAN_UP_PAGE, cursor=cursor)
             self._grants.bury([grant.removed(removed_at) for grant in page.grants], removed_at + TOMBSTONE_SECONDS)
             buried += len(page.grants)
+            # Not from the start again: the listing lags, and would give what was just buried once more
+            cursor = page.next_cursor
+            if cursor is None:
+                break
         return buried
 
     def _is_settled(self, provider: Provider, generation: int) -> bool:

@@ -145,6 +145,15 @@ class TestGrantStore:
         assert cursor is None
         assert found == [listed(grant) for grant in grants]
 
+    def test_a_cursor_works_when_what_was_before_it_is_gone(self, registered: Stores) -> None:
+        grants = [replace(GRANT, user_id=f"S-{n}", user_name=f"CONTOSO\\User{n}") for n in range(5)]
+        for grant in grants:
+            registered.grants.save(grant, replaces=None)
+        first = registered.grants.page("northwind", 1, user_prefix="", limit=2, cursor=None)
+        registered.grants.bury([grant.removed(NOW) for grant in first.grants], NOW + 60)
+        rest = registered.grants.page("northwind", 1, user_prefix="", limit=9, cursor=first.next_cursor)
+        assert rest.grants == [listed(grant) for grant in grants[2:]]
+
     @pytest.mark.parametrize("prefix", ["ali", "ALICE", "contoso\\al", "CONTOSO\\alice"])
     def test_finds_users_by_the_start_of_their_name(self, registered: Stores, prefix: str) -> None:
         fabrikam = replace(GRANT, user_id="S-9", user_name="FABRIKAM\\zed")

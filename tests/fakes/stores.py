@@ -145,13 +145,12 @@ class FakeGrantStore:
         del self.grants[_key(grant)]
 
     def page(self, provider_id: str, generation: int, *, user_prefix: str, limit: int, cursor: str | None) -> GrantPage:
-        if cursor is not None and not cursor.isdecimal():
+        if cursor is not None and "\n" not in cursor:
             raise InvalidRequest
-        found = [grant for grant in self._listed(provider_id, generation) if _matches(grant, user_prefix)]
-        start = int(cursor or 0)
-        more = start + limit < len(found)
-        shown = [replace(grant, token_set=None) for grant in found[start : start + limit]]
-        return GrantPage(shown, str(start + limit) if more else None)
+        matching = [grant for grant in self._listed(provider_id, generation) if _matches(grant, user_prefix)]
+        found = [grant for grant in matching if _position(grant) > (cursor or "")]
+        shown = [replace(grant, token_set=None) for grant in found[:limit]]
+        return GrantPage(shown, _position(shown[-1]) if len(found) > limit else None)
 
     def count(self, provider_id: str, generation: int, *, at_most: int) -> int:
         return min(len(self._listed(provider_id, generation)), at_most)
@@ -167,7 +166,13 @@ class FakeGrantStore:
             if (grant.provider_id, grant.generation) == (provider_id, generation)
             and grant.state is not GrantState.REMOVED
         ]
-        return sorted(live, key=lambda grant: grant.user_name.casefold().rpartition("\\")[2])
+        return sorted(live, key=_position)
+
+
+def _position(grant: Grant) -> str:
+    """Where a grant stands in a listing."""
+    domain, _, name = grant.user_name.casefold().rpartition("\\")
+    return f"{name}\\{domain}\n{grant.user_id}"
 
 
 def _key(grant: Grant) -> tuple[str, str, int]:
