@@ -13,7 +13,6 @@ class AuditTag(StrEnum):
     SESSION_ENDED = "session.ended"
     CONSENT_FAILED = "consent.failed"
     GRANT_AUTHORIZED = "grant.authorized"
-    GRANT_REAUTHORIZED = "grant.reauthorized"
     GRANT_REVOKED = "grant.revoked"
     GRANT_REMOVED = "grant.removed"
     REVOCATION_RETRIED = "revocation.retried"
@@ -21,7 +20,6 @@ class AuditTag(StrEnum):
     PROVIDER_TOKENS_REMOVED = "provider.tokens_removed"
     PROVIDER_CLEANED = "provider.cleaned"
     INTEGRITY_VIOLATED = "integrity.violated"
-    ACCESS_DENIED = "access.denied"
 
 
 class Outcome(StrEnum):

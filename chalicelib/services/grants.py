@@ -73,9 +73,9 @@ class GrantService:
             outcome = self._end(holding, grant)
         except Conflict:
             return None
-        facts = {"cloud": outcome.value}
-        event = AuditEvent(AuditTag.GRANT_REVOKED, Outcome.SUCCESS, user.id, origin, user.id, provider_id, facts)
-        self._audit_log.record(event)
+        if outcome is RevocationOutcome.UNREADABLE:
+            self._record(AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, grant, origin, {})
+        self._record(AuditTag.GRANT_REVOKED, Outcome.SUCCESS, grant, origin, {"cloud": outcome.value})
         return Revoked(outcome, holding.provider, self._type(holding), grant.account)
 
     def _end(self, holding: Holding, grant: Grant) -> RevocationOutcome:
@@ -142,3 +142,7 @@ class GrantService:
 
     def _type(self, holding: Holding) -> ProviderType:
         return self._catalogue.get(holding.provider.type_id)
+
+    def _record(self, tag: AuditTag, outcome: Outcome, grant: Grant, origin: Origin, facts: dict[str, str]) -> None:
+        event = AuditEvent(tag, outcome, grant.user_id, origin, grant.user_id, grant.provider_id, facts)
+        self._audit_log.record(event)

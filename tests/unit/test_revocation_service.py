@@ -67,6 +67,10 @@ class TestRevoke:
         vault.grant_store.grants[ALICE.id, "northwind", 1] = replace(held(vault), token_set=b"x" * 64)
         assert revoke(vault) is RevocationOutcome.UNREADABLE
         assert (vault.grant(), vault.cloud.revoked) == (None, [])
+        assert [event.tag for event in vault.audit_log.events[-2:]] == [
+            AuditTag.INTEGRITY_VIOLATED,
+            AuditTag.GRANT_REVOKED,
+        ]
 
     def test_r84_a_second_click_revokes_nothing_more(self, vault: FakeVault) -> None:
         assert revoke(vault) is RevocationOutcome.REVOKED
