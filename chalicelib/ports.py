@@ -124,7 +124,7 @@ class GrantStore(Protocol):
         """
 
     def delete(self, grant: Grant) -> None:
-        """Delete exactly this version. Raises Conflict when it is another one or gone."""
+        """Delete exactly this version; idempotent. Raises Conflict when another version is there."""
 
     def page(self, provider_id: str, generation: int, *, user_prefix: str, limit: int, cursor: str | None) -> GrantPage:
         """Live grants of one generation, without their token sets, by user name; may lag by a moment.

@@ -35,7 +35,8 @@ class GrantReason(StrEnum):
 class Grant:
     """The encrypted token set and what may be known without opening it. Times are epoch seconds.
 
-    `version` rises by one with every write of the token set, so an older item put back does not open.
+    `version` starts at the time of the first consent and rises by one with every write of the token set, so it is
+    another one after a revocation, too. An item that is edited or mixed with another does not open.
     """
 
     user_id: str

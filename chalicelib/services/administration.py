@@ -1,14 +1,17 @@
 """What administrators do to everybody's tokens: see them, remove them, and the clean-up behind a removal."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Origin, Outcome
-from chalicelib.domain.errors import Conflict, InvalidRequest, NotFound
+from chalicelib.domain.errors import Conflict, InvalidRequest, NotFound, VaultError
 from chalicelib.domain.grant import TOMBSTONE_SECONDS, Grant
 from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.user import User
 from chalicelib.ports import AuditLog, Clock, GrantPage, GrantStore, ProviderStore, RevocationStore, TokenCipher
+
+_LOG = logging.getLogger(__name__)
 
 PAGE_SIZE = 25
 COUNT_LIMIT = 1000
@@ -33,6 +36,10 @@ class Count:
 
     number: int
     more: bool = False
+
+
+def _line(provider: Provider, error: VaultError) -> dict[str, str]:
+    return {"provider_id": provider.id, "code": error.code, "detail": error.detail}
 
 
 class AdministrationService:
@@ -103,7 +110,11 @@ class AdministrationService:
         buried = 0
         for provider in self._providers.all():
             if provider.cleaned_generation < provider.generation - 1:
-                buried += self._clean_up_provider(provider, pages)
+                try:
+                    buried += self._clean_up_provider(provider, pages)
+                except VaultError as error:
+                    # One provider's trouble must not keep the others' tokens from being deleted
+                    _LOG.error("clean_up.failed", extra=_line(provider, error))
         return buried
 
     def _live(self, grant_id: str) -> Grant | None:
@@ -164,8 +175,10 @@ class AdministrationService:
         buried = 0
         for generation in range(provider.cleaned_generation + 1, provider.generation):
             buried += self._bury(provider, generation, pages)
-            if self._is_settled(provider, generation):
-                provider = self._close(provider, generation)
+            if not self._is_settled(provider, generation):
+                # Closing a later one would count this one as cleaned, and its key would stay for ever
+                break
+            provider = self._close(provider, generation)
         return buried
 
     def _bury(self, provider: Provider, generation: int, pages: int) -> int:

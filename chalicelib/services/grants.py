@@ -83,14 +83,17 @@ class GrantService:
             self._grants.delete(grant)
             return RevocationOutcome.NOT_OFFERED
         with self._cipher.unlock(holding.key) as box:
-            client = client_of(holding.provider, box)
             try:
                 revocation = self._revocations.schedule(grant, box)
             except IntegrityViolation:
                 self._grants.delete(grant)
                 return RevocationOutcome.UNREADABLE
             self._delete(grant, revocation)
-            confirmed = self._revocations.attempt(revocation, client, box)
+            try:
+                confirmed = self._revocations.attempt(revocation, client_of(holding.provider, box), box)
+            except IntegrityViolation:
+                # The client secret does not open: the grant is ended here all the same
+                confirmed = False
         return RevocationOutcome.REVOKED if confirmed else RevocationOutcome.PENDING
 
     def _delete(self, grant: Grant, revocation: Revocation) -> None:
@@ -129,7 +132,8 @@ class GrantService:
             user_name=user.login_name,
             provider_id=holding.provider.id,
             generation=holding.provider.generation,
-            version=old.version + 1 if old else 1,
+            # Not from 1 again after a revocation: what remembers the earlier grant's version must not mean this one
+            version=old.version + 1 if old else now,
             state=GrantState.ACTIVE,
             account=account,
             scopes=token_set.scopes,

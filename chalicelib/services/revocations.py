@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Outcome
-from chalicelib.domain.errors import CloudError, Conflict, IntegrityViolation, NotFound
+from chalicelib.domain.errors import CloudError, Conflict, IntegrityViolation, NotFound, VaultError
 from chalicelib.domain.grant import Grant, Holding, Revocation
 from chalicelib.domain.provider import Provider, ProviderKey, ProviderType, RevocationStyle
 from chalicelib.domain.secret import Secret
@@ -120,6 +120,10 @@ class RevocationService:
         except (NotFound, IntegrityViolation) as error:
             # The provider or its key is gone: there is nothing left that could be sent
             return self._give_up(revocation, error.code)
+        except VaultError as error:
+            # The next entry may fare better, and this one must reach its end too
+            self._log_failure(revocation.provider_id, error)
+            confirmed = False
         if confirmed:
             self._record(revocation, Outcome.SUCCESS, "revoked")
         elif self._clock.now() - revocation.created_at >= GIVE_UP_SECONDS:
@@ -171,7 +175,7 @@ class RevocationService:
             )
         )
 
-    def _log_failure(self, provider_id: str, error: CloudError) -> None:
+    def _log_failure(self, provider_id: str, error: VaultError) -> None:
         _LOG.warning(
             "revocation.failed", extra={"provider_id": provider_id, "code": error.code, "detail": error.detail}
         )

@@ -76,12 +76,13 @@ class DynamoGrantStore:
             raise Conflict from None
 
     def delete(self, grant: Grant) -> None:
+        key = _key(grant.user_id, grant.provider_id, grant.generation)
         try:
-            self._vault.delete(
-                _key(grant.user_id, grant.provider_id, grant.generation), Condition.equals(version=grant.version)
-            )
-        except ConditionFailed:
-            raise Conflict from None
+            self._vault.delete(key, Condition.equals(version=grant.version))
+        except ConditionFailed as failure:
+            # Nothing there is what was wanted: boto3 repeats a delete whose reply was lost
+            if failure.item is not None:
+                raise Conflict from None
 
     def page(self, provider_id: str, generation: int, *, user_prefix: str, limit: int, cursor: str | None) -> GrantPage:
         listing = _listing(provider_id, generation)

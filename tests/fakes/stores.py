@@ -139,10 +139,9 @@ class FakeGrantStore:
         self.grants[key] = grant
 
     def delete(self, grant: Grant) -> None:
-        current = self.grants.get(_key(grant))
-        if current is None or current.version != grant.version:
+        if self.grants.get(_key(grant), grant).version != grant.version:
             raise Conflict
-        del self.grants[_key(grant)]
+        self.grants.pop(_key(grant), None)
 
     def page(self, provider_id: str, generation: int, *, user_prefix: str, limit: int, cursor: str | None) -> GrantPage:
         if cursor is not None and "\n" not in cursor:

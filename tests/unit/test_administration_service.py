@@ -199,6 +199,34 @@ class TestCleanUp:
         with pytest.raises(NotFound):
             world.providers.key("northwind", 1)
 
+    def test_a_generation_that_must_wait_is_not_passed_over(self, world: World) -> None:
+        world.revocations.add(REVOCATION)
+        world.service.remove_all(ADMIN, "northwind", ORIGIN)
+        world.service.remove_all(ADMIN, "northwind", ORIGIN)
+        world.settle()
+        world.service.clean_up()
+        assert world.providers.get("northwind").cleaned_generation == 0
+        world.revocations.delete(REVOCATION.id)
+        world.service.clean_up()
+        assert world.providers.get("northwind").cleaned_generation == 2
+        assert [generation for _, generation in world.providers.keys] == [3]
+
+    def test_one_providers_trouble_does_not_keep_the_others_from_being_cleaned(self, world: World) -> None:
+        world.hold(GRANT)
+        world.service.remove_all(ADMIN, "northwind", ORIGIN)
+        broken = replace(world.providers.get("northwind"), id="a-broken", name="A", version=1)
+        world.providers.add(broken, world.cipher.new_key("a-broken", 2))
+        page = world.grants.page
+
+        def fail_for_broken(provider_id: str, *arguments: object, **options: object) -> object:
+            if provider_id == "a-broken":
+                raise Conflict
+            return page(provider_id, *arguments, **options)
+
+        world.grants.page = fail_for_broken
+        world.settle()
+        assert world.service.clean_up() == 1
+
     def test_never_touches_the_living_generation(self, world: World) -> None:
         world.service.remove_all(ADMIN, "northwind", ORIGIN)
         living = replace(GRANT, generation=2)

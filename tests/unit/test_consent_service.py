@@ -42,7 +42,12 @@ class TestSuccess:
         assert (consented.account, consented.previous) == (ACCOUNT, None)
         grant = vault.grant()
         assert grant is not None
-        assert (grant.user_id, grant.account, grant.state, grant.version) == (ALICE.id, ACCOUNT, GrantState.ACTIVE, 1)
+        assert (grant.user_id, grant.account, grant.state, grant.version) == (
+            ALICE.id,
+            ACCOUNT,
+            GrantState.ACTIVE,
+            vault.clock.now(),
+        )
         tokens = vault.tokens(grant)
         assert tokens.access_token.reveal().startswith("access-")
         assert tokens.scopes == grant.scopes == ("openid", "email")
@@ -57,7 +62,7 @@ class TestSuccess:
         assert vault.authorize(ACCOUNT).previous is None
         grant = vault.grant()
         assert grant is not None
-        assert grant.version == 2
+        assert grant.version == vault.clock.now() + 1
         assert vault.revocation_store.revocations == {}
 
     def test_r46_another_account_is_told_and_the_one_before_is_ended_at_the_cloud(self, vault: FakeVault) -> None:
@@ -272,7 +277,7 @@ class TestTheGrantCannotBeSaved:
         vault.consent.complete(vault.session, callback, ORIGIN)
         grant = vault.grant()
         assert grant is not None
-        assert (grant.account, grant.version) == (ACCOUNT, 2)
+        assert (grant.account, grant.version) == (ACCOUNT, vault.clock.now() + 1)
 
     def test_f28_a_removal_during_the_trip_wins(self, vault: FakeVault) -> None:
         callback = vault.trip(ACCOUNT)

@@ -72,6 +72,11 @@ class TestRevoke:
             AuditTag.GRANT_REVOKED,
         ]
 
+    def test_a_client_secret_that_does_not_open_keeps_nobody_from_revoking(self, vault: FakeVault) -> None:
+        vault.providers.update(replace(vault.providers.get("northwind"), client_secret=b"x" * 64))
+        assert revoke(vault) is RevocationOutcome.PENDING
+        assert vault.grant() is None
+
     def test_r84_a_second_click_revokes_nothing_more(self, vault: FakeVault) -> None:
         assert revoke(vault) is RevocationOutcome.REVOKED
         assert revoke(vault) is None
@@ -109,9 +114,34 @@ class TestRetry:
         with vault.cipher.unlock(vault.providers.key("northwind", 1)) as box:
             vault.revocations.schedule(held(vault), box)
         vault.authorize(ACCOUNT)
+        newer = held(vault)
         vault.clock.advance(FIRST_RETRY_SECONDS)
         vault.revocations.retry_due()
-        assert held(vault).version == 2
+        assert held(vault) == newer
+
+    def test_leaves_a_grant_alone_that_was_made_after_the_revocation(self, vault: FakeVault) -> None:
+        vault.cloud.fail_next(CloudUnavailable())
+        assert revoke(vault) is RevocationOutcome.PENDING
+        vault.clock.advance(30)
+        vault.authorize(ACCOUNT)
+        newer = held(vault)
+        vault.clock.advance(FIRST_RETRY_SECONDS)
+        assert vault.revocations.retry_due() == 1
+        assert held(vault) == newer
+
+    def test_one_entry_that_cannot_be_tried_does_not_stop_the_others(self, vault: FakeVault) -> None:
+        vault.cloud.fail_next(CloudUnavailable())
+        revoke(vault)
+        (entry,) = vault.revocation_store.revocations.values()
+        broken = replace(vault.providers.get("northwind"), id="broken")
+        vault.providers.add(broken, vault.cipher.new_key("broken", 1))
+        vault.providers.delete_key("broken", 1)
+        earlier = replace(entry, id="broken", provider_id="broken", next_attempt_at=entry.next_attempt_at - 1)
+        vault.revocation_store.add(earlier)
+        vault.clock.advance(FIRST_RETRY_SECONDS)
+        assert vault.revocations.retry_due() == 1
+        (left,) = vault.revocation_store.revocations.values()
+        assert (left.id, left.attempts) == ("broken", 1)
 
     def test_opens_what_was_stored_before_a_removal(self, vault: FakeVault) -> None:
         vault.cloud.fail_next(CloudUnavailable())
