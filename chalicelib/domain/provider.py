@@ -98,13 +98,23 @@ class Provider:
     version: int = 1
 
     def secret_context(self) -> dict[str, str]:
-        """The encryption context of the client secret: another provider's secret put here does not open."""
+        """The encryption context of the client secret.
+
+        Another provider's secret put here does not open, nor does this one once an endpoint was edited that the
+        secret or a token would be sent to, or that decides whose id_token is believed.
+        """
+        server = self.server
         return {
             "purpose": "client-secret",
             "provider": self.id,
             "generation": str(self.generation),
             "client_id": self.client_id,
-            "token_endpoint": self.server.token_endpoint,
+            "token_endpoint": server.token_endpoint,
+            "revocation_endpoint": server.revocation_endpoint or "",
+            "userinfo_endpoint": server.userinfo_endpoint or "",
+            "issuer": server.issuer or "",
+            "jwks_uri": server.jwks_uri or "",
+            "client_authentication": server.client_authentication.value,
         }
 
     def redirect_path(self) -> str:

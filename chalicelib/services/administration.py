@@ -1,6 +1,7 @@
 """What administrators do to everybody's tokens: see them, remove them, and the clean-up behind a removal."""
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,10 +14,12 @@ from chalicelib.ports import AuditLog, Clock, GrantPage, GrantStore, ProviderSto
 
 _LOG = logging.getLogger(__name__)
 
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 PAGE_SIZE = 25
 COUNT_LIMIT = 1000
 """Counting stops here: a page must be as fast with a million tokens as with ten."""
 _CLEAN_UP_PAGE = 100
+_LONGEST_PREFIX = 128
 _SETTLE_SECONDS = 120
 """Longer than any request lives: after it nobody can still be writing under an old generation."""
 _ATTEMPTS = 3
@@ -67,11 +70,15 @@ class AdministrationService:
         return self._providers.all()
 
     def provider(self, provider_id: str) -> Provider:
-        """Raises NotFound."""
+        """Raises NotFound, also for text that no provider can have as its id."""
+        if not _ID.match(provider_id):
+            raise NotFound
         return self._providers.get(provider_id)
 
     def tokens(self, provider: Provider, user_prefix: str, cursor: str | None) -> Tokens:
-        """One page of a provider's live grants, by user name."""
+        """One page of a provider's live grants, by user name. Raises InvalidRequest for an over-long prefix."""
+        if len(user_prefix) > _LONGEST_PREFIX:
+            raise InvalidRequest
         page = self._grants.page(
             provider.id, provider.generation, user_prefix=user_prefix, limit=PAGE_SIZE, cursor=cursor
         )
@@ -96,7 +103,7 @@ class AdministrationService:
 
         From that write on no grant of before is found by anyone; the items go later, in `clean_up`.
         """
-        provider = self._providers.get(provider_id)
+        provider = self.provider(provider_id)
         raised = self._raise_generation(provider)
         facts = {"generation": str(provider.generation)}
         self._record(AuditTag.PROVIDER_TOKENS_REMOVED, administrator.id, origin, provider_id, facts=facts)
@@ -119,7 +126,7 @@ class AdministrationService:
 
     def _live(self, grant_id: str) -> Grant | None:
         provider_id, dot, user_id = grant_id.partition(".")
-        if not (dot and provider_id and user_id):
+        if not (dot and _ID.match(provider_id) and _ID.match(user_id)):
             raise InvalidRequest
         try:
             grant = self._grants.load(user_id, provider_id).grant

@@ -141,6 +141,7 @@ class GrantService:
             authorized_at=now,
             state_at=now,
         )
+        token_set = _with_refresh_token(token_set, grant, old, box)
         sealed = replace(grant, token_set=box.encrypt(token_set.to_bytes(), grant.encryption_context()))
         self._grants.save(sealed, replaces=old.version if old else None)
 
@@ -150,3 +151,13 @@ class GrantService:
     def _record(self, tag: AuditTag, outcome: Outcome, grant: Grant, origin: Origin, facts: dict[str, str]) -> None:
         event = AuditEvent(tag, outcome, grant.user_id, origin, grant.user_id, grant.provider_id, facts)
         self._audit_log.record(event)
+
+
+def _with_refresh_token(token_set: TokenSet, grant: Grant, old: Grant | None, box: Box) -> TokenSet:
+    """A refresh token is never overwritten with nothing: some clouds send one at the first consent only."""
+    if token_set.refresh_token or old is None or old.token_set is None or old.account.subject != grant.account.subject:
+        return token_set
+    with suppress(IntegrityViolation):
+        earlier = TokenSet.from_bytes(box.decrypt(old.token_set, old.encryption_context()))
+        return replace(token_set, refresh_token=earlier.refresh_token)
+    return token_set

@@ -155,6 +155,8 @@ class TestAddresses:
             "/static/..%2f..%2fsettings.py",
             "/admin/tokens?provider=nobody",
             "/admin/tokens/remove-all?provider=nobody",
+            "/admin/tokens/remove-all?provider=",
+            "/admin/tokens/remove-all?provider=" + "x" * 2000,
         ],
     )
     def test_r65_unknown_ids_are_not_found(self, running: Running, path: str) -> None:
@@ -166,7 +168,14 @@ class TestAddresses:
         assert browser.post("/providers/nobody/authorize", {"csrf": token}).status == 404
 
     @pytest.mark.parametrize(
-        "query", ["cursor=nonsense&provider=northwind", "provider=a&provider=b", "user=%00", "x=" + "y" * 5000]
+        "query",
+        [
+            "cursor=nonsense&provider=northwind",
+            "provider=a&provider=b",
+            "user=%00",
+            "x=" + "y" * 5000,
+            "user=" + "u" * 200,
+        ],
     )
     def test_bad_queries_get_a_page(self, running: Running, query: str) -> None:
         page = running.browser("admin").get(f"/admin/tokens?{query}")

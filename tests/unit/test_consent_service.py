@@ -65,6 +65,20 @@ class TestSuccess:
         assert grant.version == vault.clock.now() + 1
         assert vault.revocation_store.revocations == {}
 
+    def test_f17_a_refresh_token_is_never_overwritten_with_nothing(self, vault: FakeVault) -> None:
+        vault.authorize(ACCOUNT)
+        first = vault.grant()
+        assert first is not None
+        for account, kept in ((ACCOUNT, vault.tokens(first).refresh_token), (OTHER_ACCOUNT, None)):
+            departure = vault.consent.start(vault.session, "northwind", None)
+            code = vault.cloud.consent(departure.url, account, refresh_token=None)
+            state = departure.url.partition("state=")[2].partition("&")[0]
+            callback = Callback("northwind", state, departure.flow, code=code)
+            vault.consent.complete(vault.session, callback, ORIGIN)
+            grant = vault.grant()
+            assert grant is not None
+            assert vault.tokens(grant).refresh_token == kept
+
     def test_r46_another_account_is_told_and_the_one_before_is_ended_at_the_cloud(self, vault: FakeVault) -> None:
         vault.authorize(ACCOUNT)
         first = vault.grant()

@@ -1,6 +1,7 @@
 """Rules of the ground floor."""
 
 import pickle
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from chalicelib.domain.access import Access, require
 from chalicelib.domain.errors import AccessDenied, LoginRequired
 from chalicelib.domain.secret import Secret, fingerprint
 from chalicelib.domain.token_set import TokenSet
-from tests.samples import ADMIN, ADMINISTRATORS, ALICE, GRANT, TOKENS
+from tests.samples import ADMIN, ADMINISTRATORS, ALICE, GRANT, PROVIDER, TOKENS
 
 GROUPS = frozenset({ADMINISTRATORS})
 
@@ -60,6 +61,14 @@ class TestTokenSet:
 
     def test_r68_its_repr_shows_no_token(self) -> None:
         assert "access-token" not in repr(TOKENS)
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["token_endpoint", "revocation_endpoint", "userinfo_endpoint", "issuer", "jwks_uri"]
+)
+def test_r50_a_client_secret_does_not_open_for_another_server(endpoint: str) -> None:
+    moved = replace(PROVIDER, server=replace(PROVIDER.server, **{endpoint: "https://attacker.example"}))
+    assert moved.secret_context() != PROVIDER.secret_context()
 
 
 def test_r50_every_clear_field_that_decides_a_release_is_in_the_context() -> None:
