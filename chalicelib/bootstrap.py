@@ -90,7 +90,7 @@ class Vault:
             random=world.random,
             administrator_groups=groups,
         )
-        self.login = LoginService(world.directory, self.sessions, session_store, audit_log)
+        self.login = LoginService(world.directory, self.sessions, audit_log)
         self.providers = ProviderService(provider_store, grant_store, world.catalogue)
         self.registration = RegistrationService(
             providers=provider_store,

@@ -144,7 +144,7 @@ class RevocationStore(Protocol):
     def add(self, revocation: Revocation) -> None: ...
 
     def reschedule(self, revocation: Revocation) -> None:
-        """Store the next attempt's time and count."""
+        """Store the next attempt's time and count. Does nothing when the entry is gone."""
 
     def delete(self, revocation_id: str) -> None:
         """Idempotent."""

@@ -24,7 +24,7 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     exit 1
 fi
 
-if [ ! -x .venv/bin/python ]; then
+if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     echo "Making a virtual environment with $("$python" --version) ..."
     "$python" -m venv --clear .venv
 fi

@@ -114,7 +114,7 @@ class RevocationOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """A token that has still to be revoked at its cloud; retried until it is, or `gives_up_at`."""
+    """A token that has still to be revoked at its cloud; retried until it is, or given up after a week."""
 
     id: str
     user_id: str

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import ConsentFailed, ConsentProblem
-from chalicelib.domain.errors import Conflict, IntegrityViolation, StorageUnavailable
+from chalicelib.domain.errors import Conflict, IntegrityViolation, StorageUnavailable, VaultError
 from chalicelib.domain.grant import Grant, GrantState, Holding, Revocation, RevocationOutcome
-from chalicelib.domain.provider import Provider, ProviderType, RevocationStyle
+from chalicelib.domain.provider import ProviderType, RevocationStyle
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.domain.user import User
 from chalicelib.ports import AuditLog, Box, Catalogue, Client, Clock, GrantStore, TokenCipher
@@ -20,8 +20,6 @@ class Revoked:
     """What became of a revoked grant, as a fact."""
 
     outcome: RevocationOutcome
-    provider: Provider
-    type: ProviderType
     account: CloudAccount
 
 
@@ -55,12 +53,12 @@ class GrantService:
         """
         try:
             old = self._replace(user, holding, box, token_set, account)
-        except (Conflict, StorageUnavailable) as error:
-            self._revocations.end_orphan(client, self._type(holding), token_set)
+        except VaultError as error:
+            self._revocations.end_orphan(holding.provider, self._type(holding), client, token_set)
             raise ConsentFailed(ConsentProblem.NOT_SAVED, detail=error.detail) from error
         if old is None or old.token_set is None or old.account.subject == account.subject:
             return None
-        self._end_replaced(old, holding, box)
+        self._end_replaced(old, holding, client, box)
         return old.account
 
     def revoke(self, user: User, provider_id: str, origin: Origin) -> Revoked | None:
@@ -76,7 +74,7 @@ class GrantService:
         if outcome is RevocationOutcome.UNREADABLE:
             self._record(AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, grant, origin, {})
         self._record(AuditTag.GRANT_REVOKED, Outcome.SUCCESS, grant, origin, {"cloud": outcome.value})
-        return Revoked(outcome, holding.provider, self._type(holding), grant.account)
+        return Revoked(outcome, grant.account)
 
     def _end(self, holding: Holding, grant: Grant) -> RevocationOutcome:
         if self._type(holding).revocation is RevocationStyle.NONE:
@@ -104,12 +102,16 @@ class GrantService:
             self._revocations.forget(revocation)
             raise
 
-    def _end_replaced(self, old: Grant, holding: Holding, box: Box) -> None:
-        """The account of before is to be ended at the cloud as well, by the background function."""
+    def _end_replaced(self, old: Grant, holding: Holding, client: Client, box: Box) -> None:
+        """The account of before is to be ended at the cloud as well: by the background function, else at once."""
         if self._type(holding).revocation is RevocationStyle.NONE:
             return
         with suppress(IntegrityViolation):
-            self._revocations.schedule(old, box)
+            try:
+                self._revocations.schedule(old, box)
+            except StorageUnavailable:
+                tokens = TokenSet.from_bytes(box.decrypt(old.token_set or b"", old.encryption_context()))
+                self._revocations.end_orphan(holding.provider, self._type(holding), client, tokens)
 
     def _replace(
         self, user: User, holding: Holding, box: Box, token_set: TokenSet, account: CloudAccount

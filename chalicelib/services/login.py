@@ -5,7 +5,7 @@ from chalicelib.domain.errors import LoginRefused
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.session import Session
 from chalicelib.domain.user import LoginName, User
-from chalicelib.ports import AuditLog, Directory, SessionStore
+from chalicelib.ports import AuditLog, Directory
 
 from .sessions import SessionService, StartedSession
 
@@ -13,12 +13,9 @@ from .sessions import SessionService, StartedSession
 class LoginService:
     """Asks the directory once a try and starts a session for whom it names."""
 
-    def __init__(
-        self, directory: Directory, sessions: SessionService, store: SessionStore, audit_log: AuditLog
-    ) -> None:
+    def __init__(self, directory: Directory, sessions: SessionService, audit_log: AuditLog) -> None:
         self._directory = directory
         self._sessions = sessions
-        self._store = store
         self._audit_log = audit_log
 
     def log_in(self, user_name: str, password: Secret, browser: str, origin: Origin) -> StartedSession:
@@ -33,9 +30,9 @@ class LoginService:
         user = self._authenticate(AuditTag.LOGIN_CONFIRMED, session.user.login_name, password, origin)
         if user.id != session.user.id:
             # The name now belongs to somebody else: whoever typed the password is not who is signed in
+            self._record(AuditTag.LOGIN_CONFIRMED, Outcome.FAILURE, user.id, origin, cause="another_person")
             raise LoginRefused("another_person")
-        started = self._sessions.start(user, browser)
-        self._store.delete(session.id_hash)
+        started = self._sessions.start(user, browser, replaces=session)
         self._record(AuditTag.LOGIN_CONFIRMED, Outcome.SUCCESS, user.id, origin, user_id=user.id)
         return started
 

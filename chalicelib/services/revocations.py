@@ -99,14 +99,14 @@ class RevocationService:
         self._revocations.delete(revocation.id)
         return True
 
-    def end_orphan(self, client: Client, provider_type: ProviderType, token_set: TokenSet) -> None:
+    def end_orphan(self, provider: Provider, provider_type: ProviderType, client: Client, token_set: TokenSet) -> None:
         """Revoke tokens that could not be stored: one try, since there is nowhere to keep them."""
         if provider_type.revocation is RevocationStyle.NONE:
             return
         try:
             self._oauth_client.revoke(client, token_set.revocable())
         except CloudError as error:
-            self._log_failure(client.id, error)
+            self._log_failure(provider.id, error)
 
     def retry_due(self, *, limit: int = 25) -> int:
         """Work off what is due, at most `limit` entries. Returns how many the clouds confirmed."""

@@ -48,14 +48,20 @@ class SessionService:
         self._random = random
         self._administrator_groups = administrator_groups
 
-    def start(self, user: User, browser: str) -> StartedSession:
-        """A session with a new id, whatever the browser had before (R3); the oldest beyond the limit end (R7)."""
-        others = self._live(self._sessions.of_user(user.id))
+    def start(self, user: User, browser: str, *, replaces: Session | None = None) -> StartedSession:
+        """A session with a new id, whatever the browser had before (R3); the oldest beyond the limit end (R7).
+
+        `replaces` ends too, and does not count against the limit.
+        """
+        replaced = replaces.id_hash if replaces else None
+        others = [s for s in self._live(self._sessions.of_user(user.id)) if s.id_hash != replaced]
         for session in others[MAX_SESSIONS_PER_USER - 1 :]:
             self._sessions.delete(session.id_hash)
         cookie, now = self._random.token(), self._clock.now()
         session = Session(fingerprint(cookie), user, now, now, now, browser)
         self._sessions.add(session, session.expires_at(self._lifetimes(user)))
+        if replaced:
+            self._sessions.delete(replaced)
         return StartedSession(Secret(cookie), session)
 
     def find(self, cookie: str) -> Session | None:

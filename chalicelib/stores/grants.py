@@ -20,6 +20,7 @@ from .table import Condition, ConditionFailed, Table, batch_get
 from .tables import EXPIRES, KEY, LISTING, SORT
 
 _FIRST_GENERATION = 1
+_FILTERED_QUERIES = 20
 
 
 class DynamoGrantStore:
@@ -86,13 +87,19 @@ class DynamoGrantStore:
 
     def page(self, provider_id: str, generation: int, *, user_prefix: str, limit: int, cursor: str | None) -> GrantPage:
         listing = _listing(provider_id, generation)
-        page = self._vault.query(
-            _listed(listing, user_prefix),
-            index=LISTING,
-            filter_by=_in_domain(user_prefix),
-            limit=limit,
-            after=_from_cursor(cursor, listing) if cursor else None,
-        )
+        after = _from_cursor(cursor, listing) if cursor else None
+        # DynamoDB filters after its limit: a page may come out short, but should not come out empty
+        for _ in range(_FILTERED_QUERIES):
+            page = self._vault.query(
+                _listed(listing, user_prefix),
+                index=LISTING,
+                filter_by=_in_domain(user_prefix),
+                limit=limit,
+                after=after,
+            )
+            after = page.last_key
+            if page.items or after is None:
+                break
         return GrantPage(
             [_from_item(item) for item in page.items], _to_cursor(page.last_key) if page.last_key else None
         )

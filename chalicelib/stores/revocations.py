@@ -1,5 +1,6 @@
 """Tokens that have still to be revoked at their cloud."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -7,7 +8,7 @@ from chalicelib.domain.grant import Revocation
 from chalicelib.domain.token_set import CloudAccount
 
 from .items import Item
-from .table import Condition, Table, batch_get
+from .table import Condition, ConditionFailed, Table, batch_get
 from .tables import KEY, LISTING, SORT
 
 _LISTING = "REVOCATIONS"
@@ -24,7 +25,9 @@ class DynamoRevocationStore:
         self._table.put(_to_item(revocation), Condition.absent(KEY))
 
     def reschedule(self, revocation: Revocation) -> None:
-        self._table.put(_to_item(revocation))
+        # One that a parallel run has finished must not come back
+        with suppress(ConditionFailed):
+            self._table.put(_to_item(revocation), Condition.present(KEY))
 
     def delete(self, revocation_id: str) -> None:
         self._table.delete(_key(revocation_id))

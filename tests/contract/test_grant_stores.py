@@ -173,6 +173,14 @@ class TestGrantStore:
         page = registered.grants.page("northwind", 1, user_prefix="fabrikam\\", limit=10, cursor=None)
         assert page.grants == [listed(fabrikam)]
 
+    def test_a_domain_far_down_the_list_is_found_on_the_first_page(self, registered: Stores) -> None:
+        for n in range(9):
+            registered.grants.save(replace(GRANT, user_id=f"S-{n}", user_name=f"CONTOSO\\a{n}"), replaces=None)
+        fabrikam = replace(GRANT, user_id="S-z", user_name="FABRIKAM\\zoe")
+        registered.grants.save(fabrikam, replaces=None)
+        page = registered.grants.page("northwind", 1, user_prefix="fabrikam\\", limit=2, cursor=None)
+        assert page.grants == [listed(fabrikam)]
+
     @pytest.mark.parametrize("cursor", ["not-a-cursor", "%%", "e30"])
     def test_refuses_a_cursor_it_did_not_give_out(self, registered: Stores, cursor: str) -> None:
         with pytest.raises(InvalidRequest):
@@ -213,6 +221,10 @@ class TestRevocationStore:
         stores.revocations.reschedule(waiting)
         assert stores.revocations.due(NOW + 60, limit=10) == []
         assert stores.revocations.due(NOW + 300, limit=10) == [waiting]
+
+    def test_f29_a_finished_one_does_not_come_back(self, stores: Stores) -> None:
+        stores.revocations.reschedule(REVOCATION)
+        assert stores.revocations.due(NOW + 60, limit=10) == []
 
     def test_tells_whether_a_generation_still_has_any(self, stores: Stores) -> None:
         stores.revocations.add(REVOCATION)

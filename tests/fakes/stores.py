@@ -194,7 +194,8 @@ class FakeRevocationStore:
         self.revocations[revocation.id] = revocation
 
     def reschedule(self, revocation: Revocation) -> None:
-        self.revocations[revocation.id] = revocation
+        if revocation.id in self.revocations:
+            self.revocations[revocation.id] = revocation
 
     def delete(self, revocation_id: str) -> None:
         self.revocations.pop(revocation_id, None)

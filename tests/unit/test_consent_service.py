@@ -133,6 +133,18 @@ class TestSuccess:
         vault.consent.complete(replace(SESSION, id_hash="9" * 64), callback, ORIGIN)
         assert vault.grant() is not None
 
+    def test_f10_an_earlier_account_that_cannot_be_noted_is_ended_at_once(self, vault: FakeVault) -> None:
+        vault.authorize(ACCOUNT)
+        first = vault.grant()
+        assert first is not None
+
+        def down(_: object) -> None:
+            raise StorageUnavailable
+
+        vault.revocation_store.add = down
+        assert vault.authorize(OTHER_ACCOUNT).previous == ACCOUNT
+        assert vault.cloud.revoked == [vault.tokens(first).revocable().reveal()]
+
 
 class TestRefusedBeforeTheCloudIsAsked:
     def test_r37_a_callback_works_once(self, vault: FakeVault) -> None:

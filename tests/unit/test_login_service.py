@@ -7,6 +7,7 @@ import pytest
 from chalicelib.domain.audit import AuditTag, Origin, Outcome
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused
 from chalicelib.domain.secret import Secret
+from chalicelib.domain.session import MAX_SESSIONS_PER_USER
 from chalicelib.services.login import LoginService
 from chalicelib.services.sessions import SessionService
 from tests.fakes import directory
@@ -29,7 +30,7 @@ class World:
             random=FakeRandom(),
             administrator_groups=frozenset(),
         )
-        self.service = LoginService(self.directory, self.sessions, self.store, self.audit_log)
+        self.service = LoginService(self.directory, self.sessions, self.audit_log)
 
 
 @pytest.fixture
@@ -93,3 +94,13 @@ def test_r24_a_name_that_now_belongs_to_somebody_else_confirms_nothing(world: Wo
     with pytest.raises(LoginRefused) as refusal:
         world.service.confirm(somebody_else, Secret("alice-pass"), "Firefox", ORIGIN)
     assert refusal.value.cause == "another_person"
+    assert world.audit_log.events[-1].facts == {"cause": "another_person"}
+
+
+def test_confirming_signs_no_other_browser_out(world: World) -> None:
+    sessions = [
+        world.service.log_in("CONTOSO\\alice", Secret("alice-pass"), "Firefox", ORIGIN).session
+        for _ in range(MAX_SESSIONS_PER_USER)
+    ]
+    confirmed = world.service.confirm(sessions[-1], Secret("alice-pass"), "Firefox", ORIGIN).session
+    assert set(world.store.sessions) == {s.id_hash for s in (*sessions[:-1], confirmed)}
