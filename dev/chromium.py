@@ -1,12 +1,12 @@
 """`python -m dev.chromium`: says which Chromium the browser tests use, and gets one where there is none."""
 
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
+
+from . import debian
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _MACOS = (
@@ -30,19 +30,11 @@ def _of_playwright() -> str | None:
 
 def _install() -> str | None:
     """The distribution's comes first where we may: playwright's lacks its libraries on a bare Linux."""
-    if shutil.which("apt-get") and os.geteuid() == 0:
-        _run("apt-get", "update", "-q")
-        _run("apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium")
+    if debian.may_install():
+        debian.install("chromium")
     if not find():
-        _run(sys.executable, "-m", "playwright", "install", "chromium")
+        debian.run(sys.executable, "-m", "playwright", "install", "chromium")
     return find()
-
-
-def _run(*command: str) -> None:
-    """Run a command; whether it helped shows in what `find` finds."""
-    print(f"Running: {' '.join(command)}", flush=True)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(command, check=False, stdin=subprocess.DEVNULL, env=environment)
 
 
 def main() -> int:

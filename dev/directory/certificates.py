@@ -41,7 +41,14 @@ class Authority:
     def server_context(
         self, names: Sequence[str] = LOOPBACK, *, until: datetime | None = None, self_signed: bool = False
     ) -> ssl.SSLContext:
-        """A TLS server with a new key and certificate for `names`. `until` in the past makes an expired one."""
+        """A TLS server with what `server_pem` makes."""
+        key, certificate = self.server_pem(names, until=until, self_signed=self_signed)
+        return _context(key + certificate)
+
+    def server_pem(
+        self, names: Sequence[str] = LOOPBACK, *, until: datetime | None = None, self_signed: bool = False
+    ) -> tuple[bytes, bytes]:
+        """A new private key and its certificate for `names`. `until` in the past makes an expired one."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _name(names[0])
         issuer, signer = (subject, key) if self_signed else (self._name, self._key)
@@ -55,7 +62,7 @@ class Authority:
             .sign(signer, hashes.SHA256())
         )
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return _context(private + certificate.public_bytes(Encoding.PEM))
+        return private, certificate.public_bytes(Encoding.PEM)
 
 
 def _name(common_name: str) -> x509.Name:
