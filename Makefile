@@ -14,6 +14,7 @@ run: setup ## Start the vault and its stand-ins at http://localhost:8381/ (or PO
 
 test: setup ## Format, lint, types, import contract and all tests, with coverage
 	@$(BIN)/python -m dev.chromium
+	@$(BIN)/python -m tests.directories.packages
 	@$(MAKE) --no-print-directory static
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest

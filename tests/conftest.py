@@ -11,6 +11,8 @@ from dev.stack import Stack
 from tests.aws import Aws
 from tests.aws import aws as start_aws
 
+pytest_plugins = ["tests.directories.fixtures"]
+
 
 def _is_loopback(host: str) -> bool:
     try:
