@@ -15,6 +15,12 @@ def retry_revocations(_event: Any) -> None:
 
 
 @app.schedule("rate(1 minute)")
+def look_after_leavers(_event: Any) -> None:
+    """Ask the directory again about everybody, a bounded piece at a time."""
+    vault.leavers.sweep()
+
+
+@app.schedule("rate(1 minute)")
 def clean_up(_event: Any) -> None:
     """Delete what administrators have removed, a bounded piece at a time."""
     vault.administration.clean_up()

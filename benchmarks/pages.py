@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 from chalicelib.adapters.aws import AwsClients
 from chalicelib.bootstrap import create_vault
 from chalicelib.domain.audit import Origin
+from chalicelib.domain.directory import DirectorySettings
 from chalicelib.domain.secret import Secret
 from chalicelib.settings import Settings
 from chalicelib.stores import tables
@@ -59,6 +60,11 @@ class Recorder:
         return taken
 
 
+CONTOSO = DirectorySettings(
+    domain="CONTOSO", servers=("ldaps://dc.example",), administrator_groups=(directory.VAULT_ADMINISTRATORS,)
+)
+
+
 class Bench:
     """A vault with ten providers, on moto in another process."""
 
@@ -71,9 +77,7 @@ class Bench:
         settings = Settings(
             public_url=BASE,
             kms_key=self.aws.kms.create_key()["KeyMetadata"]["Arn"],
-            directory_domain="CONTOSO",
-            directory_urls=("ldaps://dc.example",),
-            administrator_groups=(directory.VAULT_ADMINISTRATORS,),
+            directories=(CONTOSO,),
             log_level="ERROR",
         )
         for name, table in (("vault", tables.VAULT), ("vault-keys", tables.KEYS), ("vault-sessions", tables.SESSIONS)):

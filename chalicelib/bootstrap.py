@@ -8,21 +8,25 @@ from chalice.app import Chalice
 from . import telemetry
 from .adapters.aws import AwsClients
 from .adapters.catalogue import FileCatalogue
-from .adapters.directory import LdapDirectory
+from .adapters.directory import Directories
 from .adapters.endpoint_guard import EndpointGuard
 from .adapters.oauth_client import AuthlibClient
+from .adapters.secrets_manager import SecretsManager
 from .adapters.system import SystemClock, SystemRandom
 from .adapters.token_cipher import KmsTokenCipher
+from .domain.directory import user_name_hint
 from .ports import Catalogue, Clock, Directory, OAuthClient, Random, TokenCipher
 from .routes import admin_tokens, consent, login, providers, sessions, static
 from .services.administration import AdministrationService
 from .services.consent import ConsentService
 from .services.grants import GrantService
+from .services.leavers import LeaverService
 from .services.login import LoginService
 from .services.providers import ProviderService
 from .services.registration import RegistrationService
 from .services.revocations import RevocationService
 from .services.sessions import SessionService
+from .services.throttle import Throttle
 from .settings import Settings
 from .stores.audit_log import DynamoAuditLog
 from .stores.authorization_requests import DynamoAuthorizationRequestStore
@@ -31,6 +35,8 @@ from .stores.providers import DynamoProviderStore
 from .stores.revocations import DynamoRevocationStore
 from .stores.sessions import DynamoSessionStore
 from .stores.table import Table
+from .stores.tries import DynamoTryStore
+from .stores.users import DynamoUserStore
 from .web.endpoint import Endpoints
 from .web.render import Renderer
 from .web.urls import Urls
@@ -54,12 +60,7 @@ class World:
         clock: Clock = replaced.pop("clock", None) or SystemClock()
         parts: dict[str, Any] = {
             "random": SystemRandom(),
-            "directory": LdapDirectory(
-                settings.directory_domain,
-                settings.directory_urls,
-                settings.directory_ca(),
-                settings.directory_base_dn,
-            ),
+            "directory": Directories(settings.directories, SecretsManager(aws), clock),
             "oauth_client": AuthlibClient(clock, EndpointGuard(allow_private=settings.allow_private_clouds)),
             "catalogue": FileCatalogue(),
             "cipher": KmsTokenCipher(aws.kms, settings.kms_key),
@@ -72,7 +73,7 @@ class Vault:
 
     def __init__(self, settings: Settings, world: World) -> None:
         self.settings = settings
-        groups = frozenset(settings.administrator_groups)
+        groups = settings.administrator_groups
         vault, keys, session_table = (
             Table(world.aws.dynamodb, name, world.random)
             for name in (settings.table, settings.keys_table, settings.sessions_table)
@@ -81,6 +82,7 @@ class Vault:
         provider_store = DynamoProviderStore(vault, keys)
         grant_store = DynamoGrantStore(world.aws.dynamodb, vault, keys)
         revocation_store = DynamoRevocationStore(world.aws.dynamodb, vault)
+        user_store = DynamoUserStore(vault)
         audit_log = DynamoAuditLog(vault, world.clock, world.random)
 
         self.sessions = SessionService(
@@ -88,9 +90,11 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
             random=world.random,
+            users=user_store,
             administrator_groups=groups,
         )
-        self.login = LoginService(world.directory, self.sessions, audit_log)
+        throttle = Throttle(DynamoTryStore(session_table), world.clock, world.random)
+        self.login = LoginService(world.directory, self.sessions, throttle, audit_log, world.clock)
         self.providers = ProviderService(provider_store, grant_store, world.catalogue)
         self.registration = RegistrationService(
             providers=provider_store,
@@ -116,6 +120,16 @@ class Vault:
             revocations=self.revocations,
             audit_log=audit_log,
             clock=world.clock,
+        )
+        self.leavers = LeaverService(
+            users=user_store,
+            directory=world.directory,
+            sessions=session_store,
+            grant_store=grant_store,
+            grants=self.grants,
+            audit_log=audit_log,
+            clock=world.clock,
+            days=settings.leaver_days,
         )
         self.consent = ConsentService(
             requests=DynamoAuthorizationRequestStore(session_table),
@@ -153,7 +167,7 @@ class Vault:
         endpoints = Endpoints(self.sessions, Renderer(urls.base_path), urls, groups)
         self._blueprints = (
             static.blueprint(endpoints),
-            login.blueprint(endpoints, self.login, self.sessions, random),
+            login.blueprint(endpoints, self.login, self.sessions, random, user_name_hint(self.settings.directories)),
             providers.blueprint(endpoints, self.providers, self.grants, self.sessions),
             consent.blueprint(endpoints, self.consent, self.sessions),
             sessions.blueprint(endpoints, self.sessions),

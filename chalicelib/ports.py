@@ -4,7 +4,7 @@ Every method may raise `StorageUnavailable`, `KeyUnavailable`, `DirectoryUnavail
 where it talks to that part of the world; only other errors are named. Times are epoch seconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,12 +16,18 @@ from .domain.provider import AuthorizationServer, Provider, ProviderKey, Provide
 from .domain.secret import Secret
 from .domain.session import Notice, Session
 from .domain.token_set import CloudAccount, TokenSet
-from .domain.user import LoginName, User
+from .domain.user import Account, Standing, SweepProgress, User, UserRecord
 
 
 class Clock(Protocol):
     def now(self) -> int:
         """The time, in whole epoch seconds."""
+
+    def monotonic(self) -> float:
+        """Seconds from some moment on that no setting of the clock changes."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
 
 
 class Random(Protocol):
@@ -30,11 +36,81 @@ class Random(Protocol):
 
 
 class Directory(Protocol):
-    def authenticate(self, name: LoginName, password: Secret) -> User:
+    def account(self, typed: str) -> Account:
+        """What a typed name means, before any password is tried. Never raises LoginRefused."""
+
+    def authenticate(self, account: Account, password: Secret) -> User:
         """Bind as the person, once, and read who that is on the same connection.
 
         Raises LoginRefused with the directory's own cause, DirectoryUnavailable when no server answers.
         """
+
+    def standings(self, users: Sequence[User]) -> Mapping[str, Standing]:
+        """How people stand today, by user id. Who is missing is in a directory that cannot be asked about others."""
+
+    def groups(self, user: User, standing: Standing) -> frozenset[str]:
+        """The groups of somebody who is still there, as a log-in would read them now."""
+
+
+class TryStore(Protocol):
+    """Counts tries by keys. Every count is atomic; none is read from a copy that lags."""
+
+    def reserve(self, key: str, *, limit: int, seconds: int, now: int) -> int | None:
+        """Count one try, unless `limit` were counted and the last of them is younger than `seconds`.
+
+        None when it was counted, else in how many seconds the next one may be.
+        """
+
+    def waiting(self, key: str, *, limit: int, seconds: int, now: int) -> int | None:
+        """What `reserve` would answer, without counting."""
+
+    def give_back(self, key: str) -> None:
+        """Take one try back. Does nothing where there is none."""
+
+    def forget(self, key: str) -> None:
+        """Start from nothing; idempotent."""
+
+    def known_accounts(self, browser_hash: str, now: int) -> frozenset[str]:
+        """The keys of the accounts that have logged in with this browser; none for one that is not known."""
+
+    def remember(self, browser_hash: str, accounts: frozenset[str], expires_at: int) -> None:
+        """Know a browser, until then, for exactly these accounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserPage:
+    """Some users, and where the next page starts (None: that was all)."""
+
+    users: list[UserRecord]
+    next_cursor: str | None
+
+
+class UserStore(Protocol):
+    """Everybody who has ever logged in and may still have a grant or a session."""
+
+    def enrol(self, user: User, *, sessions_until: int) -> None:
+        """Somebody logged in: write who it is, and that whatever was noted of a departure is over."""
+
+    def get(self, user_id: str) -> UserRecord | None:
+        """The record as of the last write (strongly consistent)."""
+
+    def save(self, record: UserRecord) -> UserRecord:
+        """Write over `record.version` and return it with the next one. Raises Conflict."""
+
+    def delete(self, record: UserRecord) -> None:
+        """Delete exactly this version; idempotent. Raises Conflict when another version is there."""
+
+    def present(self, *, limit: int, cursor: str | None) -> UserPage:
+        """Those who have not left, by user id; may lag a write by a moment."""
+
+    def departed(self, *, limit: int, cursor: str | None) -> UserPage:
+        """Those who have left, who left first comes first; may lag a write by a moment."""
+
+    def progress(self) -> SweepProgress:
+        """Where the sweep over everybody is."""
+
+    def note_progress(self, progress: SweepProgress) -> None:
+        """Write down where the sweep is."""
 
 
 class SessionStore(Protocol):
@@ -52,6 +128,9 @@ class SessionStore(Protocol):
 
     def notify(self, id_hash: str, notice: Notice, *, open_requests: tuple[str, ...]) -> None:
         """Set the one notice of the session and its list of requests. Does nothing when it has ended meanwhile."""
+
+    def update_user(self, id_hash: str, user: User) -> None:
+        """Write what the directory now says of the session's user. Does nothing when it has ended meanwhile."""
 
     def delete(self, id_hash: str) -> None:
         """End a session; idempotent."""

@@ -1,5 +1,6 @@
 """Every setting the product has; the only reader of the environment."""
 
+import json
 import os
 import ssl
 from collections.abc import Mapping
@@ -7,6 +8,8 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
+
+from .domain.directory import DirectorySettings, InvalidDirectory, group_key
 
 
 class SettingsError(Exception):
@@ -24,31 +27,27 @@ def variable(setting: "Field[Any]") -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Frozen once at start. A field without a default must be set; lists are separated by `;`."""
+    """Frozen once at start. A field without a default must be set."""
 
     public_url: str = _setting(
         "The address people open, without a slash at its end. Links and redirect URIs are built from it alone.",
         example="https://vault.contoso.com",
     )
     kms_key: str = _setting("ARN of the company's KMS key that wraps the provider keys.")
-    table: str = _setting("Name of the DynamoDB table for what must last: providers, grants, audit log.", "vault")
+    table: str = _setting(
+        "Name of the DynamoDB table for what must last: users, providers, grants, audit log.", "vault"
+    )
     keys_table: str = _setting("Name of the table of wrapped provider keys.", "vault-keys")
-    sessions_table: str = _setting("Name of the table of sessions and authorization requests.", "vault-sessions")
-    directory_domain: str = _setting(
-        "NetBIOS name of the Windows domain, the part before the backslash.", example="CONTOSO"
+    sessions_table: str = _setting(
+        "Name of the table of sessions, authorization requests and counted tries.", "vault-sessions"
     )
-    directory_urls: tuple[str, ...] = _setting(
-        "Domain controllers, tried in order; `ldaps://` only, with the name that the certificate has.",
-        example="ldaps://dc1.contoso.com;ldaps://dc2.contoso.com",
+    directories: tuple[DirectorySettings, ...] = _setting(
+        "The directories people log in with: a JSON list of objects, or the path of a file that holds one. "
+        "[Directories](docs/directories.md) describes every key.",
+        example='[{"domain": "CONTOSO", "servers": ["ldaps://dc1.contoso.com"]}]',
     )
-    directory_ca_file: str = _setting(
-        "File with the CA certificates (PEM) of the domain controllers; empty: the system's.", ""
-    )
-    directory_base_dn: str = _setting("Where people are searched; empty: the domain's own root.", "")
-    administrator_groups: tuple[str, ...] = _setting(
-        "SIDs of the directory groups whose members administrate the vault; none: nobody does.",
-        (),
-        example="S-1-5-21-1004336348-1177238915-682003330-1601",
+    leaver_days: int = _setting(
+        "Days after which the authorizations of people whose directory account is gone are revoked and removed.", 30
     )
     allow_private_clouds: bool = _setting(
         "`true` lets clouds live on http and private addresses, for development; refused for an https public URL.",
@@ -66,11 +65,9 @@ class Settings:
         self._check_public_url()
         if not self.kms_key:
             raise SettingsError("VAULT_KMS_KEY is empty: the vault never stores anything without a key.")
-        for url in self.directory_urls:
-            if urlsplit(url).scheme != "ldaps" or not urlsplit(url).hostname:
-                raise SettingsError(f"VAULT_DIRECTORY_URLS: {url!r} is not of the form ldaps://host.")
-        if not self.directory_urls:
-            raise SettingsError("VAULT_DIRECTORY_URLS names no domain controller.")
+        self._check_directories()
+        if self.leaver_days < 1:
+            raise SettingsError("VAULT_LEAVER_DAYS must be 1 or more.")
         if self.allow_private_clouds and self.is_secure:
             raise SettingsError("VAULT_ALLOW_PRIVATE_CLOUDS is for development on http://localhost only.")
         if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
@@ -89,16 +86,43 @@ class Settings:
         """True everywhere but on a developer's own machine."""
         return self.public_url.startswith("https://")
 
-    def directory_ca(self) -> str | None:
-        """The CA certificates as PEM text, or None for the system's."""
-        if not self.directory_ca_file:
-            return None
-        try:
-            pem = Path(self.directory_ca_file).read_text()
-            ssl.create_default_context(cadata=pem)
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"VAULT_DIRECTORY_CA_FILE cannot be used: {type(error).__name__}.") from error
-        return pem
+    @property
+    def administrator_groups(self) -> frozenset[str]:
+        """The groups of all directories whose members administrate, as they appear among `User.groups`."""
+        return frozenset(group_key(group) for one in self.directories for group in one.administrator_groups)
+
+    def _check_directories(self) -> None:
+        if not self.directories:
+            raise SettingsError("VAULT_DIRECTORIES names no directory, so nobody could log in.")
+        domains = [one.domain.casefold() for one in self.directories]
+        if len(set(domains)) < len(domains):
+            raise SettingsError("VAULT_DIRECTORIES names one domain twice.")
+        for one in self.directories:
+            _check_ca(one)
+
+
+def _check_ca(directory: DirectorySettings) -> None:
+    if not directory.ca_file:
+        return
+    try:
+        ssl.create_default_context(cadata=Path(directory.ca_file).read_text())
+    except (OSError, ValueError) as error:
+        problem = f"VAULT_DIRECTORIES: {directory.domain}: ca_file cannot be used: {type(error).__name__}."
+        raise SettingsError(problem) from error
+
+
+def _directories(name: str, text: str) -> tuple[DirectorySettings, ...]:
+    """From JSON, or from the file whose path is given."""
+    try:
+        described = json.loads(text if text.startswith("[") else Path(text).read_text())
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{name} is neither a JSON list nor the path of one: {type(error).__name__}.") from error
+    if not isinstance(described, list) or not all(isinstance(one, dict) for one in described):
+        raise SettingsError(f"{name} must be a JSON list of objects.")
+    try:
+        return tuple(DirectorySettings.from_mapping(one) for one in described)
+    except InvalidDirectory as error:
+        raise SettingsError(f"{name}: {error}.") from error
 
 
 def _read(setting: "Field[Any]", source: Mapping[str, str]) -> Any:
@@ -112,6 +136,10 @@ def _read(setting: "Field[Any]", source: Mapping[str, str]) -> Any:
         if text not in ("true", "false"):
             raise SettingsError(f"{name} must be true or false.")
         return text == "true"
-    if setting.type == tuple[str, ...]:
-        return tuple(part.strip() for part in text.split(";") if part.strip())
+    if setting.type is int:
+        if not text.isascii() or not text.isdigit():
+            raise SettingsError(f"{name} must be a whole number.")
+        return int(text)
+    if setting.type == tuple[DirectorySettings, ...]:
+        return _directories(name, text)
     return text

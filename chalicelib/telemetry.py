@@ -10,7 +10,7 @@ import logging
 LOGGER = "chalicelib"
 FIELDS = (
     "outcome", "actor", "user_id", "provider_id", "request_id", "source", "facts",
-    "method", "route", "status", "milliseconds", "code", "detail", "error_type", "where",
+    "method", "route", "status", "milliseconds", "server", "code", "detail", "error_type", "where",
 )  # fmt: skip
 
 

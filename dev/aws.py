@@ -1,4 +1,4 @@
-"""`python -m dev.aws`: DynamoDB and KMS in memory, on moto. Whatever was stored ends with the process."""
+"""`python -m dev.aws`: DynamoDB, KMS and Secrets Manager in memory, on moto. All of it ends with the process."""
 
 import argparse
 import logging
@@ -11,7 +11,7 @@ HOST = "127.0.0.1"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m dev.aws", description="DynamoDB and KMS on loopback.")
+    parser = argparse.ArgumentParser(prog="python -m dev.aws", description="AWS on loopback.")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     arguments = parser.parse_args()
     end_on_signals()

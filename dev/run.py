@@ -65,6 +65,7 @@ Token Vault is ready at {url}/
 Accounts at Northwind Cloud:
 {_table(cloud)}
 
+To see somebody leave, write "state": "disabled" in {os.path.relpath(FOLDER / "directory" / "people.json")}
 Ctrl-C stops everything. Logs: {os.path.relpath(FOLDER / "logs")}
 """
 

@@ -6,10 +6,13 @@ Prints one line of JSON when it has begun; ends with its standard input.
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from dev.child import end_on_signals, serve_until_told
 
 SECONDS = 2
+LEAVER_SECONDS = 10
+"""Between two rounds over all users: short, so that one sees what happens."""
 _LOG = logging.getLogger("chalicelib.dev")
 
 
@@ -28,7 +31,11 @@ def main() -> None:
     from app import vault  # noqa: PLC0415 - reads the settings
 
     stop = threading.Event()
-    functions: list[Callable[[], object]] = [vault.revocations.retry_due, vault.administration.clean_up]
+    functions: list[Callable[[], object]] = [
+        vault.revocations.retry_due,
+        vault.administration.clean_up,
+        partial(vault.leavers.sweep, pause=LEAVER_SECONDS),
+    ]
     worker = threading.Thread(target=run, args=(functions, stop), daemon=True)
     worker.start()
     serve_until_told({})

@@ -1,4 +1,4 @@
-"""`python -m dev.seed`: an empty AWS gets the vault's tables, a KMS key and the one provider of the local stack.
+"""`python -m dev.seed`: an empty AWS gets tables, a KMS key, a secret and the one provider of the local stack.
 
 Prints one line of JSON: {"ready": true, "environment": {...}}, the settings that only now are known.
 """
@@ -12,7 +12,7 @@ from chalicelib.domain.audit import Origin
 from chalicelib.domain.secret import Secret
 from chalicelib.settings import Settings
 from chalicelib.stores import tables
-from dev.stack import PROVIDER_ID
+from dev.stack import PROVIDER_ID, SERVICE_PASSWORD, SERVICE_SECRET
 
 PROVIDER_NAME = "Northwind Cloud"
 SCOPES = ("openid", "profile", "email", "offline_access")
@@ -23,6 +23,7 @@ def main() -> None:
     key = aws.kms.create_key(Description="Token Vault, local stage")["KeyMetadata"]["Arn"]
     settings = Settings.from_environment({**os.environ, "VAULT_KMS_KEY": key})
     create_tables(aws, settings)
+    aws.secrets_manager.create_secret(Name=SERVICE_SECRET, SecretString=SERVICE_PASSWORD)
     register_cloud(create_vault(settings, aws=aws))
     print(json.dumps({"ready": True, "environment": {"VAULT_KMS_KEY": key}}), flush=True)
 

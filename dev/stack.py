@@ -1,6 +1,7 @@
 """The whole local stack: AWS, a directory, a cloud and the vault, each a process of its own on loopback."""
 
 import errno
+import json
 import os
 import secrets
 import socket
@@ -14,6 +15,8 @@ from .process import Child
 
 PROVIDER_ID = "northwind"
 CLIENT_ID = "token-vault"
+SERVICE_ACCOUNT, SERVICE_PASSWORD = "CONTOSO\\svc-vault", "svc-vault-pass"
+SERVICE_SECRET = "token-vault/directory/CONTOSO"
 _AWS = {
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
@@ -65,7 +68,7 @@ class Stack:
         """Start everything, in the order of need. Raises PortUnusable before anything runs, or ChildDied."""
         _check_free(self.port)
         self.environment = self._base_environment()
-        self._say("Starting AWS (DynamoDB and KMS), the directory and the cloud ...")
+        self._say("Starting AWS (DynamoDB, KMS, Secrets Manager), the directory and the cloud ...")
         ready = self._start("aws", "directory", "cloud")
         self.environment |= _addresses(ready["aws"], ready["directory"], ready["cloud"])
         self._say("Creating tables and the key, registering the cloud ...")
@@ -136,11 +139,22 @@ class Stack:
 def _addresses(aws: Mapping[str, str], directory: Mapping[str, str], cloud: Mapping[str, str]) -> dict[str, str]:
     return {
         "AWS_ENDPOINT_URL": aws["endpoint"],
-        "VAULT_DIRECTORY_DOMAIN": directory["domain"],
-        "VAULT_DIRECTORY_URLS": directory["url"],
-        "VAULT_DIRECTORY_CA_FILE": directory["ca_file"],
-        "VAULT_ADMINISTRATOR_GROUPS": directory["administrator_group"],
+        "VAULT_DIRECTORIES": json.dumps([_directory(directory)]),
         "DEV_CLOUD_ISSUER": cloud["issuer"],
+    }
+
+
+def _directory(ready: Mapping[str, str]) -> dict[str, object]:
+    """As a company describes its own."""
+    return {
+        "domain": ready["domain"],
+        "dns_name": ready["dns_name"],
+        "servers": [ready["url"]],
+        "ca_file": ready["ca_file"],
+        "service_account": SERVICE_ACCOUNT,
+        "service_secret": SERVICE_SECRET,
+        "user_name_forms": ["domain", "upn", "plain"],
+        "administrator_groups": [ready["administrator_group"]],
     }
 
 

@@ -1,6 +1,7 @@
 """boto3 clients, made once a process, with limits that leave a request time to fail well (R79)."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import boto3
@@ -14,12 +15,17 @@ _LIMITS = Config(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AwsClients:
     """The clients the vault uses. Region, credentials and endpoint are the environment's (`AWS_*`)."""
 
     dynamodb: Any
     kms: Any
+
+    @cached_property
+    def secrets_manager(self) -> Any:
+        """Made when first needed: only log-ins and the sweep read secrets."""
+        return boto3.Session().client("secretsmanager", config=_LIMITS)
 
     @classmethod
     def create(cls) -> "AwsClients":

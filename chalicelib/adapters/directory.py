@@ -1,72 +1,115 @@
-"""People log in with their Windows account: what is asked of which domain controller, and when no more.
+"""People log in with their directory account: which directory is meant, who that is, and when nobody is asked.
 
-How one of them is asked stands in `ldap_login`, the only module that knows ldap3. It is imported with the first
-log-in, since it costs 60 ms that no other request should pay.
+How one server is asked stands in `ldap_connection`, the only module that knows ldap3. It is imported with the
+first question, since it costs 60 ms that no other request should pay.
 """
 
-import ssl
-import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
+from chalicelib.domain.directory import DirectorySettings, NameForm
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused
 from chalicelib.domain.secret import Secret
-from chalicelib.domain.user import LoginName, User
+from chalicelib.domain.throttle import folded_name
+from chalicelib.domain.user import Account, LoginName, Standing, User
+from chalicelib.ports import Clock
 
-TOTAL_SECONDS = 10.0
-"""For one log-in over all domain controllers; leaves the API gateway's 29 s untouched."""
+from .secrets_manager import SecretsManager
+
+if TYPE_CHECKING:
+    from .ldap_directory import LdapDirectory
 
 MAX_PASSWORD = 256
-_LDAPS_PORT = 636
 _UNTYPABLE = ("Cc", "Cs")
 """Unicode categories: control characters (NUL ends a password in C), and halves of a character."""
 
 
-class LdapDirectory:
-    """Active Directory behind `ports.Directory`: one simple bind inside verified TLS, nothing kept in between.
+class Directories:
+    """All directories of the settings behind `ports.Directory`.
 
-    `domain` is its NetBIOS name, `urls` are `ldaps://host[:port]` in the order to try, `ca_pem` the trusted CA
-    certificates (None: the system's), `base_dn` where people are searched (empty: the whole domain).
-
-    Causes of LoginRefused: `foreign_domain`, `empty_password` and `malformed_password` without a bind;
-    `bad_credentials`, `locked_out`, `disabled`, `account_expired`, `password_expired`, `must_change_password`,
-    `logon_hours`, `workstation` or `sub_code_<hex>` from the domain controller; `anonymous_bind`, `no_entry`,
-    `other_entry` when the bind did not prove who this is.
+    Causes of LoginRefused: `malformed_name`, `foreign_domain`, `form_not_allowed`, `no_such_account`,
+    `ambiguous_name`, `empty_password` and `malformed_password` without a bind; `bad_credentials`, `locked_out`,
+    `disabled`, `account_expired`, `password_expired`, `must_change_password`, `logon_hours`, `workstation` or
+    `sub_code_<hex>` from the directory; `anonymous_bind`, `no_entry`, `other_entry` when the bind did not prove who
+    this is; `not_allowed` when it did, and the person is in none of the allowed groups.
     """
 
-    def __init__(self, domain: str, urls: Sequence[str], ca_pem: str | None, base_dn: str = "") -> None:
-        self._domain = domain
-        self._urls = tuple(urls)
-        self._ca_pem = ca_pem
-        self._base_dn = base_dn
+    def __init__(self, settings: Sequence[DirectorySettings], secrets: SecretsManager, clock: Clock) -> None:
+        self._settings = tuple(settings)
+        self._secrets = secrets
+        self._clock = clock
 
     @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        from .ldap_login import tls_context  # noqa: PLC0415 - see the module's text
+    def _directories(self) -> tuple["LdapDirectory", ...]:
+        from .ldap_directory import LdapDirectory  # noqa: PLC0415 - see the module's text
 
-        return tls_context(self._ca_pem)
+        return tuple(LdapDirectory(one, self._secrets) for one in self._settings)
 
-    def authenticate(self, name: LoginName, password: Secret) -> User:
-        """See `ports.Directory`. At most one bind for each domain controller, and none after an answer (R23-R27)."""
-        if name.domain.casefold() != self._domain.casefold():
-            raise LoginRefused("foreign_domain")
+    def account(self, typed: str) -> Account:
+        """See `ports.Directory`. Never refuses: what nobody may be asked about is an account like any other."""
+        try:
+            name = LoginName.parse(typed)
+        except LoginRefused as refused:
+            return self._nobody(typed, refused.cause)
+        meant = [one for one in self._settings if _may_mean(one, name)]
+        if not meant:
+            return self._nobody(typed, "foreign_domain" if name.domain else "form_not_allowed")
+        if len(meant) == 1 and not meant[0].can_look_up:
+            own = LoginName(meant[0].domain, name.username)
+            return Account(key=folded_name(str(own)), budget=meant[0].budget, name=own)
+        return self._looked_up(typed, name, meant)
+
+    def authenticate(self, account: Account, password: Secret) -> User:
+        """See `ports.Directory`. At most one bind for each server, and none after an answer (R23-R27)."""
+        # First, so that an account that is not asked about looks like any other
         check_password(password)
-        return self._ask_in_turn(LoginName(self._domain, name.username), password)
+        if account.refusal or account.name is None:
+            raise LoginRefused(account.refusal or "malformed_name")
+        return self._of_domain(account.name.domain).authenticate(account, password)
 
-    def _ask_in_turn(self, name: LoginName, password: Secret) -> User:
-        from .ldap_login import ServerFailed, log_in  # noqa: PLC0415 - see the module's text
+    def standings(self, users: Sequence[User]) -> Mapping[str, Standing]:
+        """See `ports.Directory`."""
+        now = self._clock.now()
+        found: dict[str, Standing] = {}
+        for one in self._settings:
+            ids = [user.id for user in users if user.domain.casefold() == one.domain.casefold()]
+            if ids and one.can_look_up:
+                found |= {s.user_id: s for s in self._of_domain(one.domain).standings(ids, now)}
+        return found
 
-        deadline = time.monotonic() + TOTAL_SECONDS
-        problems = []
-        for url in self._urls:
-            host, port = _address(url)
-            try:
-                return log_in(host, port, name, password, tls=self._tls, base_dn=self._base_dn, deadline=deadline)
-            except ServerFailed as failure:
-                problems.append(f"{host}:{port} {failure.problem}")
-        raise DirectoryUnavailable(detail="; ".join(problems))
+    def groups(self, user: User, standing: Standing) -> frozenset[str]:
+        """See `ports.Directory`."""
+        return self._of_domain(user.domain).groups(standing.dn) - {user.id}
+
+    def _looked_up(self, typed: str, name: LoginName, meant: Iterable[DirectorySettings]) -> Account:
+        accounts = [found for one in meant for found in self._of_domain(one.domain).look_up(name)]
+        if len(accounts) == 1:
+            return accounts[0]
+        return self._nobody(typed, "ambiguous_name" if accounts else "no_such_account")
+
+    def _of_domain(self, domain: str) -> "LdapDirectory":
+        for one in self._directories:
+            if one.domain.casefold() == domain.casefold():
+                return one
+        raise DirectoryUnavailable(detail="no such directory in the settings")
+
+    def _nobody(self, typed: str, cause: str) -> Account:
+        """Counted as a known name is, so that the throttle's answers tell nothing (R32)."""
+        strictest = min((one.budget for one in self._settings), key=lambda budget: budget.tries)
+        return Account(key=folded_name(typed), budget=strictest, refusal=cause)
+
+
+def _may_mean(one: DirectorySettings, name: LoginName) -> bool:
+    if not one.allows(name.form):
+        return False
+    match name.form:
+        case NameForm.DOMAIN:
+            return one.domain.casefold() == name.domain.casefold()
+        case NameForm.UPN:
+            return one.owns_suffix(name.domain)
+    return True
 
 
 def check_password(password: Secret) -> None:
@@ -79,8 +122,3 @@ def check_password(password: Secret) -> None:
         raise LoginRefused("empty_password")
     if len(value) > MAX_PASSWORD or any(unicodedata.category(c) in _UNTYPABLE for c in value):
         raise LoginRefused("malformed_password")
-
-
-def _address(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    return parts.hostname or "", parts.port or _LDAPS_PORT

@@ -10,6 +10,12 @@ class SystemClock:
     def now(self) -> int:
         return int(time.time())
 
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
 
 class SystemRandom:
     """Implements `ports.Random` with the operating system's generator."""

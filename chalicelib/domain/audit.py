@@ -9,8 +9,13 @@ class AuditTag(StrEnum):
 
     LOGIN = "session.login"
     LOGIN_CONFIRMED = "session.login_confirmed"
+    LOGIN_TESTED = "session.login_tested"
     LOGOUT = "session.logout"
     SESSION_ENDED = "session.ended"
+    USER_DEPARTED = "user.departed"
+    USER_RETURNED = "user.returned"
+    USER_TOKENS_KEPT = "user.tokens_kept"
+    USER_REMOVED = "user.removed"
     CONSENT_FAILED = "consent.failed"
     GRANT_AUTHORIZED = "grant.authorized"
     GRANT_REVOKED = "grant.revoked"

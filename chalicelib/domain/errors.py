@@ -79,20 +79,44 @@ class AccessDenied(VaultError):
 class LoginRefused(VaultError):
     """The directory, or a check before it, refused. One sentence whatever the cause (R29).
 
-    `cause` is for the log and the audit entry: a word of ours, or the directory's sub-code.
+    `cause` is for the log and the audit entry, a word of ours; `sub_code` is Active Directory's own.
     """
 
     code = "login_refused"
-    message = "The user name or password is incorrect."
+    message = "The user name or password is incorrect. If it keeps failing, please contact your administrator."
 
-    def __init__(self, cause: str, message: str | None = None) -> None:
+    def __init__(self, cause: str, message: str | None = None, *, sub_code: str = "") -> None:
         self.cause = cause
-        super().__init__(message, detail=cause)
+        self.sub_code = sub_code
+        super().__init__(message, detail=f"{cause} {sub_code}".strip())
+
+    @property
+    def followed_right_password(self) -> bool:
+        """True where the directory says why: it does so only to who knows the password."""
+        return self.message != LoginRefused.message
+
+
+class TooManyTries(VaultError):
+    """The vault asks the directory no more for a while (R30-R32). `retry_after` is in seconds."""
+
+    code = "too_many_tries"
+
+    def __init__(self, retry_after: int) -> None:
+        self.retry_after = retry_after
+        minutes = -(-retry_after // 60)
+        wait = "a minute" if minutes == 1 else f"{minutes} minutes"
+        super().__init__(f"There were too many tries. Please wait {wait}, then try again.")
 
 
 class DirectoryUnavailable(VaultError):
+    """No server answered. `was_asked`: a password was on its way, so a server may have counted a try."""
+
     code = "directory_unavailable"
     message = "Signing in is unavailable because the directory cannot be reached. Please try again in a minute."
+
+    def __init__(self, *, detail: str = "", was_asked: bool = False) -> None:
+        self.was_asked = was_asked
+        super().__init__(detail=detail)
 
 
 # Our own stores and keys

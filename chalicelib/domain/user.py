@@ -2,41 +2,77 @@
 
 import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Self
 
+from .directory import NameForm
 from .errors import LoginRefused
+from .throttle import Budget
 
 _DOMAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,14}\Z")
-# What Windows forbids in a sAMAccountName, and the characters that filters, DNs and UPNs give a meaning to
-_FORBIDDEN = frozenset('"/\\[]:;|=,+*?<>@()')
+_SUFFIX = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z")
+# What Windows forbids in a sAMAccountName. Parentheses are not among them, and are escaped in filters
+_FORBIDDEN = frozenset('"/\\[]:;|=,+*?<>@')
 _MAX_USERNAME = 64
+_MAX_SUFFIX = 253
 
 
 @dataclass(frozen=True, slots=True)
 class LoginName:
-    r"""`DOMAIN\USERNAME` as typed, split and checked; both parts keep the spelling that was typed.
+    r"""A name as typed, split and checked: `DOMAIN\USERNAME`, `user@dns.name` or `user`, in the spelling typed.
 
-    It only finds the account. It never identifies a person: a domain controller accepts many spellings of
-    one account, so `User.id` is read from the directory after the bind.
+    `domain` is the NetBIOS name, the DNS suffix or empty. It only finds the account. It never identifies a person:
+    a domain controller accepts many spellings of one account, so `User.id` is read from the directory.
     """
 
     domain: str
     username: str
+    form: NameForm = NameForm.DOMAIN
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Split `text`; raise LoginRefused where no directory should be asked at all (R23)."""
-        domain, backslash, username = text.strip(" ").partition("\\")
-        if not backslash or not _DOMAIN.match(domain):
+        text = text.strip(" ")
+        if "\\" in text:
+            domain, _, username = text.partition("\\")
+            form, is_domain = NameForm.DOMAIN, bool(_DOMAIN.match(domain))
+        elif "@" in text:
+            username, _, domain = text.partition("@")
+            form, is_domain = NameForm.UPN, len(domain) <= _MAX_SUFFIX and bool(_SUFFIX.match(domain))
+        else:
+            username, domain, form, is_domain = text, "", NameForm.PLAIN, True
+        if not is_domain or not _is_username(username):
             raise LoginRefused("malformed_name")
-        if not 0 < len(username) <= _MAX_USERNAME or username != username.strip():
-            raise LoginRefused("malformed_name")
-        if any(c in _FORBIDDEN or not c.isprintable() for c in username):
-            raise LoginRefused("malformed_name")
-        return cls(domain, username)
+        return cls(domain, username, form)
 
     def __str__(self) -> str:
-        return f"{self.domain}\\{self.username}"
+        return {
+            NameForm.DOMAIN: f"{self.domain}\\{self.username}",
+            NameForm.UPN: f"{self.username}@{self.domain}",
+            NameForm.PLAIN: self.username,
+        }[self.form]
+
+
+def _is_username(text: str) -> bool:
+    if not 0 < len(text) <= _MAX_USERNAME or text != text.strip():
+        return False
+    return not any(c in _FORBIDDEN or not c.isprintable() for c in text)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a typed name means, found out before any password is tried.
+
+    `key` is what tries are counted by: the user's id where a service account could look it up, else the folded
+    name. `refusal` is the cause for which no password will be tried at all; the answer looks like any other.
+    """
+
+    key: str
+    budget: Budget
+    name: LoginName | None = None
+    dn: str = ""
+    user_id: str = ""
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +84,56 @@ class User:
     display_name: str
     email: str = ""
     groups: frozenset[str] = field(default_factory=frozenset)
-    """SIDs of all security groups, nested ones included."""
+    """SIDs of all groups of the domain, nested ones included, and the folded DNs of those that the settings name so."""
+    password_stamp: str = ""
+    """Changes with every change of the password; empty where the directory does not tell."""
+
+    @property
+    def domain(self) -> str:
+        """The NetBIOS name of the directory this person is in."""
+        return self.login_name.partition("\\")[0]
+
+
+class Departure(StrEnum):
+    """Why somebody may not be in the vault any more."""
+
+    DISABLED = "disabled"
+    EXPIRED = "expired"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the directory says today about somebody who logged in some time ago."""
+
+    user_id: str
+    departure: Departure | None = None
+    password_stamp: str = ""
+    dn: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UserRecord:
+    """What the vault keeps about somebody who has logged in; times are epoch seconds.
+
+    A departed user has no session and gets no release. `keeps_tokens`: an administrator decided that the grants
+    stay although the account is gone.
+    """
+
+    user: User
+    sessions_until: int
+    """When the last session that a log-in started is over at the latest."""
+    version: int
+    departure: Departure | None = None
+    departed_at: int = 0
+    keeps_tokens: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SweepProgress:
+    """How far the round over all users is: `cursor` None between two rounds."""
+
+    started_at: int = 0
+    finished_at: int = 0
+    cursor: str | None = None
+    checked: int = 0

@@ -61,8 +61,11 @@ class GrantService:
         self._end_replaced(old, holding, client, box)
         return old.account
 
-    def revoke(self, user: User, provider_id: str, origin: Origin) -> Revoked | None:
-        """End the user's grant here at once, then at the cloud. None when there is nothing to revoke (any more)."""
+    def revoke(self, user: User, provider_id: str, origin: Origin, *, actor: str | None = None) -> Revoked | None:
+        """End the user's grant here at once, then at the cloud. None when there is nothing to revoke (any more).
+
+        `actor` is who does it, where it is not the user.
+        """
         holding = self._grants.load(user.id, provider_id)
         grant = holding.grant
         if grant is None or grant.token_set is None:
@@ -72,8 +75,8 @@ class GrantService:
         except Conflict:
             return None
         if outcome is RevocationOutcome.UNREADABLE:
-            self._record(AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, grant, origin, {})
-        self._record(AuditTag.GRANT_REVOKED, Outcome.SUCCESS, grant, origin, {"cloud": outcome.value})
+            self._record(AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, grant, origin, {}, actor=actor)
+        self._record(AuditTag.GRANT_REVOKED, Outcome.SUCCESS, grant, origin, {"cloud": outcome.value}, actor=actor)
         return Revoked(outcome, grant.account)
 
     def _end(self, holding: Holding, grant: Grant) -> RevocationOutcome:
@@ -150,8 +153,17 @@ class GrantService:
     def _type(self, holding: Holding) -> ProviderType:
         return self._catalogue.get(holding.provider.type_id)
 
-    def _record(self, tag: AuditTag, outcome: Outcome, grant: Grant, origin: Origin, facts: dict[str, str]) -> None:
-        event = AuditEvent(tag, outcome, grant.user_id, origin, grant.user_id, grant.provider_id, facts)
+    def _record(
+        self,
+        tag: AuditTag,
+        outcome: Outcome,
+        grant: Grant,
+        origin: Origin,
+        facts: dict[str, str],
+        *,
+        actor: str | None = None,
+    ) -> None:
+        event = AuditEvent(tag, outcome, actor or grant.user_id, origin, grant.user_id, grant.provider_id, facts)
         self._audit_log.record(event)
 
 

@@ -16,7 +16,7 @@ from chalicelib.domain.session import (
     Session,
 )
 from chalicelib.domain.user import User
-from chalicelib.ports import AuditLog, Clock, Random, SessionStore
+from chalicelib.ports import AuditLog, Clock, Random, SessionStore, UserStore
 
 _TOUCH_SECONDS = 60
 """Activity is noted at most this often, so that a page view is no write."""
@@ -40,9 +40,11 @@ class SessionService:
         audit_log: AuditLog,
         clock: Clock,
         random: Random,
+        users: UserStore,
         administrator_groups: frozenset[str],
     ) -> None:
         self._sessions = sessions
+        self._users = users
         self._audit_log = audit_log
         self._clock = clock
         self._random = random
@@ -51,14 +53,18 @@ class SessionService:
     def start(self, user: User, browser: str, *, replaces: Session | None = None) -> StartedSession:
         """A session with a new id, whatever the browser had before (R3); the oldest beyond the limit end (R7).
 
-        `replaces` ends too, and does not count against the limit.
+        So do those from before a change of the password (R6). `replaces` ends too, and does not count against
+        the limit.
         """
         replaced = replaces.id_hash if replaces else None
         others = [s for s in self._live(self._sessions.of_user(user.id)) if s.id_hash != replaced]
-        for session in others[MAX_SESSIONS_PER_USER - 1 :]:
+        kept = [s for s in others if s.user.password_stamp == user.password_stamp][: MAX_SESSIONS_PER_USER - 1]
+        for session in (s for s in others if s not in kept):
             self._sessions.delete(session.id_hash)
         cookie, now = self._random.token(), self._clock.now()
         session = Session(fingerprint(cookie), user, now, now, now, browser)
+        # First, so that there is no session of somebody whom the sweep does not ask about
+        self._users.enrol(user, sessions_until=now + self._lifetimes(user).absolute)
         self._sessions.add(session, session.expires_at(self._lifetimes(user)))
         if replaced:
             self._sessions.delete(replaced)

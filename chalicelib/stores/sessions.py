@@ -36,6 +36,10 @@ class DynamoSessionStore:
     def notify(self, id_hash: str, notice: Notice, *, open_requests: tuple[str, ...]) -> None:
         self._change(id_hash, {"notice": asdict(notice), "open_requests": open_requests})
 
+    def update_user(self, id_hash: str, user: User) -> None:
+        values = {name: value for name, value in _of_user(user).items() if name != SESSIONS_OF_USER.key}
+        self._change(id_hash, values)
+
     def delete(self, id_hash: str) -> None:
         self._table.delete(_key(id_hash))
 
@@ -54,27 +58,43 @@ def _key(id_hash: str) -> Item:
     return {KEY: f"SESSION#{id_hash}"}
 
 
-def _to_item(session: Session, expires_at: int) -> Item:
-    user = session.user
-    return _key(session.id_hash) | {
-        "id_hash": session.id_hash,
+def _of_user(user: User) -> Item:
+    return {
         "user_id": user.id,
         "login_name": user.login_name,
         "display_name": user.display_name,
         "email": user.email,
         "groups": sorted(user.groups),
-        "created_at": session.created_at,
-        "authenticated_at": session.authenticated_at,
-        "last_seen_at": session.last_seen_at,
-        "browser": session.browser,
-        "open_requests": session.open_requests,
-        "notice": asdict(session.notice) if session.notice else None,
-        EXPIRES: expires_at,
+        "password_stamp": user.password_stamp,
     }
 
 
+def _to_item(session: Session, expires_at: int) -> Item:
+    return (
+        _key(session.id_hash)
+        | _of_user(session.user)
+        | {
+            "id_hash": session.id_hash,
+            "created_at": session.created_at,
+            "authenticated_at": session.authenticated_at,
+            "last_seen_at": session.last_seen_at,
+            "browser": session.browser,
+            "open_requests": session.open_requests,
+            "notice": asdict(session.notice) if session.notice else None,
+            EXPIRES: expires_at,
+        }
+    )
+
+
 def _from_item(item: Item) -> Session:
-    user = User(item["user_id"], item["login_name"], item["display_name"], item["email"], frozenset(item["groups"]))
+    user = User(
+        id=item["user_id"],
+        login_name=item["login_name"],
+        display_name=item["display_name"],
+        email=item["email"],
+        groups=frozenset(item["groups"]),
+        password_stamp=item["password_stamp"],
+    )
     notice = item.get("notice")
     return Session(
         id_hash=item["id_hash"],

@@ -67,9 +67,12 @@ LISTING = Index(
     projected=(
         "user_id", "user_name", "domain", "provider_id", "generation", "version", "state", "reason", "state_at",
         "account", "scopes", "expires", "authorized_at", "refreshed_at", "last_used_at",
+        "display_name", "email", "groups", "password_stamp", "sessions_until", "departure", "departed_at",
+        "keeps_tokens",
     ),
 )  # fmt: skip
-"""Sparse: grants by provider and generation in the order of user names, pending revocations by due time."""
+"""Sparse: grants by provider and generation in the order of user names, pending revocations by due time, users by
+id, departed ones by the time they left."""
 
 SESSIONS_OF_USER = Index("of_user", key="user_id", sort="created_at")
 
@@ -81,7 +84,7 @@ VAULT = TableDefinition(
     point_in_time_recovery=True,
     deletion_protection=True,
 )
-"""What must last: providers, grants, pending revocations, audit log."""
+"""What must last: users, providers, grants, pending revocations, audit log."""
 
 KEYS = TableDefinition(key=KEY, deletion_protection=True)
 """Wrapped provider keys. Not backed up: deleting a key makes what it protects unreadable in every backup."""
@@ -89,4 +92,4 @@ KEYS = TableDefinition(key=KEY, deletion_protection=True)
 SESSIONS = TableDefinition(
     key=KEY, indexes=(SESSIONS_OF_USER,), time_to_live=EXPIRES, number_keys=frozenset({"created_at"})
 )
-"""Sessions and authorization requests: nothing in it is worth a restore."""
+"""Sessions, authorization requests, counted tries, known browsers: nothing in it is worth a restore."""

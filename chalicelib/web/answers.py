@@ -16,6 +16,7 @@ class Page:
     context: dict[str, Any]
     status: int = 200
     cookies: tuple[Cookie, ...] = ()
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,7 @@ class Endpoints:
                 body = self._renderer.page(
                     answer.template, nonce=nonce, viewer=self._viewer(session, cookies), **answer.context
                 )
-                sent = {"Content-Type": "text/html; charset=utf-8"}
+                sent = {"Content-Type": "text/html; charset=utf-8", **answer.headers}
                 return self._finish(body, answer.status, sent, answer, nonce)
             case Redirect():
                 sent = {"Content-Type": "text/plain", "Location": self._urls.absolute(answer.path), **answer.headers}

@@ -16,6 +16,7 @@ STATUS: dict[type[VaultError], int] = {
     errors.RecentLoginRequired: 403,
     errors.AccessDenied: 403,
     errors.LoginRefused: 401,
+    errors.TooManyTries: 429,
     errors.DirectoryUnavailable: 503,
     errors.StorageUnavailable: 503,
     errors.KeyUnavailable: 503,

@@ -7,6 +7,7 @@ from dev.child import end_on_signals, serve_until_told
 
 from .certificates import Authority
 from .server import EmbeddedDirectory
+from .tree import CONTOSO
 
 
 def _arguments() -> argparse.Namespace:
@@ -20,20 +21,28 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = _arguments()
     end_on_signals()
-    directory = EmbeddedDirectory(Authority(), port=arguments.port, lockout_seconds=arguments.lockout_seconds)
-    ca_file = arguments.folder.resolve() / "ca.pem"
-    ca_file.parent.mkdir(parents=True, exist_ok=True)
+    folder = arguments.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    # A copy, so that one can edit it and see what becomes of people who leave
+    people = folder / "people.json"
+    people.write_bytes(CONTOSO.read_bytes())
+    directory = EmbeddedDirectory(
+        Authority(), port=arguments.port, people=people, lockout_seconds=arguments.lockout_seconds
+    )
+    ca_file = folder / "ca.pem"
     ca_file.write_text(directory.ca_pem)
     with directory:
-        serve_until_told(_ready(directory, ca_file))
+        serve_until_told(_ready(directory, ca_file, people))
 
 
-def _ready(directory: EmbeddedDirectory, ca_file: Path) -> dict[str, object]:
+def _ready(directory: EmbeddedDirectory, ca_file: Path, people: Path) -> dict[str, object]:
     return {
         "url": directory.url,
         "ca_file": str(ca_file),
+        "people": str(people),
         "administrator_group": directory.group("Vault Administrators"),
         "domain": directory.domain,
+        "dns_name": directory.dns_name,
     }
 
 

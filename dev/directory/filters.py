@@ -10,6 +10,8 @@ IN_CHAIN = "1.2.840.113556.1.4.1941"
 """LDAP_MATCHING_RULE_IN_CHAIN ([MS-ADTS] 3.1.1.3.4.4.3): follows `member` and `memberOf` through nested groups."""
 
 _MAX_DEPTH = 50
+_OCTETS = ("objectsid", "objectguid")
+"""Attributes that are no text: nothing in them has a case."""
 _NUMBER = re.compile(r"-?[0-9]{1,19}")
 _AND, _OR, _NOT, _EQUAL, _SUBSTRINGS, _GREATER, _LESS, _PRESENT, _APPROXIMATE, _EXTENSIBLE = (
     *range(0xA0, 0xA7),
@@ -55,7 +57,10 @@ def _compared(condition: Element, entry: Entry) -> bool:
     if comparison is None:
         raise Malformed("unknown filter")
     attribute, asserted = _pair(condition)
-    return any(comparison(_folded(value), _folded(asserted.content)) for value in entry.values(attribute.text()))
+    values = entry.values(attribute.text())
+    if attribute.text().casefold() in _OCTETS:
+        return asserted.content in values
+    return any(comparison(_folded(value), _folded(asserted.content)) for value in values)
 
 
 def _ordered(value: str) -> tuple[int, str]:

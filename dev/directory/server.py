@@ -50,6 +50,10 @@ class EmbeddedDirectory:
         return self._tree.netbios_name
 
     @property
+    def dns_name(self) -> str:
+        return self._tree.dns_name
+
+    @property
     def base_dn(self) -> str:
         return self._tree.base_dn
 

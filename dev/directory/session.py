@@ -50,6 +50,7 @@ class Session:
 
     def answers(self, message: Element) -> Iterator[bytes]:
         """All messages that answer this one. Raises Malformed, and SessionEnded after an unbind."""
+        self._tree.refresh()
         parts = message.children()
         if message.tag != SEQUENCE or len(parts) < 2:
             raise Malformed("no LDAP message")

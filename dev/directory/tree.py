@@ -1,8 +1,9 @@
-"""The entries of a domain, built once from a data file; nothing changes them afterwards."""
+"""The entries of a domain, built from a data file, and again when the file has changed."""
 
 import json
 import struct
 import uuid
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ CONTOSO = Path(__file__).with_name("contoso.json")
 DOMAIN_USERS = 513
 EVERYONE, ANONYMOUS, AUTHENTICATED = "S-1-1-0", "S-1-5-7", "S-1-5-11"
 _GUIDS = uuid.UUID("6f1b6c52-6d0e-4e0b-9f5e-3a1c2f7d8e90")
+
+_PASSWORD_SET = 134_000_000_000_000_000
+"""Some day of 2025, in the hundred nanoseconds since 1601 that Active Directory counts."""
 
 # How Active Directory writes the state of an account down, [MS-ADTS] 2.2.16 and 3.1.1.4.5
 _STATES: Mapping[str, Mapping[str, str]] = {
@@ -73,7 +77,12 @@ class Entry:
 class Tree:
     """A domain: its root, an organizational unit of people and one of groups."""
 
-    def __init__(self, source: Mapping[str, Any]) -> None:
+    def __init__(self, source: Mapping[str, Any], path: Path | None = None) -> None:
+        self._path = path
+        self._read_at = path.stat().st_mtime_ns if path else 0
+        self._build(source)
+
+    def _build(self, source: Mapping[str, Any]) -> None:
         self.netbios_name: str = source["netbios_name"]
         self.dns_name: str = source["dns_name"]
         self.base_dn = ",".join(f"DC={label}" for label in self.dns_name.split("."))
@@ -90,7 +99,17 @@ class Tree:
 
     @classmethod
     def load(cls, path: Path = CONTOSO) -> "Tree":
-        return cls(json.loads(path.read_text("utf-8")))
+        return cls(json.loads(path.read_text("utf-8")), path)
+
+    def refresh(self) -> None:
+        """Read the file again if it has changed; one that is only half written stays unread for now."""
+        if self._path is None or (written_at := self._path.stat().st_mtime_ns) == self._read_at:
+            return
+        try:
+            rebuilt = Tree(json.loads(self._path.read_text("utf-8")))
+        except (ValueError, KeyError):
+            return
+        vars(self).update({**vars(rebuilt), "_path": self._path, "_read_at": written_at})
 
     def _add(self, entry: Entry) -> Entry:
         self._entries[entry.key] = entry
@@ -118,6 +137,9 @@ class Tree:
                 "userPrincipalName": [upn],
                 "mail": [mail] if mail else [],
                 "primaryGroupID": [str(DOMAIN_USERS)],
+                # Another password is one that was set at another time
+                "pwdLastSet": [str(_PASSWORD_SET + zlib.crc32(data["password"].encode()))],
+                "accountExpires": ["0"],
                 **{name: [value] for name, value in _STATES[data.get("state", "active")].items()},
             },
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.domain.authorization_request import ConsentProblem
+from chalicelib.domain.errors import LoginRefused
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
 from chalicelib.domain.provider import RevocationStyle
 from chalicelib.web.pages import (
@@ -111,8 +112,12 @@ def _tokens(**changes: Any) -> dict[str, Any]:
     return ordinary | changes
 
 
+HINT = "DOMAIN\\USERNAME"
+
+
 def _login(**changes: Any) -> dict[str, Any]:
-    return {"viewer": None, "csrf": "csrf-token", "user_name": "", "error": "", "info": ""} | changes
+    form = {"csrf": "csrf-token", "user_name": "", "user_name_hint": HINT, "error": "", "info": ""}
+    return {"viewer": None} | form | changes
 
 
 def _error(status: int, message: str, code: str, viewer: Viewer | None = ALICE) -> dict[str, Any]:
@@ -141,7 +146,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "login": ("login.html", _login()),
     "login_refused": (
         "login.html",
-        _login(user_name="CONTOSO\\alice", error="The user name or password is incorrect."),
+        _login(user_name="CONTOSO\\alice", error=LoginRefused.message),
     ),
     "login_ended": ("login.html", _login(info="Your session has ended. Please log in again.")),
     "confirm": ("confirm.html", {"viewer": ADMIN, "login_name": "CONTOSO\\adele", "error": "", "next": "tokens"}),
@@ -150,7 +155,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         {
             "viewer": ADMIN,
             "login_name": "CONTOSO\\adele",
-            "error": "The user name or password is incorrect.",
+            "error": LoginRefused.message,
             "next": "tokens",
         },
     ),

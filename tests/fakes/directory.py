@@ -1,11 +1,14 @@
 """A directory in memory."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.adapters.directory import check_password
+from chalicelib.domain.directory import NameForm
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused
 from chalicelib.domain.secret import Secret
-from chalicelib.domain.user import LoginName, User
+from chalicelib.domain.throttle import Budget, folded_name
+from chalicelib.domain.user import Account, Departure, LoginName, Standing, User
 
 DOMAIN_SID = "S-1-5-21-1004336348-1177238915-682003330"
 VAULT_ADMINISTRATORS = f"{DOMAIN_SID}-1601"
@@ -33,24 +36,62 @@ ADMIN = person(1103, "admin", "Adele Admin", VAULT_USERS, VAULT_ADMINISTRATORS)
 
 
 class FakeDirectory:
-    """ports.Directory. Set `available` to False for one that nobody can reach; `asked` counts the binds."""
+    """ports.Directory. Set `available` to False for one that nobody can reach; `asked` counts the binds.
 
-    def __init__(self, *people: Person, domain: str = "CONTOSO") -> None:
+    `looks_up` makes it know ids before the password, as with a service account. `gone` are departures by user id,
+    `changed` what a user of today looks like.
+    """
+
+    def __init__(self, *people: Person, domain: str = "CONTOSO", looks_up: bool = False, threshold: int = 5) -> None:
         self._people = {person.user.login_name.casefold(): person for person in people}
         self._domain = domain
+        self._budget = Budget.of(threshold, 30)
+        self.looks_up = looks_up
         self.available = True
+        self.was_asked = False
         self.asked = 0
+        self.gone: dict[str, Departure] = {}
+        self.changed: dict[str, User] = {}
 
-    def authenticate(self, name: LoginName, password: Secret) -> User:
+    def account(self, typed: str) -> Account:
+        try:
+            name = LoginName.parse(typed)
+        except LoginRefused as refused:
+            return Account(folded_name(typed), self._budget, refusal=refused.cause)
+        if name.form is not NameForm.DOMAIN:
+            return Account(folded_name(typed), self._budget, refusal="form_not_allowed")
         if name.domain.casefold() != self._domain.casefold():
-            raise LoginRefused("foreign_domain")
-        check_password(password)
+            return Account(folded_name(typed), self._budget, refusal="foreign_domain")
+        if not self.looks_up:
+            return Account(folded_name(str(name)), self._budget, name)
         if not self.available:
             raise DirectoryUnavailable
-        self.asked += 1
         person = self._people.get(str(name).casefold())
+        if person is None:
+            return Account(folded_name(typed), self._budget, refusal="no_such_account")
+        return Account(person.user.id, self._budget, name, user_id=person.user.id)
+
+    def authenticate(self, account: Account, password: Secret) -> User:
+        check_password(password)
+        if account.refusal:
+            raise LoginRefused(account.refusal)
+        if not self.available:
+            raise DirectoryUnavailable(was_asked=self.was_asked)
+        self.asked += 1
+        person = self._people.get(str(account.name).casefold())
         if person is None or password != Secret(person.password):
             raise LoginRefused("bad_credentials")
         if person.refusal is not None:
             raise person.refusal
-        return person.user
+        return self.changed.get(person.user.id, person.user)
+
+    def standings(self, users: Sequence[User]) -> Mapping[str, Standing]:
+        if not self.available:
+            raise DirectoryUnavailable
+        return {
+            user.id: Standing(user.id, self.gone.get(user.id), self.changed.get(user.id, user).password_stamp)
+            for user in users
+        }
+
+    def groups(self, user: User, standing: Standing) -> frozenset[str]:
+        return self.changed.get(standing.user_id, user).groups

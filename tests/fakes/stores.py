@@ -8,7 +8,8 @@ from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, N
 from chalicelib.domain.grant import Grant, GrantState, Holding, Revocation
 from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.session import Notice, Session
-from chalicelib.ports import GrantPage
+from chalicelib.domain.user import SweepProgress, User, UserRecord
+from chalicelib.ports import GrantPage, UserPage
 
 
 class FakeSessionStore:
@@ -32,6 +33,9 @@ class FakeSessionStore:
     def notify(self, id_hash: str, notice: Notice, *, open_requests: tuple[str, ...]) -> None:
         self._change(id_hash, notice=notice, open_requests=open_requests)
 
+    def update_user(self, id_hash: str, user: User) -> None:
+        self._change(id_hash, user=user)
+
     def delete(self, id_hash: str) -> None:
         self.sessions.pop(id_hash, None)
 
@@ -42,6 +46,94 @@ class FakeSessionStore:
     def _change(self, id_hash: str, **values: object) -> None:
         if id_hash in self.sessions:
             self.sessions[id_hash] = replace(self.sessions[id_hash], **values)
+
+
+class FakeTryStore:
+    """Implements `ports.TryStore`."""
+
+    def __init__(self) -> None:
+        self.tries: dict[str, tuple[int, int]] = {}
+        self.browsers: dict[str, tuple[frozenset[str], int]] = {}
+
+    def reserve(self, key: str, *, limit: int, seconds: int, now: int) -> int | None:
+        count, last_at = self.tries.get(key, (0, 0))
+        if last_at <= now - seconds:
+            count = 0
+        elif count >= limit:
+            return max(1, last_at + seconds - now)
+        self.tries[key] = count + 1, now
+        return None
+
+    def waiting(self, key: str, *, limit: int, seconds: int, now: int) -> int | None:
+        count, last_at = self.tries.get(key, (0, 0))
+        return max(1, last_at + seconds - now) if count >= limit and last_at > now - seconds else None
+
+    def give_back(self, key: str) -> None:
+        count, last_at = self.tries.get(key, (0, 0))
+        if count:
+            self.tries[key] = count - 1, last_at
+
+    def forget(self, key: str) -> None:
+        self.tries.pop(key, None)
+
+    def known_accounts(self, browser_hash: str, now: int) -> frozenset[str]:
+        accounts, expires_at = self.browsers.get(browser_hash, (frozenset(), 0))
+        return accounts if expires_at > now else frozenset()
+
+    def remember(self, browser_hash: str, accounts: frozenset[str], expires_at: int) -> None:
+        self.browsers[browser_hash] = accounts, expires_at
+
+
+class FakeUserStore:
+    """Implements `ports.UserStore`."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, UserRecord] = {}
+        self._progress = SweepProgress()
+
+    def enrol(self, user: User, *, sessions_until: int) -> None:
+        before = self.records.get(user.id)
+        self.records[user.id] = UserRecord(user, sessions_until, before.version + 1 if before else 1)
+
+    def get(self, user_id: str) -> UserRecord | None:
+        return self.records.get(user_id)
+
+    def save(self, record: UserRecord) -> UserRecord:
+        self._expect(record)
+        self.records[record.user.id] = replace(record, version=record.version + 1)
+        return self.records[record.user.id]
+
+    def delete(self, record: UserRecord) -> None:
+        if record.user.id in self.records:
+            self._expect(record)
+            del self.records[record.user.id]
+
+    def present(self, *, limit: int, cursor: str | None) -> UserPage:
+        here = sorted((r for r in self.records.values() if not r.departure), key=lambda r: r.user.id)
+        return self._page([(record.user.id, record) for record in here], limit, cursor)
+
+    def departed(self, *, limit: int, cursor: str | None) -> UserPage:
+        gone = [(f"{r.departed_at:012d}#{r.user.id}", r) for r in self.records.values() if r.departure]
+        return self._page(sorted(gone, key=lambda pair: pair[0]), limit, cursor)
+
+    def progress(self) -> SweepProgress:
+        return self._progress
+
+    def note_progress(self, progress: SweepProgress) -> None:
+        self._progress = progress
+
+    def _expect(self, record: UserRecord) -> None:
+        there = self.records.get(record.user.id)
+        if there is None or there.version != record.version:
+            raise Conflict
+
+    @staticmethod
+    def _page(listed: list[tuple[str, UserRecord]], limit: int, cursor: str | None) -> UserPage:
+        if cursor is not None and not cursor.startswith("|"):
+            raise InvalidRequest
+        rest = [pair for pair in listed if cursor is None or pair[0] > cursor[1:]]
+        page = rest[:limit]
+        return UserPage([record for _, record in page], f"|{page[-1][0]}" if len(rest) > limit else None)
 
 
 class FakeAuthorizationRequestStore:

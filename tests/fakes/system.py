@@ -8,9 +8,21 @@ class FakeClock:
 
     def __init__(self, now: int = 1_800_000_000) -> None:
         self._now = now
+        self._slept = 0.0
 
     def now(self) -> int:
         return self._now
+
+    def monotonic(self) -> float:
+        return self._now + self._slept
+
+    def sleep(self, seconds: float) -> None:
+        """Nobody waits; `slept` tells for how long one would have."""
+        self._slept += seconds
+
+    @property
+    def slept(self) -> float:
+        return self._slept
 
     def advance(self, seconds: int) -> None:
         self._now += seconds

@@ -9,6 +9,7 @@ from chalicelib.adapters.endpoint_guard import EndpointGuard
 from chalicelib.adapters.oauth_client import AuthlibClient
 from chalicelib.bootstrap import Vault, create_vault
 from chalicelib.domain.audit import Origin
+from chalicelib.domain.directory import DirectorySettings
 from chalicelib.domain.secret import Secret
 from chalicelib.settings import Settings
 from tests.aws import Aws
@@ -20,6 +21,11 @@ from tests.fakes.system import FakeClock
 from .client import BASE, Answer, Browser, going_to
 
 NORTHWIND = "northwind"
+CONTOSO = DirectorySettings(
+    domain="CONTOSO",
+    servers=("ldaps://dc.contoso.example",),
+    administrator_groups=(directory.VAULT_ADMINISTRATORS,),
+)
 
 
 @dataclass
@@ -66,9 +72,7 @@ def running(aws: Aws) -> Iterator[Running]:
             Settings(
                 public_url=BASE,
                 kms_key=aws.kms_key,
-                directory_domain="CONTOSO",
-                directory_urls=("ldaps://dc.contoso.example",),
-                administrator_groups=(directory.VAULT_ADMINISTRATORS,),
+                directories=(CONTOSO,),
                 log_level="DEBUG",
             ),
             aws=aws.clients,

@@ -135,8 +135,8 @@ def test_nothing_survives_a_parent_that_is_killed(tmp_path: Path) -> None:
     parent = python(script, tmp_path)
     assert parent.stdout
     environment = json.loads(parent.stdout.readline())
-    names = ("VAULT_PUBLIC_URL", "DEV_CLOUD_ISSUER", "AWS_ENDPOINT_URL", "VAULT_DIRECTORY_URLS")
-    addresses = [environment[name] for name in names]
+    addresses = [environment[name] for name in ("VAULT_PUBLIC_URL", "DEV_CLOUD_ISSUER", "AWS_ENDPOINT_URL")]
+    addresses += json.loads(environment["VAULT_DIRECTORIES"])[0]["servers"]
     assert all(map(listens, addresses))
     parent.kill()
     parent.communicate()

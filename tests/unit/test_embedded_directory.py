@@ -208,7 +208,7 @@ class TestSearch:
             ("(sAMAccountName~=bob)", {"bob"}),
             ("(displayName=O'Brien, Sean \\28Dublin\\29)", {"o'brien"}),
             ("(&(objectClass=user)(|(sAMAccountName=alice)(sAMAccountName=bob)))", {"alice", "bob"}),
-            ("(&(objectClass=user)(!(mail=*)))", {"o'brien"}),
+            ("(&(objectClass=user)(!(mail=*)))", {"o'brien", "svc-vault"}),
             ("(&(objectClass=user)(sAMAccountName>=o)(sAMAccountName<=p))", {"o'brien"}),
             ("(userAccountControl>=514)", {"disabled"}),
             ("(pwdLastSet<=0)", {"mustchange"}),
@@ -225,15 +225,15 @@ class TestSearch:
         alice.search(BASE, condition, attributes=["sAMAccountName"])
 
         assert alice.result["result"] == 0
-        assert names(alice) == found if found is not None else len(alice.response) == 16
+        assert names(alice) == found if found is not None else len(alice.response) == 17
 
     @pytest.mark.parametrize(
         ("base", "scope", "count"),
         [
             (BASE, ldap3.BASE, 1),
             (BASE, ldap3.LEVEL, 2),
-            (BASE, ldap3.SUBTREE, 19),
-            (PEOPLE, ldap3.LEVEL, 12),
+            (BASE, ldap3.SUBTREE, 20),
+            (PEOPLE, ldap3.LEVEL, 13),
             (ADELE, ldap3.SUBTREE, 1),
         ],
     )
@@ -413,8 +413,10 @@ class TestProgram:
         assert ready == {
             "ready": True,
             "ca_file": str(tmp_path / "ca.pem"),
+            "people": str(tmp_path / "people.json"),
             "administrator_group": VAULT_ADMINISTRATORS,
             "domain": "CONTOSO",
+            "dns_name": "contoso.example",
         }
         assert program.communicate(timeout=5) == (b"", b"")
         assert program.returncode == 0
@@ -430,5 +432,5 @@ class TestProgram:
     def test_no_private_key_is_left_behind(self, program, tmp_path):
         program.stdout.readline()
 
-        assert [path.name for path in Path(tmp_path).iterdir()] == ["ca.pem"]
+        assert sorted(path.name for path in Path(tmp_path).iterdir()) == ["ca.pem", "people.json"]
         assert "PRIVATE" not in (tmp_path / "ca.pem").read_text()

@@ -9,7 +9,7 @@ from chalicelib.domain.errors import NotFound
 from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.session import MAX_SESSIONS_PER_USER, NOTICE_SECONDS, NoticeKind
 from chalicelib.services.sessions import SessionService
-from tests.fakes.stores import FakeAuditLog, FakeSessionStore
+from tests.fakes.stores import FakeAuditLog, FakeSessionStore, FakeUserStore
 from tests.fakes.system import FakeClock, FakeRandom
 from tests.samples import ADMIN, ADMINISTRATORS, ALICE, BOB
 
@@ -20,11 +20,13 @@ MINUTE, HOUR = 60, 3600
 class World:
     def __init__(self) -> None:
         self.store, self.audit_log, self.clock = FakeSessionStore(), FakeAuditLog(), FakeClock()
+        self.users = FakeUserStore()
         self.service = SessionService(
             sessions=self.store,
             audit_log=self.audit_log,
             clock=self.clock,
             random=FakeRandom(),
+            users=self.users,
             administrator_groups=frozenset({ADMINISTRATORS}),
         )
 

@@ -1,23 +1,23 @@
 """Settings are complete and sane, or the vault does not start."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from chalicelib.domain.directory import DirectorySettings
 from chalicelib.settings import Settings, SettingsError
 
 ENOUGH = {
     "VAULT_PUBLIC_URL": "https://vault.example",
     "VAULT_KMS_KEY": "arn:aws:kms:eu-central-1:1:key/1",
-    "VAULT_DIRECTORY_DOMAIN": "CONTOSO",
-    "VAULT_DIRECTORY_URLS": "ldaps://dc1.contoso.example; ldaps://dc2.contoso.example:636",
+    "VAULT_DIRECTORIES": json.dumps([{"domain": "CONTOSO", "servers": ["ldaps://dc1.contoso.example"]}]),
 }
 
 
 def test_reads_what_is_set_and_defaults_the_rest() -> None:
-    settings = Settings.from_environment({**ENOUGH, "VAULT_ADMINISTRATOR_GROUPS": "S-1-5-1; S-1-5-2;"})
-    assert settings.directory_urls == ("ldaps://dc1.contoso.example", "ldaps://dc2.contoso.example:636")
-    assert settings.administrator_groups == ("S-1-5-1", "S-1-5-2")
+    settings = Settings.from_environment(ENOUGH)
+    assert settings.directories == (DirectorySettings(domain="CONTOSO", servers=("ldaps://dc1.contoso.example",)),)
     assert (settings.table, settings.allow_private_clouds, settings.is_secure) == ("vault", False, True)
 
 
@@ -35,9 +35,13 @@ def test_names_the_setting_that_is_missing(missing: str) -> None:
         ("VAULT_PUBLIC_URL", "https://vault.example/"),
         ("VAULT_PUBLIC_URL", "https://vault.example?x=1"),
         ("VAULT_PUBLIC_URL", "vault.example"),
-        ("VAULT_DIRECTORY_URLS", "ldap://dc1.contoso.example"),
-        ("VAULT_DIRECTORY_URLS", "ldaps://"),
-        ("VAULT_DIRECTORY_URLS", " ; "),
+        ("VAULT_DIRECTORIES", "[]"),
+        ("VAULT_DIRECTORIES", "[1]"),
+        ("VAULT_DIRECTORIES", "[{]"),
+        ("VAULT_DIRECTORIES", "no-such-file.json"),
+        ("VAULT_DIRECTORIES", '[{"domain": "A", "servers": ["ldaps://a"]}, {"domain": "a", "servers": ["ldaps://b"]}]'),
+        ("VAULT_LEAVER_DAYS", "0"),
+        ("VAULT_LEAVER_DAYS", "soon"),
         ("VAULT_ALLOW_PRIVATE_CLOUDS", "true"),
         ("VAULT_ALLOW_PRIVATE_CLOUDS", "yes"),
         ("VAULT_LOG_LEVEL", "LOUD"),
@@ -58,15 +62,70 @@ def test_a_developers_own_machine_may_use_http() -> None:
     assert not Settings.from_environment(local).is_secure
 
 
-def test_reads_the_directorys_ca(tmp_path: Path) -> None:
-    assert Settings.from_environment(ENOUGH).directory_ca() is None
-    for content in (None, "no certificate"):
-        file = tmp_path / "ca.pem"
-        if content:
-            file.write_text(content)
-        settings = Settings.from_environment({**ENOUGH, "VAULT_DIRECTORY_CA_FILE": str(file)})
-        with pytest.raises(SettingsError, match="VAULT_DIRECTORY_CA_FILE"):
-            settings.directory_ca()
+def test_the_directories_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "directories.json"
+    file.write_text(ENOUGH["VAULT_DIRECTORIES"])
+    settings = Settings.from_environment({**ENOUGH, "VAULT_DIRECTORIES": str(file)})
+    assert settings.directories == Settings.from_environment(ENOUGH).directories
+
+
+def test_administrators_are_the_groups_of_all_directories() -> None:
+    groups = {"A": ["S-1-5-21-1-2-3-1601"], "B": ["CN=Vault Admins, DC=b", "S-1-5-21-4-5-6-7"]}
+    described = [{"domain": d, "servers": ["ldaps://dc"], "administrator_groups": g} for d, g in groups.items()]
+    settings = Settings.from_environment({**ENOUGH, "VAULT_DIRECTORIES": json.dumps(described)})
+    assert settings.administrator_groups == {"S-1-5-21-1-2-3-1601", "S-1-5-21-4-5-6-7", "cn=vault admins,dc=b"}
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_ca_that_cannot_be_used_is_named(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "ca.pem"
+    if content:
+        file.write_text(content)
+    described = [{"domain": "CONTOSO", "servers": ["ldaps://dc"], "ca_file": str(file)}]
+    with pytest.raises(SettingsError, match="CONTOSO: ca_file"):
+        Settings.from_environment({**ENOUGH, "VAULT_DIRECTORIES": json.dumps(described)})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("domain", "CON TOSO"),
+        ("domain", ""),
+        ("domain", 5),
+        ("kind", "novell"),
+        ("dns_name", "-contoso"),
+        ("servers", ["http://dc1"]),
+        ("servers", ["ldaps://"]),
+        ("servers", ["ldaps://dc1/DC=contoso"]),
+        ("servers", "ldaps://dc1"),
+        ("servers", [f"ldaps://dc{n}" for n in range(6)]),
+        ("servers", []),
+        ("service_secret", "without/an/account"),
+        ("user_name_forms", ["domain", "upn"]),
+        ("user_name_forms", ["nickname"]),
+        ("user_name_forms", []),
+        ("administrator_groups", ["Vault Administrators"]),
+        ("allowed_groups", ["S-1-x"]),
+        ("allowed_groups", ["S-1-5-32-544"]),
+        ("connect_seconds", 0),
+        ("answer_seconds", 2.5),
+        ("total_seconds", 26),
+        ("lockout_threshold", 2),
+        ("group_search", "yes"),
+        ("upn_suffixes", ["corp example"]),
+        ("password", "plain"),
+    ],
+)
+def test_a_directory_that_cannot_be_meant_is_refused_by_the_name_of_its_key(key: str, value: object) -> None:
+    described = [{"domain": "CONTOSO", "servers": ["ldaps://dc1"], key: value}]
+    with pytest.raises(SettingsError, match=key):
+        Settings.from_environment({**ENOUGH, "VAULT_DIRECTORIES": json.dumps(described)})
+
+
+def test_openldap_needs_a_way_to_the_dn() -> None:
+    described = [{"domain": "EXAMPLE", "kind": "openldap", "servers": ["ldaps://ldap"], "base_dn": "dc=example"}]
+    with pytest.raises(SettingsError, match="user_dn"):
+        Settings.from_environment({**ENOUGH, "VAULT_DIRECTORIES": json.dumps(described)})
 
 
 def test_an_empty_environment_is_read_from_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

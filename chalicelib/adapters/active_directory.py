@@ -1,0 +1,188 @@
+"""How Active Directory names, identifies and groups its people ([MS-ADTS]); Samba's AD DC speaks the same."""
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+
+from chalicelib.domain.directory import DOMAIN_SID_PREFIX, DirectorySettings, NameForm
+from chalicelib.domain.errors import LoginRefused
+from chalicelib.domain.user import Account, Departure, LoginName, Standing, User
+
+from .ldap_connection import Entry, LdapConnection, escape_filter_chars
+
+_PERSON = "(&(objectClass=user)(!(objectClass=computer)){})"
+_USER_ATTRIBUTES = ("objectSid", "sAMAccountName", "displayName", "mail", "pwdLastSet")
+_STANDING_ATTRIBUTES = ("objectSid", "userAccountControl", "accountExpires", "pwdLastSet")
+_DISABLED = 0x2  # ADS_UF_ACCOUNTDISABLE
+_NEVER = (0, 0x7FFF_FFFF_FFFF_FFFF)  # accountExpires of an account that does not
+_FILETIME_EPOCH = 11_644_473_600  # seconds from 1601 to 1970
+_FILETIME_SECOND = 10_000_000
+
+_EXPIRED_PASSWORD = "Your password has expired or must be changed. Change it in Windows, then log in here."  # noqa: S105
+_CLOSED_ACCOUNT = "This account cannot log in. Please contact your administrator."
+_NOT_NOW = "Logging in is not allowed at this time or from here."
+
+_REFUSALS: Mapping[str, tuple[str, str | None]] = {
+    "525": ("bad_credentials", None),
+    "52e": ("bad_credentials", None),
+    "530": ("logon_hours", _NOT_NOW),
+    "531": ("workstation", _NOT_NOW),
+    "532": ("password_expired", _EXPIRED_PASSWORD),
+    "533": ("disabled", _CLOSED_ACCOUNT),
+    "701": ("account_expired", _CLOSED_ACCOUNT),
+    "773": ("must_change_password", _EXPIRED_PASSWORD),
+    "775": ("locked_out", None),
+}
+"""Sub-codes of result 49. Those with a sentence come after the right password only, so that it tells nobody which
+accounts exist (R29); 775 comes with any password."""
+
+
+class ActiveDirectory:
+    """The preset `active-directory`."""
+
+    def __init__(self, settings: DirectorySettings) -> None:
+        self._settings = settings
+
+    def bind_name(self, account: Account) -> str:
+        return str(account.name)
+
+    def refusal(self, sub_code: str) -> LoginRefused:
+        """What result 49 means, by its sub-code."""
+        if not sub_code:
+            return LoginRefused("bad_credentials")
+        cause, message = _REFUSALS.get(sub_code, (f"sub_code_{sub_code}", None))
+        return LoginRefused(cause, message, sub_code=sub_code)
+
+    def look_up(self, connection: LdapConnection, base_dn: str, name: LoginName) -> list[Account]:
+        """The accounts that a name means, for the service account; no password has been tried yet."""
+        entries = connection.find(base_dn, self._condition(name), ("objectSid", "sAMAccountName"))
+        return [
+            Account(
+                key=sid(entry.all("objectSid")[0]),
+                budget=self._settings.budget,
+                name=LoginName(self._settings.domain, entry.text("sAMAccountName")),
+                dn=entry.dn,
+                user_id=sid(entry.all("objectSid")[0]),
+            )
+            for entry in entries
+        ]
+
+    def identify(self, connection: LdapConnection, base_dn: str, account: Account) -> User:
+        """Who is bound: an entry counts only with proof that it is the bound one (R24).
+
+        Raises LoginRefused when the bind was anonymous, or the entry is not the one that was bound.
+        """
+        root = connection.read("", ("tokenGroups", "defaultNamingContext"))
+        if root is None:
+            raise LoginRefused("no_entry", _CLOSED_ACCOUNT)
+        entry = self._entry(connection, base_dn or root.text("defaultNamingContext"), account)
+        user_id = sid(entry.all("objectSid")[0])
+        login_name = f"{self._settings.domain}\\{entry.text('sAMAccountName')}"
+        token = root.all("tokenGroups")
+        if token:
+            proven, groups = user_id in map(sid, token), _groups(token)
+        else:  # a directory that does not tell the connection's own token
+            proven, groups = _is_bound(connection, login_name), self.groups(connection, entry.dn)
+        if not proven or account.user_id not in ("", user_id):
+            raise LoginRefused("other_entry")
+        return User(
+            id=user_id,
+            login_name=login_name,
+            display_name=entry.text("displayName") or entry.text("sAMAccountName"),
+            email=entry.text("mail"),
+            groups=groups - {user_id},
+            password_stamp=entry.text("pwdLastSet"),
+        )
+
+    def groups(self, connection: LdapConnection, dn: str) -> frozenset[str]:
+        """SIDs of all the domain's groups that an entry is in, nested ones and the primary group included.
+
+        tokenGroups is computed by the server in 0.8 ms, where following `member` by LDAP_MATCHING_RULE_IN_CHAIN took
+        6.6 ms here and never ended in directories with 750,000 groups.
+        """
+        entry = connection.read(dn, ("tokenGroups",))
+        return _groups(entry.all("tokenGroups")) if entry else frozenset()
+
+    def group_id(self, connection: LdapConnection, dn: str) -> str | None:
+        """The SID of the group with that DN; None when there is no such entry."""
+        entry = connection.read(dn, ("objectSid",))
+        return sid(entry.all("objectSid")[0]) if entry and entry.all("objectSid") else None
+
+    def has_group(self, connection: LdapConnection, base_dn: str, group: str) -> bool:
+        """Whether a SID of the settings names an entry."""
+        return bool(connection.find(base_dn, f"(objectSid={_escaped_sid(group)})", ("objectSid",)))
+
+    def standings(
+        self, connection: LdapConnection, base_dn: str, user_ids: Sequence[str], now: int
+    ) -> Iterable[Standing]:
+        """How those who are still there stand; who is missing has been deleted."""
+        condition = "(|" + "".join(f"(objectSid={_escaped_sid(user_id)})" for user_id in user_ids) + ")"
+        entries = connection.find(base_dn, condition, _STANDING_ATTRIBUTES, at_most=len(user_ids))
+        for entry in entries:
+            yield Standing(
+                user_id=sid(entry.all("objectSid")[0]),
+                departure=_departure(entry, now),
+                password_stamp=entry.text("pwdLastSet"),
+                dn=entry.dn,
+            )
+
+    def _entry(self, connection: LdapConnection, base_dn: str, account: Account) -> Entry:
+        if account.dn:
+            found = connection.read(account.dn, _USER_ATTRIBUTES)
+            entries = [found] if found else []
+        elif account.name:
+            entries = connection.find(base_dn, self._condition(account.name), _USER_ATTRIBUTES)
+        else:
+            entries = []
+        if len(entries) != 1:
+            raise LoginRefused("no_entry", _CLOSED_ACCOUNT)
+        return entries[0]
+
+    def _condition(self, name: LoginName) -> str:
+        account_name = f"(sAMAccountName={escape_filter_chars(name.username)})"
+        if name.form is not NameForm.UPN:
+            return _PERSON.format(account_name)
+        principal = f"(userPrincipalName={escape_filter_chars(str(name))})"
+        if name.domain.casefold() == self._settings.dns_name.casefold():
+            # Everybody has this one too, whatever the attribute says ([MS-ADTS] 5.1.1.1.1)
+            return _PERSON.format(f"(|{principal}{account_name})")
+        return _PERSON.format(principal)
+
+
+def sid(raw: bytes) -> str:
+    """The text form of a security identifier ([MS-DTYP] 2.4.2). Raises ValueError for anything else."""
+    try:
+        authority = int.from_bytes(raw[2:8], "big")
+        return "-".join(map(str, ("S", raw[0], authority, *struct.unpack(f"<{raw[1]}I", raw[8:]))))
+    except (IndexError, struct.error):
+        raise ValueError("no security identifier") from None
+
+
+def sid_octets(text: str) -> bytes:
+    """The binary form, the inverse of `sid`."""
+    revision, authority, *parts = (int(part) for part in text.split("-")[1:])
+    return bytes([revision, len(parts)]) + authority.to_bytes(6, "big") + struct.pack(f"<{len(parts)}I", *parts)
+
+
+def _groups(values: Iterable[bytes]) -> frozenset[str]:
+    """Without what stands for a way to log on, or for the domain controller's own groups."""
+    return frozenset(text for text in map(sid, values) if text.startswith(DOMAIN_SID_PREFIX))
+
+
+def _is_bound(connection: LdapConnection, login_name: str) -> bool:
+    identity = connection.who_am_i()
+    if identity == "":
+        raise LoginRefused("anonymous_bind")
+    return (identity or "").casefold() == f"u:{login_name}".casefold()
+
+
+def _escaped_sid(text: str) -> str:
+    return "".join(f"\\{octet:02x}" for octet in sid_octets(text))
+
+
+def _departure(entry: Entry, now: int) -> Departure | None:
+    if entry.number("userAccountControl") & _DISABLED:
+        return Departure.DISABLED
+    expires = entry.number("accountExpires")
+    if expires not in _NEVER and expires // _FILETIME_SECOND - _FILETIME_EPOCH <= now:
+        return Departure.EXPIRED
+    return None

@@ -1,0 +1,190 @@
+"""One directory over LDAP: its servers, its dialect, and who asks there."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from chalicelib.domain.directory import DirectoryKind, DirectorySettings, folded_dn, group_key, is_dn
+from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused
+from chalicelib.domain.secret import Secret
+from chalicelib.domain.user import Account, Departure, LoginName, Standing, User
+
+from .active_directory import ActiveDirectory
+from .domain_controllers import DomainControllers
+from .ldap_connection import BindRefused, LdapConnection, tls_context
+from .ldap_faults import Fault, ServerFailed
+from .openldap import OpenLdap
+from .secrets_manager import SecretsManager, SecretUnreadable
+
+_LOG = logging.getLogger(__name__)
+_Answer = TypeVar("_Answer")
+
+GROUPS_SECONDS = 300
+"""How long a group's SID is remembered where the settings name the group by its DN."""
+REFUSED_SECONDS = 300
+"""How long a service account's password that was refused is not tried again."""
+_IDLE_SECONDS = 60
+_BATCH = 100
+"""People asked about in one search; domain controllers answer up to 1,000 entries."""
+_NOT_ALLOWED = (
+    "You have logged in to {domain}, but you may not use this application. Please contact your administrator."
+)
+
+
+class LdapDirectory:
+    """What `Directories` asks one directory. Any method may raise DirectoryUnavailable."""
+
+    def __init__(self, settings: DirectorySettings, secrets: SecretsManager) -> None:
+        self._settings = settings
+        self._secrets = secrets
+        self._base_dn = settings.base_dn
+        self._groups: dict[str, str | None] = {}
+        self._groups_until = 0.0
+        self._service = threading.local()
+        self._refused_secret = Secret("")
+        self._refused_until = 0.0
+        self.domain = settings.domain
+        self.dialect = (OpenLdap if settings.kind == DirectoryKind.OPENLDAP else ActiveDirectory)(settings)
+
+    @cached_property
+    def controllers(self) -> DomainControllers:
+        ca_file = self._settings.ca_file
+        return DomainControllers(self._settings, tls_context(Path(ca_file).read_text() if ca_file else None))
+
+    def authenticate(self, account: Account, password: Secret) -> User:
+        """Bind once as the person and read on the same connection who that is (R24). Raises LoginRefused."""
+
+        def log_in(connection: LdapConnection) -> User:
+            connection.bind(self.dialect.bind_name(account), password)
+            user = self._readable(lambda: self.dialect.identify(connection, self._base_dn, account))
+            return self._with_named_groups(connection, user)
+
+        try:
+            user = self.controllers.ask(log_in)
+        except BindRefused as refused:
+            refusal = self.dialect.refusal(refused.sub_code)
+        else:
+            return self._allowed(user)
+        raise refusal
+
+    def look_up(self, name: LoginName) -> list[Account]:
+        """The accounts a name means, found by the service account."""
+        return self._as_service(lambda connection: self.dialect.look_up(connection, self.base_dn(connection), name))
+
+    def standings(self, user_ids: Sequence[str], now: int) -> Iterable[Standing]:
+        """How each of them stands, the deleted ones included; some hundred people a search."""
+        for start in range(0, len(user_ids), _BATCH):
+            yield from self._standings(user_ids[start : start + _BATCH], now)
+
+    def groups(self, dn: str) -> frozenset[str]:
+        """All groups of an entry now, as a log-in would read them."""
+
+        def read(connection: LdapConnection) -> frozenset[str]:
+            groups = self.dialect.groups(connection, dn)
+            return groups | self._named(connection, groups)
+
+        return self._as_service(read)
+
+    def base_dn(self, connection: LdapConnection) -> str:
+        """Where people are searched: of the settings, or the domain's own root."""
+        if not self._base_dn:
+            root = connection.read("", ("defaultNamingContext", "namingContexts"))
+            self._base_dn = (root and (root.text("defaultNamingContext") or root.text("namingContexts"))) or ""
+        return self._base_dn
+
+    def _standings(self, user_ids: Sequence[str], now: int) -> list[Standing]:
+        def read(connection: LdapConnection) -> list[Standing]:
+            return list(self.dialect.standings(connection, self.base_dn(connection), user_ids, now))
+
+        found = self._as_service(read)
+        missing = set(user_ids) - {standing.user_id for standing in found}
+        return [*found, *(Standing(user_id, Departure.DELETED) for user_id in sorted(missing))]
+
+    def _as_service(self, question: Callable[[LdapConnection], _Answer]) -> _Answer:
+        """Ask on this thread's own connection, which is kept; once more on a new one where it has died."""
+        kept: LdapConnection | None = getattr(self._service, "connection", None)
+        if kept is not None and time.monotonic() - self._service.used < _IDLE_SECONDS:
+            kept.allow(self.controllers.limits())
+            try:
+                answer = self._readable(lambda: question(kept))
+            except ServerFailed:
+                _LOG.info("directory.connection_renewed", extra={"server": self.domain})
+            else:
+                self._service.used = time.monotonic()
+                return answer
+        self._forget_service()
+        self._service.connection = fresh = self._service_connection()
+        self._service.used = time.monotonic()
+        try:
+            return self._readable(lambda: question(fresh))
+        except ServerFailed as failure:
+            problem = str(failure)
+        self._forget_service()
+        raise DirectoryUnavailable(detail=f"{self.domain} {problem}")
+
+    def _service_connection(self) -> LdapConnection:
+        """Bound; where the password was changed a moment ago, with the secret as it is now.
+
+        A secret that was refused is not tried again for a while: that would only lock the account.
+        """
+        for anew in (False, True):
+            secret = self._service_secret(anew=anew)
+            if secret == self._refused_secret and time.monotonic() < self._refused_until:
+                continue
+            try:
+                return self.controllers.connect(self._bind_service(secret))
+            except BindRefused as refused:
+                self._refused_secret, self._refused_until = secret, time.monotonic() + REFUSED_SECONDS
+                extra = {"server": self.domain, "detail": refused.sub_code}
+                _LOG.error("directory.%s", Fault.SERVICE_ACCOUNT_REFUSED.value, extra=extra)
+        raise DirectoryUnavailable(detail=f"{self.domain} {Fault.SERVICE_ACCOUNT_REFUSED}")
+
+    def _bind_service(self, secret: Secret) -> Callable[[LdapConnection], None]:
+        return lambda connection: connection.bind(self._settings.service_account, secret)
+
+    def _service_secret(self, *, anew: bool) -> Secret:
+        try:
+            return self._secrets.read(self._settings.service_secret, anew=anew)
+        except SecretUnreadable as error:
+            problem = f"{self.domain} {Fault.SERVICE_SECRET_UNREADABLE} {error}"
+            _LOG.error("directory.%s", Fault.SERVICE_SECRET_UNREADABLE.value, extra={"detail": problem})
+        raise DirectoryUnavailable(detail=problem)
+
+    def _forget_service(self) -> None:
+        kept: LdapConnection | None = getattr(self._service, "connection", None)
+        if kept is not None:
+            self._service.connection = None
+            kept.close()
+
+    def _with_named_groups(self, connection: LdapConnection, user: User) -> User:
+        named = self._named(connection, user.groups)
+        return User(user.id, user.login_name, user.display_name, user.email, user.groups | named, user.password_stamp)
+
+    def _named(self, connection: LdapConnection, groups: frozenset[str]) -> frozenset[str]:
+        """The folded DNs, among those of the settings, of groups that are in `groups`."""
+        dns = {g for g in (*self._settings.allowed_groups, *self._settings.administrator_groups) if is_dn(g)}
+        if time.monotonic() >= self._groups_until:
+            self._groups = {dn: self.dialect.group_id(connection, dn) for dn in dns}
+            self._groups_until = time.monotonic() + GROUPS_SECONDS
+            for dn in (dn for dn, group in self._groups.items() if group is None):
+                _LOG.error("directory.group_not_found", extra={"server": self.domain, "detail": dn})
+        return frozenset(folded_dn(dn) for dn, group in self._groups.items() if group in groups)
+
+    def _allowed(self, user: User) -> User:
+        allowed = {group_key(group) for group in self._settings.allowed_groups}
+        if allowed and allowed.isdisjoint(user.groups):
+            raise LoginRefused("not_allowed", _NOT_ALLOWED.format(domain=self.domain))
+        return user
+
+    @staticmethod
+    def _readable(read: Callable[[], _Answer]) -> _Answer:
+        """What is no text or no SID where one must be is a fault of the server's."""
+        try:
+            return read()
+        except (ValueError, LookupError) as error:
+            problem = type(error).__name__
+        raise ServerFailed(Fault.UNUSABLE_ANSWER, problem)

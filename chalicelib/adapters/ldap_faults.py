@@ -1,0 +1,77 @@
+"""What can be wrong with a domain controller, each with a name of its own for the log, the alarm and the check."""
+
+import ssl
+from enum import StrEnum
+
+
+class Fault(StrEnum):
+    """Why a server could not be asked. `directory.<fault>` is the log's event."""
+
+    NAME_NOT_RESOLVED = "name_not_resolved"
+    NO_SERVICE_RECORD = "no_service_record"
+    PORT_CLOSED = "port_closed"
+    NO_CONNECTION = "no_connection"
+    HALF_OPEN = "half_open"
+    START_TLS_REFUSED = "start_tls_refused"
+    TLS_FAILED = "tls_failed"
+    CERTIFICATE_EXPIRED = "certificate_expired"
+    CERTIFICATE_NOT_YET_VALID = "certificate_not_yet_valid"
+    CERTIFICATE_WRONG_NAME = "certificate_wrong_name"
+    CERTIFICATE_UNTRUSTED = "certificate_untrusted"
+    CERTIFICATE_INVALID = "certificate_invalid"
+    SLOW = "slow"
+    BUSY = "busy"
+    BROKEN_OFF = "broken_off"
+    UNUSABLE_ANSWER = "unusable_answer"
+    ACCESS_DENIED = "access_denied"
+    SERVICE_ACCOUNT_REFUSED = "service_account_refused"
+    SERVICE_SECRET_UNREADABLE = "service_secret_unreadable"  # noqa: S105 - a name, no secret
+    BASE_NOT_FOUND = "base_not_found"
+
+    @property
+    def is_security(self) -> bool:
+        """Somebody may be standing between, or somebody forgot to renew: both want a person's attention now."""
+        return self.value.startswith(("certificate_", "service_", "tls_", "start_tls_"))
+
+
+class ServerFailed(Exception):
+    """This server said nothing about the password; another one may. `detail` is for the log, ours and short.
+
+    `was_asked`: a password was on its way and no answer came, so the server may have counted a try.
+    """
+
+    def __init__(self, fault: Fault, detail: str = "", *, was_asked: bool = False) -> None:
+        self.fault = fault
+        self.detail = detail
+        self.was_asked = was_asked
+        super().__init__(f"{fault} {detail}".strip())
+
+
+# X509_V_ERR_* of OpenSSL's x509_vfy.h
+_VERIFY_CODES = {
+    9: Fault.CERTIFICATE_NOT_YET_VALID,
+    10: Fault.CERTIFICATE_EXPIRED,
+    18: Fault.CERTIFICATE_UNTRUSTED,
+    19: Fault.CERTIFICATE_UNTRUSTED,
+    20: Fault.CERTIFICATE_UNTRUSTED,
+    21: Fault.CERTIFICATE_UNTRUSTED,
+    62: Fault.CERTIFICATE_WRONG_NAME,
+    64: Fault.CERTIFICATE_WRONG_NAME,
+}
+
+
+def of_handshake(error: OSError) -> ServerFailed:
+    """What a failed TLS handshake means."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        fault = _VERIFY_CODES.get(error.verify_code, Fault.CERTIFICATE_INVALID)
+        return ServerFailed(fault, error.verify_message)
+    if isinstance(error, TimeoutError):
+        return ServerFailed(Fault.HALF_OPEN, "connected, then silent")
+    return ServerFailed(Fault.TLS_FAILED, getattr(error, "reason", None) or type(error).__name__)
+
+
+def of_connection(error: OSError) -> ServerFailed:
+    """What a TCP connection that could not be made means."""
+    if isinstance(error, ConnectionRefusedError):
+        return ServerFailed(Fault.PORT_CLOSED)
+    return ServerFailed(Fault.NO_CONNECTION, type(error).__name__)

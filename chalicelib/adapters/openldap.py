@@ -1,0 +1,145 @@
+"""How OpenLDAP and 389 Directory Server name, identify and group their people (RFC 2798, RFC 4530)."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from chalicelib.domain.directory import DirectorySettings, folded_dn
+from chalicelib.domain.errors import LoginRefused
+from chalicelib.domain.user import Account, Departure, LoginName, Standing, User
+
+from .ldap_connection import Entry, LdapConnection, escape_filter_chars, escape_rdn
+from .ldap_faults import Fault, ServerFailed
+
+_USER_ATTRIBUTES = ("entryUUID", "uid", "cn", "displayName", "mail", "memberOf", "pwdChangedTime")
+_STANDING_ATTRIBUTES = ("entryUUID", "pwdAccountLockedTime", "nsAccountLock", "pwdEndTime", "pwdChangedTime")
+_LOCKED_FOR_GOOD = "000001010000Z"  # draft-behera-ldap-password-policy 5.3.3: by an administrator
+_MAX_NESTING = 20
+_MUST_CHANGE = "Your password must be changed. Change it where your company says, then log in here."
+_NO_ENTRY = "This account cannot log in. Please contact your administrator."
+
+
+class OpenLdap:
+    """The preset `openldap`. Groups are known by their folded DNs."""
+
+    def __init__(self, settings: DirectorySettings) -> None:
+        self._settings = settings
+
+    def bind_name(self, account: Account) -> str:
+        """The DN: found by the service account, or made from the setting; names are escaped (RFC 4514)."""
+        if account.dn or account.name is None:
+            return account.dn
+        return self._settings.user_dn.replace("{name}", str(escape_rdn(account.name.username)))
+
+    def refusal(self, sub_code: str) -> LoginRefused:
+        """Result 49 says no more than that, whatever the reason."""
+        return LoginRefused("bad_credentials", sub_code=sub_code)
+
+    def look_up(self, connection: LdapConnection, base_dn: str, name: LoginName) -> list[Account]:
+        """The accounts that a name means, for the service account; no password has been tried yet."""
+        condition = f"(uid={escape_filter_chars(name.username)})"
+        if name.domain and name.domain.casefold() != self._settings.domain.casefold():
+            condition = f"(|(mail={escape_filter_chars(str(name))}){condition})"
+        entries = connection.find(base_dn, f"(&(objectClass=person){condition})", ("entryUUID", "uid"))
+        return [
+            Account(
+                key=entry.text("entryUUID"),
+                budget=self._settings.budget,
+                name=LoginName(self._settings.domain, entry.text("uid")),
+                dn=entry.dn,
+                user_id=entry.text("entryUUID"),
+            )
+            for entry in entries
+        ]
+
+    def identify(self, connection: LdapConnection, base_dn: str, account: Account) -> User:
+        """Who is bound; a server that accepted an empty password says "nobody" here (R24, R25).
+
+        Raises LoginRefused when the bind was anonymous, or the entry is not the one that was bound.
+        """
+        identity = connection.who_am_i()
+        if not identity:
+            raise LoginRefused("anonymous_bind")
+        bound = identity.removeprefix("dn:")
+        if folded_dn(bound) != folded_dn(self.bind_name(account)):
+            raise LoginRefused("other_entry")
+        entry = _own_entry(connection, bound)
+        if entry is None or not entry.text("entryUUID"):
+            raise LoginRefused("no_entry", _NO_ENTRY)
+        if base_dn and not folded_dn(entry.dn).endswith(f",{folded_dn(base_dn)}"):
+            raise LoginRefused("no_entry", _NO_ENTRY)
+        if account.user_id not in ("", entry.text("entryUUID")):
+            raise LoginRefused("other_entry")
+        uid = entry.text("uid")
+        return User(
+            id=entry.text("entryUUID"),
+            login_name=f"{self._settings.domain}\\{uid}",
+            display_name=entry.text("displayName") or entry.text("cn") or uid,
+            email=entry.text("mail"),
+            groups=self._groups(connection, base_dn, entry),
+            password_stamp=entry.text("pwdChangedTime"),
+        )
+
+    def groups(self, connection: LdapConnection, dn: str) -> frozenset[str]:
+        """Folded DNs of the entry's groups."""
+        entry = connection.read(dn, ("memberOf",))
+        return self._groups(connection, self._settings.base_dn, entry) if entry else frozenset()
+
+    def group_id(self, connection: LdapConnection, dn: str) -> str | None:
+        """The folded DN of the group with that DN; None when there is no such entry."""
+        return folded_dn(dn) if connection.read(dn, ("objectClass",)) else None
+
+    def has_group(self, connection: LdapConnection, base_dn: str, group: str) -> bool:  # noqa: ARG002 - the dialect's shape
+        """There are no SIDs here."""
+        return False
+
+    def standings(
+        self, connection: LdapConnection, base_dn: str, user_ids: Sequence[str], now: int
+    ) -> Iterable[Standing]:
+        """How those who are still there stand; who is missing has been deleted."""
+        condition = "(|" + "".join(f"(entryUUID={escape_filter_chars(user_id)})" for user_id in user_ids) + ")"
+        for entry in connection.find(base_dn, condition, _STANDING_ATTRIBUTES, at_most=len(user_ids)):
+            yield Standing(
+                user_id=entry.text("entryUUID"),
+                departure=_departure(entry, now),
+                password_stamp=entry.text("pwdChangedTime"),
+                dn=entry.dn,
+            )
+
+    def _groups(self, connection: LdapConnection, base_dn: str, entry: Entry) -> frozenset[str]:
+        if not self._settings.group_search:
+            return frozenset(folded_dn(value.decode()) for value in entry.all("memberOf"))
+        found: dict[str, str] = {}
+        members = [entry.dn]
+        for _ in range(_MAX_NESTING):
+            members = [dn for dn in self._groups_with(connection, base_dn, members) if folded_dn(dn) not in found]
+            if not members:
+                break
+            found |= {folded_dn(dn): dn for dn in members}
+        return frozenset(found)
+
+    def _groups_with(self, connection: LdapConnection, base_dn: str, members: Sequence[str]) -> list[str]:
+        parts = (f"({a}={escape_filter_chars(dn)})" for dn in members for a in ("member", "uniqueMember"))
+        return [group.dn for group in connection.find(base_dn, f"(|{''.join(parts)})", ("objectClass",), at_most=1000)]
+
+
+def _own_entry(connection: LdapConnection, dn: str) -> Entry | None:
+    """slapd lets somebody who must change the password log in, and then do nothing else."""
+    try:
+        return connection.read(dn, _USER_ATTRIBUTES)
+    except ServerFailed as failure:
+        if failure.fault is not Fault.ACCESS_DENIED:
+            raise
+    raise LoginRefused("must_change_password", _MUST_CHANGE)
+
+
+def _departure(entry: Entry, now: int) -> Departure | None:
+    if entry.text("pwdAccountLockedTime") == _LOCKED_FOR_GOOD or entry.text("nsAccountLock").casefold() == "true":
+        return Departure.DISABLED
+    return (
+        None if not entry.text("pwdEndTime") or _generalized_time(entry.text("pwdEndTime")) > now else Departure.EXPIRED
+    )
+
+
+def _generalized_time(text: str) -> int:
+    """Epoch seconds of a time such as 20261123084245Z (RFC 4517 3.3.13)."""
+    return int(datetime.strptime(text[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC).timestamp())

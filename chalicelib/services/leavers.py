@@ -1,0 +1,228 @@
+"""People who leave: the directory is asked again about everybody, and what it says takes effect within minutes (R6).
+
+One round asks about everybody who has a grant or a session. A person whose account is disabled, expired or deleted
+loses the sessions at once and gets no release; some days later the grants are revoked at the clouds and removed,
+unless the account comes back or an administrator decides otherwise. A changed password ends sessions, changed groups
+change what the sessions may do.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+
+from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Origin, Outcome
+from chalicelib.domain.errors import Conflict, NotFound, VaultError
+from chalicelib.domain.user import Departure, Standing, SweepProgress, User, UserRecord
+from chalicelib.ports import AuditLog, Clock, Directory, GrantStore, SessionStore, UserPage, UserStore
+
+from .grants import GrantService
+
+_LOG = logging.getLogger(__name__)
+
+ROUND_SECONDS = 120
+"""Between the beginnings of two rounds: with a run each minute, everything takes effect within five."""
+RUN_SECONDS = 40.0
+"""After this a run stops and the next one goes on: a Lambda has its limit."""
+PAGE_SIZE = 100
+_IMPLAUSIBLE = 5
+_DAY = 86400
+
+
+class LeaverService:
+    """Asks the directory about everybody, and does what follows from its answers."""
+
+    def __init__(
+        self,
+        *,
+        users: UserStore,
+        directory: Directory,
+        sessions: SessionStore,
+        grant_store: GrantStore,
+        grants: GrantService,
+        audit_log: AuditLog,
+        clock: Clock,
+        days: int,
+    ) -> None:
+        self._users = users
+        self._directory = directory
+        self._sessions = sessions
+        self._grant_store = grant_store
+        self._grants = grants
+        self._audit_log = audit_log
+        self._clock = clock
+        self._days = days
+
+    def sweep(self, *, pause: int = ROUND_SECONDS) -> int:
+        """Go on with the round, or begin one when `pause` seconds have passed since the last began.
+
+        Returns about how many people the directory was asked. A directory that cannot be reached stops the round
+        where it is: nobody counts as gone because nobody could be asked.
+        """
+        progress, now = self._users.progress(), self._clock.now()
+        if progress.cursor is None:
+            if now - progress.started_at < pause:
+                return 0
+            progress = SweepProgress(started_at=now, finished_at=progress.finished_at)
+        end, before = self._clock.monotonic() + RUN_SECONDS, progress.checked
+        try:
+            progress = self._go_on(progress, end)
+        except VaultError as error:
+            _LOG.error("leavers.stopped", extra={"code": error.code, "detail": error.detail})
+            return 0
+        if progress.cursor is None:
+            self._look_after_departed(end)
+        return progress.checked - before
+
+    def departed(self, cursor: str | None) -> UserPage:
+        """Those who have left, for administrators. Raises InvalidRequest for a cursor it did not give out."""
+        return self._users.departed(limit=25, cursor=cursor)
+
+    def removal_at(self, record: UserRecord) -> int | None:
+        """When the grants of somebody who left are removed; None when they are kept."""
+        return None if record.keeps_tokens else record.departed_at + self._days * _DAY
+
+    def decide(self, administrator: User, user_id: str, *, keep: bool, origin: Origin) -> UserRecord:
+        """Keep the grants of somebody who left, or let them go after all. Raises NotFound, Conflict."""
+        record = self._departed(user_id)
+        facts = {"keep": str(keep).lower()}
+        saved = self._users.save(replace(record, keeps_tokens=keep))
+        self._record(AuditTag.USER_TOKENS_KEPT, record.user, facts, actor=administrator.id, origin=origin)
+        return saved
+
+    def remove_now(self, administrator: User, user_id: str, origin: Origin) -> UserRecord:
+        """Revoke and remove the grants of somebody who left without waiting. Raises NotFound."""
+        record = self._departed(user_id)
+        self._remove(record, actor=administrator.id, origin=origin)
+        return record
+
+    def _go_on(self, progress: SweepProgress, end: float) -> SweepProgress:
+        while self._clock.monotonic() < end:
+            page = self._users.present(limit=PAGE_SIZE, cursor=progress.cursor)
+            self._compare(page.users)
+            progress = replace(progress, cursor=page.next_cursor, checked=progress.checked + len(page.users))
+            if page.next_cursor is None:
+                progress = replace(progress, finished_at=self._clock.now())
+            self._users.note_progress(progress)
+            if page.next_cursor is None:
+                break
+        return progress
+
+    def _compare(self, records: list[UserRecord]) -> None:
+        standings = self._standings(records)
+        if not _is_plausible(standings):
+            # A wrong base DN or a right that was taken away looks as if everybody had been deleted
+            _LOG.error("leavers.implausible", extra={"facts": {"asked": str(len(records))}})
+            return
+        for record in records:
+            standing = standings.get(record.user.id)
+            if standing is not None:
+                self._one(partial(self._apply, record, standing), record.user)
+
+    def _standings(self, records: Iterable[UserRecord]) -> Mapping[str, Standing]:
+        users = [record.user for record in records]
+        return self._directory.standings(users) if users else {}
+
+    def _apply(self, record: UserRecord, standing: Standing) -> None:
+        if standing.departure is not None:
+            self._depart(record, standing.departure)
+            return
+        user = self._as_of_now(record, standing)
+        if user != record.user:
+            self._follow(record, user)
+
+    def _as_of_now(self, record: UserRecord, standing: Standing) -> User:
+        """Groups are read for those only who may have a session: nobody else's count."""
+        user = replace(record.user, password_stamp=standing.password_stamp)
+        if record.sessions_until <= self._clock.now():
+            return user
+        return replace(user, groups=self._directory.groups(user, standing))
+
+    def _depart(self, record: UserRecord, departure: Departure) -> None:
+        left = replace(record, departure=departure, departed_at=self._clock.now(), keeps_tokens=False)
+        self._users.save(left)
+        ended = self._end_sessions(record.user)
+        facts = {"cause": departure.value, "sessions": str(ended)}
+        self._record(AuditTag.USER_DEPARTED, record.user, facts)
+        _LOG.warning("user.departed", extra={"user_id": record.user.id, "facts": facts})
+
+    def _follow(self, record: UserRecord, user: User) -> None:
+        """Sessions of an earlier password end; the others get the groups of now."""
+        ended = 0
+        for session in self._sessions.of_user(user.id):
+            if session.user.password_stamp != user.password_stamp:
+                self._sessions.delete(session.id_hash)
+                ended += 1
+            else:
+                self._sessions.update_user(session.id_hash, user)
+        self._users.save(replace(record, user=user))
+        if ended:
+            facts = {"cause": "password_changed", "count": str(ended)}
+            self._record(AuditTag.SESSION_ENDED, user, facts)
+
+    def _look_after_departed(self, end: float) -> None:
+        """Some come back; of others it is time to remove the grants."""
+        cursor: str | None = None
+        while self._clock.monotonic() < end:
+            page = self._users.departed(limit=PAGE_SIZE, cursor=cursor)
+            try:
+                standings = self._standings(page.users)
+            except VaultError as error:
+                _LOG.error("leavers.stopped", extra={"code": error.code, "detail": error.detail})
+                standings = {}
+            for record in page.users:
+                standing = standings.get(record.user.id)
+                self._one(partial(self._settle, record, standing), record.user)
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def _settle(self, record: UserRecord, standing: Standing | None) -> None:
+        if standing is not None and standing.departure is None:
+            self._users.save(replace(record, departure=None, departed_at=0, keeps_tokens=False))
+            self._record(AuditTag.USER_RETURNED, record.user, {})
+            return
+        removal_at = self.removal_at(record)
+        if removal_at is not None and removal_at <= self._clock.now():
+            self._remove(record, actor="-", origin=BACKGROUND)
+
+    def _remove(self, record: UserRecord, *, actor: str, origin: Origin) -> None:
+        removed = 0
+        for grant in self._grant_store.of_user(record.user.id):
+            if grant.token_set is not None:
+                revoked = self._grants.revoke(record.user, grant.provider_id, origin, actor=actor)
+                removed += revoked is not None
+        self._users.delete(record)
+        self._record(AuditTag.USER_REMOVED, record.user, {"grants": str(removed)}, actor=actor, origin=origin)
+
+    def _departed(self, user_id: str) -> UserRecord:
+        record = self._users.get(user_id)
+        if record is None or record.departure is None:
+            raise NotFound("This person is not, or no more, among those who left.")
+        return record
+
+    def _end_sessions(self, user: User) -> int:
+        sessions = self._sessions.of_user(user.id)
+        for session in sessions:
+            self._sessions.delete(session.id_hash)
+        return len(sessions)
+
+    def _one(self, act: Callable[[], None], user: User) -> None:
+        """One person's trouble must not keep the others waiting; the next round tries again."""
+        try:
+            act()
+        except Conflict:
+            _LOG.info("leavers.later", extra={"user_id": user.id})
+        except VaultError as error:
+            _LOG.error("leavers.failed", extra={"user_id": user.id, "code": error.code, "detail": error.detail})
+
+    def _record(
+        self, tag: AuditTag, user: User, facts: dict[str, str], *, actor: str = "-", origin: Origin = BACKGROUND
+    ) -> None:
+        self._audit_log.record(AuditEvent(tag, Outcome.SUCCESS, actor, origin, user_id=user.id, facts=facts))
+
+
+def _is_plausible(standings: Mapping[str, Standing]) -> bool:
+    """Not when most of many have been deleted at once."""
+    deleted = sum(standing.departure is Departure.DELETED for standing in standings.values())
+    return deleted < _IMPLAUSIBLE or deleted * 2 <= len(standings)
