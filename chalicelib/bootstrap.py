@@ -16,7 +16,7 @@ from .adapters.system import SystemClock, SystemRandom
 from .adapters.token_cipher import KmsTokenCipher
 from .domain.directory import user_name_hint
 from .ports import Catalogue, Clock, Directory, OAuthClient, Random, TokenCipher
-from .routes import admin_tokens, consent, login, providers, sessions, static
+from .routes import admin_directory, admin_leavers, admin_tokens, consent, login, providers, sessions, static
 from .services.administration import AdministrationService
 from .services.consent import ConsentService
 from .services.grants import GrantService
@@ -85,6 +85,7 @@ class Vault:
         user_store = DynamoUserStore(vault)
         audit_log = DynamoAuditLog(vault, world.clock, world.random)
 
+        self.directory = world.directory
         self.sessions = SessionService(
             sessions=session_store,
             audit_log=audit_log,
@@ -152,7 +153,7 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
         )
-        self.endpoints = self._endpoints(world.random, groups)
+        self.endpoints = self._endpoints(world, groups)
 
     def app(self) -> Chalice:
         """The Chalice app with all routes."""
@@ -162,15 +163,19 @@ class Vault:
         self.endpoints.install(app)
         return app
 
-    def _endpoints(self, random: Random, groups: frozenset[str]) -> Endpoints:
+    def _endpoints(self, world: World, groups: frozenset[str]) -> Endpoints:
         urls = Urls(self.settings.public_url)
         endpoints = Endpoints(self.sessions, Renderer(urls.base_path), urls, groups)
         self._blueprints = (
             static.blueprint(endpoints),
-            login.blueprint(endpoints, self.login, self.sessions, random, user_name_hint(self.settings.directories)),
+            login.blueprint(
+                endpoints, self.login, self.sessions, world.random, user_name_hint(self.settings.directories)
+            ),
             providers.blueprint(endpoints, self.providers, self.grants, self.sessions),
             consent.blueprint(endpoints, self.consent, self.sessions),
             sessions.blueprint(endpoints, self.sessions),
+            admin_leavers.blueprint(endpoints, self.leavers),
+            admin_directory.blueprint(endpoints, self.settings.directories, self.directory, self.login),
             admin_tokens.blueprint(endpoints, self.administration, self.sessions),
         )
         return endpoints

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from .domain.audit import AuditEvent
 from .domain.authorization_request import AuthorizationRequest
+from .domain.directory_report import DirectoryReport, Steps
 from .domain.grant import Grant, Holding, Revocation
 from .domain.provider import AuthorizationServer, Provider, ProviderKey, ProviderType
 from .domain.secret import Secret
@@ -39,11 +40,14 @@ class Directory(Protocol):
     def account(self, typed: str) -> Account:
         """What a typed name means, before any password is tried. Never raises LoginRefused."""
 
-    def authenticate(self, account: Account, password: Secret) -> User:
-        """Bind as the person, once, and read who that is on the same connection.
+    def authenticate(self, account: Account, password: Secret, steps: Steps | None = None) -> User:
+        """Bind as the person, once, and read who that is on the same connection; `steps` are told how it went.
 
         Raises LoginRefused with the directory's own cause, DirectoryUnavailable when no server answers.
         """
+
+    def check(self) -> list[DirectoryReport]:
+        """Look at every server of every directory as the settings have them. Never raises."""
 
     def standings(self, users: Sequence[User]) -> Mapping[str, Standing]:
         """How people stand today, by user id. Who is missing is in a directory that cannot be asked about others."""

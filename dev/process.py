@@ -94,6 +94,9 @@ class Child:
                     log.write(line)
                     log.flush()
         if not self._ready.done():
+            # Its output ends a moment before it does
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_PATIENCE_SECONDS)
             self._ready.set_exception(ChildDied(self._says("ended before it was ready")))
 
     def _says(self, what: str) -> str:

@@ -39,6 +39,9 @@ accounts exist (R29); 775 comes with any password."""
 class ActiveDirectory:
     """The preset `active-directory`."""
 
+    anybody = "(&(objectClass=user)(!(objectClass=computer)))"
+    """A filter that everybody fits."""
+
     def __init__(self, settings: DirectorySettings) -> None:
         self._settings = settings
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from chalicelib.domain.directory import DirectorySettings, NameForm
+from chalicelib.domain.directory_report import DirectoryReport, Steps
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.throttle import folded_name
@@ -61,13 +62,19 @@ class Directories:
             return Account(key=folded_name(str(own)), budget=meant[0].budget, name=own)
         return self._looked_up(typed, name, meant)
 
-    def authenticate(self, account: Account, password: Secret) -> User:
+    def authenticate(self, account: Account, password: Secret, steps: Steps | None = None) -> User:
         """See `ports.Directory`. At most one bind for each server, and none after an answer (R23-R27)."""
         # First, so that an account that is not asked about looks like any other
         check_password(password)
         if account.refusal or account.name is None:
             raise LoginRefused(account.refusal or "malformed_name")
-        return self._of_domain(account.name.domain).authenticate(account, password)
+        return self._of_domain(account.name.domain).authenticate(account, password, steps)
+
+    def check(self) -> list[DirectoryReport]:
+        """See `ports.Directory`."""
+        from .directory_check import check  # noqa: PLC0415 - see the module's text
+
+        return [check(one, self._of_domain(one.domain), self._secrets, self._clock) for one in self._settings]
 
     def standings(self, users: Sequence[User]) -> Mapping[str, Standing]:
         """See `ports.Directory`."""

@@ -3,10 +3,11 @@
 import logging
 import ssl
 import time
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from chalicelib.domain.directory import DirectorySettings, ServerAddress
+from chalicelib.domain.directory_report import StepName, Steps
 from chalicelib.domain.errors import DirectoryUnavailable
 
 from .ldap_connection import LdapConnection, Limits
@@ -35,17 +36,19 @@ class DomainControllers:
         self._records: tuple[ServerAddress, ...] = ()
         self._records_until = 0.0
 
-    def ask(self, question: Callable[[LdapConnection], _Answer]) -> _Answer:
-        """The answer of the first server that gives one, on a connection of its own.
+    def ask(self, question: Callable[[LdapConnection], _Answer], steps: Steps | None = None) -> _Answer:
+        """The answer of the first server that gives one, on a connection of its own; `steps` are told.
 
         Raises DirectoryUnavailable, naming each server and its fault, or what `question` raises but ServerFailed.
         """
 
         def on_its_own_connection(address: ServerAddress, limits: Limits) -> _Answer:
             with LdapConnection.open(address, self._tls, limits) as connection:
+                if steps:
+                    note_opened(steps, address, connection)
                 return question(connection)
 
-        return self._in_turn(on_its_own_connection)
+        return self._in_turn(on_its_own_connection, steps)
 
     def connect(self, prepare: Callable[[LdapConnection], None]) -> LdapConnection:
         """A connection to keep, prepared (bound) on the first server where that works."""
@@ -75,7 +78,7 @@ class DomainControllers:
             self._records_until = time.monotonic() + RECORDS_SECONDS
         return self._records
 
-    def _in_turn(self, attempt: Callable[[ServerAddress, Limits], _Answer]) -> _Answer:
+    def _in_turn(self, attempt: Callable[[ServerAddress, Limits], _Answer], steps: Steps | None = None) -> _Answer:
         end = time.monotonic() + self._settings.total_seconds
         failures: list[str] = []
         was_asked = False
@@ -87,6 +90,8 @@ class DomainControllers:
                 answer = attempt(address, self._limits(min(end, started + _SHARE_SECONDS) if waiting else end))
             except ServerFailed as failure:
                 self._bury(address, failure, started)
+                if steps:
+                    note_failure(steps, failure, str(address))
                 failures.append(f"{address} {failure}")
                 was_asked = was_asked or failure.was_asked
             else:
@@ -111,6 +116,24 @@ class DomainControllers:
 
     def _limits(self, deadline: float) -> Limits:
         return Limits(self._settings.connect_seconds, self._settings.answer_seconds, deadline)
+
+
+def note_opened(steps: Steps, address: ServerAddress, connection: LdapConnection) -> None:
+    steps.add(StepName.CONNECTION, connection.peer, server=str(address))
+    steps.add(StepName.CERTIFICATE, _described(connection.certificate()), server=str(address))
+
+
+def note_failure(steps: Steps, failure: ServerFailed, server: str) -> None:
+    steps.add(failure.fault.step, failure.detail, code=failure.fault.value, server=server)
+
+
+def _described(certificate: Mapping[str, Any]) -> str:
+    """Whose certificate it is, by whom, until when."""
+    subject, issuer = (
+        ", ".join(f"{name}={value}" for part in certificate.get(key, ()) for name, value in part)
+        for key in ("subject", "issuer")
+    )
+    return f"{subject}; issued by {issuer}; valid until {certificate.get('notAfter', '?')}"
 
 
 def _report(failure: ServerFailed, server: str, started: float) -> None:

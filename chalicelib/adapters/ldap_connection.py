@@ -11,6 +11,7 @@ import socket
 import ssl
 import struct
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -129,8 +130,11 @@ class _VerifiedTls(Tls):
 class LdapConnection:
     """An open connection. Nobody is bound until `bind`; nothing is bound a second time."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, peer: str) -> None:
         self._connection = connection
+        self.peer = peer
+        # A thread that ends takes the connection along that it kept
+        weakref.finalize(self, connection.socket.close)
 
     @classmethod
     @contextlib.contextmanager
@@ -146,6 +150,7 @@ class LdapConnection:
     def connect(cls, address: ServerAddress, tls: ssl.SSLContext, limits: Limits) -> "LdapConnection":
         """As `open`, for who closes it later."""
         plain = _connected(address, limits)
+        peer = plain.getpeername()[0]
         verified = _VerifiedTls(tls, address.host, limits)
         connection = _connection(address, verified, plain, limits)
         try:
@@ -155,7 +160,7 @@ class LdapConnection:
         except _BROKEN as error:
             failure = verified.failure or ServerFailed(_when_opening(address), type(error).__name__)
         else:
-            return cls(connection)
+            return cls(connection, peer)
         plain.close()
         raise failure  # out here, so that no exception of ldap3 hangs on it
 

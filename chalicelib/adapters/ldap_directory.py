@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from chalicelib.domain.directory import DirectoryKind, DirectorySettings, folded_dn, group_key, is_dn
+from chalicelib.domain.directory_report import StepName, Steps
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.user import Account, Departure, LoginName, Standing, User
@@ -55,20 +56,24 @@ class LdapDirectory:
         ca_file = self._settings.ca_file
         return DomainControllers(self._settings, tls_context(Path(ca_file).read_text() if ca_file else None))
 
-    def authenticate(self, account: Account, password: Secret) -> User:
+    def authenticate(self, account: Account, password: Secret, steps: Steps | None = None) -> User:
         """Bind once as the person and read on the same connection who that is (R24). Raises LoginRefused."""
+        steps = steps or Steps(time.monotonic)
 
         def log_in(connection: LdapConnection) -> User:
             connection.bind(self.dialect.bind_name(account), password)
+            steps.add(StepName.BIND, self.dialect.bind_name(account))
             user = self._readable(lambda: self.dialect.identify(connection, self._base_dn, account))
+            steps.add(StepName.ENTRY, f"{user.login_name} {user.id}")
             return self._with_named_groups(connection, user)
 
         try:
-            user = self.controllers.ask(log_in)
+            user = self.controllers.ask(log_in, steps)
         except BindRefused as refused:
             refusal = self.dialect.refusal(refused.sub_code)
         else:
-            return self._allowed(user)
+            return self._allowed(user, steps)
+        steps.add(StepName.BIND, f"data {refusal.sub_code}" if refusal.sub_code else "result 49", code=refusal.cause)
         raise refusal
 
     def look_up(self, name: LoginName) -> list[Account]:
@@ -174,9 +179,11 @@ class LdapDirectory:
                 _LOG.error("directory.group_not_found", extra={"server": self.domain, "detail": dn})
         return frozenset(folded_dn(dn) for dn, group in self._groups.items() if group in groups)
 
-    def _allowed(self, user: User) -> User:
+    def _allowed(self, user: User, steps: Steps) -> User:
         allowed = {group_key(group) for group in self._settings.allowed_groups}
-        if allowed and allowed.isdisjoint(user.groups):
+        is_allowed = not allowed or not allowed.isdisjoint(user.groups)
+        steps.add(StepName.GROUPS, " ".join(sorted(user.groups)), code="" if is_allowed else "not_allowed")
+        if not is_allowed:
             raise LoginRefused("not_allowed", _NOT_ALLOWED.format(domain=self.domain))
         return user
 

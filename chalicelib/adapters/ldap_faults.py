@@ -3,6 +3,8 @@
 import ssl
 from enum import StrEnum
 
+from chalicelib.domain.directory_report import StepName
+
 
 class Fault(StrEnum):
     """Why a server could not be asked. `directory.<fault>` is the log's event."""
@@ -29,9 +31,28 @@ class Fault(StrEnum):
     BASE_NOT_FOUND = "base_not_found"
 
     @property
+    def step(self) -> StepName:
+        """Which step of a log-in fails by it."""
+        return _STEPS.get(self, StepName.BASE)
+
+    @property
     def is_security(self) -> bool:
         """Somebody may be standing between, or somebody forgot to renew: both want a person's attention now."""
         return self.value.startswith(("certificate_", "service_", "tls_", "start_tls_"))
+
+
+_STEPS = {
+    Fault.NO_SERVICE_RECORD: StepName.SERVERS,
+    Fault.NAME_NOT_RESOLVED: StepName.ADDRESS,
+    Fault.PORT_CLOSED: StepName.CONNECTION,
+    Fault.NO_CONNECTION: StepName.CONNECTION,
+    Fault.SERVICE_ACCOUNT_REFUSED: StepName.BIND,
+    Fault.SERVICE_SECRET_UNREADABLE: StepName.BIND,
+    Fault.HALF_OPEN: StepName.CERTIFICATE,
+    Fault.START_TLS_REFUSED: StepName.CERTIFICATE,
+    Fault.TLS_FAILED: StepName.CERTIFICATE,
+    **{fault: StepName.CERTIFICATE for fault in Fault if fault.value.startswith("certificate_")},
+}
 
 
 class ServerFailed(Exception):

@@ -21,6 +21,9 @@ _NO_ENTRY = "This account cannot log in. Please contact your administrator."
 class OpenLdap:
     """The preset `openldap`. Groups are known by their folded DNs."""
 
+    anybody = "(objectClass=person)"
+    """A filter that everybody fits."""
+
     def __init__(self, settings: DirectorySettings) -> None:
         self._settings = settings
 

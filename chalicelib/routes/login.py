@@ -27,7 +27,7 @@ HINTS = {
 }
 """Sentences that a redirect to the log-in page may ask for by name; text from an address is never shown (R17)."""
 
-NEXT_PAGES = {"tokens": "/admin/tokens"}
+NEXT_PAGES = {"tokens": "/admin/tokens", "directory": "/admin/directory", "leavers": "/admin/leavers"}
 """Where one may go on after confirming the password, by name: no address is ever taken from a request (R47)."""
 
 

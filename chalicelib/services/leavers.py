@@ -25,6 +25,8 @@ ROUND_SECONDS = 120
 RUN_SECONDS = 40.0
 """After this a run stops and the next one goes on: a Lambda has its limit."""
 PAGE_SIZE = 100
+LISTED = 25
+"""People on one page of the list of those who left."""
 _IMPLAUSIBLE = 5
 _DAY = 86400
 
@@ -76,7 +78,22 @@ class LeaverService:
 
     def departed(self, cursor: str | None) -> UserPage:
         """Those who have left, for administrators. Raises InvalidRequest for a cursor it did not give out."""
-        return self._users.departed(limit=25, cursor=cursor)
+        return self._users.departed(limit=LISTED, cursor=cursor)
+
+    def find(self, user_id: str) -> UserRecord:
+        """Somebody who left. Raises NotFound."""
+        record = self._users.get(user_id)
+        if record is None or record.departure is None:
+            raise NotFound("This person is not, or no more, among those who left.")
+        return record
+
+    def grants_of(self, record: UserRecord) -> int:
+        """How many authorizations somebody who left still has."""
+        return sum(grant.token_set is not None for grant in self._grant_store.of_user(record.user.id))
+
+    def progress(self) -> SweepProgress:
+        """How far the round is, for administrators."""
+        return self._users.progress()
 
     def removal_at(self, record: UserRecord) -> int | None:
         """When the grants of somebody who left are removed; None when they are kept."""
@@ -84,7 +101,7 @@ class LeaverService:
 
     def decide(self, administrator: User, user_id: str, *, keep: bool, origin: Origin) -> UserRecord:
         """Keep the grants of somebody who left, or let them go after all. Raises NotFound, Conflict."""
-        record = self._departed(user_id)
+        record = self.find(user_id)
         facts = {"keep": str(keep).lower()}
         saved = self._users.save(replace(record, keeps_tokens=keep))
         self._record(AuditTag.USER_TOKENS_KEPT, record.user, facts, actor=administrator.id, origin=origin)
@@ -92,7 +109,7 @@ class LeaverService:
 
     def remove_now(self, administrator: User, user_id: str, origin: Origin) -> UserRecord:
         """Revoke and remove the grants of somebody who left without waiting. Raises NotFound."""
-        record = self._departed(user_id)
+        record = self.find(user_id)
         self._remove(record, actor=administrator.id, origin=origin)
         return record
 
@@ -139,9 +156,10 @@ class LeaverService:
         return replace(user, groups=self._directory.groups(user, standing))
 
     def _depart(self, record: UserRecord, departure: Departure) -> None:
+        # First: who is noted as gone is not looked at again. A log-in in between makes the note a conflict
+        ended = self._end_sessions(record.user)
         left = replace(record, departure=departure, departed_at=self._clock.now(), keeps_tokens=False)
         self._users.save(left)
-        ended = self._end_sessions(record.user)
         facts = {"cause": departure.value, "sessions": str(ended)}
         self._record(AuditTag.USER_DEPARTED, record.user, facts)
         _LOG.warning("user.departed", extra={"user_id": record.user.id, "facts": facts})
@@ -194,12 +212,6 @@ class LeaverService:
                 removed += revoked is not None
         self._users.delete(record)
         self._record(AuditTag.USER_REMOVED, record.user, {"grants": str(removed)}, actor=actor, origin=origin)
-
-    def _departed(self, user_id: str) -> UserRecord:
-        record = self._users.get(user_id)
-        if record is None or record.departure is None:
-            raise NotFound("This person is not, or no more, among those who left.")
-        return record
 
     def _end_sessions(self, user: User) -> int:
         sessions = self._sessions.of_user(user.id)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
+from chalicelib.domain.directory_report import Step, StepName, Steps
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused, TooManyTries
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.session import Session
@@ -54,14 +55,14 @@ class LoginService:
 
     def log_in(self, user_name: str, password: Secret, client: Client) -> LoggedIn:
         """Raises LoginRefused, TooManyTries or DirectoryUnavailable; either way there is no session."""
-        user, known = self._authenticate(AuditTag.LOGIN, user_name, password, client)
+        user, attempt = self._authenticate(AuditTag.LOGIN, user_name, password, client)
         started = self._sessions.start(user, client.browser)
         self._record(AuditTag.LOGIN, Outcome.SUCCESS, user.id, client.origin, user_id=user.id)
-        return LoggedIn(started.cookie, started.session, known)
+        return LoggedIn(started.cookie, started.session, attempt.remember())
 
     def confirm(self, session: Session, password: Secret, client: Client) -> LoggedIn:
         """Log the same person in again: a new session takes the old one's place (R3, R35)."""
-        user, known = self._authenticate(AuditTag.LOGIN_CONFIRMED, session.user.login_name, password, client)
+        user, attempt = self._authenticate(AuditTag.LOGIN_CONFIRMED, session.user.login_name, password, client)
         if user.id != session.user.id:
             # The name now belongs to somebody else: whoever typed the password is not who is signed in
             facts = {"cause": "another_person"}
@@ -69,28 +70,43 @@ class LoginService:
             raise LoginRefused("another_person")
         started = self._sessions.start(user, client.browser, replaces=session)
         self._record(AuditTag.LOGIN_CONFIRMED, Outcome.SUCCESS, user.id, client.origin, user_id=user.id)
-        return LoggedIn(started.cookie, started.session, known)
+        return LoggedIn(started.cookie, started.session, attempt.remember())
 
-    def test(self, administrator: User, user_name: str, password: Secret, client: Client) -> User:
-        """What a log-in would find, without a session. Raises as `log_in`."""
-        user, _ = self._authenticate(AuditTag.LOGIN_TESTED, user_name, password, client, actor=administrator.id)
-        self._record(AuditTag.LOGIN_TESTED, Outcome.SUCCESS, administrator.id, client.origin, user_id=user.id)
-        return user
+    def test(self, actor: str, user_name: str, password: Secret, client: Client) -> list[Step]:
+        """How a log-in goes, step by step, without a session; `actor` is who tests. It is a try like any other."""
+        steps = Steps(self._clock.monotonic)
+        try:
+            user, _ = self._authenticate(AuditTag.LOGIN_TESTED, user_name, password, client, actor=actor, steps=steps)
+        except (LoginRefused, TooManyTries, DirectoryUnavailable) as error:
+            if steps.are_good:
+                steps.add(StepName.NAME, error.detail, code=getattr(error, "cause", error.code))
+        else:
+            self._record(AuditTag.LOGIN_TESTED, Outcome.SUCCESS, actor, client.origin, user_id=user.id)
+        return steps.steps
 
     def _authenticate(
-        self, tag: AuditTag, user_name: str, password: Secret, client: Client, *, actor: str = "-"
-    ) -> tuple[User, Secret | None]:
-        """The person, and the cookie by which the browser is known from now on (None: it was)."""
+        self,
+        tag: AuditTag,
+        user_name: str,
+        password: Secret,
+        client: Client,
+        *,
+        actor: str = "-",
+        steps: Steps | None = None,
+    ) -> tuple[User, Attempt]:
+        """The person whose password was right. Raises LoginRefused, TooManyTries or DirectoryUnavailable."""
         began = self._clock.monotonic()
+        steps = steps or Steps(self._clock.monotonic)
         attempt = self._throttle.attempt(client.origin.source, client.known_browser)
         try:
             account = self._directory.account(user_name)
         except DirectoryUnavailable:
             attempt.was_none()
             raise
+        steps.add(StepName.NAME, f"{account.name or ''} {account.dn or account.user_id}".strip(), code=account.refusal)
         try:
             attempt.at(account)
-            user = self._ask(account, password, attempt)
+            user = self._ask(account, password, attempt, steps)
         except TooManyTries:
             self._wait(began)
             raise
@@ -101,11 +117,11 @@ class LoginService:
             self._wait(began)
             raise
         attempt.was_right()
-        return user, attempt.remember()
+        return user, attempt
 
-    def _ask(self, account: Account, password: Secret, attempt: Attempt) -> User:
+    def _ask(self, account: Account, password: Secret, attempt: Attempt, steps: Steps) -> User:
         try:
-            return self._directory.authenticate(account, password)
+            return self._directory.authenticate(account, password, steps)
         except DirectoryUnavailable as error:
             if not error.was_asked:
                 attempt.was_none()

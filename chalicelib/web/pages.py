@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from chalicelib.domain.authorization_request import ConsentProblem
+from chalicelib.domain.directory_report import Step
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
 from chalicelib.domain.provider import RevocationStyle
+from chalicelib.domain.user import Departure
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,3 +188,56 @@ class RemovedNotice:
 
     count: int = 0
     provider_name: str | None = None
+
+
+# People who left
+
+
+@dataclass(frozen=True, slots=True)
+class LeaverRow:
+    """Somebody whose directory account is gone. `removal_at` is None where an administrator keeps the grants."""
+
+    user_id: str
+    user_name: str
+    display_name: str
+    departure: Departure
+    departed_at: int
+    removal_at: int | None
+    grants: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaverDialog:
+    """The question before somebody's authorizations end ahead of time."""
+
+    template: ClassVar[str] = "dialog_leaver.html"
+
+    leaver: LeaverRow
+
+
+# Directory
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryView:
+    """One directory of the settings, in short."""
+
+    domain: str
+    kind: str
+    servers: tuple[str, ...]
+    reader: str
+    forms: tuple[str, ...]
+    tries: int
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepsView:
+    """What a check or a test found: of one directory, or of one log-in."""
+
+    title: str
+    steps: tuple[Step, ...]
+
+    @property
+    def is_good(self) -> bool:
+        return all(step.is_good for step in self.steps)

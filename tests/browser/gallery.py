@@ -12,13 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.domain.authorization_request import ConsentProblem
+from chalicelib.domain.directory_report import Step, StepName
 from chalicelib.domain.errors import LoginRefused
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
 from chalicelib.domain.provider import RevocationStyle
+from chalicelib.domain.user import Departure
 from chalicelib.web.pages import (
     AuthorizedDialog,
     ConsentFailedDialog,
+    DirectoryView,
     ErrorView,
+    LeaverDialog,
+    LeaverRow,
     ProviderCard,
     ProviderChoice,
     ProviderDialog,
@@ -27,6 +32,7 @@ from chalicelib.web.pages import (
     RevokedDialog,
     RevokeDialog,
     SessionRow,
+    StepsView,
     TokenFilter,
     TokenRow,
     TokenTable,
@@ -110,6 +116,53 @@ def _tokens(**changes: Any) -> dict[str, Any]:
     providers = tuple(ProviderChoice(table.provider_id, table.provider_name) for table in TABLES)
     ordinary = {"filter": TokenFilter(), "providers": providers, "tables": TABLES, "dialog": None, "notice": None}
     return ordinary | changes
+
+
+LEAVERS = (
+    LeaverRow("S-1-5-21-1-2-3-1108", "CONTOSO\\leo", "Leo Leaver", Departure.DISABLED, NOW - DAY, NOW + 29 * DAY, 2),
+    LeaverRow(
+        "S-1-5-21-1-2-3-1109",
+        "CONTOSO\\dora",
+        "Dora Deleted",
+        Departure.DELETED,
+        NOW - 9 * DAY,
+        None,
+        0,
+    ),
+)
+DC1, DC2 = "ldaps://dc1.contoso.example:636", "ldaps://dc2.fabrikam.example:636"
+CERTIFICATE = "commonName=dc1.contoso.example; issued by commonName=Contoso Root CA; valid until Jan 14 2028"
+GOOD_STEPS = (
+    Step(StepName.SERVERS, "", DC1, 0.1),
+    Step(StepName.CONNECTION, "", "10.1.2.3", 1.2, DC1),
+    Step(StepName.CERTIFICATE, "", CERTIFICATE, 3.4, DC1),
+    Step(StepName.CLOCK, "", "+1 s", 0.9),
+    Step(StepName.BIND, "", "CONTOSO\\svc-vault", 4.1),
+    Step(StepName.BASE, "", "DC=contoso,DC=example", 0.8),
+    Step(StepName.LOCKOUT, "", "after 5 wrong passwords, forgotten after 30 minutes", 0.7),
+)
+BAD_STEPS = (
+    Step(StepName.SERVERS, "", f"{DC2} ldaps://dc3.fabrikam.example:636", 0.1),
+    Step(StepName.CERTIFICATE, "certificate_expired", "certificate has expired", 5.2, DC2),
+    Step(StepName.CONNECTION, "port_closed", "", 0.4, "ldaps://dc3.fabrikam.example:636"),
+)
+TESTED = (
+    Step(StepName.NAME, "", "CONTOSO\\dora CN=Dora Disabled,OU=People,DC=contoso,DC=example", 1.1),
+    Step(StepName.CONNECTION, "", "10.1.2.3", 1.2, DC1),
+    Step(StepName.CERTIFICATE, "", CERTIFICATE, 3.4, DC1),
+    Step(StepName.BIND, "disabled", "data 533", 4.4),
+)
+
+
+def _leavers(**changes: Any) -> dict[str, Any]:
+    shown = {"rows": LEAVERS, "next_cursor": "next", "is_first_page": True, "checked_at": NOW - 60, "dialog": None}
+    return shown | changes
+
+
+def _directory(*results: StepsView) -> dict[str, Any]:
+    contoso = DirectoryView("CONTOSO", "active-directory", (DC1,), "CONTOSO\\svc-vault", ("domain", "upn"), 3, 30)
+    fabrikam = DirectoryView("FABRIKAM", "active-directory", (), "", ("domain",), 10, 30)
+    return {"directories": (contoso, fabrikam), "results": results, "user_name": "CONTOSO\\dora" if results else ""}
 
 
 HINT = "DOMAIN\\USERNAME"
@@ -203,6 +256,17 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "remove_all": ("tokens.html", _remove(count=1000, is_more=True, provider=ProviderChoice("box", "Box"))),
     "remove_nothing": ("tokens.html", _remove(count=0, provider=ProviderChoice("box", "Box"))),
+    "leavers": ("leavers.html", _leavers()),
+    "leavers_none": ("leavers.html", _leavers(rows=(), checked_at=None)),
+    "leavers_next_page": ("leavers.html", _leavers(rows=LEAVERS[1:], is_first_page=False)),
+    "leaver_remove": ("leavers.html", _leavers(dialog=LeaverDialog(LEAVERS[0]))),
+    "leaver_remove_nothing": ("leavers.html", _leavers(dialog=LeaverDialog(LEAVERS[1]))),
+    "directory": ("directory.html", _directory()),
+    "directory_checked": (
+        "directory.html",
+        _directory(StepsView("CONTOSO", GOOD_STEPS), StepsView("FABRIKAM", BAD_STEPS)),
+    ),
+    "directory_tested": ("directory.html", _directory(StepsView("Test sign-in", TESTED))),
     "error_not_found": ("error.html", _error(404, "There is nothing at this address.", "not_found")),
     "error_anonymous": (
         "error.html",
@@ -213,13 +277,13 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         _error(413, "The request is larger than the vault accepts.", "too_large"),
     ),
 } | _outcomes()
-"""By name: the template and what is shown. A context without a viewer gets Alice, of tokens.html an administrator."""
+"""By name: the template and what is shown. Without a viewer it is Alice, or an administrator on their pages."""
 
 
 def html(name: str, base_path: str = "") -> str:
     """The page of this name in `PAGES`."""
     template, context = PAGES[name]
-    viewer = ADMIN if template == "tokens.html" else ALICE
+    viewer = ADMIN if template in ("tokens.html", "leavers.html", "directory.html") else ALICE
     return _renderer(base_path).page(template, **{"nonce": NONCE, "viewer": viewer} | context)
 
 

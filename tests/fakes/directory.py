@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from chalicelib.adapters.directory import check_password
 from chalicelib.domain.directory import NameForm
+from chalicelib.domain.directory_report import DirectoryReport, StepName, Steps
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.throttle import Budget, folded_name
@@ -71,7 +72,12 @@ class FakeDirectory:
             return Account(folded_name(typed), self._budget, refusal="no_such_account")
         return Account(person.user.id, self._budget, name, user_id=person.user.id)
 
-    def authenticate(self, account: Account, password: Secret) -> User:
+    def check(self) -> list[DirectoryReport]:
+        steps = Steps(lambda: 0.0)
+        steps.add(StepName.CONNECTION, code="" if self.available else "port_closed", server="ldaps://dc:636")
+        return [DirectoryReport(self._domain, tuple(steps.steps))]
+
+    def authenticate(self, account: Account, password: Secret, steps: Steps | None = None) -> User:
         check_password(password)
         if account.refusal:
             raise LoginRefused(account.refusal)

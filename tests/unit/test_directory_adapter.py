@@ -1,5 +1,6 @@
 """The directory over LDAP: what a log-in must survive, and what must never leave it."""
 
+import random
 import socket
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import ldap3
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ldap3.operation.search import search_operation
+from pyasn1.codec.ber import encoder
 
 from chalicelib.adapters.active_directory import ActiveDirectory
 from chalicelib.adapters.directory import Directories, check_password
@@ -24,7 +27,9 @@ from chalicelib.domain.secret import Secret
 from chalicelib.domain.throttle import Budget
 from chalicelib.domain.user import Account, LoginName, User
 from dev.directory import Authority, EmbeddedDirectory
-from dev.directory.tree import sid_bytes
+from dev.directory.ber import read
+from dev.directory.filters import matches
+from dev.directory.tree import Tree, sid_bytes
 from tests.fakes.directory import ALICE, VAULT_USERS
 from tests.fakes.domain_controller import (
     BIND,
@@ -518,6 +523,34 @@ class TestAnyName:
         allowed = {ALICE.user.id} if username.casefold() == "alice" else {"bad_credentials", "locked_out"}
 
         assert outcome(lambda: log_in(authority, embedded.url, name=name)) in allowed
+
+
+@pytest.mark.integration  # most of a minute
+def test_r28_a_hundred_thousand_names_find_who_is_meant_or_nobody():
+    """The filter as it goes over the wire, evaluated by the embedded directory without a network."""
+    tree, chosen = Tree.load(), random.Random(28)  # noqa: S311 - the same names each time
+    people = {tree.get(key).text("sAMAccountName").casefold() for key in tree.accounts}
+    alphabet = "alicebob'zoë.müller*()\\&|!=~<>\0,+\"#;@ \u00e1\uff41\u0131ß$-_%{}^:/"
+    dialect = ActiveDirectory(DirectorySettings(domain="CONTOSO", servers=("ldaps://dc",)))
+    everything, looked_up = tree.below(tree.get(tree.base_dn), one_level=False), 0
+    for _ in range(100_000):
+        name = "".join(chosen.choices(alphabet, k=chosen.randint(1, 9)))
+        if chosen.random() < 0.1:
+            name = chosen.choice(sorted(people)) + chosen.choice(["", "*", "\0", ")", " ", "\\2a"])
+        try:
+            typed = LoginName.parse(f"CONTOSO\\{name}")
+        except LoginRefused:
+            continue
+        looked_up += 1
+        request = search_operation("", dialect._condition(typed), 2, 0, ["objectSid"], 2, 0, False, None, None)
+        condition = read(encoder.encode(request))[0].children()[6]
+        found = [
+            e.text("sAMAccountName")
+            for e in tree.below(tree.get(tree.base_dn), one_level=False)
+            if matches(condition, e, tree)
+        ]
+        assert [n.casefold() for n in found] == [n for n in people if n == typed.username.casefold()]
+    assert looked_up > 10_000
 
 
 def test_ldap3_still_needs_all_of_this():

@@ -1,0 +1,150 @@
+"""Looks at a directory as the settings describe it, and names what would keep people from logging in."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from chalicelib.domain.directory import DirectoryKind, DirectorySettings, ServerAddress, is_dn
+from chalicelib.domain.directory_report import DirectoryReport, StepName, Steps
+from chalicelib.ports import Clock
+
+from .domain_controllers import note_failure, note_opened
+from .ldap_connection import BindRefused, Entry, LdapConnection, Limits, tls_context
+from .ldap_directory import LdapDirectory
+from .ldap_faults import Fault, ServerFailed
+from .secrets_manager import SecretsManager, SecretUnreadable
+
+_CLOCK_SECONDS = 120
+_MINUTE = 60 * 10_000_000  # in the hundred nanoseconds that Active Directory counts
+
+
+def check(
+    settings: DirectorySettings, directory: LdapDirectory, secrets: SecretsManager, clock: Clock
+) -> DirectoryReport:
+    """Every server, each on a connection of its own. What cannot be seen without an account is said."""
+    steps = Steps(clock.monotonic)
+    try:
+        addresses = directory.controllers.addresses()
+        steps.add(StepName.SERVERS, " ".join(map(str, addresses)), code="" if addresses else "no_service_record")
+    except ServerFailed as failure:
+        note_failure(steps, failure, settings.dns_name)
+        addresses = ()
+    for address in addresses:
+        _Look(settings, directory, secrets, clock, steps).at(address)
+    return DirectoryReport(settings.domain, tuple(steps.steps))
+
+
+class _Look:
+    """At one server."""
+
+    def __init__(
+        self,
+        settings: DirectorySettings,
+        directory: LdapDirectory,
+        secrets: SecretsManager,
+        clock: Clock,
+        steps: Steps,
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._secrets = secrets
+        self._clock = clock
+        self._steps = steps
+
+    def at(self, address: ServerAddress) -> None:
+        one = self._settings
+        ca_pem = Path(one.ca_file).read_text() if one.ca_file else None
+        limits = Limits(one.connect_seconds, one.answer_seconds, time.monotonic() + one.total_seconds)
+        try:
+            with LdapConnection.open(address, tls_context(ca_pem), limits) as connection:
+                note_opened(self._steps, address, connection)
+                self._look_around(connection)
+        except ServerFailed as failure:
+            note_failure(self._steps, failure, str(address))
+
+    def _look_around(self, connection: LdapConnection) -> None:
+        root = connection.read("", ("defaultNamingContext", "namingContexts", "currentTime"))
+        if root is not None:
+            self._clocks(root)
+        if not self._settings.can_look_up:
+            self._steps.add(StepName.BIND, "no service account: the rest shows when somebody logs in")
+        elif self._bind(connection):
+            base_dn = self._base(connection, root)
+            if base_dn:
+                self._groups(connection, base_dn)
+                self._lockout(connection, root)
+
+    def _clocks(self, root: Entry) -> None:
+        text = root.text("currentTime")
+        if not text:
+            return
+        theirs = datetime.strptime(text[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC).timestamp()
+        apart = round(theirs - self._clock.now())
+        self._steps.add(StepName.CLOCK, f"{apart:+d} s", code="clock_off" if abs(apart) > _CLOCK_SECONDS else "")
+
+    def _bind(self, connection: LdapConnection) -> bool:
+        account = self._settings.service_account
+        try:
+            connection.bind(account, self._secrets.read(self._settings.service_secret, anew=True))
+        except SecretUnreadable as error:
+            self._steps.add(StepName.BIND, f"{error}", code=Fault.SERVICE_SECRET_UNREADABLE.value)
+        except BindRefused as refused:
+            detail = f"{account}: data {refused.sub_code}" if refused.sub_code else f"{account}: result 49"
+            self._steps.add(StepName.BIND, detail, code=Fault.SERVICE_ACCOUNT_REFUSED.value)
+        else:
+            self._steps.add(StepName.BIND, account)
+            return True
+        return False
+
+    def _base(self, connection: LdapConnection, root: Entry | None) -> str:
+        base_dn = self._settings.base_dn
+        if not base_dn and root is not None:
+            base_dn = root.text("defaultNamingContext") or root.text("namingContexts")
+        try:
+            people = connection.find(base_dn, self._directory.dialect.anybody, ("objectClass",))
+        except ServerFailed as failure:
+            self._steps.add(StepName.BASE, base_dn, code=failure.fault.value)
+            return ""
+        self._steps.add(StepName.BASE, base_dn, code="" if people else "base_empty")
+        return base_dn
+
+    def _groups(self, connection: LdapConnection, base_dn: str) -> None:
+        for group in dict.fromkeys((*self._settings.allowed_groups, *self._settings.administrator_groups)):
+            self._steps.add(
+                StepName.GROUPS, group, code="" if self._has_group(connection, base_dn, group) else "group_not_found"
+            )
+
+    def _has_group(self, connection: LdapConnection, base_dn: str, group: str) -> bool:
+        if is_dn(group):
+            return self._directory.dialect.group_id(connection, group) is not None
+        # The base is where people are; groups may be beside it
+        root = _domain_of(base_dn)
+        return self._directory.dialect.has_group(connection, root, group)
+
+    def _lockout(self, connection: LdapConnection, root: Entry | None) -> None:
+        if self._settings.kind != DirectoryKind.ACTIVE_DIRECTORY or root is None:
+            return
+        domain = connection.read(root.text("defaultNamingContext"), ("lockoutThreshold", "lockOutObservationWindow"))
+        if domain is None or not domain.text("lockoutThreshold"):
+            return
+        threshold = domain.number("lockoutThreshold")
+        minutes = -domain.number("lockOutObservationWindow") // _MINUTE
+        self._steps.add(
+            StepName.LOCKOUT,
+            f"after {threshold} wrong passwords, forgotten after {minutes} minutes" if threshold else "never",
+            code=next(self._differences(threshold, minutes), ""),
+        )
+
+    def _differences(self, threshold: int, minutes: int) -> Iterator[str]:
+        ours = self._settings.lockout_threshold
+        if threshold and (ours == 0 or ours > threshold):
+            yield "lockout_differs"
+        if threshold and self._settings.lockout_minutes < minutes:
+            yield "lockout_forgets_later"
+
+
+def _domain_of(base_dn: str) -> str:
+    """The part of a DN that names the domain."""
+    position = base_dn.casefold().find("dc=")
+    return base_dn[position:] if position >= 0 else base_dn

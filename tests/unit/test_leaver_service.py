@@ -1,0 +1,274 @@
+"""People who leave: what the directory says of them takes effect, and nothing else does."""
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.domain.audit import AuditTag
+from chalicelib.domain.errors import CloudUnavailable, NotFound, StorageUnavailable
+from chalicelib.domain.user import Departure, User
+from chalicelib.services.leavers import PAGE_SIZE, ROUND_SECONDS, RUN_SECONDS, LeaverService
+from tests.fakes.directory import FakeDirectory
+from tests.fakes.services import ORIGIN, FakeVault
+from tests.fakes.stores import FakeUserStore
+from tests.samples import ACCOUNT, ADMIN, ALICE, BOB, SESSION
+
+DAYS = 30
+DAY = 86400
+
+
+class World(FakeVault):
+    """Alice and Bob have logged in, Alice has authorized Northwind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory, self.users = FakeDirectory(), FakeUserStore()
+        self.leavers = LeaverService(
+            users=self.users,
+            directory=self.directory,
+            sessions=self.sessions,
+            grant_store=self.grant_store,
+            grants=self.grants,
+            audit_log=self.audit_log,
+            clock=self.clock,
+            days=DAYS,
+        )
+        for user in (ALICE, BOB):
+            self.users.enrol(user, sessions_until=self.clock.now() + 12 * 3600)
+        self.sessions.add(replace(SESSION, id_hash="b" * 64, user=BOB), 0)
+        self.authorize(ACCOUNT)
+        self.audit_log.events.clear()
+
+    def sweep(self, *, after: int = ROUND_SECONDS) -> int:
+        self.clock.advance(after)
+        return self.leavers.sweep()
+
+    def tags(self) -> list[AuditTag]:
+        return [event.tag for event in self.audit_log.events]
+
+    def sessions_of(self, user: User) -> int:
+        return len(self.sessions.of_user(user.id))
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_who_is_still_there_notices_nothing(world: World) -> None:
+    assert world.sweep() == 2
+    assert (world.sessions_of(ALICE), world.sessions_of(BOB), world.tags()) == (1, 1, [])
+
+
+@pytest.mark.parametrize("departure", Departure)
+def test_r6_who_left_loses_the_sessions_at_once_and_nobody_else_does(world: World, departure: Departure) -> None:
+    world.directory.gone[ALICE.id] = departure
+    world.sweep()
+    assert (world.sessions_of(ALICE), world.sessions_of(BOB)) == (0, 1)
+    record = world.leavers.find(ALICE.id)
+    assert (record.departure, record.departed_at) == (departure, world.clock.now())
+    (event,) = world.audit_log.events
+    assert (event.tag, event.user_id, event.facts) == (
+        AuditTag.USER_DEPARTED, ALICE.id, {"cause": departure.value, "sessions": "1"},
+    )  # fmt: skip
+
+
+def test_r6_everything_takes_effect_within_five_minutes() -> None:
+    """A run each minute begins a round at the latest when the last began this long ago."""
+    assert ROUND_SECONDS + 60 + RUN_SECONDS < 300
+
+
+def test_the_grants_stay_until_their_day(world: World) -> None:
+    world.directory.gone[ALICE.id] = Departure.DISABLED
+    world.sweep()
+    left_at = world.clock.now()
+    assert world.leavers.removal_at(world.leavers.find(ALICE.id)) == left_at + DAYS * DAY
+    world.sweep(after=DAYS * DAY - 1)
+    assert world.grant() is not None
+    assert world.cloud.revoked == []
+
+
+def test_r6_then_they_are_revoked_at_the_cloud_and_removed(world: World) -> None:
+    world.directory.gone[ALICE.id] = Departure.DELETED
+    world.sweep()
+    world.sweep(after=DAYS * DAY)
+    assert world.grant() is None
+    assert len(world.cloud.revoked) == 1
+    assert world.users.get(ALICE.id) is None
+    assert world.tags()[-2:] == [AuditTag.GRANT_REVOKED, AuditTag.USER_REMOVED]
+    assert [event.actor for event in world.audit_log.events[-2:]] == ["-", "-"]
+
+
+def test_who_comes_back_in_time_has_lost_nothing_but_the_sessions(world: World) -> None:
+    world.directory.gone[ALICE.id] = Departure.DISABLED
+    world.sweep()
+    del world.directory.gone[ALICE.id]
+    world.sweep()
+    world.sweep(after=DAYS * DAY)
+    assert world.grant() is not None
+    assert world.tags() == [AuditTag.USER_DEPARTED, AuditTag.USER_RETURNED]
+    with pytest.raises(NotFound):
+        world.leavers.find(ALICE.id)
+
+
+def test_an_administrator_can_keep_the_grants_and_let_them_go_after_all(world: World) -> None:
+    world.directory.gone[ALICE.id] = Departure.DISABLED
+    world.sweep()
+    kept = world.leavers.decide(ADMIN, ALICE.id, keep=True, origin=ORIGIN)
+    assert world.leavers.removal_at(kept) is None
+    world.sweep(after=2 * DAYS * DAY)
+    assert world.grant() is not None
+    world.leavers.decide(ADMIN, ALICE.id, keep=False, origin=ORIGIN)
+    world.sweep()
+    assert world.grant() is None
+    decisions = [event for event in world.audit_log.events if event.tag is AuditTag.USER_TOKENS_KEPT]
+    assert [(event.actor, event.facts) for event in decisions] == [
+        (ADMIN.id, {"keep": "true"}),
+        (ADMIN.id, {"keep": "false"}),
+    ]
+
+
+def test_an_administrator_need_not_wait(world: World) -> None:
+    world.directory.gone[ALICE.id] = Departure.DISABLED
+    world.sweep()
+    assert world.leavers.grants_of(world.leavers.find(ALICE.id)) == 1
+    world.leavers.remove_now(ADMIN, ALICE.id, ORIGIN)
+    assert (world.grant(), len(world.cloud.revoked)) == (None, 1)
+    assert world.audit_log.events[-1].actor == ADMIN.id
+
+
+def test_nobody_who_is_still_there_can_be_removed_by_this_way(world: World) -> None:
+    for act in (
+        lambda: world.leavers.remove_now(ADMIN, ALICE.id, ORIGIN),
+        lambda: world.leavers.decide(ADMIN, ALICE.id, keep=True, origin=ORIGIN),
+        lambda: world.leavers.find("S-1-5-21-9-9-9-9"),
+    ):
+        with pytest.raises(NotFound):
+            act()
+    assert world.grant() is not None
+
+
+def test_a_cloud_that_is_down_keeps_no_grant_alive_here(world: World) -> None:
+    world.directory.gone[ALICE.id] = Departure.DELETED
+    world.sweep()
+    world.cloud.fail_next(CloudUnavailable())
+    world.sweep(after=DAYS * DAY)
+    assert world.grant() is None
+    assert len(world.revocation_store.revocations) == 1
+
+
+def test_r6_a_changed_password_ends_the_sessions(world: World) -> None:
+    world.directory.changed[ALICE.id] = replace(ALICE, password_stamp="p2")
+    world.sweep()
+    assert (world.sessions_of(ALICE), world.sessions_of(BOB)) == (0, 1)
+    assert world.audit_log.events[-1].facts == {"cause": "password_changed", "count": "1"}
+
+
+def test_a_session_of_after_the_change_stays(world: World) -> None:
+    changed = replace(ALICE, password_stamp="p2")
+    world.directory.changed[ALICE.id] = changed
+    world.sessions.add(replace(SESSION, id_hash="c" * 64, user=changed), 0)
+    world.sweep()
+    assert [session.id_hash for session in world.sessions.of_user(ALICE.id)] == ["c" * 64]
+
+
+def test_r6_a_removed_group_counts_in_the_sessions_there_are(world: World) -> None:
+    world.directory.changed[ALICE.id] = replace(ALICE, groups=frozenset({"S-1-5-21-1-2-3-9"}))
+    world.sweep()
+    (session,) = world.sessions.of_user(ALICE.id)
+    assert session.user.groups == {"S-1-5-21-1-2-3-9"}
+    assert world.users.records[ALICE.id].user.groups == {"S-1-5-21-1-2-3-9"}
+
+
+def test_groups_are_not_read_for_who_can_have_no_session(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(world.directory, "groups", lambda user, _: asked.append(user.id) or user.groups)
+    world.sweep()
+    assert asked == [ALICE.id, BOB.id]
+    world.sweep(after=13 * 3600)
+    assert asked == [ALICE.id, BOB.id]
+
+
+def test_r6_a_directory_that_is_down_is_no_departure(world: World) -> None:
+    world.directory.gone[ALICE.id] = Departure.DISABLED
+    world.directory.available = False
+    assert world.sweep() == 0
+    assert (world.sessions_of(ALICE), world.tags()) == (1, [])
+    world.directory.available = True
+    world.sweep()
+    assert world.sessions_of(ALICE) == 0
+
+
+def test_somebody_of_a_directory_that_cannot_be_asked_stays(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world.directory, "standings", lambda _: {})
+    world.sweep()
+    assert (world.sessions_of(ALICE), world.tags()) == (1, [])
+
+
+def test_most_of_many_deleted_at_once_is_not_believed(world: World) -> None:
+    for number in range(10):
+        user = replace(BOB, id=f"S-1-5-21-1-2-3-{2000 + number}")
+        world.users.enrol(user, sessions_until=0)
+        world.directory.gone[user.id] = Departure.DELETED
+    world.sweep()
+    assert world.tags() == []
+    for user_id in list(world.directory.gone)[:5]:
+        del world.directory.gone[user_id]
+    world.sweep()
+    assert world.tags() == [AuditTag.USER_DEPARTED] * 5
+
+
+class TestRounds:
+    def enrol(self, world: World, number: int) -> None:
+        for n in range(number):
+            world.users.enrol(replace(BOB, id=f"S-1-5-21-1-2-3-{5000 + n}"), sessions_until=0)
+
+    def test_a_round_begins_when_the_last_began_long_enough_ago(self, world: World) -> None:
+        assert world.sweep() == 2
+        assert world.sweep(after=ROUND_SECONDS - 1) == 0
+        assert world.sweep(after=1) == 2
+
+    def test_a_run_stops_in_time_and_the_next_goes_on(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.enrol(world, 3 * PAGE_SIZE)
+        standings = world.directory.standings
+
+        def slow(users: list[User]) -> object:
+            world.clock.sleep(RUN_SECONDS)
+            return standings(users)
+
+        monkeypatch.setattr(world.directory, "standings", slow)
+        assert [world.sweep(after=1000), world.sweep(after=60), world.sweep(after=60)] == [PAGE_SIZE] * 3
+        assert world.sweep(after=60) == 2
+        assert world.users.progress().checked == 3 * PAGE_SIZE + 2
+
+    def test_f29_a_run_that_died_is_gone_on_with(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.enrol(world, 2 * PAGE_SIZE)
+        asked: list[int] = []
+        standings = world.directory.standings
+
+        def dies_the_second_time(users: list[User]) -> object:
+            asked.append(len(users))
+            if len(asked) == 2:
+                raise StorageUnavailable
+            return standings(users)
+
+        monkeypatch.setattr(world.directory, "standings", dies_the_second_time)
+        world.sweep()
+        world.sweep(after=1)
+        assert asked == [PAGE_SIZE, PAGE_SIZE, PAGE_SIZE, 2]
+
+    def test_one_persons_trouble_keeps_nobody_else_waiting(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        world.directory.gone = {ALICE.id: Departure.DISABLED, BOB.id: Departure.DISABLED}
+        of_user = world.sessions.of_user
+
+        def fails_for_alice(user_id: str) -> object:
+            if user_id == ALICE.id:
+                raise StorageUnavailable
+            return of_user(user_id)
+
+        monkeypatch.setattr(world.sessions, "of_user", fails_for_alice)
+        world.sweep()
+        assert world.leavers.find(BOB.id).departure is Departure.DISABLED
+        monkeypatch.undo()
+        world.sweep()
+        assert (world.leavers.find(ALICE.id).departure, world.sessions_of(ALICE)) == (Departure.DISABLED, 0)
