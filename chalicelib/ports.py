@@ -4,12 +4,12 @@ Every method may raise `StorageUnavailable`, `KeyUnavailable`, `DirectoryUnavail
 where it talks to that part of the world; only other errors are named. Times are epoch seconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from .domain.audit import AuditEvent
+from .domain.audit import AuditEntry, AuditEvent, Period
 from .domain.authorization_request import AuthorizationRequest
 from .domain.grant import Grant, Holding, Revocation
 from .domain.provider import AuthorizationServer, Provider, ProviderKey, ProviderType
@@ -159,6 +159,15 @@ class RevocationStore(Protocol):
 class AuditLog(Protocol):
     def record(self, event: AuditEvent) -> None:
         """Append one entry. Raises StorageUnavailable: an act that cannot be recorded is not reported as done."""
+
+    def entries(self, period: Period, *, before: str | None = None) -> Iterator[AuditEntry]:
+        """Every entry of these days, newest first, read as they are taken (strongly consistent).
+
+        `before` goes on below the position of an entry, whether or not that entry is still there.
+        """
+
+    def of_user(self, user_id: str, *, period: Period | None = None, before: str | None = None) -> Iterator[AuditEntry]:
+        """The entries about one user, in the same way; may lag a write by a moment."""
 
 
 class Box(Protocol):

@@ -73,7 +73,8 @@ class GrantService:
             return None
         if outcome is RevocationOutcome.UNREADABLE:
             self._record(AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, grant, origin, {})
-        self._record(AuditTag.GRANT_REVOKED, Outcome.SUCCESS, grant, origin, {"cloud": outcome.value})
+        facts = {"cloud": outcome.value, "account": grant.account.label}
+        self._record(AuditTag.GRANT_REVOKED, Outcome.SUCCESS, grant, origin, facts)
         return Revoked(outcome, grant.account)
 
     def _end(self, holding: Holding, grant: Grant) -> RevocationOutcome:
@@ -151,7 +152,8 @@ class GrantService:
         return self._catalogue.get(holding.provider.type_id)
 
     def _record(self, tag: AuditTag, outcome: Outcome, grant: Grant, origin: Origin, facts: dict[str, str]) -> None:
-        event = AuditEvent(tag, outcome, grant.user_id, origin, grant.user_id, grant.provider_id, facts)
+        user_id, name = grant.user_id, grant.user_name
+        event = AuditEvent(tag, outcome, user_id, origin, user_id, grant.provider_id, facts, name, name)
         self._audit_log.record(event)
 
 

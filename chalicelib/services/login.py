@@ -22,7 +22,7 @@ class LoginService:
         """Raises LoginRefused or DirectoryUnavailable; either way there is no session."""
         user = self._authenticate(AuditTag.LOGIN, user_name, password, origin)
         started = self._sessions.start(user, browser)
-        self._record(AuditTag.LOGIN, Outcome.SUCCESS, user.id, origin, user_id=user.id)
+        self._record(AuditTag.LOGIN, Outcome.SUCCESS, user.id, origin, user_id=user.id, name=user.login_name)
         return started
 
     def confirm(self, session: Session, password: Secret, browser: str, origin: Origin) -> StartedSession:
@@ -33,7 +33,7 @@ class LoginService:
             self._record(AuditTag.LOGIN_CONFIRMED, Outcome.FAILURE, user.id, origin, cause="another_person")
             raise LoginRefused("another_person")
         started = self._sessions.start(user, browser, replaces=session)
-        self._record(AuditTag.LOGIN_CONFIRMED, Outcome.SUCCESS, user.id, origin, user_id=user.id)
+        self._record(AuditTag.LOGIN_CONFIRMED, Outcome.SUCCESS, user.id, origin, user_id=user.id, name=user.login_name)
         return started
 
     def _authenticate(self, tag: AuditTag, user_name: str, password: Secret, origin: Origin) -> User:
@@ -45,7 +45,16 @@ class LoginService:
             raise
 
     def _record(
-        self, tag: AuditTag, outcome: Outcome, actor: str, origin: Origin, *, user_id: str = "", cause: str = ""
+        self,
+        tag: AuditTag,
+        outcome: Outcome,
+        actor: str,
+        origin: Origin,
+        *,
+        user_id: str = "",
+        name: str = "",
+        cause: str = "",
     ) -> None:
         facts = {"cause": cause} if cause else {}
-        self._audit_log.record(AuditEvent(tag, outcome, actor, origin, user_id=user_id, facts=facts))
+        event = AuditEvent(tag, outcome, actor, origin, user_id, facts=facts, actor_name=name, user_name=name)
+        self._audit_log.record(event)

@@ -67,9 +67,11 @@ LISTING = Index(
     projected=(
         "user_id", "user_name", "domain", "provider_id", "generation", "version", "state", "reason", "state_at",
         "account", "scopes", "expires", "authorized_at", "refreshed_at", "last_used_at",
+        "at", "tag", "outcome", "actor", "actor_name", "request_id", "source", "browser", "facts",
     ),
 )  # fmt: skip
-"""Sparse: grants by provider and generation in the order of user names, pending revocations by due time."""
+"""Sparse: grants by provider and generation in the order of user names, pending revocations by due time, audit
+entries by user and time."""
 
 SESSIONS_OF_USER = Index("of_user", key="user_id", sort="created_at")
 

@@ -1,14 +1,17 @@
 """The stores in memory. The contract tests hold them to what DynamoDB does."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 
-from chalicelib.domain.audit import AuditEvent
+from chalicelib.domain.audit import AuditEntry, AuditEvent, Period, position
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound, StorageUnavailable
 from chalicelib.domain.grant import Grant, GrantState, Holding, Revocation
 from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.session import Notice, Session
-from chalicelib.ports import GrantPage
+from chalicelib.ports import Clock, GrantPage
+from tests.fakes.system import FakeClock
 
 
 class FakeSessionStore:
@@ -212,11 +215,24 @@ class FakeRevocationStore:
 class FakeAuditLog:
     """Implements `ports.AuditLog`; `broken` plays a log that cannot be written."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
         self.events: list[AuditEvent] = []
         self.broken = False
+        self._clock = clock or FakeClock()
+        self._entries: list[AuditEntry] = []
 
     def record(self, event: AuditEvent) -> None:
         if self.broken:
             raise StorageUnavailable
         self.events.append(event)
+        at = self._clock.now()
+        self._entries.append(AuditEntry(position(at, f"entry{len(self.events):06}"), at, event))
+
+    def entries(self, period: Period, *, before: str | None = None) -> Iterator[AuditEntry]:
+        first, last = f"{period.first}", f"{period.last}T24:00:00"
+        found = [entry for entry in self._entries if first <= entry.position < min(last, before or last)]
+        return iter(sorted(found, key=lambda entry: entry.position, reverse=True))
+
+    def of_user(self, user_id: str, *, period: Period | None = None, before: str | None = None) -> Iterator[AuditEntry]:
+        period = period or Period(date.min, date.max)
+        return (entry for entry in self.entries(period, before=before) if user_id == entry.event.user_id != "")
