@@ -14,8 +14,9 @@ from .adapters.oauth_client import AuthlibClient
 from .adapters.system import SystemClock, SystemRandom
 from .adapters.token_cipher import KmsTokenCipher
 from .ports import Catalogue, Clock, Directory, OAuthClient, Random, TokenCipher
-from .routes import admin_tokens, consent, login, providers, sessions, static
+from .routes import activity, admin_audit, admin_tokens, consent, login, providers, sessions, static
 from .services.administration import AdministrationService
+from .services.audit import AuditService
 from .services.consent import ConsentService
 from .services.grants import GrantService
 from .services.login import LoginService
@@ -138,6 +139,7 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
         )
+        self.audit = AuditService(audit_log, provider_store, world.clock)
         self.endpoints = self._endpoints(world.random, groups)
 
     def app(self) -> Chalice:
@@ -158,6 +160,8 @@ class Vault:
             consent.blueprint(endpoints, self.consent, self.sessions),
             sessions.blueprint(endpoints, self.sessions),
             admin_tokens.blueprint(endpoints, self.administration, self.sessions),
+            admin_audit.blueprint(endpoints, self.audit),
+            activity.blueprint(endpoints, self.audit),
         )
         return endpoints
 

@@ -6,7 +6,7 @@ An entry about a user is in the listing index too, under that user: the index is
 import json
 import logging
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from heapq import merge
 from zlib import crc32
 
@@ -125,11 +125,22 @@ def _to_item(event: AuditEvent, at: int, entry_id: str) -> Item:
 
 def _from_item(item: Item) -> AuditEntry:
     place = f"{item[KEY][len('AUDIT#') :][:_DAY]}T{item[SORT]}"
+    at = _time(place)
     try:
-        return AuditEntry(place, int(item["at"]), _event(item))
+        if item["at"] != at:
+            raise ValueError
+        return AuditEntry(place, at, _event(item))
     except (KeyError, ValueError, TypeError):
         # Whoever can write the table must not be able to take the whole page away
-        return AuditEntry(place, 0, AuditEvent(AuditTag.AUDIT_UNREADABLE, Outcome.FAILURE, "-", Origin("-", "-")))
+        return AuditEntry(place, at, AuditEvent(AuditTag.AUDIT_UNREADABLE, Outcome.FAILURE, "-", Origin("-", "-")))
+
+
+def _time(place: str) -> int:
+    """Epoch seconds of a position, 0 for what is none."""
+    try:
+        return int(datetime.fromisoformat(f"{place.partition('#')[0]}+00:00").timestamp())
+    except ValueError:
+        return 0
 
 
 def _event(item: Item) -> AuditEvent:
