@@ -71,6 +71,7 @@ class Bench:
         settings = Settings(
             public_url=BASE,
             kms_key=self.aws.kms.create_key()["KeyMetadata"]["Arn"],
+            audit_key="not used",
             directory_domain="CONTOSO",
             directory_urls=("ldaps://dc.example",),
             administrator_groups=(directory.VAULT_ADMINISTRATORS,),

@@ -6,6 +6,7 @@ from typing import Any
 from chalice.app import Chalice
 
 from . import telemetry
+from .adapters.audit_key import KmsAuditKey
 from .adapters.aws import AwsClients
 from .adapters.catalogue import FileCatalogue
 from .adapters.directory import LdapDirectory
@@ -17,6 +18,7 @@ from .ports import Catalogue, Clock, Directory, OAuthClient, Random, TokenCipher
 from .routes import activity, admin_audit, admin_tokens, consent, login, providers, sessions, static
 from .services.administration import AdministrationService
 from .services.audit import AuditService
+from .services.audit_seals import SealService
 from .services.consent import ConsentService
 from .services.grants import GrantService
 from .services.login import LoginService
@@ -30,6 +32,7 @@ from .stores.authorization_requests import DynamoAuthorizationRequestStore
 from .stores.grants import DynamoGrantStore
 from .stores.providers import DynamoProviderStore
 from .stores.revocations import DynamoRevocationStore
+from .stores.seals import DynamoSealStore
 from .stores.sessions import DynamoSessionStore
 from .stores.table import Table
 from .web.endpoint import Endpoints
@@ -140,6 +143,12 @@ class Vault:
             clock=world.clock,
         )
         self.audit = AuditService(audit_log, provider_store, world.clock)
+        self.seals = SealService(
+            audit_log=audit_log,
+            seals=DynamoSealStore(vault, keys),
+            key=KmsAuditKey(world.aws.kms, settings.audit_key),
+            clock=world.clock,
+        )
         self.endpoints = self._endpoints(world.random, groups)
 
     def app(self) -> Chalice:

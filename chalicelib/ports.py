@@ -13,6 +13,7 @@ from .domain.audit import AuditEntry, AuditEvent, Period
 from .domain.authorization_request import AuthorizationRequest
 from .domain.grant import Grant, Holding, Revocation
 from .domain.provider import AuthorizationServer, Provider, ProviderKey, ProviderType
+from .domain.seal import Seal, StoredEntry, Tip
 from .domain.secret import Secret
 from .domain.session import Notice, Session
 from .domain.token_set import CloudAccount, TokenSet
@@ -168,6 +169,34 @@ class AuditLog(Protocol):
 
     def of_user(self, user_id: str, *, period: Period | None = None, before: str | None = None) -> Iterator[AuditEntry]:
         """The entries about one user, in the same way; may lag a write by a moment."""
+
+    def stored(self, begin: str, end: str) -> Iterator[StoredEntry]:
+        """What is stored from position `begin` up to, not including, `end`, in order (strongly consistent)."""
+
+
+class SealStore(Protocol):
+    def tip(self) -> Tip | None:
+        """Where the chain ends, as of the last seal that was ever added, whether or not that is still there."""
+
+    def add(self, seal: Seal) -> None:
+        """Store a seal, once. Raises Conflict when one begins there already."""
+
+    def between(self, begin: str, end: str) -> Iterator[Seal]:
+        """The seals that begin from `begin` up to, not including, `end`, in order.
+
+        One that cannot be read comes with the number 0 and no MAC.
+        """
+
+    def before(self, begin: str) -> Seal | None:
+        """The last seal that begins before `begin`."""
+
+
+class AuditKey(Protocol):
+    def mac(self, message: bytes) -> bytes:
+        """Authenticate up to 4,096 bytes with a key that nobody can read."""
+
+    def is_valid(self, message: bytes, mac: bytes) -> bool:
+        """Whether `mac` is what this key gave for `message`."""
 
 
 class Box(Protocol):

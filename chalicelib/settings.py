@@ -31,6 +31,9 @@ class Settings:
         example="https://vault.contoso.com",
     )
     kms_key: str = _setting("ARN of the company's KMS key that wraps the provider keys.")
+    audit_key: str = _setting(
+        "ARN of the KMS key (HMAC_256, GENERATE_VERIFY_MAC) that authenticates the seals of the audit log."
+    )
     table: str = _setting("Name of the DynamoDB table for what must last: providers, grants, audit log.", "vault")
     keys_table: str = _setting("Name of the table of wrapped provider keys.", "vault-keys")
     sessions_table: str = _setting("Name of the table of sessions and authorization requests.", "vault-sessions")
@@ -66,6 +69,8 @@ class Settings:
         self._check_public_url()
         if not self.kms_key:
             raise SettingsError("VAULT_KMS_KEY is empty: the vault never stores anything without a key.")
+        if not self.audit_key:
+            raise SettingsError("VAULT_AUDIT_KEY is empty: the audit log is never kept without seals.")
         for url in self.directory_urls:
             if urlsplit(url).scheme != "ldaps" or not urlsplit(url).hostname:
                 raise SettingsError(f"VAULT_DIRECTORY_URLS: {url!r} is not of the form ldaps://host.")

@@ -26,6 +26,7 @@ class AuditTag(StrEnum):
     PROVIDER_TOKENS_REMOVED = "provider.tokens_removed"
     PROVIDER_CLEANED = "provider.cleaned"
     INTEGRITY_VIOLATED = "integrity.violated"
+    AUDIT_TAMPERED = "audit.tampered"
     AUDIT_UNREADABLE = "audit.unreadable"
     """Stands for an entry that the vault did not write: what is stored there cannot be read as one."""
 
@@ -81,6 +82,11 @@ def position(at: int, entry_id: str = "") -> str:
     """The place of an entry, or without an id the place before every entry of that second. Sorts as text."""
     moment = f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S}"
     return f"{moment}#{entry_id}" if entry_id else moment
+
+
+def seconds_of(place: str) -> int:
+    """Epoch seconds of a position. Raises ValueError for what is none."""
+    return int(datetime.fromisoformat(f"{place.partition('#')[0]}+00:00").timestamp())
 
 
 def check_position(text: str) -> str:

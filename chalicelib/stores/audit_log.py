@@ -6,11 +6,13 @@ An entry about a user is in the listing index too, under that user: the index is
 import json
 import logging
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
+from hashlib import sha256
 from heapq import merge
 from zlib import crc32
 
-from chalicelib.domain.audit import AuditEntry, AuditEvent, AuditTag, Origin, Outcome, Period, position
+from chalicelib.domain.audit import AuditEntry, AuditEvent, AuditTag, Origin, Outcome, Period, position, seconds_of
+from chalicelib.domain.seal import StoredEntry
 from chalicelib.ports import Clock, Random
 
 from .items import Item
@@ -57,14 +59,28 @@ class DynamoAuditLog:
         items = self._table.query_all(condition, index=LISTING, limit=_SHARD_PAGE, descending=True)
         return (_from_item(item) for item in items if item[LISTING.sort] != end)
 
+    def stored(self, begin: str, end: str) -> Iterator[StoredEntry]:
+        for number in range((_day(end) - _day(begin)).days + 1):
+            day = _day(begin) + timedelta(days=number)
+            low = _sort(begin) if day == _day(begin) else _BEGIN
+            high = _sort(end) if day == _day(end) else _END
+            if low < high:
+                shards = (self._of_shard(f"{_partition(day)}#{shard}", high, begin=low) for shard in range(SHARDS))
+                yield from map(_evidence, merge(*shards, key=_sort_key))
+
     def _of_day(self, day: date, end: str) -> Iterator[Item]:
         """The items of a day below the sort key `end`, newest first, from all shards at once."""
-        shards = (self._of_shard(f"{_partition(day)}#{shard}", end) for shard in range(SHARDS))
-        return merge(*shards, key=lambda item: str(item[SORT]), reverse=True)
+        shards = (
+            self._of_shard(f"{_partition(day)}#{shard}", end, limit=_SHARD_PAGE, descending=True)
+            for shard in range(SHARDS)
+        )
+        return merge(*shards, key=_sort_key, reverse=True)
 
-    def _of_shard(self, partition: str, end: str) -> Iterator[Item]:
-        condition = _between(KEY, partition, SORT, _BEGIN, end)
-        items = self._table.query_all(condition, limit=_SHARD_PAGE, descending=True)
+    def _of_shard(
+        self, partition: str, end: str, *, begin: str = _BEGIN, limit: int | None = None, descending: bool = False
+    ) -> Iterator[Item]:
+        condition = _between(KEY, partition, SORT, begin, end)
+        items = self._table.query_all(condition, limit=limit, descending=descending)
         return (item for item in items if item[SORT] != end)
 
 
@@ -72,6 +88,20 @@ def _between(key: str, partition: str, sort: str, begin: str, end: str) -> Condi
     """BETWEEN takes both ends; what is exactly at `end` is for the caller to leave out."""
     expression = f"#{key} = :partition AND #{sort} BETWEEN :begin AND :end"
     return Condition(expression, {"partition": partition, "begin": begin, "end": end})
+
+
+def _sort_key(item: Item) -> str:
+    return str(item[SORT])
+
+
+def _place(item: Item) -> str:
+    return f"{item[KEY][len('AUDIT#') :][:_DAY]}T{item[SORT]}"
+
+
+def _evidence(item: Item) -> StoredEntry:
+    """Every attribute counts, also those that no reader looks at."""
+    text = json.dumps(item, sort_keys=True, default=repr)
+    return StoredEntry(_place(item), sha256(text.encode()).hexdigest())
 
 
 def _partition(day: date) -> str:
@@ -124,7 +154,7 @@ def _to_item(event: AuditEvent, at: int, entry_id: str) -> Item:
 
 
 def _from_item(item: Item) -> AuditEntry:
-    place = f"{item[KEY][len('AUDIT#') :][:_DAY]}T{item[SORT]}"
+    place = _place(item)
     at = _time(place)
     try:
         if item["at"] != at:
@@ -138,7 +168,7 @@ def _from_item(item: Item) -> AuditEntry:
 def _time(place: str) -> int:
     """Epoch seconds of a position, 0 for what is none."""
     try:
-        return int(datetime.fromisoformat(f"{place.partition('#')[0]}+00:00").timestamp())
+        return seconds_of(place)
     except ValueError:
         return 0
 

@@ -66,6 +66,7 @@ def running(aws: Aws) -> Iterator[Running]:
             Settings(
                 public_url=BASE,
                 kms_key=aws.kms_key,
+                audit_key=aws.audit_key,
                 directory_domain="CONTOSO",
                 directory_urls=("ldaps://dc.contoso.example",),
                 administrator_groups=(directory.VAULT_ADMINISTRATORS,),

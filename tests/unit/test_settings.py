@@ -9,6 +9,7 @@ from chalicelib.settings import Settings, SettingsError
 ENOUGH = {
     "VAULT_PUBLIC_URL": "https://vault.example",
     "VAULT_KMS_KEY": "arn:aws:kms:eu-central-1:1:key/1",
+    "VAULT_AUDIT_KEY": "arn:aws:kms:eu-central-1:1:key/2",
     "VAULT_DIRECTORY_DOMAIN": "CONTOSO",
     "VAULT_DIRECTORY_URLS": "ldaps://dc1.contoso.example; ldaps://dc2.contoso.example:636",
 }

@@ -1,0 +1,7 @@
+"""`python -m chalicelib`."""
+
+import sys
+
+from .command_line import main
+
+sys.exit(main())
