@@ -24,3 +24,9 @@ def look_after_leavers(_event: Any) -> None:
 def clean_up(_event: Any) -> None:
     """Delete what administrators have removed, a bounded piece at a time."""
     vault.administration.clean_up()
+
+
+@app.schedule("rate(5 minutes)")
+def seal_audit(_event: Any) -> None:
+    """Seal the windows of the audit log that are closed."""
+    vault.seals.seal_due()

@@ -77,6 +77,7 @@ class Bench:
         settings = Settings(
             public_url=BASE,
             kms_key=self.aws.kms.create_key()["KeyMetadata"]["Arn"],
+            audit_key="not used",
             directories=(CONTOSO,),
             log_level="ERROR",
         )

@@ -6,6 +6,7 @@ from typing import Any
 from chalice.app import Chalice
 
 from . import telemetry
+from .adapters.audit_key import KmsAuditKey
 from .adapters.aws import AwsClients
 from .adapters.catalogue import FileCatalogue
 from .adapters.directory import Directories
@@ -16,8 +17,21 @@ from .adapters.system import SystemClock, SystemRandom
 from .adapters.token_cipher import KmsTokenCipher
 from .domain.directory import user_name_hint
 from .ports import Catalogue, Clock, Directory, OAuthClient, Random, TokenCipher
-from .routes import admin_directory, admin_leavers, admin_tokens, consent, login, providers, sessions, static
+from .routes import (
+    activity,
+    admin_audit,
+    admin_directory,
+    admin_leavers,
+    admin_tokens,
+    consent,
+    login,
+    providers,
+    sessions,
+    static,
+)
 from .services.administration import AdministrationService
+from .services.audit import AuditService
+from .services.audit_seals import SealService
 from .services.consent import ConsentService
 from .services.grants import GrantService
 from .services.leavers import LeaverService
@@ -33,6 +47,7 @@ from .stores.authorization_requests import DynamoAuthorizationRequestStore
 from .stores.grants import DynamoGrantStore
 from .stores.providers import DynamoProviderStore
 from .stores.revocations import DynamoRevocationStore
+from .stores.seals import DynamoSealStore
 from .stores.sessions import DynamoSessionStore
 from .stores.table import Table
 from .stores.tries import DynamoTryStore
@@ -153,6 +168,13 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
         )
+        self.audit = AuditService(audit_log, provider_store, world.clock)
+        self.seals = SealService(
+            audit_log=audit_log,
+            seals=DynamoSealStore(vault, keys),
+            key=KmsAuditKey(world.aws.kms, settings.audit_key),
+            clock=world.clock,
+        )
         self.endpoints = self._endpoints(world, groups)
 
     def app(self) -> Chalice:
@@ -177,6 +199,8 @@ class Vault:
             admin_leavers.blueprint(endpoints, self.leavers),
             admin_directory.blueprint(endpoints, self.settings.directories, self.directory, self.login),
             admin_tokens.blueprint(endpoints, self.administration, self.sessions),
+            admin_audit.blueprint(endpoints, self.audit),
+            activity.blueprint(endpoints, self.audit),
         )
         return endpoints
 

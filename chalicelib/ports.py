@@ -4,16 +4,17 @@ Every method may raise `StorageUnavailable`, `KeyUnavailable`, `DirectoryUnavail
 where it talks to that part of the world; only other errors are named. Times are epoch seconds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from .domain.audit import AuditEvent
+from .domain.audit import AuditEntry, AuditEvent, Period
 from .domain.authorization_request import AuthorizationRequest
 from .domain.directory_report import DirectoryReport, Steps
 from .domain.grant import Grant, Holding, Revocation
 from .domain.provider import AuthorizationServer, Provider, ProviderKey, ProviderType
+from .domain.seal import Seal, StoredEntry, Tip
 from .domain.secret import Secret
 from .domain.session import Notice, Session
 from .domain.token_set import CloudAccount, TokenSet
@@ -242,6 +243,43 @@ class RevocationStore(Protocol):
 class AuditLog(Protocol):
     def record(self, event: AuditEvent) -> None:
         """Append one entry. Raises StorageUnavailable: an act that cannot be recorded is not reported as done."""
+
+    def entries(self, period: Period, *, before: str | None = None) -> Iterator[AuditEntry]:
+        """Every entry of these days, newest first, read as they are taken (strongly consistent).
+
+        `before` goes on below the position of an entry, whether or not that entry is still there.
+        """
+
+    def of_user(self, user_id: str, *, period: Period | None = None, before: str | None = None) -> Iterator[AuditEntry]:
+        """The entries about one user, in the same way; may lag a write by a moment."""
+
+    def stored(self, begin: str, end: str) -> Iterator[StoredEntry]:
+        """What is stored from position `begin` up to, not including, `end`, in order (strongly consistent)."""
+
+
+class SealStore(Protocol):
+    def tip(self) -> Tip | None:
+        """Where the chain ends, as of the last seal that was ever added, whether or not that is still there."""
+
+    def add(self, seal: Seal) -> None:
+        """Store a seal, once. Raises Conflict when one begins there already."""
+
+    def between(self, begin: str, end: str) -> Iterator[Seal]:
+        """The seals that begin from `begin` up to, not including, `end`, in order.
+
+        One that cannot be read comes with the number 0 and no MAC.
+        """
+
+    def before(self, begin: str) -> Seal | None:
+        """The last seal that begins before `begin`."""
+
+
+class AuditKey(Protocol):
+    def mac(self, message: bytes) -> bytes:
+        """Authenticate up to 4,096 bytes with a key that nobody can read."""
+
+    def is_valid(self, message: bytes, mac: bytes) -> bool:
+        """Whether `mac` is what this key gave for `message`."""
 
 
 class Box(Protocol):

@@ -34,6 +34,9 @@ class Settings:
         example="https://vault.contoso.com",
     )
     kms_key: str = _setting("ARN of the company's KMS key that wraps the provider keys.")
+    audit_key: str = _setting(
+        "ARN of the KMS key (HMAC_256, GENERATE_VERIFY_MAC) that authenticates the seals of the audit log."
+    )
     table: str = _setting(
         "Name of the DynamoDB table for what must last: users, providers, grants, audit log.", "vault"
     )
@@ -65,6 +68,8 @@ class Settings:
         self._check_public_url()
         if not self.kms_key:
             raise SettingsError("VAULT_KMS_KEY is empty: the vault never stores anything without a key.")
+        if not self.audit_key:
+            raise SettingsError("VAULT_AUDIT_KEY is empty: the audit log is never kept without seals.")
         self._check_directories()
         if self.leaver_days < 1:
             raise SettingsError("VAULT_LEAVER_DAYS must be 1 or more.")

@@ -35,6 +35,7 @@ def main() -> None:
         vault.revocations.retry_due,
         vault.administration.clean_up,
         partial(vault.leavers.sweep, pause=LEAVER_SECONDS),
+        vault.seals.seal_due,
     ]
     worker = threading.Thread(target=run, args=(functions, stop), daemon=True)
     worker.start()

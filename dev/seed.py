@@ -1,4 +1,4 @@
-"""`python -m dev.seed`: an empty AWS gets tables, a KMS key, a secret and the one provider of the local stack.
+"""`python -m dev.seed`: an empty AWS gets tables, two KMS keys, a secret and the one provider of the local stack.
 
 Prints one line of JSON: {"ready": true, "environment": {...}}, the settings that only now are known.
 """
@@ -21,11 +21,15 @@ SCOPES = ("openid", "profile", "email", "offline_access")
 def main() -> None:
     aws = AwsClients.create()
     key = aws.kms.create_key(Description="Token Vault, local stage")["KeyMetadata"]["Arn"]
-    settings = Settings.from_environment({**os.environ, "VAULT_KMS_KEY": key})
+    audit_key = aws.kms.create_key(
+        Description="Token Vault, local stage, seals", KeyUsage="GENERATE_VERIFY_MAC", KeySpec="HMAC_256"
+    )["KeyMetadata"]["Arn"]
+    environment = {"VAULT_KMS_KEY": key, "VAULT_AUDIT_KEY": audit_key}
+    settings = Settings.from_environment({**os.environ, **environment})
     create_tables(aws, settings)
     aws.secrets_manager.create_secret(Name=SERVICE_SECRET, SecretString=SERVICE_PASSWORD)
     register_cloud(create_vault(settings, aws=aws))
-    print(json.dumps({"ready": True, "environment": {"VAULT_KMS_KEY": key}}), flush=True)
+    print(json.dumps({"ready": True, "environment": environment}), flush=True)
 
 
 def create_tables(aws: AwsClients, settings: Settings) -> None:

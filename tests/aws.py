@@ -27,6 +27,7 @@ TABLES = {"vault": tables.VAULT, "vault-keys": tables.KEYS, "vault-sessions": ta
 class Aws:
     clients: AwsClients
     kms_key: str
+    audit_key: str
 
     def table(self, name: str) -> Table:
         return Table(self.clients.dynamodb, name, SystemRandom())
@@ -49,4 +50,6 @@ def aws() -> Iterator[Aws]:
         clients = AwsClients.create()
         for name, table in TABLES.items():
             clients.dynamodb.create_table(**table.create_arguments(name))
-        yield Aws(clients, clients.kms.create_key()["KeyMetadata"]["Arn"])
+        kms_key = clients.kms.create_key()["KeyMetadata"]["Arn"]
+        audit_key = clients.kms.create_key(KeyUsage="GENERATE_VERIFY_MAC", KeySpec="HMAC_256")["KeyMetadata"]["Arn"]
+        yield Aws(clients, kms_key, audit_key)

@@ -1,11 +1,16 @@
 """boto3 clients, made once a process, with limits that leave a request time to fail well (R79)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.domain.errors import KeyUnavailable
 
 _LIMITS = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
@@ -34,3 +39,14 @@ class AwsClients:
             dynamodb=session.client("dynamodb", config=_LIMITS),
             kms=session.client("kms", config=_LIMITS),
         )
+
+
+@contextmanager
+def kms_errors() -> Iterator[None]:
+    """No retry beyond boto3's own and nothing deleted: a key that is back in a minute must find all as it was (R54)."""
+    try:
+        yield
+    except ClientError as error:
+        raise KeyUnavailable(detail=f"KMS {error.operation_name}: {error.response['Error']['Code']}") from error
+    except BotoCoreError as error:
+        raise KeyUnavailable(detail=f"KMS: {type(error).__name__}") from error

@@ -16,10 +16,11 @@ from aws_encryption_sdk import CommitmentPolicy, EncryptionSDKClient
 from aws_encryption_sdk.identifiers import AlgorithmSuite, EncryptionKeyType, WrappingAlgorithm
 from aws_encryption_sdk.internal.crypto.wrapping_keys import WrappingKey
 from aws_encryption_sdk.key_providers.raw import RawMasterKeyProvider
-from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.domain.errors import IntegrityViolation, KeyUnavailable
+from chalicelib.domain.errors import IntegrityViolation
 from chalicelib.domain.provider import ProviderKey
+
+from .aws import kms_errors
 
 _SUITE = AlgorithmSuite.AES_256_GCM_HKDF_SHA512_COMMIT_KEY
 _SDK = EncryptionSDKClient(
@@ -39,7 +40,7 @@ class KmsTokenCipher:
 
     def new_key(self, provider_id: str, generation: int) -> ProviderKey:
         unwrapped = ProviderKey(provider_id, generation, wrapped=b"")
-        with _kms_errors():
+        with kms_errors():
             answer = self._kms.generate_data_key_without_plaintext(
                 KeyId=self._kms_key, KeySpec="AES_256", EncryptionContext=unwrapped.encryption_context()
             )
@@ -47,7 +48,7 @@ class KmsTokenCipher:
 
     @contextmanager
     def unlock(self, key: ProviderKey) -> Iterator["EnvelopeBox"]:
-        with _kms_errors():
+        with kms_errors():
             answer = self._kms.decrypt(
                 KeyId=self._kms_key, CiphertextBlob=key.wrapped, EncryptionContext=key.encryption_context()
             )
@@ -96,14 +97,3 @@ class _SingleKeyProvider(RawMasterKeyProvider):  # type: ignore[misc]  # the SDK
 
     def _get_raw_key(self, key_id: bytes) -> WrappingKey:  # noqa: ARG002 - the SDK's signature
         return self._key
-
-
-@contextmanager
-def _kms_errors() -> Iterator[None]:
-    """No retry beyond boto3's own and nothing deleted: a key that is back in a minute must find all as it was (R54)."""
-    try:
-        yield
-    except ClientError as error:
-        raise KeyUnavailable(detail=f"KMS {error.operation_name}: {error.response['Error']['Code']}") from error
-    except BotoCoreError as error:
-        raise KeyUnavailable(detail=f"KMS: {type(error).__name__}") from error

@@ -106,7 +106,7 @@ class AdministrationService:
         provider = self.provider(provider_id)
         raised = self._raise_generation(provider)
         facts = {"generation": str(provider.generation)}
-        self._record(AuditTag.PROVIDER_TOKENS_REMOVED, administrator.id, origin, provider_id, facts=facts)
+        self._record(AuditTag.PROVIDER_TOKENS_REMOVED, administrator, origin, provider_id, facts=facts)
         return raised
 
     def clean_up(self, *, pages: int = 50) -> int:
@@ -144,7 +144,8 @@ class AdministrationService:
                 self._grants.save(grant.removed(now), replaces=grant.version, expires_at=now + TOMBSTONE_SECONDS)
             except Conflict:
                 continue
-            self._record(AuditTag.GRANT_REMOVED, administrator.id, origin, grant.provider_id, user_id=grant.user_id)
+            facts = {"account": grant.account.label}
+            self._record(AuditTag.GRANT_REMOVED, administrator, origin, grant.provider_id, grant=grant, facts=facts)
             return True
         raise Conflict
 
@@ -215,17 +216,29 @@ class AdministrationService:
         self._providers.delete_key(provider.id, generation)
         closed = self._providers.update(replace(provider, cleaned_generation=generation))
         facts = {"generation": str(generation)}
-        self._record(AuditTag.PROVIDER_CLEANED, "-", BACKGROUND, provider.id, facts=facts)
+        self._record(AuditTag.PROVIDER_CLEANED, None, BACKGROUND, provider.id, facts=facts)
         return closed
 
     def _record(
         self,
         tag: AuditTag,
-        actor: str,
+        administrator: User | None,
         origin: Origin,
         provider_id: str,
         *,
-        user_id: str = "",
-        facts: dict[str, str] | None = None,
+        grant: Grant | None = None,
+        facts: dict[str, str],
     ) -> None:
-        self._audit_log.record(AuditEvent(tag, Outcome.SUCCESS, actor, origin, user_id, provider_id, facts or {}))
+        self._audit_log.record(
+            AuditEvent(
+                tag,
+                Outcome.SUCCESS,
+                administrator.id if administrator else "-",
+                origin,
+                grant.user_id if grant else "",
+                provider_id,
+                facts,
+                actor_name=administrator.login_name if administrator else "",
+                user_name=grant.user_name if grant else "",
+            )
+        )

@@ -129,7 +129,8 @@ class ConsentService:
             self._record(AuditTag.CONSENT_FAILED, session, callback, origin, problem=failure.problem.value)
             raise
         changed = str(consented.previous is not None).lower()
-        self._record(AuditTag.GRANT_AUTHORIZED, session, callback, origin, account_changed=changed)
+        account = consented.account.label
+        self._record(AuditTag.GRANT_AUTHORIZED, session, callback, origin, account=account, account_changed=changed)
         return consented
 
     def _complete(self, session: Session, callback: Callback) -> Consented:
@@ -205,8 +206,10 @@ class ConsentService:
 
     def _record(self, tag: AuditTag, session: Session, callback: Callback, origin: Origin, **facts: str) -> None:
         outcome = Outcome.FAILURE if tag is AuditTag.CONSENT_FAILED else Outcome.SUCCESS
-        user_id = session.user.id
-        self._audit_log.record(AuditEvent(tag, outcome, user_id, origin, user_id, callback.provider_id, facts))
+        user_id, name = session.user.id, session.user.login_name
+        self._audit_log.record(
+            AuditEvent(tag, outcome, user_id, origin, user_id, callback.provider_id, facts, name, name)
+        )
 
 
 def _code(callback: Callback) -> str:

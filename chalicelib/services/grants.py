@@ -3,7 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
+from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import ConsentFailed, ConsentProblem
 from chalicelib.domain.errors import Conflict, IntegrityViolation, StorageUnavailable, VaultError
 from chalicelib.domain.grant import Grant, GrantState, Holding, Revocation, RevocationOutcome
@@ -61,7 +61,7 @@ class GrantService:
         self._end_replaced(old, holding, client, box)
         return old.account
 
-    def revoke(self, user: User, provider_id: str, origin: Origin, *, actor: str | None = None) -> Revoked | None:
+    def revoke(self, user: User, provider_id: str, origin: Origin, *, actor: Actor | None = None) -> Revoked | None:
         """End the user's grant here at once, then at the cloud. None when there is nothing to revoke (any more).
 
         `actor` is who does it, where it is not the user.
@@ -76,7 +76,8 @@ class GrantService:
             return None
         if outcome is RevocationOutcome.UNREADABLE:
             self._record(AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, grant, origin, {}, actor=actor)
-        self._record(AuditTag.GRANT_REVOKED, Outcome.SUCCESS, grant, origin, {"cloud": outcome.value}, actor=actor)
+        facts = {"cloud": outcome.value, "account": grant.account.label}
+        self._record(AuditTag.GRANT_REVOKED, Outcome.SUCCESS, grant, origin, facts, actor=actor)
         return Revoked(outcome, grant.account)
 
     def _end(self, holding: Holding, grant: Grant) -> RevocationOutcome:
@@ -161,9 +162,20 @@ class GrantService:
         origin: Origin,
         facts: dict[str, str],
         *,
-        actor: str | None = None,
+        actor: Actor | None = None,
     ) -> None:
-        event = AuditEvent(tag, outcome, actor or grant.user_id, origin, grant.user_id, grant.provider_id, facts)
+        actor = actor or Actor(grant.user_id, grant.user_name)
+        event = AuditEvent(
+            tag,
+            outcome,
+            actor.id,
+            origin,
+            grant.user_id,
+            grant.provider_id,
+            facts,
+            actor_name=actor.name,
+            user_name=grant.user_name,
+        )
         self._audit_log.record(event)
 
 

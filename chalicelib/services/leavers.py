@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Origin, Outcome
+from chalicelib.domain.audit import BACKGROUND, NOBODY, Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.errors import Conflict, NotFound, VaultError
 from chalicelib.domain.user import Departure, Standing, SweepProgress, User, UserRecord
 from chalicelib.ports import AuditLog, Clock, Directory, GrantStore, SessionStore, UserPage, UserStore
@@ -104,13 +104,13 @@ class LeaverService:
         record = self.find(user_id)
         facts = {"keep": str(keep).lower()}
         saved = self._users.save(replace(record, keeps_tokens=keep))
-        self._record(AuditTag.USER_TOKENS_KEPT, record.user, facts, actor=administrator.id, origin=origin)
+        self._record(AuditTag.USER_TOKENS_KEPT, record.user, facts, actor=_actor(administrator), origin=origin)
         return saved
 
     def remove_now(self, administrator: User, user_id: str, origin: Origin) -> UserRecord:
         """Revoke and remove the grants of somebody who left without waiting. Raises NotFound."""
         record = self.find(user_id)
-        self._remove(record, actor=administrator.id, origin=origin)
+        self._remove(record, actor=_actor(administrator), origin=origin)
         return record
 
     def _go_on(self, progress: SweepProgress, end: float) -> SweepProgress:
@@ -202,9 +202,9 @@ class LeaverService:
             return
         removal_at = self.removal_at(record)
         if removal_at is not None and removal_at <= self._clock.now():
-            self._remove(record, actor="-", origin=BACKGROUND)
+            self._remove(record, actor=NOBODY, origin=BACKGROUND)
 
-    def _remove(self, record: UserRecord, *, actor: str, origin: Origin) -> None:
+    def _remove(self, record: UserRecord, *, actor: Actor, origin: Origin) -> None:
         removed = 0
         for grant in self._grant_store.of_user(record.user.id):
             if grant.token_set is not None:
@@ -229,9 +229,23 @@ class LeaverService:
             _LOG.error("leavers.failed", extra={"user_id": user.id, "code": error.code, "detail": error.detail})
 
     def _record(
-        self, tag: AuditTag, user: User, facts: dict[str, str], *, actor: str = "-", origin: Origin = BACKGROUND
+        self, tag: AuditTag, user: User, facts: dict[str, str], *, actor: Actor = NOBODY, origin: Origin = BACKGROUND
     ) -> None:
-        self._audit_log.record(AuditEvent(tag, Outcome.SUCCESS, actor, origin, user_id=user.id, facts=facts))
+        event = AuditEvent(
+            tag,
+            Outcome.SUCCESS,
+            actor.id,
+            origin,
+            user.id,
+            facts=facts,
+            actor_name=actor.name,
+            user_name=user.login_name,
+        )
+        self._audit_log.record(event)
+
+
+def _actor(user: User) -> Actor:
+    return Actor(user.id, user.login_name)
 
 
 def _is_plausible(standings: Mapping[str, Standing]) -> bool:

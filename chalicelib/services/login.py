@@ -1,6 +1,6 @@
 """From a directory password to a session."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.directory_report import Step, StepName, Steps
@@ -57,7 +57,7 @@ class LoginService:
         """Raises LoginRefused, TooManyTries or DirectoryUnavailable; either way there is no session."""
         user, attempt = self._authenticate(AuditTag.LOGIN, user_name, password, client)
         started = self._sessions.start(user, client.browser)
-        self._record(AuditTag.LOGIN, Outcome.SUCCESS, user.id, client.origin, user_id=user.id)
+        self._record(AuditTag.LOGIN, Outcome.SUCCESS, user.id, client.origin, user=user)
         return LoggedIn(started.cookie, started.session, attempt.remember())
 
     def confirm(self, session: Session, password: Secret, client: Client) -> LoggedIn:
@@ -69,7 +69,7 @@ class LoginService:
             self._record(AuditTag.LOGIN_CONFIRMED, Outcome.FAILURE, user.id, client.origin, facts=facts)
             raise LoginRefused("another_person")
         started = self._sessions.start(user, client.browser, replaces=session)
-        self._record(AuditTag.LOGIN_CONFIRMED, Outcome.SUCCESS, user.id, client.origin, user_id=user.id)
+        self._record(AuditTag.LOGIN_CONFIRMED, Outcome.SUCCESS, user.id, client.origin, user=user)
         return LoggedIn(started.cookie, started.session, attempt.remember())
 
     def test(self, actor: str, user_name: str, password: Secret, client: Client) -> list[Step]:
@@ -81,7 +81,7 @@ class LoginService:
             if steps.are_good:
                 steps.add(StepName.NAME, error.detail, code=getattr(error, "cause", error.code))
         else:
-            self._record(AuditTag.LOGIN_TESTED, Outcome.SUCCESS, actor, client.origin, user_id=user.id)
+            self._record(AuditTag.LOGIN_TESTED, Outcome.SUCCESS, actor, client.origin, user=user)
         return steps.steps
 
     def _authenticate(
@@ -144,7 +144,11 @@ class LoginService:
         actor: str,
         origin: Origin,
         *,
-        user_id: str = "",
+        user: User | None = None,
         facts: dict[str, str] | None = None,
     ) -> None:
-        self._audit_log.record(AuditEvent(tag, outcome, actor, origin, user_id=user_id, facts=facts or {}))
+        name = user.login_name if user else ""
+        event = AuditEvent(tag, outcome, actor, origin, user.id if user else "", facts=facts or {}, user_name=name)
+        if user and actor == user.id:
+            event = replace(event, actor_name=name)
+        self._audit_log.record(event)

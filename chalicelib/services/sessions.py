@@ -126,7 +126,18 @@ class SessionService:
 
     def _record(self, tag: AuditTag, user: User, origin: Origin, count: int) -> None:
         facts = {"count": str(count)}
-        self._audit_log.record(AuditEvent(tag, Outcome.SUCCESS, user.id, origin, user_id=user.id, facts=facts))
+        self._audit_log.record(
+            AuditEvent(
+                tag,
+                Outcome.SUCCESS,
+                user.id,
+                origin,
+                user_id=user.id,
+                facts=facts,
+                actor_name=user.login_name,
+                user_name=user.login_name,
+            )
+        )
 
     def _live(self, sessions: list[Session]) -> list[Session]:
         now = self._clock.now()

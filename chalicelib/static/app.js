@@ -2,9 +2,9 @@
 
 const localTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
-/** Shows times in the reader's own zone; the UTC text becomes the tooltip. */
+/** Shows times in the reader's own zone; the UTC text becomes the tooltip. Those of the audit log stay in UTC. */
 function localizeTimes() {
-  for (const time of document.querySelectorAll("time")) {
+  for (const time of document.querySelectorAll("time:not([data-exact])")) {
     time.title = time.textContent;
     time.textContent = localTime.format(new Date(time.dateTime));
   }
@@ -14,6 +14,8 @@ function localizeTimes() {
 function sendOnce() {
   const sent = new Set();
   document.addEventListener("submit", (event) => {
+    // A download leaves the page as it is, so the form stays usable
+    if (event.submitter?.hasAttribute("data-download")) return;
     if (sent.has(event.target)) event.preventDefault();
     sent.add(event.target);
     event.submitter?.setAttribute("aria-busy", "true");

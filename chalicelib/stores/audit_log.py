@@ -1,20 +1,32 @@
-"""The audit log: one put an entry, spread over shards of a day so that no partition is the bottleneck."""
+"""The audit log: one put an entry, spread over shards of a day so that no partition is the bottleneck.
+
+An entry about a user is in the listing index too, under that user: the index is written by DynamoDB.
+"""
 
 import json
 import logging
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import date, timedelta
+from hashlib import sha256
+from heapq import merge
 from zlib import crc32
 
-from chalicelib.domain.audit import AuditEvent
+from chalicelib.domain.audit import AuditEntry, AuditEvent, AuditTag, Origin, Outcome, Period, position, seconds_of
+from chalicelib.domain.seal import StoredEntry
 from chalicelib.ports import Clock, Random
 
 from .items import Item
 from .table import Condition, Table
-from .tables import KEY, SORT
+from .tables import KEY, LISTING, SORT
 
 _LOG = logging.getLogger(__name__)
 
 SHARDS = 8
+_SHARD_PAGE = 25
+_DAY = 10
+"""Characters of a position that name its day."""
+_BEGIN, _END = "00:00:00", "24:00:00"
+"""Sort keys around every entry of a day."""
 
 
 class DynamoAuditLog:
@@ -31,6 +43,82 @@ class DynamoAuditLog:
         self._table.put(_to_item(event, at, entry_id), Condition.absent(KEY))
         _LOG.info(event.tag.value, extra=_to_line(event))
 
+    def entries(self, period: Period, *, before: str | None = None) -> Iterator[AuditEntry]:
+        last = min(period.last, _day(before)) if before else period.last
+        for number in range((last - period.first).days + 1):
+            day = last - timedelta(days=number)
+            end = _sort(before) if before and day == _day(before) else _END
+            yield from map(_from_item, self._of_day(day, end))
+
+    def of_user(self, user_id: str, *, period: Period | None = None, before: str | None = None) -> Iterator[AuditEntry]:
+        first, last = (f"{period.first}", f"{period.last}T{_END}") if period else ("0", "9")
+        end = min(last, before) if before else last
+        if end < first:
+            return iter(())
+        condition = _between(LISTING.key, _listing(user_id), LISTING.sort, first, end)
+        items = self._table.query_all(condition, index=LISTING, limit=_SHARD_PAGE, descending=True)
+        return (_from_item(item) for item in items if item[LISTING.sort] != end)
+
+    def stored(self, begin: str, end: str) -> Iterator[StoredEntry]:
+        for number in range((_day(end) - _day(begin)).days + 1):
+            day = _day(begin) + timedelta(days=number)
+            low = _sort(begin) if day == _day(begin) else _BEGIN
+            high = _sort(end) if day == _day(end) else _END
+            if low < high:
+                shards = (self._of_shard(f"{_partition(day)}#{shard}", high, begin=low) for shard in range(SHARDS))
+                yield from map(_evidence, merge(*shards, key=_sort_key))
+
+    def _of_day(self, day: date, end: str) -> Iterator[Item]:
+        """The items of a day below the sort key `end`, newest first, from all shards at once."""
+        shards = (
+            self._of_shard(f"{_partition(day)}#{shard}", end, limit=_SHARD_PAGE, descending=True)
+            for shard in range(SHARDS)
+        )
+        return merge(*shards, key=_sort_key, reverse=True)
+
+    def _of_shard(
+        self, partition: str, end: str, *, begin: str = _BEGIN, limit: int | None = None, descending: bool = False
+    ) -> Iterator[Item]:
+        condition = _between(KEY, partition, SORT, begin, end)
+        items = self._table.query_all(condition, limit=limit, descending=descending)
+        return (item for item in items if item[SORT] != end)
+
+
+def _between(key: str, partition: str, sort: str, begin: str, end: str) -> Condition:
+    """BETWEEN takes both ends; what is exactly at `end` is for the caller to leave out."""
+    expression = f"#{key} = :partition AND #{sort} BETWEEN :begin AND :end"
+    return Condition(expression, {"partition": partition, "begin": begin, "end": end})
+
+
+def _sort_key(item: Item) -> str:
+    return str(item[SORT])
+
+
+def _place(item: Item) -> str:
+    return f"{item[KEY][len('AUDIT#') :][:_DAY]}T{item[SORT]}"
+
+
+def _evidence(item: Item) -> StoredEntry:
+    """Every attribute counts, also those that no reader looks at."""
+    text = json.dumps(item, sort_keys=True, default=repr)
+    return StoredEntry(_place(item), sha256(text.encode()).hexdigest())
+
+
+def _partition(day: date) -> str:
+    return f"AUDIT#{day}"
+
+
+def _listing(user_id: str) -> str:
+    return f"AUDIT#{user_id}"
+
+
+def _day(place: str) -> date:
+    return date.fromisoformat(place[:_DAY])
+
+
+def _sort(place: str) -> str:
+    return place[_DAY + 1 :]
+
 
 def _to_line(event: AuditEvent) -> dict[str, str]:
     return {
@@ -45,17 +133,55 @@ def _to_line(event: AuditEvent) -> dict[str, str]:
 
 
 def _to_item(event: AuditEvent, at: int, entry_id: str) -> Item:
-    moment = datetime.fromtimestamp(at, UTC)
-    return {
-        KEY: f"AUDIT#{moment:%Y-%m-%d}#{crc32(entry_id.encode()) % SHARDS}",
-        SORT: f"{moment:%H:%M:%S}#{entry_id}",
+    place = position(at, entry_id)
+    listed = {LISTING.key: _listing(event.user_id), LISTING.sort: place} if event.user_id else {}
+    return listed | {
+        KEY: f"{_partition(_day(place))}#{crc32(entry_id.encode()) % SHARDS}",
+        SORT: _sort(place),
         "at": at,
         "tag": event.tag.value,
         "outcome": event.outcome.value,
         "actor": event.actor,
+        "actor_name": event.actor_name,
         "user_id": event.user_id,
+        "user_name": event.user_name,
         "provider_id": event.provider_id,
         "request_id": event.origin.request_id,
         "source": event.origin.source,
+        "browser": event.origin.browser,
         "facts": event.facts,
     }
+
+
+def _from_item(item: Item) -> AuditEntry:
+    place = _place(item)
+    at = _time(place)
+    try:
+        if item["at"] != at:
+            raise ValueError
+        return AuditEntry(place, at, _event(item))
+    except (KeyError, ValueError, TypeError):
+        # Whoever can write the table must not be able to take the whole page away
+        return AuditEntry(place, at, AuditEvent(AuditTag.AUDIT_UNREADABLE, Outcome.FAILURE, "-", Origin("-", "-")))
+
+
+def _time(place: str) -> int:
+    """Epoch seconds of a position, 0 for what is none."""
+    try:
+        return seconds_of(place)
+    except ValueError:
+        return 0
+
+
+def _event(item: Item) -> AuditEvent:
+    return AuditEvent(
+        AuditTag(item["tag"]),
+        Outcome(item["outcome"]),
+        str(item["actor"]),
+        Origin(str(item["request_id"]), str(item["source"]), str(item.get("browser", ""))),
+        str(item["user_id"]),
+        str(item["provider_id"]),
+        {str(name): str(value) for name, value in dict(item["facts"]).items()},
+        str(item.get("actor_name", "")),
+        str(item.get("user_name", "")),
+    )

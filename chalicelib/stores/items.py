@@ -37,7 +37,8 @@ def _unpack(attribute: Mapping[str, Any]) -> Any:
     ((kind, value),) = attribute.items()
     match kind:
         case "N":
-            return int(value)
+            # What is no whole number was not written here: it stays text, so that one odd item stops no reader
+            return int(value) if value.lstrip("-").isdecimal() else value
         case "M":
             return unpack(value)
         case "L":

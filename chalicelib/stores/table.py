@@ -112,9 +112,12 @@ class Table:
         filter_by: Condition | None = None,
         limit: int | None = None,
         after: Item | None = None,
+        descending: bool = False,
     ) -> Page:
         """One page: by an index as it lags, by the table itself strongly consistent."""
         arguments = _query_arguments(self.name, key_condition, filter_by, index)
+        if descending:
+            arguments["ScanIndexForward"] = False
         if limit is not None:
             arguments["Limit"] = limit
         if after is not None:
@@ -125,12 +128,20 @@ class Table:
         return Page([unpack(item) for item in answer["Items"]], unpack(last_key) if last_key else None)
 
     def query_all(
-        self, key_condition: Condition, *, index: Index | None = None, filter_by: Condition | None = None
+        self,
+        key_condition: Condition,
+        *,
+        index: Index | None = None,
+        filter_by: Condition | None = None,
+        limit: int | None = None,
+        descending: bool = False,
     ) -> Iterator[Item]:
-        """All items, page after page."""
+        """All items, page after page of at most `limit`, each read when it is needed."""
         after = None
         while True:
-            page = self.query(key_condition, index=index, filter_by=filter_by, after=after)
+            page = self.query(
+                key_condition, index=index, filter_by=filter_by, limit=limit, after=after, descending=descending
+            )
             yield from page.items
             if page.last_key is None:
                 return

@@ -68,11 +68,11 @@ LISTING = Index(
         "user_id", "user_name", "domain", "provider_id", "generation", "version", "state", "reason", "state_at",
         "account", "scopes", "expires", "authorized_at", "refreshed_at", "last_used_at",
         "display_name", "email", "groups", "password_stamp", "sessions_until", "departure", "departed_at",
-        "keeps_tokens",
+        "keeps_tokens", "at", "tag", "outcome", "actor", "actor_name", "request_id", "source", "browser", "facts",
     ),
 )  # fmt: skip
 """Sparse: grants by provider and generation in the order of user names, pending revocations by due time, users by
-id, departed ones by the time they left."""
+id, departed ones by the time they left, audit entries by user and time."""
 
 SESSIONS_OF_USER = Index("of_user", key="user_id", sort="created_at")
 

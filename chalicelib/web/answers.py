@@ -30,11 +30,12 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A static file, as text."""
+    """A file, as text. With a `name` the browser saves it under that."""
 
     body: str
     content_type: str
     cache_control: str
+    name: str = ""
 
 
 Answer = Page | Redirect | File

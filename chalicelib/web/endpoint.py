@@ -170,6 +170,8 @@ class Endpoints:
                 return self._finish("", 303, sent, answer)
             case File():
                 sent = {"Content-Type": answer.content_type, "Cache-Control": answer.cache_control}
+                if answer.name:
+                    sent["Content-Disposition"] = f'attachment; filename="{answer.name}"'
                 return self._finish(answer.body, 200, sent, None)
         assert_never(answer)
 

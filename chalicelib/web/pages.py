@@ -6,6 +6,7 @@ They hold codes, names and numbers. The sentences are the templates'. Times are 
 from dataclasses import dataclass
 from typing import ClassVar
 
+from chalicelib.domain.audit import AuditFilter, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.directory_report import Step
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
@@ -241,3 +242,58 @@ class StepsView:
     @property
     def is_good(self) -> bool:
         return all(step.is_good for step in self.steps)
+
+
+# Audit log
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilterForm:
+    """What the filter form was sent with; days as `2026-11-23`."""
+
+    first: str
+    last: str
+    chosen: AuditFilter
+
+    def query(self, **more: str) -> dict[str, str]:
+        """The query parameters that ask for the same again."""
+        chosen = self.chosen
+        values = {
+            "from": self.first,
+            "to": self.last,
+            "user": chosen.user,
+            "actor": chosen.actor,
+            "tag": chosen.tag or "",
+            "outcome": chosen.outcome or "",
+            "provider": chosen.provider_id,
+        }
+        return {name: value for name, value in (values | more).items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One entry as administrators see it. Names are the ids where the log has no name; empty: nobody."""
+
+    at: int
+    tag: AuditTag
+    outcome: Outcome
+    actor_id: str
+    actor: str
+    user_id: str
+    user: str
+    provider: str
+    origin: Origin
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityItem:
+    """One entry of a person's own history. `by_other`: somebody else did it."""
+
+    at: int
+    tag: AuditTag
+    outcome: Outcome
+    provider: str
+    by_other: bool
+    origin: Origin
+    facts: dict[str, str]

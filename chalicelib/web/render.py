@@ -45,6 +45,7 @@ def _environment(base_path: str) -> Environment:
     renderer = Renderer(base_path)
     environment.globals |= {"path": renderer.path, "asset": renderer.asset}
     environment.filters["moment"] = moment
+    environment.filters["exact_moment"] = exact_moment
     return environment
 
 
@@ -53,6 +54,13 @@ def moment(seconds: int) -> Markup:
     at = datetime.fromtimestamp(seconds, UTC)
     iso, words = f"{at:%Y-%m-%dT%H:%M:%SZ}", f"{at.day} {at:%b %Y, %H:%M} UTC"
     return Markup('<time datetime="{}">{}</time>').format(iso, words)
+
+
+def exact_moment(seconds: int) -> Markup:
+    """Epoch seconds as a `<time>` element that reads like `23 Nov 2026, 04:42:07 UTC`, and is left so everywhere."""
+    at = datetime.fromtimestamp(seconds, UTC)
+    words = f"{at.day} {at:%b %Y, %H:%M:%S} UTC"
+    return Markup('<time datetime="{}" data-exact>{}</time>').format(f"{at:%Y-%m-%dT%H:%M:%SZ}", words)
 
 
 @cache

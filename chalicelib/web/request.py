@@ -52,10 +52,14 @@ def read(raw: Any, path: dict[str, str], route: Route, names: CookieNames) -> Re
 
 
 def origin(raw: Any) -> Origin:
-    """The gateway's own id and peer address of a request; forwarded headers count for nothing (R32)."""
+    """The gateway's own id and peer address of a request, and our name for its browser.
+
+    Forwarded headers count for nothing (R32).
+    """
     context = raw.context or {}
     request_id = context.get("requestId") or secrets.token_hex(8)
-    return Origin(request_id, (context.get("identity") or {}).get("sourceIp") or "-")
+    source = (context.get("identity") or {}).get("sourceIp") or "-"
+    return Origin(request_id, source, browsers.describe(raw.headers.get("user-agent", "")))
 
 
 def _query(raw: Any) -> list[tuple[str, str]]:

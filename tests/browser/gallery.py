@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from chalicelib.domain.audit import AuditFilter, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.directory_report import Step, StepName
 from chalicelib.domain.errors import LoginRefused
@@ -18,6 +19,9 @@ from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
 from chalicelib.domain.provider import RevocationStyle
 from chalicelib.domain.user import Departure
 from chalicelib.web.pages import (
+    ActivityItem,
+    AuditFilterForm,
+    AuditRow,
     AuthorizedDialog,
     ConsentFailedDialog,
     DirectoryView,
@@ -106,6 +110,75 @@ SESSIONS = (
     SessionRow("b2", "Safari on iPhone", NOW - DAY, NOW - 3000, is_current=False),
     SessionRow("c3", "Unknown browser", NOW - 2 * DAY, NOW - DAY, is_current=False),
 )
+
+
+WINDOWS = Origin("7f3c9a52-0b1e-4f7d-9d55-1f2f0c6c1d11", "203.0.113.7", "Chrome on Windows")
+IN_BACKGROUND = Origin("-", "background")
+
+
+def _entry(number: int, tag: AuditTag, outcome: Outcome = Outcome.SUCCESS, **changes: Any) -> AuditRow:
+    alice = ("S-1-5-21-1-2-3-1101", "CONTOSO\\alice")
+    row = AuditRow(NOW - number * 4007, tag, outcome, *alice, *alice, "Northwind Cloud", WINDOWS, ())
+    return replace(row, **changes)
+
+
+AUDIT_ROWS = (
+    _entry(
+        0,
+        AuditTag.GRANT_REMOVED,
+        actor_id="S-1-5-21-1-2-3-1103",
+        actor="CONTOSO\\adele",
+        facts=(("account", "a.very.long.address.of.alice.adams@engineering.contoso-international.example"),),
+    ),
+    _entry(1, AuditTag.PROVIDER_TOKENS_REMOVED, user_id="", user="", facts=(("generation", "2"),)),
+    _entry(2, AuditTag.LOGIN, Outcome.FAILURE, actor_id="", actor="", user_id="", user="", provider=""),
+    _entry(3, AuditTag.REVOCATION_RETRIED, actor_id="", actor="", origin=IN_BACKGROUND, facts=(("attempts", "2"),)),
+    *(_entry(number, tag) for number, tag in enumerate(AuditTag, 4)),
+)
+ACCOUNT = {"account": "alice@contoso.example"}
+
+
+def _act(number: int, tag: AuditTag, outcome: Outcome = Outcome.SUCCESS, **changes: Any) -> ActivityItem:
+    provider = "" if tag.startswith("session.") else "Northwind Cloud"
+    item = ActivityItem(NOW - number * 4007, tag, outcome, provider, by_other=False, origin=WINDOWS, facts={})
+    return replace(item, **changes)
+
+
+ACTIVITY = (
+    _act(0, AuditTag.GRANT_REMOVED, by_other=True, facts=ACCOUNT),
+    _act(1, AuditTag.REVOCATION_RETRIED, by_other=True, origin=IN_BACKGROUND),
+    _act(2, AuditTag.REVOCATION_RETRIED, Outcome.FAILURE, by_other=True, origin=IN_BACKGROUND),
+    *(_act(3, AuditTag.GRANT_REVOKED, facts=ACCOUNT | {"cloud": outcome}) for outcome in RevocationOutcome),
+    _act(4, AuditTag.GRANT_AUTHORIZED, facts=ACCOUNT | {"account_changed": "true"}),
+    _act(5, AuditTag.GRANT_AUTHORIZED, facts=ACCOUNT | {"account_changed": "false"}),
+    *(_act(6, AuditTag.CONSENT_FAILED, Outcome.FAILURE, facts={"problem": problem}) for problem in ConsentProblem),
+    _act(7, AuditTag.SESSION_ENDED, facts={"count": "1"}),
+    _act(8, AuditTag.SESSION_ENDED, facts={"count": "3"}),
+    _act(9, AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE),
+    _act(10, AuditTag.LOGIN_CONFIRMED),
+    _act(11, AuditTag.LOGIN),
+    _act(12, AuditTag.LOGOUT),
+)
+
+
+def _audit(**changes: Any) -> dict[str, Any]:
+    return {
+        "filter": AuditFilterForm("2026-11-17", "2026-11-23", AuditFilter()),
+        "tags": tuple(AuditTag),
+        "outcomes": tuple(Outcome),
+        "providers": (ProviderChoice("northwind", "Northwind Cloud"),),
+        "rows": AUDIT_ROWS,
+        "next_cursor": "2026-11-23T04:22:00#abc",
+        "searched_to": None,
+        "is_first_page": True,
+    } | changes
+
+
+SEARCHED = AuditFilterForm("2026-11-01", "2026-11-23", AuditFilter("alice", "adele", AuditTag.GRANT_REMOVED))
+
+
+def _activity(**changes: Any) -> dict[str, Any]:
+    return {"items": ACTIVITY, "next_cursor": None, "is_first_page": True} | changes
 
 
 def _providers(dialog: ProviderDialog | None = None, cards: tuple[ProviderCard, ...] = CARDS) -> dict[str, Any]:
@@ -267,6 +340,13 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         _directory(StepsView("CONTOSO", GOOD_STEPS), StepsView("FABRIKAM", BAD_STEPS)),
     ),
     "directory_tested": ("directory.html", _directory(StepsView("Test sign-in", TESTED))),
+    "audit": ("audit.html", _audit()),
+    "audit_last_page": ("audit.html", _audit(rows=AUDIT_ROWS[:1], next_cursor=None, is_first_page=False)),
+    "audit_empty": ("audit.html", _audit(rows=(), next_cursor=None)),
+    "audit_search_goes_on": ("audit.html", _audit(rows=(), filter=SEARCHED, searched_to=NOW - DAY)),
+    "activity": ("activity.html", _activity()),
+    "activity_page": ("activity.html", _activity(items=ACTIVITY[:3], next_cursor="a", is_first_page=False)),
+    "activity_empty": ("activity.html", _activity(items=())),
     "error_not_found": ("error.html", _error(404, "There is nothing at this address.", "not_found")),
     "error_anonymous": (
         "error.html",
@@ -283,7 +363,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
 def html(name: str, base_path: str = "") -> str:
     """The page of this name in `PAGES`."""
     template, context = PAGES[name]
-    viewer = ADMIN if template in ("tokens.html", "leavers.html", "directory.html") else ALICE
+    viewer = ALICE if template in ("providers.html", "sessions.html", "activity.html") else ADMIN
     return _renderer(base_path).page(template, **{"nonce": NONCE, "viewer": viewer} | context)
 
 

@@ -45,7 +45,7 @@ def test_axe_finds_nothing_and_nothing_is_too_wide(
     check(admin.page, problems, "authorized")
     admin.press("Revoke authorization")
     check(admin.page, problems, "revoke dialog")
-    for path in ("/sessions", "/admin/tokens", "/login/confirm?next=tokens", "/nowhere"):
+    for path in ("/sessions", "/activity", "/admin/tokens", "/admin/audit", "/login/confirm?next=tokens", "/nowhere"):
         admin.page.goto(admin.url + path)
         check(admin.page, problems, path)
     admin.page.goto(f"{admin.url}/admin/tokens/remove-all?provider=northwind")
@@ -66,7 +66,7 @@ def watched(page: Page, clean_stack: Stack) -> tuple[Person, list[str], list[str
 def test_no_page_asks_another_host_or_breaks_its_own_policy(watched: tuple[Person, list[str], list[str]]) -> None:
     admin, hosts, violations = watched
     admin.log_in("admin")
-    for path in ("/providers", "/sessions", "/admin/tokens", "/login/confirm?next=tokens"):
+    for path in ("/providers", "/sessions", "/activity", "/admin/tokens", "/admin/audit", "/login/confirm?next=tokens"):
         admin.page.goto(admin.url + path)
         expect(admin.page.locator("body")).to_have_css("margin", "0px")  # the stylesheet was let in
     assert set(hosts) == {urlsplit(admin.url).netloc}

@@ -1,15 +1,20 @@
 """The stores in memory. The contract tests hold them to what DynamoDB does."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 
-from chalicelib.domain.audit import AuditEvent
+from chalicelib.domain.audit import AuditEntry, AuditEvent, Period, position
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound, StorageUnavailable
 from chalicelib.domain.grant import Grant, GrantState, Holding, Revocation
 from chalicelib.domain.provider import Provider, ProviderKey
+from chalicelib.domain.seal import Seal, StoredEntry, Tip
+from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.session import Notice, Session
 from chalicelib.domain.user import SweepProgress, User, UserRecord
-from chalicelib.ports import GrantPage, UserPage
+from chalicelib.ports import Clock, GrantPage, UserPage
+from tests.fakes.system import FakeClock
 
 
 class FakeSessionStore:
@@ -304,11 +309,54 @@ class FakeRevocationStore:
 class FakeAuditLog:
     """Implements `ports.AuditLog`; `broken` plays a log that cannot be written."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
         self.events: list[AuditEvent] = []
         self.broken = False
+        self._clock = clock or FakeClock()
+        self._entries: list[AuditEntry] = []
 
     def record(self, event: AuditEvent) -> None:
         if self.broken:
             raise StorageUnavailable
         self.events.append(event)
+        at = self._clock.now()
+        self._entries.append(AuditEntry(position(at, f"entry{len(self.events):06}"), at, event))
+
+    def entries(self, period: Period, *, before: str | None = None) -> Iterator[AuditEntry]:
+        first, last = f"{period.first}", f"{period.last}T24:00:00"
+        found = [entry for entry in self._entries if first <= entry.position < min(last, before or last)]
+        return iter(sorted(found, key=lambda entry: entry.position, reverse=True))
+
+    def of_user(self, user_id: str, *, period: Period | None = None, before: str | None = None) -> Iterator[AuditEntry]:
+        period = period or Period(date.min, date(9998, 12, 31))
+        return (entry for entry in self.entries(period, before=before) if user_id == entry.event.user_id != "")
+
+    def stored(self, begin: str, end: str) -> Iterator[StoredEntry]:
+        found = [entry for entry in self._entries if begin <= entry.position < end]
+        evidence = [StoredEntry(entry.position, fingerprint(repr(entry))) for entry in found]
+        return iter(sorted(evidence, key=lambda entry: entry.position))
+
+
+class FakeSealStore:
+    """Implements `ports.SealStore`."""
+
+    def __init__(self) -> None:
+        self.seals: dict[str, Seal] = {}
+        self._tip: Tip | None = None
+
+    def tip(self) -> Tip | None:
+        return self._tip
+
+    def add(self, seal: Seal) -> None:
+        if seal.begin in self.seals:
+            raise Conflict
+        self.seals[seal.begin] = seal
+        if self._tip is None or self._tip.number < seal.number:
+            self._tip = seal.tip()
+
+    def between(self, begin: str, end: str) -> Iterator[Seal]:
+        return iter([self.seals[place] for place in sorted(self.seals) if begin <= place < end])
+
+    def before(self, begin: str) -> Seal | None:
+        places = [place for place in self.seals if place < begin]
+        return self.seals[max(places)] if places else None

@@ -72,6 +72,7 @@ def running(aws: Aws) -> Iterator[Running]:
             Settings(
                 public_url=BASE,
                 kms_key=aws.kms_key,
+                audit_key=aws.audit_key,
                 directories=(CONTOSO,),
                 log_level="DEBUG",
             ),

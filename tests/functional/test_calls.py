@@ -96,6 +96,17 @@ def test_manage_tokens(running: Running, calls: Calls) -> None:
     assert calls.of(lambda: admin.get("/admin/tokens")) == ["GetItem", "Query", "Query"]
 
 
+def test_audit_log(running: Running, calls: Calls) -> None:
+    admin = running.browser("admin")
+    # Eight shards of one day, and the names of the providers
+    assert calls.of(lambda: admin.get("/admin/audit?from=2027-01-15")) == ["GetItem", *["Query"] * 9]
+
+
+def test_activity(running: Running, calls: Calls) -> None:
+    alice = running.browser("alice")
+    assert calls.of(lambda: alice.get("/activity")) == ["GetItem", "Query", "Query"]
+
+
 def test_removing_all_tokens_is_two_writes_and_the_audit_entry(running: Running, calls: Calls) -> None:
     admin = running.browser("admin")
     running.authorize(admin)

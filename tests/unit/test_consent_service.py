@@ -85,7 +85,7 @@ class TestSuccess:
         assert first is not None
         old_token = vault.tokens(first).revocable().reveal()
         assert vault.authorize(OTHER_ACCOUNT).previous == ACCOUNT
-        assert vault.audit_log.events[-1].facts == {"account_changed": "true"}
+        assert vault.audit_log.events[-1].facts == {"account": OTHER_ACCOUNT.label, "account_changed": "true"}
         vault.clock.advance(3600)
         assert vault.revocations.retry_due() == 1
         assert vault.cloud.revoked == [old_token]

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from jinja2 import UndefinedError
 
+from chalicelib.domain.audit import AuditTag
 from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.web.pages import AuthorizedDialog, ConsentFailedDialog, ErrorView, RemoveDialog
-from chalicelib.web.render import Renderer, moment
+from chalicelib.web.render import Renderer, exact_moment, moment
 from tests.browser import gallery
 
 PACKAGE = Path(__file__).parents[2] / "chalicelib"
@@ -107,7 +108,7 @@ def test_the_gallery_shows_every_template() -> None:
     dialogs = {context["dialog"].template for _, context in gallery.PAGES.values() if context.get("dialog")}
     pages = {template for template, _ in gallery.PAGES.values()}
     there = {path.name for path in (PACKAGE / "templates").iterdir()}
-    assert pages | dialogs == there - {"base.html", "macros.html"}
+    assert pages | dialogs == there - {"base.html", "macros.html", "audit_words.html"}
 
 
 @pytest.mark.parametrize("name", DIALOGS)
@@ -186,4 +187,15 @@ def test_the_question_before_a_removal_counts_and_names() -> None:
     box = gallery.ProviderChoice("box", "Box")
     assert "Remove more than 1,000 tokens? This removes all tokens of Box." in removal(
         count=1000, is_more=True, provider=box
+    )
+
+
+@pytest.mark.parametrize("tag", AuditTag)
+def test_every_word_of_the_audit_log_has_its_words_for_people(tag: AuditTag) -> None:
+    assert f'"{tag}": "' in (PACKAGE / "templates" / "audit_words.html").read_text(encoding="utf-8")
+
+
+def test_a_time_of_the_audit_log_has_its_second() -> None:
+    assert exact_moment(gallery.NOW + 7) == (
+        '<time datetime="2026-11-23T04:42:07Z" data-exact>23 Nov 2026, 04:42:07 UTC</time>'
     )

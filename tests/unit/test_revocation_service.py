@@ -98,7 +98,8 @@ class TestRevoke:
     def test_r67_a_revocation_is_an_audit_event_with_what_the_cloud_did(self, vault: FakeVault) -> None:
         revoke(vault)
         event = vault.audit_log.events[-1]
-        assert (event.tag, event.user_id, event.facts) == (AuditTag.GRANT_REVOKED, ALICE.id, {"cloud": "revoked"})
+        facts = {"cloud": "revoked", "account": ACCOUNT.label}
+        assert (event.tag, event.user_id, event.facts) == (AuditTag.GRANT_REVOKED, ALICE.id, facts)
 
 
 class TestRetry:

@@ -11,6 +11,7 @@ from chalicelib.settings import Settings, SettingsError
 ENOUGH = {
     "VAULT_PUBLIC_URL": "https://vault.example",
     "VAULT_KMS_KEY": "arn:aws:kms:eu-central-1:1:key/1",
+    "VAULT_AUDIT_KEY": "arn:aws:kms:eu-central-1:1:key/2",
     "VAULT_DIRECTORIES": json.dumps([{"domain": "CONTOSO", "servers": ["ldaps://dc1.contoso.example"]}]),
 }
 
