@@ -6,6 +6,7 @@ from typing import Any
 from chalice.app import Chalice
 
 from . import telemetry
+from .adapters.application_keys import PublicKeyReader
 from .adapters.aws import AwsClients
 from .adapters.catalogue import FileCatalogue
 from .adapters.directory import LdapDirectory
@@ -16,6 +17,7 @@ from .adapters.token_cipher import KmsTokenCipher
 from .ports import Catalogue, Clock, Directory, OAuthClient, Random, TokenCipher
 from .routes import admin_tokens, consent, login, providers, sessions, static
 from .services.administration import AdministrationService
+from .services.client_applications import ClientApplicationService
 from .services.consent import ConsentService
 from .services.grants import GrantService
 from .services.login import LoginService
@@ -26,6 +28,7 @@ from .services.sessions import SessionService
 from .settings import Settings
 from .stores.audit_log import DynamoAuditLog
 from .stores.authorization_requests import DynamoAuthorizationRequestStore
+from .stores.client_applications import DynamoClientApplicationStore
 from .stores.grants import DynamoGrantStore
 from .stores.providers import DynamoProviderStore
 from .stores.revocations import DynamoRevocationStore
@@ -135,6 +138,12 @@ class Vault:
             grants=grant_store,
             revocations=revocation_store,
             cipher=world.cipher,
+            audit_log=audit_log,
+            clock=world.clock,
+        )
+        self.client_applications = ClientApplicationService(
+            applications=DynamoClientApplicationStore(world.aws.dynamodb, vault),
+            key_reader=PublicKeyReader(),
             audit_log=audit_log,
             clock=world.clock,
         )

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from .domain.audit import AuditEvent
 from .domain.authorization_request import AuthorizationRequest
+from .domain.client_application import ApplicationKey, ClientApplication
 from .domain.grant import Grant, Holding, Revocation
 from .domain.provider import AuthorizationServer, Provider, ProviderKey, ProviderType
 from .domain.secret import Secret
@@ -138,6 +139,28 @@ class GrantStore(Protocol):
 
     def bury(self, grants: list[Grant], expires_at: int) -> None:
         """Replace grants of an ended generation by tombstones without a token set, in batches."""
+
+
+class ClientApplicationStore(Protocol):
+    def all(self) -> list[ClientApplication]:
+        """Every application, by name; may lag by a moment."""
+
+    def get(self, application_id: str) -> ClientApplication:
+        """As of the last write (strongly consistent). Raises NotFound."""
+
+    def add(self, application: ClientApplication) -> None:
+        """Raises Conflict when the id is taken."""
+
+    def update(self, application: ClientApplication) -> ClientApplication:
+        """Write over `application.version` and return it with the next one. Raises Conflict."""
+
+
+class PublicKeyReader(Protocol):
+    def from_jwks(self, text: str, now: int) -> tuple[ApplicationKey, ...]:
+        """The public keys of a JWKS (RFC 7517 5). Raises InvalidRequest with the sentence for who pasted it."""
+
+    def from_certificate(self, pem: str, now: int) -> ApplicationKey:
+        """The key of an X.509 certificate, good as long as that is. Raises InvalidRequest."""
 
 
 class RevocationStore(Protocol):

@@ -26,8 +26,8 @@ _MAX_SUBJECT = 255  # OpenID Connect Core 2
 # Headers that name another key than the server's, or change what the signature means (R45)
 _REFUSED_HEADERS = frozenset({"crit", "jku", "jwk", "x5u"})
 
-# What joserfc and cryptography raise for an id_token that is none at all
-_MALFORMED = (JoseError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
+MALFORMED = (JoseError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
+"""What joserfc and cryptography raise for a token or key that is none at all."""
 
 Fetch = Callable[[str], dict[str, Any]]
 """GET a URL and give its JSON object, or raise a CloudError."""
@@ -47,7 +47,7 @@ class IdTokenVerifier:
         try:
             claims = self._signed_claims(id_token, request, fetch)
             self._check(claims, request)
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise _invalid(getattr(error, "error", "malformed")) from error
         return claims
 
@@ -134,7 +134,7 @@ def _import(document: dict[str, Any]) -> list[Key]:
     if not isinstance(entries, list):
         raise CloudAnswerInvalid(detail="jwks: no keys")
     for entry in entries:
-        with suppress(*_MALFORMED):
+        with suppress(*MALFORMED):
             keys.append(JWKRegistry.import_key(entry))
     return keys
 

@@ -20,6 +20,11 @@ class AuditTag(StrEnum):
     PROVIDER_TOKENS_REMOVED = "provider.tokens_removed"
     PROVIDER_CLEANED = "provider.cleaned"
     INTEGRITY_VIOLATED = "integrity.violated"
+    CLIENT_REGISTERED = "client.registered"
+    CLIENT_RULES_CHANGED = "client.rules_changed"
+    CLIENT_KEYS_CHANGED = "client.keys_changed"
+    CLIENT_STOPPED = "client.stopped"
+    CLIENT_RESUMED = "client.resumed"
 
 
 class Outcome(StrEnum):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from chalicelib.domain.audit import AuditEvent
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
+from chalicelib.domain.client_application import ClientApplication
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound, StorageUnavailable
 from chalicelib.domain.grant import Grant, GrantState, Holding, Revocation
 from chalicelib.domain.provider import Provider, ProviderKey
@@ -207,6 +208,32 @@ class FakeRevocationStore:
     def any_of(self, provider_id: str, generation: int) -> bool:
         wanted = (provider_id, generation)
         return any((r.provider_id, r.generation) == wanted for r in self.revocations.values())
+
+
+class FakeClientApplicationStore:
+    """Implements `ports.ClientApplicationStore`."""
+
+    def __init__(self) -> None:
+        self.applications: dict[str, ClientApplication] = {}
+
+    def all(self) -> list[ClientApplication]:
+        return sorted(self.applications.values(), key=lambda application: application.name.casefold())
+
+    def get(self, application_id: str) -> ClientApplication:
+        if application_id not in self.applications:
+            raise NotFound
+        return self.applications[application_id]
+
+    def add(self, application: ClientApplication) -> None:
+        if application.id in self.applications:
+            raise Conflict
+        self.applications[application.id] = application
+
+    def update(self, application: ClientApplication) -> ClientApplication:
+        if self.get(application.id).version != application.version:
+            raise Conflict
+        self.applications[application.id] = replace(application, version=application.version + 1)
+        return self.applications[application.id]
 
 
 class FakeAuditLog:
