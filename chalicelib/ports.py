@@ -14,6 +14,7 @@ from .domain.authorization_request import AuthorizationRequest
 from .domain.client_application import ApplicationKey, ClientApplication
 from .domain.grant import Grant, Holding, Revocation
 from .domain.provider import AuthorizationServer, Provider, ProviderKey, ProviderType
+from .domain.provider_health import ProviderHealth
 from .domain.secret import Secret
 from .domain.session import Notice, Session
 from .domain.token_set import CloudAccount, TokenSet
@@ -24,10 +25,16 @@ class Clock(Protocol):
     def now(self) -> int:
         """The time, in whole epoch seconds."""
 
+    def sleep(self, seconds: float) -> None:
+        """Let so much time pass."""
+
 
 class Random(Protocol):
     def token(self, size: int = 32) -> str:
         """`size` random bytes, base64url without padding: 43 characters for 32."""
+
+    def fraction(self) -> float:
+        """At least 0, below 1: to spread what would otherwise happen at the same moment."""
 
 
 class Directory(Protocol):
@@ -118,10 +125,13 @@ class GrantStore(Protocol):
     def of_user(self, user_id: str) -> list[Grant]:
         """All grants of a user, of any generation, tombstones included (strongly consistent)."""
 
-    def save(self, grant: Grant, *, replaces: int | None, expires_at: int | None = None) -> None:
+    def save(
+        self, grant: Grant, *, replaces: int | None, fence: int | None = None, expires_at: int | None = None
+    ) -> None:
         """Write the grant over the version `replaces` (None: there is none yet). Raises Conflict.
 
-        `expires_at` lets the store delete it some time later: for what is left of a removed grant.
+        With `fence` only while that is the number of the last lease. `expires_at` lets the store delete it some time
+        later: for what is left of a removed grant.
         """
 
     def delete(self, grant: Grant) -> None:
@@ -153,6 +163,14 @@ class ClientApplicationStore(Protocol):
 
     def update(self, application: ClientApplication) -> ClientApplication:
         """Write over `application.version` and return it with the next one. Raises Conflict."""
+
+
+class ProviderHealthStore(Protocol):
+    def get(self, provider_id: str) -> ProviderHealth:
+        """As of the last write (strongly consistent); a well one where nothing is stored."""
+
+    def save(self, health: ProviderHealth) -> None:
+        """Write over `health.version` as the next one. Raises Conflict."""
 
 
 class PublicKeyReader(Protocol):
@@ -229,6 +247,12 @@ class OAuthClient(Protocol):
         """Exchange the code once (never retried) and learn whose account it is, the id_token verified.
 
         Raises CloudRefused, CloudMisconfigured, CloudUnavailable or CloudAnswerInvalid.
+        """
+
+    def refresh(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> TokenSet:
+        """Send the refresh token once (RFC 6749 6); the answer's own refresh token, or the one it was sent.
+
+        Raises CloudRefused (final), CloudMisconfigured, CloudUnavailable or CloudAnswerInvalid.
         """
 
     def revoke(self, client: Client, token: Secret) -> None:

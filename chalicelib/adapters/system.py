@@ -10,9 +10,15 @@ class SystemClock:
     def now(self) -> int:
         return int(time.time())
 
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
 
 class SystemRandom:
     """Implements `ports.Random` with the operating system's generator."""
 
     def token(self, size: int = 32) -> str:
         return secrets.token_urlsafe(size)
+
+    def fraction(self) -> float:
+        return secrets.randbelow(1 << 20) / (1 << 20)

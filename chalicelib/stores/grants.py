@@ -6,15 +6,17 @@ overwrite them in unconditional batches, since nothing that lives can have their
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import asdict
 from typing import Any
 
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound
-from chalicelib.domain.grant import Grant, GrantReason, GrantState, Holding
+from chalicelib.domain.grant import Grant, GrantReason, GrantState, Holding, RefreshLease
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.token_set import CloudAccount
 from chalicelib.ports import GrantPage
 
 from .items import Item
+from .provider_health import health_from_item, health_key
 from .providers import key_from_item, provider_from_item, provider_key, wrapped_key_key
 from .table import Condition, ConditionFailed, Table, batch_get
 from .tables import EXPIRES, KEY, LISTING, SORT
@@ -49,7 +51,7 @@ class DynamoGrantStore:
         found = batch_get(
             self._client,
             {
-                self._vault.name: [provider_key(provider_id), grant_key],
+                self._vault.name: [provider_key(provider_id), grant_key, health_key(provider_id)],
                 self._keys.name: [wrapped_key_key(provider_id, generation)],
             },
         )
@@ -61,7 +63,8 @@ class DynamoGrantStore:
         if not found[self._keys.name]:
             raise KeyUnavailable(detail="the wrapped key is missing")
         key = key_from_item(found[self._keys.name][0])
-        return Holding(provider, key, _from_item(grant) if grant else None), generation
+        health = health_from_item(provider_id, items.get(tuple(health_key(provider_id).values())))
+        return Holding(provider, key, _from_item(grant) if grant else None, health), generation
 
     def of_user(self, user_id: str) -> list[Grant]:
         condition = Condition(
@@ -69,8 +72,11 @@ class DynamoGrantStore:
         )
         return [_from_item(item) for item in self._vault.query_all(condition)]
 
-    def save(self, grant: Grant, *, replaces: int | None, expires_at: int | None = None) -> None:
-        condition = Condition.absent(KEY) if replaces is None else Condition.equals(version=replaces)
+    def save(
+        self, grant: Grant, *, replaces: int | None, fence: int | None = None, expires_at: int | None = None
+    ) -> None:
+        fenced = {} if fence is None else {"fence": fence}
+        condition = Condition.absent(KEY) if replaces is None else Condition.equals(version=replaces, **fenced)
         try:
             self._vault.put(_to_item(grant) | {EXPIRES: expires_at}, condition)
         except ConditionFailed:
@@ -177,6 +183,11 @@ def _to_item(grant: Grant) -> Item:
             "refreshed_at": grant.refreshed_at,
             "last_used_at": grant.last_used_at,
             "token_set": grant.token_set,
+            "fence": grant.fence,
+            "lease": asdict(grant.lease) if grant.lease else None,
+            "failures": grant.failures,
+            "next_attempt_at": grant.next_attempt_at,
+            "unknown_since": grant.unknown_since,
         }
     )
 
@@ -198,6 +209,11 @@ def _from_item(item: Item) -> Grant:
         reason=GrantReason(item["reason"]),
         state_at=item["state_at"],
         token_set=item.get("token_set"),
+        fence=item.get("fence", 0),
+        lease=RefreshLease(**item["lease"]) if "lease" in item else None,
+        failures=item.get("failures", 0),
+        next_attempt_at=item.get("next_attempt_at", 0),
+        unknown_since=item.get("unknown_since"),
     )
 
 

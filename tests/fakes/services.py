@@ -9,6 +9,7 @@ from chalicelib.domain.session import Session
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.services.consent import Callback, Consented, ConsentService
 from chalicelib.services.grants import GrantService
+from chalicelib.services.refresh import RefreshService
 from chalicelib.services.revocations import RevocationService
 from tests.fakes.oauth_client import FakeOAuthClient
 from tests.fakes.stores import (
@@ -71,6 +72,16 @@ class FakeVault:
             revocations=self.revocations,
             audit_log=self.audit_log,
             clock=self.clock,
+        )
+        self.refresh = RefreshService(
+            grants=self.grant_store,
+            health=self.grant_store.health,
+            catalogue=self.catalogue,
+            oauth_client=self.cloud,
+            revocations=self.revocations,
+            audit_log=self.audit_log,
+            clock=self.clock,
+            random=self.random,
         )
         self.consent = ConsentService(
             requests=self.requests,

@@ -8,6 +8,7 @@ from chalicelib.domain.client_application import ClientApplication
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound, StorageUnavailable
 from chalicelib.domain.grant import Grant, GrantState, Holding, Revocation
 from chalicelib.domain.provider import Provider, ProviderKey
+from chalicelib.domain.provider_health import ProviderHealth
 from chalicelib.domain.session import Notice, Session
 from chalicelib.ports import GrantPage
 
@@ -117,6 +118,7 @@ class FakeGrantStore:
     def __init__(self, providers: FakeProviderStore) -> None:
         self._providers = providers
         self.grants: dict[tuple[str, str, int], Grant] = {}
+        self.health = FakeProviderHealthStore()
         self.fail_saving = False
 
     def load(self, user_id: str, provider_id: str) -> Holding:
@@ -125,17 +127,22 @@ class FakeGrantStore:
             key = self._providers.key(provider_id, provider.generation)
         except NotFound:
             raise KeyUnavailable from None
-        return Holding(provider, key, self.grants.get((user_id, provider_id, provider.generation)))
+        grant = self.grants.get((user_id, provider_id, provider.generation))
+        return Holding(provider, key, grant, self.health.get(provider_id))
 
     def of_user(self, user_id: str) -> list[Grant]:
         return [grant for grant in self.grants.values() if grant.user_id == user_id]
 
-    def save(self, grant: Grant, *, replaces: int | None, expires_at: int | None = None) -> None:
+    def save(
+        self, grant: Grant, *, replaces: int | None, fence: int | None = None, expires_at: int | None = None
+    ) -> None:
         if self.fail_saving:
             raise StorageUnavailable
         key = _key(grant)
         current = self.grants.get(key)
         if (current.version if current else None) != replaces:
+            raise Conflict
+        if fence is not None and (current is None or current.fence != fence):
             raise Conflict
         self.grants[key] = grant
 
@@ -208,6 +215,21 @@ class FakeRevocationStore:
     def any_of(self, provider_id: str, generation: int) -> bool:
         wanted = (provider_id, generation)
         return any((r.provider_id, r.generation) == wanted for r in self.revocations.values())
+
+
+class FakeProviderHealthStore:
+    """Implements `ports.ProviderHealthStore`."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, ProviderHealth] = {}
+
+    def get(self, provider_id: str) -> ProviderHealth:
+        return self.stored.get(provider_id, ProviderHealth(provider_id))
+
+    def save(self, health: ProviderHealth) -> None:
+        if self.get(health.provider_id).version != health.version:
+            raise Conflict
+        self.stored[health.provider_id] = replace(health, version=health.version + 1)
 
 
 class FakeClientApplicationStore:

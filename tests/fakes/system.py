@@ -8,9 +8,17 @@ class FakeClock:
 
     def __init__(self, now: int = 1_800_000_000) -> None:
         self._now = now
+        self._left = 0.0
+        self.slept = 0.0
 
     def now(self) -> int:
         return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+        self._left += seconds
+        self._now += int(self._left)
+        self._left %= 1
 
     def advance(self, seconds: int) -> None:
         self._now += seconds
@@ -25,3 +33,6 @@ class FakeRandom:
     def token(self, size: int = 32) -> str:
         length = -(-size * 4 // 3)
         return f"r{next(self._numbers)}-".ljust(length, "x")
+
+    def fraction(self) -> float:
+        return 0.5
