@@ -11,29 +11,35 @@ from .adapters.aws import AwsClients
 from .adapters.catalogue import FileCatalogue
 from .adapters.directory import LdapDirectory
 from .adapters.endpoint_guard import EndpointGuard
+from .adapters.jwt_verifier import JoseVerifier
 from .adapters.oauth_client import AuthlibClient
 from .adapters.system import SystemClock, SystemRandom
 from .adapters.token_cipher import KmsTokenCipher
-from .ports import Catalogue, Clock, Directory, OAuthClient, Random, TokenCipher
-from .routes import admin_tokens, consent, login, providers, sessions, static
+from .ports import Catalogue, Clock, Directory, JwtVerifier, OAuthClient, Random, TokenCipher
+from .routes import admin_tokens, consent, login, providers, sessions, static, token
 from .services.administration import AdministrationService
 from .services.client_applications import ClientApplicationService
 from .services.consent import ConsentService
 from .services.grants import GrantService
 from .services.login import LoginService
 from .services.providers import ProviderService
+from .services.refresh import RefreshService
 from .services.registration import RegistrationService
 from .services.revocations import RevocationService
 from .services.sessions import SessionService
+from .services.token_exchange import TokenExchangeService
 from .settings import Settings
 from .stores.audit_log import DynamoAuditLog
 from .stores.authorization_requests import DynamoAuthorizationRequestStore
 from .stores.client_applications import DynamoClientApplicationStore
 from .stores.grants import DynamoGrantStore
+from .stores.provider_health import DynamoProviderHealthStore
 from .stores.providers import DynamoProviderStore
+from .stores.releases import DynamoReleaseStore
 from .stores.revocations import DynamoRevocationStore
 from .stores.sessions import DynamoSessionStore
 from .stores.table import Table
+from .stores.user_aliases import DynamoUserAliasStore
 from .web.endpoint import Endpoints
 from .web.render import Renderer
 from .web.urls import Urls
@@ -50,11 +56,13 @@ class World:
     oauth_client: OAuthClient
     catalogue: Catalogue
     cipher: TokenCipher
+    jwt_verifier: JwtVerifier
 
     @classmethod
     def of(cls, settings: Settings, **replaced: Any) -> "World":
         aws: AwsClients = replaced.pop("aws", None) or AwsClients.create()
         clock: Clock = replaced.pop("clock", None) or SystemClock()
+        cloud_client = AuthlibClient(clock, EndpointGuard(allow_private=settings.allow_private_clouds))
         parts: dict[str, Any] = {
             "random": SystemRandom(),
             "directory": LdapDirectory(
@@ -63,7 +71,8 @@ class World:
                 settings.directory_ca(),
                 settings.directory_base_dn,
             ),
-            "oauth_client": AuthlibClient(clock, EndpointGuard(allow_private=settings.allow_private_clouds)),
+            "oauth_client": cloud_client,
+            "jwt_verifier": JoseVerifier(clock, cloud_client.json_object),
             "catalogue": FileCatalogue(),
             "cipher": KmsTokenCipher(aws.kms, settings.kms_key),
         }
@@ -120,9 +129,30 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
         )
+        self.refresh = RefreshService(
+            grants=grant_store,
+            health=DynamoProviderHealthStore(vault),
+            catalogue=world.catalogue,
+            oauth_client=world.oauth_client,
+            revocations=self.revocations,
+            audit_log=audit_log,
+            clock=world.clock,
+            random=world.random,
+        )
+        self.token_exchange = TokenExchangeService(
+            releases=DynamoReleaseStore(grant_store),
+            refresh=self.refresh,
+            cipher=world.cipher,
+            jwt_verifier=world.jwt_verifier,
+            audit_log=audit_log,
+            clock=world.clock,
+            random=world.random,
+            issuer=settings.public_url,
+        )
         self.consent = ConsentService(
             requests=DynamoAuthorizationRequestStore(session_table),
             sessions=session_store,
+            aliases=DynamoUserAliasStore(vault),
             grant_store=grant_store,
             grants=self.grants,
             cipher=world.cipher,
@@ -167,6 +197,7 @@ class Vault:
             consent.blueprint(endpoints, self.consent, self.sessions),
             sessions.blueprint(endpoints, self.sessions),
             admin_tokens.blueprint(endpoints, self.administration, self.sessions),
+            token.blueprint(endpoints, self.token_exchange, urls),
         )
         return endpoints
 

@@ -4,15 +4,15 @@ Every method may raise `StorageUnavailable`, `KeyUnavailable`, `DirectoryUnavail
 where it talks to that part of the world; only other errors are named. Times are epoch seconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from .domain.audit import AuditEvent
 from .domain.authorization_request import AuthorizationRequest
-from .domain.client_application import ApplicationKey, ClientApplication
-from .domain.grant import Grant, Holding, Revocation
+from .domain.client_application import ApplicationKey, ClientApplication, TrustedIssuer
+from .domain.grant import Grant, Holding, ReleaseHolding, Revocation
 from .domain.provider import AuthorizationServer, Provider, ProviderKey, ProviderType
 from .domain.provider_health import ProviderHealth
 from .domain.secret import Secret
@@ -197,9 +197,37 @@ class RevocationStore(Protocol):
         """True while a revocation still needs the key of this generation."""
 
 
+class UserAliasStore(Protocol):
+    def claim(self, user_id: str, aliases: tuple[str, ...]) -> None:
+        """Note that a person is called so. An alias that several claim fits nobody any more."""
+
+
+class ReleaseStore(Protocol):
+    def load(self, application_id: str, provider_id: str, name: str) -> ReleaseHolding:
+        """Application, provider, its key, person and grant in one consistent read.
+
+        `name` is a user id or a normalized alias. Nothing is remembered but where to look: what is read decides, so
+        that a stop counts on the next call (R76).
+        """
+
+
+class JwtVerifier(Protocol):
+    def unverified(self, token: Secret) -> dict[str, Any]:
+        """The claims as they stand there, to find out what to read; empty for what is no JWT. They prove nothing."""
+
+    def verify(self, token: Secret, keys: Sequence[ApplicationKey]) -> dict[str, Any]:
+        """The claims, signed by the key that `kid` names, with that key's algorithm. Raises InvalidJwt."""
+
+    def verify_issued(self, token: Secret, issuer: TrustedIssuer) -> dict[str, Any]:
+        """The claims, signed by a key that the issuer publishes. Raises InvalidJwt, or a CloudError for its keys."""
+
+
 class AuditLog(Protocol):
     def record(self, event: AuditEvent) -> None:
         """Append one entry. Raises StorageUnavailable: an act that cannot be recorded is not reported as done."""
+
+    def record_once(self, event: AuditEvent, entry_id: str, at: int) -> None:
+        """Append the entry that `entry_id` and `at` (epoch seconds) name. Raises Conflict when it is there already."""
 
 
 class Box(Protocol):

@@ -113,6 +113,11 @@ class AuthlibClient:
             self._guard.check(url)
         return server
 
+    def json_object(self, url: str) -> dict[str, Any]:
+        """The JSON object at a public address, for example a JWKS. Raises a CloudError."""
+        with self._session() as session:
+            return _get(session, url)
+
     @contextmanager
     def _session(self, client: Client | None = None) -> Iterator[Any]:
         """A session for one operation, as `client` or as nobody."""

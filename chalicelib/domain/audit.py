@@ -20,6 +20,8 @@ class AuditTag(StrEnum):
     PROVIDER_TOKENS_REMOVED = "provider.tokens_removed"
     PROVIDER_CLEANED = "provider.cleaned"
     INTEGRITY_VIOLATED = "integrity.violated"
+    TOKEN_RELEASED = "token.released"  # noqa: S105 - a word of the log
+    TOKEN_REFUSED = "token.refused"  # noqa: S105 - a word of the log
     GRANT_FAILING = "grant.failing"
     GRANT_RECOVERED = "grant.recovered"
     GRANT_NEEDS_REAUTHORIZATION = "grant.needs_reauthorization"

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
+from .client_application import ClientApplication, Subject
 from .provider import Provider, ProviderKey
 from .provider_health import ProviderHealth
 from .token_set import CloudAccount
@@ -201,6 +202,19 @@ class Holding:
     key: ProviderKey
     grant: Grant | None
     health: ProviderHealth
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseHolding:
+    """What one read brings for a release: who asks, for whom, and what is held."""
+
+    application: ClientApplication | None
+    owners: tuple[str, ...]
+    """The ids of everybody whom the name fits."""
+    subject: Subject | None
+    """The one person, None where the name fits nobody or several."""
+    holding: Holding | None
+    """None: there is no such provider."""
 
 
 class RevocationOutcome(StrEnum):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from .errors import VaultError
+from .secret import Secret
+from .token_set import CloudAccount
 
 
 class RefusalReason(StrEnum):
@@ -100,3 +102,47 @@ class Need:
     minimum_seconds: int | None = None
     rejected_token_hash: str = ""
     renew: bool = False
+
+
+class InvalidJwt(VaultError):
+    """A JWT that is malformed, or not signed by a key it must be signed by. `detail` says which, for the log."""
+
+    code = "invalid_jwt"
+    message = "The token is not one that this application may use."
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """One call of the token endpoint, as it was sent. Everything in it is text from outside.
+
+    With `client_assertion` the application proves itself by a signature (RFC 7523); without it `caller_arn`, which
+    the gateway vouches for, must be a session of its IAM role.
+    """
+
+    provider_id: str
+    subject_token: Secret
+    subject_is_jwt: bool
+    """False: `subject_token` is the plain name of a person. Only for IAM callers, whose whole request is signed."""
+    client_id: str = ""
+    client_assertion: Secret | None = None
+    caller_arn: str = ""
+    reason: str = ""
+    scopes: tuple[str, ...] = ()
+    account: str = ""
+    need: Need = Need()
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One access token on its way to an application. The refresh token is not in it."""
+
+    id: str
+    access_token: Secret
+    token_type: str
+    expires_at: int
+    expires_in: int
+    account: CloudAccount
+    scopes: tuple[str, ...]
+    missing_scopes: tuple[str, ...]
+    """What the provider is registered with and the person did not grant."""
+    extra: dict[str, str]

@@ -6,6 +6,7 @@ overwrite them in unconditional batches, since nothing that lives can have their
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -22,6 +23,7 @@ from .table import Condition, ConditionFailed, Table, batch_get
 from .tables import EXPIRES, KEY, LISTING, SORT
 
 _FIRST_GENERATION = 1
+_GENERATION_GUESSES = 2
 _FILTERED_QUERIES = 20
 
 
@@ -36,35 +38,34 @@ class DynamoGrantStore:
         self._likely_generation: dict[str, int] = {}
 
     def load(self, user_id: str, provider_id: str) -> Holding:
-        generation = self._likely_generation.get(provider_id, _FIRST_GENERATION)
-        holding, current = self._load(user_id, provider_id, generation)
+        holding, _ = self.load_with(user_id, provider_id, [])
         if holding is None:
-            self._likely_generation[provider_id] = current
-            holding, _ = self._load(user_id, provider_id, current)
-        if holding is None:
-            raise Conflict
+            raise NotFound
         return holding
 
-    def _load(self, user_id: str, provider_id: str, generation: int) -> tuple[Holding | None, int]:
-        """The holding if `generation` is the provider's own, and what that is."""
-        grant_key = _key(user_id, provider_id, generation)
-        found = batch_get(
-            self._client,
-            {
-                self._vault.name: [provider_key(provider_id), grant_key, health_key(provider_id)],
-                self._keys.name: [wrapped_key_key(provider_id, generation)],
-            },
-        )
-        items = {(item[KEY], item[SORT]): item for item in found[self._vault.name]}
-        provider = _provider(items.get(tuple(provider_key(provider_id).values())))
-        if provider.generation != generation:
-            return None, provider.generation
-        grant = items.get(tuple(grant_key.values()))
-        if not found[self._keys.name]:
-            raise KeyUnavailable(detail="the wrapped key is missing")
-        key = key_from_item(found[self._keys.name][0])
-        health = health_from_item(provider_id, items.get(tuple(health_key(provider_id).values())))
-        return Holding(provider, key, _from_item(grant) if grant else None, health), generation
+    def load_with(
+        self, user_id: str, provider_id: str, more: Sequence[Item]
+    ) -> tuple[Holding | None, list[Item | None]]:
+        """The holding, None without such a provider; in the same read, the items of the vault's table under `more`."""
+        for _ in range(_GENERATION_GUESSES):
+            found = self._read(user_id, provider_id, more)
+            others = [found.get(_position(key)) for key in more]
+            item = found.get(_position(provider_key(provider_id)))
+            if item is None:
+                return None, others
+            provider = provider_from_item(item)
+            if provider.generation == self._likely_generation.get(provider_id, _FIRST_GENERATION):
+                return _holding(provider, user_id, found), others
+            self._likely_generation[provider_id] = provider.generation
+        raise Conflict
+
+    def _read(self, user_id: str, provider_id: str, more: Sequence[Item]) -> dict[tuple[str, ...], Item]:
+        """One consistent read of everything, by key."""
+        generation = self._likely_generation.get(provider_id, _FIRST_GENERATION)
+        wanted = [provider_key(provider_id), health_key(provider_id), _key(user_id, provider_id, generation), *more]
+        wrapped = wrapped_key_key(provider_id, generation)
+        read = batch_get(self._client, {self._vault.name: wanted, self._keys.name: [wrapped]})
+        return {_position(item): item for items in read.values() for item in items}
 
     def of_user(self, user_id: str) -> list[Grant]:
         condition = Condition(
@@ -117,10 +118,18 @@ class DynamoGrantStore:
         self._vault.put_all([_to_item(grant) | {EXPIRES: expires_at} for grant in grants])
 
 
-def _provider(item: Item | None) -> Provider:
-    if item is None:
-        raise NotFound
-    return provider_from_item(item)
+def _position(item: Item) -> tuple[str, ...]:
+    """The key, in a form that can be looked up."""
+    return (item[KEY], item[SORT]) if SORT in item else (item[KEY],)
+
+
+def _holding(provider: Provider, user_id: str, found: dict[tuple[str, ...], Item]) -> Holding:
+    wrapped = found.get(_position(wrapped_key_key(provider.id, provider.generation)))
+    if wrapped is None:
+        raise KeyUnavailable(detail="the wrapped key is missing")
+    grant = found.get(_position(_key(user_id, provider.id, provider.generation)))
+    health = health_from_item(provider.id, found.get(_position(health_key(provider.id))))
+    return Holding(provider, key_from_item(wrapped), _from_item(grant) if grant else None, health)
 
 
 def _partition(user_id: str) -> str:

@@ -83,9 +83,12 @@ class Table:
             if failure.item is None or failure.item.get(WRITER) != writer:
                 raise
 
-    def update(self, key: Item, expression: str, values: Item, condition: Condition) -> None:
+    def update(self, key: Item, expression: str, values: Item, condition: Condition | None = None) -> None:
         """Change attributes of one item; names are written `#name`. Raises ConditionFailed."""
-        arguments = _conditional(Condition(condition.expression, {**values, **condition.values}), expression)
+        if condition is not None:
+            arguments = _conditional(Condition(condition.expression, {**values, **condition.values}), expression)
+        else:
+            arguments = {"ExpressionAttributeNames": _names(expression), "ExpressionAttributeValues": _values(values)}
         with storage_errors():
             self._client.update_item(TableName=self.name, Key=pack(key), UpdateExpression=expression, **arguments)
 

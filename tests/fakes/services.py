@@ -15,10 +15,13 @@ from tests.fakes.oauth_client import FakeOAuthClient
 from tests.fakes.stores import (
     FakeAuditLog,
     FakeAuthorizationRequestStore,
+    FakeClientApplicationStore,
     FakeGrantStore,
     FakeProviderStore,
+    FakeReleaseStore,
     FakeRevocationStore,
     FakeSessionStore,
+    FakeUserAliasStore,
 )
 from tests.fakes.system import FakeClock, FakeRandom
 from tests.fakes.token_cipher import FakeTokenCipher
@@ -54,6 +57,8 @@ class FakeVault:
         self.sessions, self.requests = FakeSessionStore(), FakeAuthorizationRequestStore()
         self.providers, self.revocation_store = FakeProviderStore(), FakeRevocationStore()
         self.grant_store = FakeGrantStore(self.providers)
+        self.aliases, self.applications = FakeUserAliasStore(), FakeClientApplicationStore()
+        self.releases = FakeReleaseStore(self.applications, self.grant_store, self.aliases)
         self.audit_log, self.cloud, self.catalogue = FakeAuditLog(), FakeOAuthClient(self.clock), FakeCatalogue()
         self.revocations = RevocationService(
             revocations=self.revocation_store,
@@ -86,6 +91,7 @@ class FakeVault:
         self.consent = ConsentService(
             requests=self.requests,
             sessions=self.sessions,
+            aliases=self.aliases,
             grant_store=self.grant_store,
             grants=self.grants,
             cipher=self.cipher,

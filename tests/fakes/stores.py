@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+from chalicelib.domain.aliases import is_user_id
 from chalicelib.domain.audit import AuditEvent
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
-from chalicelib.domain.client_application import ClientApplication
+from chalicelib.domain.client_application import ClientApplication, Subject
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound, StorageUnavailable
-from chalicelib.domain.grant import Grant, GrantState, Holding, Revocation
+from chalicelib.domain.grant import Grant, GrantState, Holding, ReleaseHolding, Revocation
 from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.provider_health import ProviderHealth
 from chalicelib.domain.session import Notice, Session
@@ -258,14 +259,57 @@ class FakeClientApplicationStore:
         return self.applications[application.id]
 
 
+class FakeUserAliasStore:
+    """Implements `ports.UserAliasStore`."""
+
+    def __init__(self) -> None:
+        self.owners: dict[str, set[str]] = {}
+
+    def claim(self, user_id: str, aliases: tuple[str, ...]) -> None:
+        for alias in aliases:
+            self.owners.setdefault(alias, set()).add(user_id)
+
+
+class FakeReleaseStore:
+    """Implements `ports.ReleaseStore` over the other fakes; `subjects` are people with groups, or blocked ones."""
+
+    def __init__(
+        self, applications: FakeClientApplicationStore, grants: FakeGrantStore, aliases: FakeUserAliasStore
+    ) -> None:
+        self._applications = applications
+        self._grants = grants
+        self._aliases = aliases
+        self.subjects: dict[str, Subject] = {}
+        self.loads = 0
+
+    def load(self, application_id: str, provider_id: str, name: str) -> ReleaseHolding:
+        self.loads += 1
+        owners = (name,) if is_user_id(name) else tuple(sorted(self._aliases.owners.get(name, ())))
+        subject = self.subjects.get(owners[0], Subject(owners[0])) if len(owners) == 1 else None
+        try:
+            holding = self._grants.load(subject.user_id if subject else "-", provider_id)
+        except NotFound:
+            holding = None
+        return ReleaseHolding(self._applications.applications.get(application_id), owners, subject, holding)
+
+
 class FakeAuditLog:
     """Implements `ports.AuditLog`; `broken` plays a log that cannot be written."""
 
     def __init__(self) -> None:
         self.events: list[AuditEvent] = []
+        self.once: set[tuple[str, int]] = set()
         self.broken = False
 
     def record(self, event: AuditEvent) -> None:
         if self.broken:
             raise StorageUnavailable
+        self.events.append(event)
+
+    def record_once(self, event: AuditEvent, entry_id: str, at: int) -> None:
+        if self.broken:
+            raise StorageUnavailable
+        if (entry_id, at) in self.once:
+            raise Conflict
+        self.once.add((entry_id, at))
         self.events.append(event)
