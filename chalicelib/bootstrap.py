@@ -21,6 +21,7 @@ from .services.administration import AdministrationService
 from .services.client_applications import ClientApplicationService
 from .services.consent import ConsentService
 from .services.grants import GrantService
+from .services.keep_alive import KeepAliveService
 from .services.login import LoginService
 from .services.providers import ProviderService
 from .services.refresh import RefreshService
@@ -32,6 +33,7 @@ from .settings import Settings
 from .stores.audit_log import DynamoAuditLog
 from .stores.authorization_requests import DynamoAuthorizationRequestStore
 from .stores.client_applications import DynamoClientApplicationStore
+from .stores.cursors import DynamoCursorStore
 from .stores.grants import DynamoGrantStore
 from .stores.provider_health import DynamoProviderHealthStore
 from .stores.providers import DynamoProviderStore
@@ -138,6 +140,15 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
             random=world.random,
+        )
+        self.keep_alive = KeepAliveService(
+            providers=provider_store,
+            grants=grant_store,
+            cursors=DynamoCursorStore(vault),
+            catalogue=world.catalogue,
+            cipher=world.cipher,
+            refresh=self.refresh,
+            clock=world.clock,
         )
         self.token_exchange = TokenExchangeService(
             releases=DynamoReleaseStore(grant_store),

@@ -173,6 +173,13 @@ class ProviderHealthStore(Protocol):
         """Write over `health.version` as the next one. Raises Conflict."""
 
 
+class CursorStore(Protocol):
+    def get(self, name: str) -> str | None:
+        """Where the function of that name stopped; None: at the end, or it never ran."""
+
+    def put(self, name: str, cursor: str | None) -> None: ...
+
+
 class PublicKeyReader(Protocol):
     def from_jwks(self, text: str, now: int) -> tuple[ApplicationKey, ...]:
         """The public keys of a JWKS (RFC 7517 5). Raises InvalidRequest with the sentence for who pasted it."""

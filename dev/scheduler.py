@@ -28,7 +28,11 @@ def main() -> None:
     from app import vault  # noqa: PLC0415 - reads the settings
 
     stop = threading.Event()
-    functions: list[Callable[[], object]] = [vault.revocations.retry_due, vault.administration.clean_up]
+    functions: list[Callable[[], object]] = [
+        vault.revocations.retry_due,
+        vault.administration.clean_up,
+        vault.keep_alive.run,
+    ]
     worker = threading.Thread(target=run, args=(functions, stop), daemon=True)
     worker.start()
     serve_until_told({})

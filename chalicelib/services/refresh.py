@@ -7,6 +7,7 @@ the lease it was made under, so that a late one changes nothing (docs/adr/0010-a
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Outcome
@@ -44,6 +45,10 @@ _LOG = logging.getLogger(__name__)
 
 LONGEST_WAIT_SECONDS = LEASE_SECONDS + 1.0
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.1, 1.0
+_SLACK_SECONDS = 2
+"""What the lease is longer than the request to the cloud."""
+_MOST_LOOKS = 60
+"""More than the polls of the longest wait."""
 _ATTEMPTS = 3
 _PASSING = (RefusalReason.PROVIDER_UNAVAILABLE, RefusalReason.PROVIDER_MISCONFIGURED)
 """Refusals that say nothing about the grant: a token that is still good is served all the same."""
@@ -124,6 +129,7 @@ class RefreshService:
                 raise
             if done:
                 return done
+            patience.look_again()
             holding = reread()
 
     def _look(self, holding: Holding, box: Box, need: Need) -> _Case:
@@ -193,6 +199,8 @@ class RefreshService:
             self._grants.save(leased, replaces=case.grant.version, fence=case.grant.fence)
         except Conflict:
             return None
+        if self._is_late(case, leased):
+            return None
         provider_type = self._catalogue.get(case.holding.provider.type_id)
         try:
             tokens = self._oauth_client.refresh(client, provider_type, case.tokens)
@@ -220,6 +228,18 @@ class RefreshService:
             self._health.save(health.probing(case.now))
         except Conflict:
             raise TokenRefused(RefusalReason.PROVIDER_UNAVAILABLE, retry_after=PAUSE_SECONDS) from None
+
+    def _is_late(self, case: _Case, leased: Grant) -> bool:
+        """True, the lease given back, when that was so long in coming that the request would outlive it.
+
+        A worker that was frozen with the lease in hand must not send: somebody else may have sent already (F5).
+        """
+        sent_at = leased.lease.sent_at if leased.lease else 0
+        if abs(self._clock.now() - sent_at) < _SLACK_SECONDS:
+            return False
+        with suppress(Conflict):
+            self._store(replace(leased, lease=None, unknown_since=case.grant.unknown_since), leased)
+        return True
 
     # What the cloud said
 
@@ -386,6 +406,13 @@ class _Patience:
         self._watched_for = 0.0
         self._waited = 0.0
         self._pause = _FIRST_POLL_SECONDS
+        self._looks = 0
+
+    def look_again(self) -> None:
+        """Raises TokenRefused when that leads nowhere: something changes the grant all the time, or we are too slow."""
+        self._looks += 1
+        if self._looks > _MOST_LOOKS:
+            raise TokenRefused(RefusalReason.PROVIDER_UNAVAILABLE, detail="no end", retry_after=1)
 
     def is_over(self, grant: Grant) -> bool:
         """True when this very lease was there for as long as one can last."""

@@ -8,13 +8,14 @@ from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, N
 from chalicelib.domain.grant import Grant, GrantState
 from chalicelib.domain.provider import ProviderKey
 from chalicelib.domain.provider_health import ProviderHealth
-from chalicelib.ports import GrantStore, ProviderHealthStore, ProviderStore, RevocationStore
+from chalicelib.ports import CursorStore, GrantStore, ProviderHealthStore, ProviderStore, RevocationStore
+from chalicelib.stores.cursors import DynamoCursorStore
 from chalicelib.stores.grants import DynamoGrantStore
 from chalicelib.stores.provider_health import DynamoProviderHealthStore
 from chalicelib.stores.providers import DynamoProviderStore
 from chalicelib.stores.revocations import DynamoRevocationStore
 from tests.aws import Aws
-from tests.fakes.stores import FakeGrantStore, FakeProviderStore, FakeRevocationStore
+from tests.fakes.stores import FakeCursorStore, FakeGrantStore, FakeProviderStore, FakeRevocationStore
 from tests.samples import ALICE, BOB, GRANT, KEY, NOW, PROVIDER, REVOCATION
 
 
@@ -255,6 +256,23 @@ class TestProviderHealthStore:
         with pytest.raises(Conflict):
             stores.health.save(stored.failed(NOW, None))
         assert stores.health.get("northwind") == ProviderHealth("northwind", version=2)
+
+
+class TestCursorStore:
+    @pytest.fixture(params=["fake", "dynamodb"])
+    def cursors(self, request: pytest.FixtureRequest) -> CursorStore:
+        if request.param == "fake":
+            return FakeCursorStore()
+        return DynamoCursorStore(request.getfixturevalue("aws").table("vault"))
+
+    def test_remembers_where_each_function_stopped(self, cursors: CursorStore) -> None:
+        assert cursors.get("one") is None
+        cursors.put("one", "here")
+        cursors.put("two", "there")
+        cursors.put("one", "further")
+        assert (cursors.get("one"), cursors.get("two")) == ("further", "there")
+        cursors.put("one", None)
+        assert cursors.get("one") is None
 
 
 class TestRevocationStore:

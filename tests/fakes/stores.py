@@ -233,6 +233,19 @@ class FakeProviderHealthStore:
         self.stored[health.provider_id] = replace(health, version=health.version + 1)
 
 
+class FakeCursorStore:
+    """Implements `ports.CursorStore`."""
+
+    def __init__(self) -> None:
+        self.cursors: dict[str, str | None] = {}
+
+    def get(self, name: str) -> str | None:
+        return self.cursors.get(name)
+
+    def put(self, name: str, cursor: str | None) -> None:
+        self.cursors[name] = cursor
+
+
 class FakeClientApplicationStore:
     """Implements `ports.ClientApplicationStore`."""
 

@@ -299,6 +299,40 @@ class TestLease:
         assert fresh.grant.fence == 2
         assert world.cloud.revoked == []
 
+    @pytest.mark.parametrize("frozen", [2, LEASE_SECONDS + 60, -300])
+    def test_f5_a_worker_that_was_frozen_with_the_lease_in_hand_sends_nothing(self, world: World, frozen: int) -> None:
+        world.clock.advance(HOUR)
+        save = world.grant_store.save
+
+        def slow(grant: Grant, **how: object) -> None:
+            save(grant, **how)  # type: ignore[arg-type]
+            world.grant_store.save = save  # type: ignore[method-assign]
+            world.clock.advance(frozen)
+
+        world.grant_store.save = slow  # type: ignore[method-assign, assignment]
+        reread, seen = world.load, []
+
+        def load() -> Holding:
+            seen.append((world.cloud.refreshes, world.held().lease, world.held().unknown_since, world.held().fence))
+            return reread()
+
+        world.load = load  # type: ignore[method-assign]
+        assert world.fetch(Need(renew=True)).grant.fence == 2
+        assert seen == [(0, None, None, 1)]
+        assert world.cloud.refreshes == 1
+
+    def test_a_worker_that_is_always_too_slow_gives_up_without_sending(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        save = world.grant_store.save
+
+        def slow(grant: Grant, **how: object) -> None:
+            save(grant, **how)  # type: ignore[arg-type]
+            world.clock.advance(3)
+
+        world.grant_store.save = slow  # type: ignore[method-assign, assignment]
+        assert world.refuse().reason is REASONS.PROVIDER_UNAVAILABLE
+        assert world.cloud.refreshes == 0
+
     def test_f28_a_removal_during_a_refresh_wins_and_the_orphan_is_ended(self, world: World) -> None:
         world.clock.advance(HOUR)
 
