@@ -93,7 +93,7 @@ class Vault:
         )
         session_store = DynamoSessionStore(session_table)
         provider_store = DynamoProviderStore(vault, keys)
-        grant_store = DynamoGrantStore(world.aws.dynamodb, vault, keys)
+        grant_store = DynamoGrantStore(world.aws.dynamodb, vault, keys, session_table)
         revocation_store = DynamoRevocationStore(world.aws.dynamodb, vault)
         audit_log = DynamoAuditLog(vault, world.clock, world.random)
 

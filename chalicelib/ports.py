@@ -134,6 +134,12 @@ class GrantStore(Protocol):
         later: for what is left of a removed grant.
         """
 
+    def spill(self, outcome: Grant, expires_at: int) -> None:
+        """Keep the outcome of a refresh in another table, where its own would not take it."""
+
+    def spilled(self, leased: Grant) -> Grant | None:
+        """The outcome that was kept aside for exactly this version and lease."""
+
     def delete(self, grant: Grant) -> None:
         """Delete exactly this version; idempotent. Raises Conflict when another version is there."""
 

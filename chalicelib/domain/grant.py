@@ -23,6 +23,9 @@ AHEAD_SECONDS = 300
 
 FIRST_RETRY_SECONDS = 15
 LONGEST_RETRY_SECONDS = 900
+SPILL_SECONDS = 30 * 24 * 3600
+"""How long an outcome that could only be kept aside waits for somebody to bring it home."""
+
 TOMBSTONE_SECONDS = 90 * 24 * 3600
 """How long a removed grant still tells its user why it is gone."""
 

@@ -55,11 +55,15 @@ def blueprint(endpoints: Endpoints, exchange: TokenExchangeService, urls: Urls) 
             return oauth.refusal(refusal, request.origin.request_id, connect_url)
         return Json(_body(release), headers={"Pragma": "no-cache"})
 
-    @endpoints.route(routes, Route("POST", "/oauth2/token", Access.APPLICATION, fields=_SIGNED))
+    refuse = exchange.refuse
+
+    @endpoints.route(routes, Route("POST", "/oauth2/token", Access.APPLICATION, fields=_SIGNED, on_unreadable=refuse))
     def token(request: Request) -> Answer:
         return answer(request, None)
 
-    @endpoints.route(routes, Route("POST", "/oauth2/token/iam", Access.APPLICATION, fields=_IAM, iam=True))
+    @endpoints.route(
+        routes, Route("POST", "/oauth2/token/iam", Access.APPLICATION, fields=_IAM, iam=True, on_unreadable=refuse)
+    )
     def token_by_role(request: Request) -> Answer:
         return answer(request, request.caller_arn)
 

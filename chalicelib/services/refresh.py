@@ -22,7 +22,7 @@ from chalicelib.domain.errors import (
     StorageUnavailable,
     VaultError,
 )
-from chalicelib.domain.grant import LEASE_SECONDS, Grant, GrantReason, GrantState, Holding
+from chalicelib.domain.grant import LEASE_SECONDS, SPILL_SECONDS, Grant, GrantReason, GrantState, Holding
 from chalicelib.domain.provider_health import PAUSE_SECONDS, ProviderHealth
 from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.token_exchange import Need, RefusalReason, TokenRefused
@@ -160,6 +160,8 @@ class RefreshService:
                 return case.fresh()
             patience.wait(case.grant)
             return None
+        if case.grant.lease is not None and self._bring_home(case.grant):
+            return None
         self._check_outcome_unknown(case)
         return self._refresh(case, box)
 
@@ -251,6 +253,9 @@ class RefreshService:
         except Conflict:
             self._end_orphan(case, client, tokens)
             return None
+        except StorageUnavailable as error:
+            self._spill(grant, error)
+            return Fresh(replace(case.holding, grant=grant), grant, tokens)
         if not case.holding.health.is_well:
             self._note(case, lambda health: health.recovered())
         if case.grant.state is GrantState.FAILING:
@@ -319,6 +324,20 @@ class RefreshService:
                 self._clock.sleep(_FIRST_POLL_SECONDS * 2**attempt * (0.5 + self._random.fraction()))
             else:
                 return
+
+    def _spill(self, grant: Grant, error: StorageUnavailable) -> None:
+        """Keep the outcome in another table, encrypted as it is: the cloud will not give it again (F10)."""
+        _LOG.error("refresh.unsaved", extra=_line(grant) | {"code": error.code, "detail": error.detail})
+        self._grants.spill(grant, self._clock.now() + SPILL_SECONDS)
+
+    def _bring_home(self, leased: Grant) -> bool:
+        """Store what the holder of a lease could only keep aside. True when there was something."""
+        outcome = self._grants.spilled(leased)
+        if outcome is None:
+            return False
+        with suppress(Conflict):
+            self._store(outcome, leased)
+        return True
 
     def _end(self, before: Grant, ended: Grant, tokens: TokenSet, box: Box) -> bool:
         """The person must authorize again: stored and told once. False when somebody else has written meanwhile."""

@@ -30,10 +30,11 @@ _FILTERED_QUERIES = 20
 class DynamoGrantStore:
     """Implements `ports.GrantStore`."""
 
-    def __init__(self, client: Any, vault: Table, keys: Table) -> None:
+    def __init__(self, client: Any, vault: Table, keys: Table, spills: Table) -> None:
         self._client = client
         self._vault = vault
         self._keys = keys
+        self._spills = spills
         # Only a guess that saves a call: what is read decides, a wrong guess costs one more read
         self._likely_generation: dict[str, int] = {}
 
@@ -82,6 +83,15 @@ class DynamoGrantStore:
             self._vault.put(_to_item(grant) | {EXPIRES: expires_at}, condition)
         except ConditionFailed:
             raise Conflict from None
+
+    def spill(self, outcome: Grant, expires_at: int) -> None:
+        self._spills.put(_to_item(outcome) | _spill_key(outcome) | {EXPIRES: expires_at})
+
+    def spilled(self, leased: Grant) -> Grant | None:
+        item = self._spills.get(_spill_key(leased))
+        outcome = _from_item(item) if item else None
+        fits = outcome is not None and (outcome.version, outcome.fence) == (leased.version + 1, leased.fence)
+        return outcome if fits else None
 
     def delete(self, grant: Grant) -> None:
         key = _key(grant.user_id, grant.provider_id, grant.generation)
@@ -138,6 +148,10 @@ def _partition(user_id: str) -> str:
 
 def _key(user_id: str, provider_id: str, generation: int) -> Item:
     return {KEY: _partition(user_id), SORT: f"GRANT#{provider_id}#{generation}"}
+
+
+def _spill_key(grant: Grant) -> Item:
+    return {KEY: f"SPILL#{grant.user_id}#{grant.provider_id}#{grant.generation}"}
 
 
 def _listing(provider_id: str, generation: int) -> str:

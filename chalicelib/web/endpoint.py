@@ -107,8 +107,7 @@ class Endpoints:
         origin = requests.origin(raw)
         request: Request | None = None
         try:
-            request = requests.read(raw, path, route, self.cookie_names)
-            request = self._identify(request, route)
+            request = self._identify(self._read(raw, path, route), route)
             self._check(raw, request, route)
             answer = handler(request)
         except LoginRequired:
@@ -134,6 +133,14 @@ class Endpoints:
             },
         )
         return response
+
+    def _read(self, raw: Any, path: dict[str, str], route: Route) -> Request:
+        try:
+            return requests.read(raw, path, route, self.cookie_names)
+        except VaultError:
+            if route.on_unreadable is not None:
+                route.on_unreadable(requests.origin(raw))
+            raise
 
     def _identify(self, request: Request, route: Route) -> Request:
         cookie = request.cookies.get(self.cookie_names.session)

@@ -1,9 +1,10 @@
 """What a route declares about itself."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from chalicelib.domain.access import Access
+from chalicelib.domain.audit import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,5 +24,7 @@ class Route:
     """The named page to return to, for a route that asks for a log-in younger than five minutes (R35)."""
     iam: bool = False
     """Only for callers that signed the whole request as an IAM identity (SigV4), which the gateway checks."""
+    on_unreadable: Callable[[Origin], object] | None = None
+    """Told of requests that are refused before the route sees them: too large, no form, a parameter twice."""
     login_hint: str = "ended"
     """Which sentence the log-in page shows when the session turns out to be over."""

@@ -37,7 +37,7 @@ def stores(request: pytest.FixtureRequest) -> Stores:
     client, vault, keys = aws.clients.dynamodb, aws.table("vault"), aws.table("vault-keys")
     return Stores(
         DynamoProviderStore(vault, keys),
-        DynamoGrantStore(client, vault, keys),
+        DynamoGrantStore(client, vault, keys, aws.table("vault-sessions")),
         DynamoRevocationStore(client, vault),
         DynamoProviderHealthStore(vault),
     )
@@ -234,6 +234,16 @@ class TestGrantStore:
         with pytest.raises(Conflict):
             registered.grants.save(leased.refreshed(NOW + 9, (), NOW), replaces=1, fence=1)
         assert registered.grants.load(ALICE.id, "northwind").grant is None
+
+    def test_f10_what_is_kept_aside_belongs_to_one_version_and_lease(self, registered: Stores) -> None:
+        leased = GRANT.leased(NOW)
+        outcome = leased.refreshed(NOW + 9, ("openid",), NOW)
+        assert registered.grants.spilled(leased) is None
+        registered.grants.spill(outcome, NOW + 60)
+        assert registered.grants.spilled(leased) == outcome
+        assert registered.grants.spilled(leased.leased(NOW)) is None
+        assert registered.grants.spilled(replace(leased, version=2)) is None
+        assert registered.grants.spilled(replace(leased, user_id=BOB.id)) is None
 
     def test_loads_how_the_cloud_is_doing_along_with_it(self, registered: Stores) -> None:
         assert registered.grants.load(ALICE.id, "northwind").health == ProviderHealth("northwind")

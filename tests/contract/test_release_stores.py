@@ -51,7 +51,7 @@ def fakes() -> Stores:
 
 def dynamodb(aws: Aws) -> Stores:
     client, vault, keys = aws.clients.dynamodb, aws.table("vault"), aws.table("vault-keys")
-    grants = DynamoGrantStore(client, vault, keys)
+    grants = DynamoGrantStore(client, vault, keys, aws.table("vault-sessions"))
     return Stores(
         DynamoProviderStore(vault, keys),
         grants,

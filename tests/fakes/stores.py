@@ -120,6 +120,7 @@ class FakeGrantStore:
         self._providers = providers
         self.grants: dict[tuple[str, str, int], Grant] = {}
         self.health = FakeProviderHealthStore()
+        self.spills: dict[tuple[str, str, int], Grant] = {}
         self.fail_saving = False
 
     def load(self, user_id: str, provider_id: str) -> Holding:
@@ -146,6 +147,14 @@ class FakeGrantStore:
         if fence is not None and (current is None or current.fence != fence):
             raise Conflict
         self.grants[key] = grant
+
+    def spill(self, outcome: Grant, expires_at: int) -> None:
+        self.spills[_key(outcome)] = outcome
+
+    def spilled(self, leased: Grant) -> Grant | None:
+        outcome = self.spills.get(_key(leased))
+        fits = outcome is not None and (outcome.version, outcome.fence) == (leased.version + 1, leased.fence)
+        return outcome if fits else None
 
     def delete(self, grant: Grant) -> None:
         if self.grants.get(_key(grant), grant).version != grant.version:

@@ -583,6 +583,7 @@ class TestRequests:
     def test_r22_what_is_too_large_or_no_form_is_refused(self, api: Api, body: bytes, expected: int) -> None:
         status, answer = api.send(body)
         assert (status, answer["error"]) == (expected, "invalid_request")
+        assert [line["code"] for line in api.ledger()] == ["invalid_request"]
 
     @pytest.mark.parametrize("content_type", ["application/json", "text/plain"])
     def test_r12_only_forms_are_read(self, api: Api, content_type: str) -> None:

@@ -625,9 +625,31 @@ class TestStorage:
         assert world.fetch().tokens == world.stored()
         assert (world.cloud.refreshes, world.cloud.revoked) == (1, [])
 
-    def test_a_store_that_stays_down_is_said_and_the_outcome_is_unknown(self, world: World) -> None:
+    def test_f10_what_the_table_does_not_take_is_kept_aside_and_brought_home(self, world: World) -> None:
         world.clock.advance(HOUR)
         self.break_saving(world, after=1, times=3)
+        first = world.fetch()
+        assert world.held().lease is not None
+        second = world.fetch()
+        assert second.tokens == first.tokens == world.stored()
+        assert (world.cloud.refreshes, world.held().lease) == (1, None)
+
+    def test_f10_it_is_brought_home_also_while_the_new_token_is_not_needed_yet(self, world: World) -> None:
+        world.clock.advance(HOUR - 200)
+        self.break_saving(world, after=1, times=3)
+        first = world.fetch()
+        world.clock.advance(700)
+        assert world.fetch().tokens == first.tokens
+        assert world.cloud.refreshes == 1
+
+    def test_where_nothing_can_be_stored_nothing_is_given(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        self.break_saving(world, after=1, times=3)
+
+        def down(*_: object) -> None:
+            raise StorageUnavailable
+
+        world.grant_store.spill = down  # type: ignore[method-assign]
         with pytest.raises(StorageUnavailable):
             world.fetch()
         assert world.held().lease is not None
