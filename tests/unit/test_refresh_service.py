@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,12 +18,12 @@ from chalicelib.domain.errors import (
     KeyUnavailable,
     StorageUnavailable,
 )
-from chalicelib.domain.grant import LEASE_SECONDS, Grant, GrantReason, GrantState, Holding, RefreshLease
+from chalicelib.domain.grant import LEASE_SECONDS, Grant, GrantReason, GrantState, Holding, RefreshLease, Revocation
 from chalicelib.domain.provider_health import FAILURES, PAUSE_SECONDS
 from chalicelib.domain.token_exchange import Need, RefusalReason, TokenRefused
 from chalicelib.domain.token_set import TokenSet
 from chalicelib.services.refresh import LONGEST_WAIT_SECONDS, Fresh
-from tests.fakes.services import FakeVault
+from tests.fakes.services import ORIGIN, FakeVault
 from tests.samples import ACCOUNT, ALICE, NOW
 
 HOUR = 3600
@@ -345,6 +346,31 @@ class TestLease:
         assert world.held().state is GrantState.REMOVED
         assert world.cloud.revoked == [world.cloud.current_refresh_token]
 
+    def test_f28_a_revocation_that_meets_a_refresh_ends_what_that_stored(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        schedule = world.revocations.schedule
+
+        def refreshed_meanwhile(*arguments: Any) -> Revocation:
+            world.revocations.schedule = schedule  # type: ignore[method-assign]
+            scheduled = schedule(*arguments)
+            world.fetch()
+            return scheduled
+
+        world.revocations.schedule = refreshed_meanwhile  # type: ignore[method-assign]
+        assert world.grants.revoke(ALICE, "northwind", ORIGIN) is not None
+        assert world.grant() is None
+        assert world.cloud.revoked == [world.cloud.current_refresh_token]
+        assert world.revocation_store.revocations == {}
+
+    def test_f28_a_revocation_that_never_gets_through_is_not_said_to_have_done_so(self, world: World) -> None:
+        def changed(*_: object) -> None:
+            raise Conflict
+
+        world.grant_store.delete = changed  # type: ignore[method-assign]
+        with pytest.raises(Conflict):
+            world.grants.revoke(ALICE, "northwind", ORIGIN)
+        assert (world.cloud.revoked, world.revocation_store.revocations) == ([], {})
+
     def test_f28_a_consent_during_a_refresh_wins_and_is_not_ended(self, world: World) -> None:
         world.clock.advance(HOUR)
 
@@ -472,7 +498,11 @@ class TestTrouble:
         assert world.cloud.refreshes == 1
         assert world.tags() == [AuditTag.GRANT_NEEDS_REAUTHORIZATION]
 
-    def test_f14_a_refusal_counts_for_nothing_when_a_newer_version_is_there(self, world: World) -> None:
+    @pytest.mark.parametrize(
+        "error",
+        [CloudRefused("invalid_grant"), CloudMisconfigured("invalid_client"), unavailable(), CloudAnswerInvalid()],
+    )
+    def test_f14_no_trouble_counts_when_a_newer_version_is_there(self, world: World, error: CloudError) -> None:
         world.clock.advance(HOUR)
         holding = world.load()
         refresh = world.cloud.refresh
@@ -480,11 +510,22 @@ class TestTrouble:
         def somebody_consents_meanwhile(*arguments: object) -> TokenSet:
             world.cloud.refresh = refresh  # type: ignore[method-assign]
             world.authorize(ACCOUNT)
-            raise CloudRefused("invalid_grant")
+            raise error
 
         world.cloud.refresh = somebody_consents_meanwhile  # type: ignore[method-assign, assignment]
         assert world.fetch(holding=holding).grant == world.held()
         assert world.held().state is GrantState.ACTIVE
+        assert world.tags() == [AuditTag.GRANT_AUTHORIZED]
+
+    def test_f14_a_grant_that_is_gone_stays_gone(self, world: World) -> None:
+        world.clock.advance(HOUR)
+
+        def deleted() -> None:
+            world.grant_store.delete(world.held())
+
+        world.cloud.meanwhile = deleted
+        assert world.refuse().reason is REASONS.NOT_CONNECTED
+        assert (world.grant(), len(world.cloud.revoked)) == (None, 1)
 
     def test_f15_a_wrong_client_secret_is_nobodys_grant_and_told_once(self, world: World) -> None:
         before = world.held()
