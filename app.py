@@ -14,6 +14,12 @@ def retry_revocations(_event: Any) -> None:
     vault.revocations.retry_due()
 
 
+@app.schedule("rate(1 hour)")
+def keep_alive(_event: Any) -> None:
+    """Refresh grants that would lapse because nobody uses them, a bounded number at a time."""
+    vault.keep_alive.run()
+
+
 @app.schedule("rate(1 minute)")
 def look_after_leavers(_event: Any) -> None:
     """Ask the directory again about everybody, a bounded piece at a time."""

@@ -6,17 +6,19 @@ from typing import Any
 from chalice.app import Chalice
 
 from . import telemetry
+from .adapters.application_keys import PublicKeyReader
 from .adapters.audit_key import KmsAuditKey
 from .adapters.aws import AwsClients
 from .adapters.catalogue import FileCatalogue
 from .adapters.directory import Directories
 from .adapters.endpoint_guard import EndpointGuard
+from .adapters.jwt_verifier import JoseVerifier
 from .adapters.oauth_client import AuthlibClient
 from .adapters.secrets_manager import SecretsManager
 from .adapters.system import SystemClock, SystemRandom
 from .adapters.token_cipher import KmsTokenCipher
 from .domain.directory import user_name_hint
-from .ports import Catalogue, Clock, Directory, OAuthClient, Random, TokenCipher
+from .ports import Catalogue, Clock, Directory, JwtVerifier, OAuthClient, Random, TokenCipher
 from .routes import (
     activity,
     admin_audit,
@@ -28,29 +30,39 @@ from .routes import (
     providers,
     sessions,
     static,
+    token,
 )
 from .services.administration import AdministrationService
 from .services.audit import AuditService
 from .services.audit_seals import SealService
+from .services.client_applications import ClientApplicationService
 from .services.consent import ConsentService
 from .services.grants import GrantService
+from .services.keep_alive import KeepAliveService
 from .services.leavers import LeaverService
 from .services.login import LoginService
 from .services.providers import ProviderService
+from .services.refresh import RefreshService
 from .services.registration import RegistrationService
 from .services.revocations import RevocationService
 from .services.sessions import SessionService
 from .services.throttle import Throttle
+from .services.token_exchange import TokenExchangeService
 from .settings import Settings
 from .stores.audit_log import DynamoAuditLog
 from .stores.authorization_requests import DynamoAuthorizationRequestStore
+from .stores.client_applications import DynamoClientApplicationStore
+from .stores.cursors import DynamoCursorStore
 from .stores.grants import DynamoGrantStore
+from .stores.provider_health import DynamoProviderHealthStore
 from .stores.providers import DynamoProviderStore
+from .stores.releases import DynamoReleaseStore
 from .stores.revocations import DynamoRevocationStore
 from .stores.seals import DynamoSealStore
 from .stores.sessions import DynamoSessionStore
 from .stores.table import Table
 from .stores.tries import DynamoTryStore
+from .stores.user_aliases import DynamoUserAliasStore
 from .stores.users import DynamoUserStore
 from .web.endpoint import Endpoints
 from .web.render import Renderer
@@ -68,15 +80,18 @@ class World:
     oauth_client: OAuthClient
     catalogue: Catalogue
     cipher: TokenCipher
+    jwt_verifier: JwtVerifier
 
     @classmethod
     def of(cls, settings: Settings, **replaced: Any) -> "World":
         aws: AwsClients = replaced.pop("aws", None) or AwsClients.create()
         clock: Clock = replaced.pop("clock", None) or SystemClock()
+        cloud_client = AuthlibClient(clock, EndpointGuard(allow_private=settings.allow_private_clouds))
         parts: dict[str, Any] = {
             "random": SystemRandom(),
             "directory": Directories(settings.directories, SecretsManager(aws), clock),
-            "oauth_client": AuthlibClient(clock, EndpointGuard(allow_private=settings.allow_private_clouds)),
+            "oauth_client": cloud_client,
+            "jwt_verifier": JoseVerifier(clock, cloud_client.json_object),
             "catalogue": FileCatalogue(),
             "cipher": KmsTokenCipher(aws.kms, settings.kms_key),
         }
@@ -95,7 +110,7 @@ class Vault:
         )
         session_store = DynamoSessionStore(session_table)
         provider_store = DynamoProviderStore(vault, keys)
-        grant_store = DynamoGrantStore(world.aws.dynamodb, vault, keys)
+        grant_store = DynamoGrantStore(world.aws.dynamodb, vault, keys, session_table)
         revocation_store = DynamoRevocationStore(world.aws.dynamodb, vault)
         user_store = DynamoUserStore(vault)
         audit_log = DynamoAuditLog(vault, world.clock, world.random)
@@ -147,9 +162,39 @@ class Vault:
             clock=world.clock,
             days=settings.leaver_days,
         )
+        self.refresh = RefreshService(
+            grants=grant_store,
+            health=DynamoProviderHealthStore(vault),
+            catalogue=world.catalogue,
+            oauth_client=world.oauth_client,
+            revocations=self.revocations,
+            audit_log=audit_log,
+            clock=world.clock,
+            random=world.random,
+        )
+        self.keep_alive = KeepAliveService(
+            providers=provider_store,
+            grants=grant_store,
+            cursors=DynamoCursorStore(vault),
+            catalogue=world.catalogue,
+            cipher=world.cipher,
+            refresh=self.refresh,
+            clock=world.clock,
+        )
+        self.token_exchange = TokenExchangeService(
+            releases=DynamoReleaseStore(grant_store),
+            refresh=self.refresh,
+            cipher=world.cipher,
+            jwt_verifier=world.jwt_verifier,
+            audit_log=audit_log,
+            clock=world.clock,
+            random=world.random,
+            issuer=settings.public_url,
+        )
         self.consent = ConsentService(
             requests=DynamoAuthorizationRequestStore(session_table),
             sessions=session_store,
+            aliases=DynamoUserAliasStore(vault),
             grant_store=grant_store,
             grants=self.grants,
             cipher=world.cipher,
@@ -165,6 +210,12 @@ class Vault:
             grants=grant_store,
             revocations=revocation_store,
             cipher=world.cipher,
+            audit_log=audit_log,
+            clock=world.clock,
+        )
+        self.client_applications = ClientApplicationService(
+            applications=DynamoClientApplicationStore(world.aws.dynamodb, vault),
+            key_reader=PublicKeyReader(),
             audit_log=audit_log,
             clock=world.clock,
         )
@@ -201,6 +252,7 @@ class Vault:
             admin_tokens.blueprint(endpoints, self.administration, self.sessions),
             admin_audit.blueprint(endpoints, self.audit),
             activity.blueprint(endpoints, self.audit),
+            token.blueprint(endpoints, self.token_exchange, urls),
         )
         return endpoints
 

@@ -7,13 +7,15 @@ where it talks to that part of the world; only other errors are named. Times are
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from .domain.audit import AuditEntry, AuditEvent, Period
 from .domain.authorization_request import AuthorizationRequest
+from .domain.client_application import ApplicationKey, ClientApplication, TrustedIssuer
 from .domain.directory_report import DirectoryReport, Steps
-from .domain.grant import Grant, Holding, Revocation
+from .domain.grant import Grant, Holding, ReleaseHolding, Revocation
 from .domain.provider import AuthorizationServer, Provider, ProviderKey, ProviderType
+from .domain.provider_health import ProviderHealth
 from .domain.seal import Seal, StoredEntry, Tip
 from .domain.secret import Secret
 from .domain.session import Notice, Session
@@ -35,6 +37,9 @@ class Clock(Protocol):
 class Random(Protocol):
     def token(self, size: int = 32) -> str:
         """`size` random bytes, base64url without padding: 43 characters for 32."""
+
+    def fraction(self) -> float:
+        """At least 0, below 1: to spread what would otherwise happen at the same moment."""
 
 
 class Directory(Protocol):
@@ -201,11 +206,20 @@ class GrantStore(Protocol):
     def of_user(self, user_id: str) -> list[Grant]:
         """All grants of a user, of any generation, tombstones included (strongly consistent)."""
 
-    def save(self, grant: Grant, *, replaces: int | None, expires_at: int | None = None) -> None:
+    def save(
+        self, grant: Grant, *, replaces: int | None, fence: int | None = None, expires_at: int | None = None
+    ) -> None:
         """Write the grant over the version `replaces` (None: there is none yet). Raises Conflict.
 
-        `expires_at` lets the store delete it some time later: for what is left of a removed grant.
+        With `fence` only while that is the number of the last lease. `expires_at` lets the store delete it some time
+        later: for what is left of a removed grant.
         """
+
+    def spill(self, outcome: Grant, expires_at: int) -> None:
+        """Keep the outcome of a refresh in another table, where its own would not take it."""
+
+    def spilled(self, leased: Grant) -> Grant | None:
+        """The outcome that was kept aside for exactly this version and lease."""
 
     def delete(self, grant: Grant) -> None:
         """Delete exactly this version; idempotent. Raises Conflict when another version is there."""
@@ -224,6 +238,43 @@ class GrantStore(Protocol):
         """Replace grants of an ended generation by tombstones without a token set, in batches."""
 
 
+class ClientApplicationStore(Protocol):
+    def all(self) -> list[ClientApplication]:
+        """Every application, by name; may lag by a moment."""
+
+    def get(self, application_id: str) -> ClientApplication:
+        """As of the last write (strongly consistent). Raises NotFound."""
+
+    def add(self, application: ClientApplication) -> None:
+        """Raises Conflict when the id is taken."""
+
+    def update(self, application: ClientApplication) -> ClientApplication:
+        """Write over `application.version` and return it with the next one. Raises Conflict."""
+
+
+class ProviderHealthStore(Protocol):
+    def get(self, provider_id: str) -> ProviderHealth:
+        """As of the last write (strongly consistent); a well one where nothing is stored."""
+
+    def save(self, health: ProviderHealth) -> None:
+        """Write over `health.version` as the next one. Raises Conflict."""
+
+
+class CursorStore(Protocol):
+    def get(self, name: str) -> str | None:
+        """Where the function of that name stopped; None: at the end, or it never ran."""
+
+    def put(self, name: str, cursor: str | None) -> None: ...
+
+
+class PublicKeyReader(Protocol):
+    def from_jwks(self, text: str, now: int) -> tuple[ApplicationKey, ...]:
+        """The public keys of a JWKS (RFC 7517 5). Raises InvalidRequest with the sentence for who pasted it."""
+
+    def from_certificate(self, pem: str, now: int) -> ApplicationKey:
+        """The key of an X.509 certificate, good as long as that is. Raises InvalidRequest."""
+
+
 class RevocationStore(Protocol):
     def add(self, revocation: Revocation) -> None: ...
 
@@ -240,9 +291,37 @@ class RevocationStore(Protocol):
         """True while a revocation still needs the key of this generation."""
 
 
+class UserAliasStore(Protocol):
+    def claim(self, user_id: str, aliases: tuple[str, ...]) -> None:
+        """Note that a person is called so. An alias that several claim fits nobody any more."""
+
+
+class ReleaseStore(Protocol):
+    def load(self, application_id: str, provider_id: str, name: str) -> ReleaseHolding:
+        """Application, provider, its key, person and grant in one consistent read.
+
+        `name` is a user id or a normalized alias. Nothing is remembered but where to look: what is read decides, so
+        that a stop counts on the next call (R76).
+        """
+
+
+class JwtVerifier(Protocol):
+    def unverified(self, token: Secret) -> dict[str, Any]:
+        """The claims as they stand there, to find out what to read; empty for what is no JWT. They prove nothing."""
+
+    def verify(self, token: Secret, keys: Sequence[ApplicationKey]) -> dict[str, Any]:
+        """The claims, signed by the key that `kid` names, with that key's algorithm. Raises InvalidJwt."""
+
+    def verify_issued(self, token: Secret, issuer: TrustedIssuer) -> dict[str, Any]:
+        """The claims, signed by a key that the issuer publishes. Raises InvalidJwt, or a CloudError for its keys."""
+
+
 class AuditLog(Protocol):
     def record(self, event: AuditEvent) -> None:
         """Append one entry. Raises StorageUnavailable: an act that cannot be recorded is not reported as done."""
+
+    def record_once(self, event: AuditEvent, entry_id: str, at: int) -> None:
+        """Append the entry that `entry_id` and `at` (epoch seconds) name. Raises Conflict when it is there already."""
 
     def entries(self, period: Period, *, before: str | None = None) -> Iterator[AuditEntry]:
         """Every entry of these days, newest first, read as they are taken (strongly consistent).
@@ -327,6 +406,12 @@ class OAuthClient(Protocol):
         """Exchange the code once (never retried) and learn whose account it is, the id_token verified.
 
         Raises CloudRefused, CloudMisconfigured, CloudUnavailable or CloudAnswerInvalid.
+        """
+
+    def refresh(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> TokenSet:
+        """Send the refresh token once (RFC 6749 6); the answer's own refresh token, or the one it was sent.
+
+        Raises CloudRefused (final), CloudMisconfigured, CloudUnavailable or CloudAnswerInvalid.
         """
 
     def revoke(self, client: Client, token: Secret) -> None:

@@ -34,6 +34,7 @@ def main() -> None:
     functions: list[Callable[[], object]] = [
         vault.revocations.retry_due,
         vault.administration.clean_up,
+        vault.keep_alive.run,
         partial(vault.leavers.sweep, pause=LEAVER_SECONDS),
         vault.seals.seal_due,
     ]

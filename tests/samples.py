@@ -1,6 +1,7 @@
 """Ordinary values to start a test from; a test changes what it is about with `dataclasses.replace`."""
 
 from chalicelib.domain.authorization_request import AuthorizationRequest
+from chalicelib.domain.client_application import AccessRule, ClientApplication, SubjectMode, Whose
 from chalicelib.domain.grant import Grant, GrantState, Revocation
 from chalicelib.domain.provider import AuthorizationServer, Provider, ProviderKey
 from chalicelib.domain.secret import Secret
@@ -57,3 +58,5 @@ GRANT = Grant(
 )
 REVOCATION = Revocation("rev1", ALICE.id, "northwind", 1, 1, ACCOUNT, b"encrypted", NOW, NOW + 60)
 TOKENS = TokenSet(Secret("access-token"), Secret("refresh-token"), NOW + 3600, ("openid", "email"))
+RULE = AccessRule("northwind", ("openid", "email"), Whose(everybody=True))
+APPLICATION = ClientApplication("scanner", "Scan server", SubjectMode.SELF_ASSERTED, NOW, rules=(RULE,))

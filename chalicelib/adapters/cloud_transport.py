@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 from requests import PreparedRequest, RequestException, Response
 from requests.adapters import HTTPAdapter
+from requests.exceptions import ConnectTimeout
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from chalicelib.domain.errors import CloudAnswerInvalid, CloudUnavailable
 from chalicelib.ports import Clock
@@ -66,7 +67,7 @@ class CloudTransport(HTTPAdapter):
                 body = response.raw.read(MAX_BYTES + 1, decode_content=True)
         except (RequestException, HTTPError) as error:
             # Only the name of its class: the error holds the request, and that our secret
-            raise CloudUnavailable(detail=type(error).__name__) from None
+            raise CloudUnavailable(detail=type(error).__name__, answer_lost=_was_sent(error)) from None
         if len(body) > MAX_BYTES:
             raise CloudAnswerInvalid(detail="answer too large")
         response.raw = BytesIO(body)
@@ -92,6 +93,12 @@ class CloudTransport(HTTPAdapter):
         if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
             # A 307 would carry the form with code and secret to wherever the answer says
             raise CloudAnswerInvalid(detail=f"HTTP {status}")
+
+
+def _was_sent(error: Exception) -> bool:
+    """False when no connection was made, so that the request cannot have arrived."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return not isinstance(error, ConnectTimeout) and not isinstance(reason, NewConnectionError | ConnectTimeoutError)
 
 
 def _seconds(retry_after: str, now: int) -> int | None:

@@ -24,10 +24,10 @@ _MIN_RSA_BITS = 2048  # RFC 7518 3.3
 _MAX_SUBJECT = 255  # OpenID Connect Core 2
 
 # Headers that name another key than the server's, or change what the signature means (R45)
-_REFUSED_HEADERS = frozenset({"crit", "jku", "jwk", "x5u"})
+REFUSED_HEADERS = frozenset({"crit", "jku", "jwk", "x5u"})
 
-# What joserfc and cryptography raise for an id_token that is none at all
-_MALFORMED = (JoseError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
+MALFORMED = (JoseError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
+"""What joserfc and cryptography raise for a token or key that is none at all."""
 
 Fetch = Callable[[str], dict[str, Any]]
 """GET a URL and give its JSON object, or raise a CloudError."""
@@ -38,7 +38,7 @@ class IdTokenVerifier:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._keys = _KeyCache(clock)
+        self._keys = KeyCache(clock)
 
     def verify(self, id_token: object, request: AuthorizationRequest, fetch: Fetch) -> dict[str, Any]:
         """The verified claims. Raises CloudAnswerInvalid, or what `fetch` raises for the server's keys."""
@@ -47,7 +47,7 @@ class IdTokenVerifier:
         try:
             claims = self._signed_claims(id_token, request, fetch)
             self._check(claims, request)
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise _invalid(getattr(error, "error", "malformed")) from error
         return claims
 
@@ -58,7 +58,7 @@ class IdTokenVerifier:
 
         def key_of(signature: GuestProtocol) -> Key:
             header = signature.headers()
-            if not _REFUSED_HEADERS.isdisjoint(header):
+            if not REFUSED_HEADERS.isdisjoint(header):
                 raise _invalid("a header that is not allowed")
             return self._keys.find(server.jwks_uri or "", header, fetch)
 
@@ -101,7 +101,7 @@ class _KeySet:
     fetched_at: int
 
 
-class _KeyCache:
+class KeyCache:
     """The key sets of authorization servers, by URL (RFC 7517 5)."""
 
     def __init__(self, clock: Clock) -> None:
@@ -134,7 +134,7 @@ def _import(document: dict[str, Any]) -> list[Key]:
     if not isinstance(entries, list):
         raise CloudAnswerInvalid(detail="jwks: no keys")
     for entry in entries:
-        with suppress(*_MALFORMED):
+        with suppress(*MALFORMED):
             keys.append(JWKRegistry.import_key(entry))
     return keys
 

@@ -8,6 +8,7 @@ code would make it send a client_credentials request with our secret (R42).
 import base64
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit
@@ -73,6 +74,26 @@ class AuthlibClient:
             claims = self._claims(session, provider_type, request, answer.get("id_token"), tokens.access_token)
         return tokens, _account(claims, provider_type)
 
+    def refresh(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> TokenSet:
+        """See `ports.OAuthClient` (RFC 6749 6). The scopes go along: some clouds pin the resource by them."""
+        current = tokens.refresh_token or Secret("")
+        with self._session(client) as session:
+            response = session.post(
+                client.server.token_endpoint,
+                data={
+                    "grant_type": "refresh_token",
+                    "refresh_token": current.reveal(),
+                    "scope": provider_type.scope_delimiter.join(tokens.scopes),
+                },
+                auth=session.client_auth(client.server.client_authentication.value),
+                headers={"Accept": "application/json"},
+                withhold_token=True,
+            )
+        answer = json_object(response, client.secret, current)
+        fresh = token_set(answer, provider_type, tokens.scopes, self._clock.now())
+        kept = fresh.refresh_token or tokens.refresh_token
+        return replace(fresh, refresh_token=kept, extra=tokens.extra | fresh.extra)
+
     def revoke(self, client: Client, token: Secret) -> None:
         """See `ports.OAuthClient`. No hint goes along: it is optional, and a wrong one only costs time."""
         endpoint = client.server.revocation_endpoint
@@ -91,6 +112,11 @@ class AuthlibClient:
         for url in endpoints(server):
             self._guard.check(url)
         return server
+
+    def json_object(self, url: str) -> dict[str, Any]:
+        """The JSON object at a public address, for example a JWKS. Raises a CloudError."""
+        with self._session() as session:
+            return _get(session, url)
 
     @contextmanager
     def _session(self, client: Client | None = None) -> Iterator[Any]:

@@ -22,3 +22,6 @@ class SystemRandom:
 
     def token(self, size: int = 32) -> str:
         return secrets.token_urlsafe(size)
+
+    def fraction(self) -> float:
+        return secrets.randbelow(1 << 20) / (1 << 20)

@@ -12,6 +12,8 @@ class Access(StrEnum):
     PUBLIC = "public"
     USER = "user"
     ADMINISTRATOR = "administrator"
+    APPLICATION = "application"
+    """A program that proves itself with each request; cookies count for nothing."""
 
 
 def is_administrator(user: User, administrator_groups: frozenset[str]) -> bool:
@@ -20,8 +22,8 @@ def is_administrator(user: User, administrator_groups: frozenset[str]) -> bool:
 
 
 def require(access: Access, user: User | None, administrator_groups: frozenset[str]) -> None:
-    """Let the call pass, or raise LoginRequired or AccessDenied."""
-    if access is Access.PUBLIC:
+    """Let the call pass, or raise LoginRequired or AccessDenied. Applications are authenticated with what they send."""
+    if access in (Access.PUBLIC, Access.APPLICATION):
         return
     if user is None:
         raise LoginRequired

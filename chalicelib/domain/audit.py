@@ -31,6 +31,17 @@ class AuditTag(StrEnum):
     PROVIDER_TOKENS_REMOVED = "provider.tokens_removed"
     PROVIDER_CLEANED = "provider.cleaned"
     INTEGRITY_VIOLATED = "integrity.violated"
+    TOKEN_RELEASED = "token.released"  # noqa: S105 - a word of the log
+    TOKEN_REFUSED = "token.refused"  # noqa: S105 - a word of the log
+    GRANT_FAILING = "grant.failing"
+    GRANT_RECOVERED = "grant.recovered"
+    GRANT_NEEDS_REAUTHORIZATION = "grant.needs_reauthorization"
+    PROVIDER_MISCONFIGURED = "provider.misconfigured"
+    CLIENT_REGISTERED = "client.registered"
+    CLIENT_RULES_CHANGED = "client.rules_changed"
+    CLIENT_KEYS_CHANGED = "client.keys_changed"
+    CLIENT_STOPPED = "client.stopped"
+    CLIENT_RESUMED = "client.resumed"
     AUDIT_TAMPERED = "audit.tampered"
     AUDIT_UNREADABLE = "audit.unreadable"
     """Stands for an entry that the vault did not write: what is stored there cannot be read as one."""

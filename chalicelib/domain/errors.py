@@ -159,14 +159,16 @@ class CloudError(VaultError):
 class CloudUnavailable(CloudError):
     """Time-out, no connection, 5xx or 429: transient, says nothing about the grant.
 
-    `retry_after`: seconds the cloud asked us to wait, or None.
+    `retry_after`: seconds the cloud asked us to wait, or None. `answer_lost`: the request may have reached the cloud,
+    so that it may have acted on it.
     """
 
     code = "cloud_unavailable"
     message = "The cloud cannot be reached or is overloaded. Please try again in a minute."
 
-    def __init__(self, *, detail: str = "", retry_after: int | None = None) -> None:
+    def __init__(self, *, detail: str = "", retry_after: int | None = None, answer_lost: bool = False) -> None:
         self.retry_after = retry_after
+        self.answer_lost = answer_lost
         super().__init__(detail=detail)
 
 

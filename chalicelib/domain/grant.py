@@ -4,8 +4,27 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
+from .client_application import ClientApplication, Subject
 from .provider import Provider, ProviderKey
+from .provider_health import ProviderHealth
 from .token_set import CloudAccount
+
+LEASE_SECONDS = 15
+"""Longer than one request to a cloud (3 s to connect, 10 s for the answer): who is still silent then, is gone."""
+
+CLOCKS_APART_SECONDS = 600
+"""Two clocks, each five minutes off. A lease older than that is over whatever anybody's clock says."""
+
+DEFAULT_MINIMUM_SECONDS = 60
+"""Life that a released token has at least, if nobody asks for more."""
+
+AHEAD_SECONDS = 300
+"""A token this near its end is refreshed ahead of time, while the current one is still good."""
+
+FIRST_RETRY_SECONDS = 15
+LONGEST_RETRY_SECONDS = 900
+SPILL_SECONDS = 30 * 24 * 3600
+"""How long an outcome that could only be kept aside waits for somebody to bring it home."""
 
 TOMBSTONE_SECONDS = 90 * 24 * 3600
 """How long a removed grant still tells its user why it is gone."""
@@ -29,6 +48,20 @@ class GrantReason(StrEnum):
     OUTCOME_UNKNOWN = "outcome_unknown"
     PERMISSIONS_CHANGED = "permissions_changed"
     UNREADABLE = "unreadable"
+    CLOUD_UNAVAILABLE = "cloud_unavailable"
+    EXPIRED = "expired"
+    """The access token's time is over, and the cloud gave nothing to renew it with."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshLease:
+    """The right to refresh, held by one worker. Times are of its clock; the others count themselves how long it lasts.
+
+    Nobody holds one without sending, so that a lease that was left behind means: sent, and the outcome is unknown.
+    """
+
+    sent_at: int
+    until: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +89,14 @@ class Grant:
     """When the grant came into its state."""
     token_set: bytes | None = None
     """The token set, encrypted in `encryption_context()`; None once it was removed."""
+    fence: int = 0
+    """Rises with every lease; a worker writes its outcome only under its own number."""
+    lease: RefreshLease | None = None
+    failures: int = 0
+    """Refreshes that failed since the last good one, for reasons that may pass."""
+    next_attempt_at: int = 0
+    unknown_since: int | None = None
+    """When a refresh was sent whose outcome nobody knows: a single-use refresh token may be spent."""
 
     def encryption_context(self) -> dict[str, str]:
         """Binds the ciphertext to its owner and to every clear field that decides a release (R50)."""
@@ -76,6 +117,68 @@ class Grant:
         """False for a grant of a generation that an administrator has removed."""
         return self.generation == provider.generation
 
+    @property
+    def lifetime(self) -> int:
+        """Seconds the access token lives in all."""
+        return self.expires_at - (self.refreshed_at or self.authorized_at)
+
+    def is_good_for(self, minimum_seconds: int | None, now: int) -> bool:
+        """Whether the access token has that much life left; by default a minute, or half of a very short life."""
+        if minimum_seconds is None:
+            minimum_seconds = min(DEFAULT_MINIMUM_SECONDS, self.lifetime // 2)
+        return self.expires_at - now >= max(1, minimum_seconds)
+
+    def is_near_its_end(self, now: int) -> bool:
+        """Time to refresh ahead: five minutes before, or at four fifths of a short life."""
+        return self.expires_at - now < min(AHEAD_SECONDS, self.lifetime // 5)
+
+    def holds_lease(self, now: int) -> bool:
+        """True while somebody may be refreshing, as far as a clock can tell."""
+        return self.lease is not None and now < self.lease.until + CLOCKS_APART_SECONDS
+
+    def leased(self, now: int) -> Self:
+        """Under a new lease. One that was left behind is remembered as a refresh without a known outcome."""
+        left_behind = self.lease.sent_at if self.lease else None
+        return replace(
+            self,
+            fence=self.fence + 1,
+            lease=RefreshLease(sent_at=now, until=now + LEASE_SECONDS),
+            unknown_since=self.unknown_since or left_behind,
+        )
+
+    def refreshed(self, expires_at: int, scopes: tuple[str, ...], now: int) -> Self:
+        """With a new token set, to be sealed."""
+        return replace(
+            self._next(GrantState.ACTIVE, GrantReason.NONE, now),
+            expires_at=expires_at,
+            scopes=scopes,
+            refreshed_at=now,
+            failures=0,
+            next_attempt_at=0,
+            unknown_since=None,
+        )
+
+    def failed(self, now: int, retry_after: int | None, *, answer_lost: bool) -> Self:
+        """After a failure that may pass. The tokens stay, to be sealed anew."""
+        wait = min(FIRST_RETRY_SECONDS * 2**self.failures, LONGEST_RETRY_SECONDS)
+        sent_at = self.lease.sent_at if self.lease else now
+        unknown_since = self.unknown_since or (sent_at if answer_lost else None)
+        reason = GrantReason.OUTCOME_UNKNOWN if unknown_since else GrantReason.CLOUD_UNAVAILABLE
+        return replace(
+            self._next(GrantState.FAILING, reason, now),
+            failures=self.failures + 1,
+            next_attempt_at=now + max(wait, min(retry_after or 0, LONGEST_RETRY_SECONDS)),
+            unknown_since=unknown_since,
+        )
+
+    def ended(self, reason: GrantReason, now: int) -> Self:
+        """The person must authorize again. The tokens stay until then, to be sealed anew."""
+        return self._next(GrantState.NEEDS_REAUTHORIZATION, reason, now)
+
+    def _next(self, state: GrantState, reason: GrantReason, now: int) -> Self:
+        state_at = self.state_at if state is self.state else now
+        return replace(self, version=self.version + 1, state=state, reason=reason, state_at=state_at, lease=None)
+
     def removed(self, at: int) -> Self:
         """What is left after an administrator's removal: the user sees why, no token is in it."""
         return replace(
@@ -85,6 +188,7 @@ class Grant:
             reason=GrantReason.REMOVED_BY_ADMINISTRATOR,
             state_at=at,
             token_set=None,
+            lease=None,
         )
 
     @property
@@ -100,6 +204,20 @@ class Holding:
     provider: Provider
     key: ProviderKey
     grant: Grant | None
+    health: ProviderHealth
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseHolding:
+    """What one read brings for a release: who asks, for whom, and what is held."""
+
+    application: ClientApplication | None
+    owners: tuple[str, ...]
+    """The ids of everybody whom the name fits."""
+    subject: Subject | None
+    """The one person, None where the name fits nobody or several."""
+    holding: Holding | None
+    """None: there is no such provider."""
 
 
 class RevocationOutcome(StrEnum):

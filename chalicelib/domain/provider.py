@@ -53,6 +53,8 @@ class ProviderType:
     """Where a person ends an authorization at the cloud by hand."""
     default_access_token_seconds: int = 3600
     """Assumed life of an access token when the answer has no `expires_in` (RFC 6749 5.1)."""
+    refresh_token_idle_seconds: int | None = None
+    """How long an unused refresh token lives; None: for ever, or nobody knows."""
     subject_fields: tuple[str, ...] = ("sub",)
     label_fields: tuple[str, ...] = ("email", "preferred_username", "name", "sub")
     """Claims that name the cloud account, the first one present wins."""

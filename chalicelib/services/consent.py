@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from chalicelib.domain.aliases import aliases_of
 from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
 from chalicelib.domain.errors import (
@@ -27,6 +28,7 @@ from chalicelib.ports import (
     Random,
     SessionStore,
     TokenCipher,
+    UserAliasStore,
 )
 
 from .grants import GrantService
@@ -73,6 +75,7 @@ class ConsentService:
         *,
         requests: AuthorizationRequestStore,
         sessions: SessionStore,
+        aliases: UserAliasStore,
         grant_store: GrantStore,
         grants: GrantService,
         cipher: TokenCipher,
@@ -85,6 +88,7 @@ class ConsentService:
     ) -> None:
         self._requests = requests
         self._sessions = sessions
+        self._aliases = aliases
         self._grant_store = grant_store
         self._grants = grants
         self._cipher = cipher
@@ -108,6 +112,8 @@ class ConsentService:
         request = self._freeze(session, holding, state, code_verifier, flow)
         self._requests.add(request)
         self._remember(session, request)
+        # Now, not at log-in: applications can ask for nobody who has authorized nothing
+        self._aliases.claim(session.user.id, aliases_of(session.user))
         url = self._oauth_client.authorization_url(
             request,
             self._catalogue.get(holding.provider.type_id),

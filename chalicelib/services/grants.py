@@ -14,6 +14,8 @@ from chalicelib.ports import AuditLog, Box, Catalogue, Client, Clock, GrantStore
 
 from .revocations import RevocationService, client_of
 
+_ATTEMPTS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
@@ -64,16 +66,20 @@ class GrantService:
     def revoke(self, user: User, provider_id: str, origin: Origin, *, actor: Actor | None = None) -> Revoked | None:
         """End the user's grant here at once, then at the cloud. None when there is nothing to revoke (any more).
 
-        `actor` is who does it, where it is not the user.
+        `actor` is who does it, where it is not the user. Raises Conflict, nothing revoked, when the grant changes
+        again and again.
         """
-        holding = self._grants.load(user.id, provider_id)
-        grant = holding.grant
-        if grant is None or grant.token_set is None:
-            return None
-        try:
-            outcome = self._end(holding, grant)
-        except Conflict:
-            return None
+        for _ in range(_ATTEMPTS):
+            holding = self._grants.load(user.id, provider_id)
+            if holding.grant is None or holding.grant.token_set is None:
+                return None
+            # A refresh that ends at this moment makes another version: that one is to be revoked then
+            with suppress(Conflict):
+                return self._revoked(holding, holding.grant, origin, actor)
+        raise Conflict
+
+    def _revoked(self, holding: Holding, grant: Grant, origin: Origin, actor: Actor | None) -> Revoked:
+        outcome = self._end(holding, grant)
         if outcome is RevocationOutcome.UNREADABLE:
             self._record(AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, grant, origin, {}, actor=actor)
         facts = {"cloud": outcome.value, "account": grant.account.label}

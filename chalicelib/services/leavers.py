@@ -149,10 +149,8 @@ class LeaverService:
             self._follow(record, user)
 
     def _as_of_now(self, record: UserRecord, standing: Standing) -> User:
-        """Groups are read for those only who may have a session: nobody else's count."""
+        """Groups count for who is signed in, and for what applications may fetch for somebody who is not."""
         user = replace(record.user, password_stamp=standing.password_stamp)
-        if record.sessions_until <= self._clock.now():
-            return user
         return replace(user, groups=self._directory.groups(user, standing))
 
     def _depart(self, record: UserRecord, departure: Departure) -> None:

@@ -12,11 +12,12 @@ from heapq import merge
 from zlib import crc32
 
 from chalicelib.domain.audit import AuditEntry, AuditEvent, AuditTag, Origin, Outcome, Period, position, seconds_of
+from chalicelib.domain.errors import Conflict
 from chalicelib.domain.seal import StoredEntry
 from chalicelib.ports import Clock, Random
 
 from .items import Item
-from .table import Condition, Table
+from .table import Condition, ConditionFailed, Table
 from .tables import KEY, LISTING, SORT
 
 _LOG = logging.getLogger(__name__)
@@ -41,6 +42,14 @@ class DynamoAuditLog:
         at = self._clock.now()
         entry_id = self._random.token(12)
         self._table.put(_to_item(event, at, entry_id), Condition.absent(KEY))
+        _LOG.info(event.tag.value, extra=_to_line(event))
+
+    def record_once(self, event: AuditEvent, entry_id: str, at: int) -> None:
+        item = _to_item(event, at, entry_id) | {"recorded_at": self._clock.now()}
+        try:
+            self._table.put(item, Condition.absent(KEY))
+        except ConditionFailed:
+            raise Conflict from None
         _LOG.info(event.tag.value, extra=_to_line(event))
 
     def entries(self, period: Period, *, before: str | None = None) -> Iterator[AuditEntry]:

@@ -6,62 +6,67 @@ overwrite them in unconditional batches, since nothing that lives can have their
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound
-from chalicelib.domain.grant import Grant, GrantReason, GrantState, Holding
+from chalicelib.domain.grant import Grant, GrantReason, GrantState, Holding, RefreshLease
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.token_set import CloudAccount
 from chalicelib.ports import GrantPage
 
 from .items import Item
+from .provider_health import health_from_item, health_key
 from .providers import key_from_item, provider_from_item, provider_key, wrapped_key_key
 from .table import Condition, ConditionFailed, Table, batch_get
 from .tables import EXPIRES, KEY, LISTING, SORT
 
 _FIRST_GENERATION = 1
+_GENERATION_GUESSES = 2
 _FILTERED_QUERIES = 20
 
 
 class DynamoGrantStore:
     """Implements `ports.GrantStore`."""
 
-    def __init__(self, client: Any, vault: Table, keys: Table) -> None:
+    def __init__(self, client: Any, vault: Table, keys: Table, spills: Table) -> None:
         self._client = client
         self._vault = vault
         self._keys = keys
+        self._spills = spills
         # Only a guess that saves a call: what is read decides, a wrong guess costs one more read
         self._likely_generation: dict[str, int] = {}
 
     def load(self, user_id: str, provider_id: str) -> Holding:
-        generation = self._likely_generation.get(provider_id, _FIRST_GENERATION)
-        holding, current = self._load(user_id, provider_id, generation)
+        holding, _ = self.load_with(user_id, provider_id, [])
         if holding is None:
-            self._likely_generation[provider_id] = current
-            holding, _ = self._load(user_id, provider_id, current)
-        if holding is None:
-            raise Conflict
+            raise NotFound
         return holding
 
-    def _load(self, user_id: str, provider_id: str, generation: int) -> tuple[Holding | None, int]:
-        """The holding if `generation` is the provider's own, and what that is."""
-        grant_key = _key(user_id, provider_id, generation)
-        found = batch_get(
-            self._client,
-            {
-                self._vault.name: [provider_key(provider_id), grant_key],
-                self._keys.name: [wrapped_key_key(provider_id, generation)],
-            },
-        )
-        items = {(item[KEY], item[SORT]): item for item in found[self._vault.name]}
-        provider = _provider(items.get(tuple(provider_key(provider_id).values())))
-        if provider.generation != generation:
-            return None, provider.generation
-        grant = items.get(tuple(grant_key.values()))
-        if not found[self._keys.name]:
-            raise KeyUnavailable(detail="the wrapped key is missing")
-        key = key_from_item(found[self._keys.name][0])
-        return Holding(provider, key, _from_item(grant) if grant else None), generation
+    def load_with(
+        self, user_id: str, provider_id: str, more: Sequence[Item]
+    ) -> tuple[Holding | None, list[Item | None]]:
+        """The holding, None without such a provider; in the same read, the items of the vault's table under `more`."""
+        for _ in range(_GENERATION_GUESSES):
+            found = self._read(user_id, provider_id, more)
+            others = [found.get(_position(key)) for key in more]
+            item = found.get(_position(provider_key(provider_id)))
+            if item is None:
+                return None, others
+            provider = provider_from_item(item)
+            if provider.generation == self._likely_generation.get(provider_id, _FIRST_GENERATION):
+                return _holding(provider, user_id, found), others
+            self._likely_generation[provider_id] = provider.generation
+        raise Conflict
+
+    def _read(self, user_id: str, provider_id: str, more: Sequence[Item]) -> dict[tuple[str, ...], Item]:
+        """One consistent read of everything, by key."""
+        generation = self._likely_generation.get(provider_id, _FIRST_GENERATION)
+        wanted = [provider_key(provider_id), health_key(provider_id), _key(user_id, provider_id, generation), *more]
+        wrapped = wrapped_key_key(provider_id, generation)
+        read = batch_get(self._client, {self._vault.name: wanted, self._keys.name: [wrapped]})
+        return {_position(item): item for items in read.values() for item in items}
 
     def of_user(self, user_id: str) -> list[Grant]:
         condition = Condition(
@@ -69,12 +74,24 @@ class DynamoGrantStore:
         )
         return [_from_item(item) for item in self._vault.query_all(condition)]
 
-    def save(self, grant: Grant, *, replaces: int | None, expires_at: int | None = None) -> None:
-        condition = Condition.absent(KEY) if replaces is None else Condition.equals(version=replaces)
+    def save(
+        self, grant: Grant, *, replaces: int | None, fence: int | None = None, expires_at: int | None = None
+    ) -> None:
+        fenced = {} if fence is None else {"fence": fence}
+        condition = Condition.absent(KEY) if replaces is None else Condition.equals(version=replaces, **fenced)
         try:
             self._vault.put(_to_item(grant) | {EXPIRES: expires_at}, condition)
         except ConditionFailed:
             raise Conflict from None
+
+    def spill(self, outcome: Grant, expires_at: int) -> None:
+        self._spills.put(_to_item(outcome) | _spill_key(outcome) | {EXPIRES: expires_at})
+
+    def spilled(self, leased: Grant) -> Grant | None:
+        item = self._spills.get(_spill_key(leased))
+        outcome = _from_item(item) if item else None
+        fits = outcome is not None and (outcome.version, outcome.fence) == (leased.version + 1, leased.fence)
+        return outcome if fits else None
 
     def delete(self, grant: Grant) -> None:
         key = _key(grant.user_id, grant.provider_id, grant.generation)
@@ -111,10 +128,18 @@ class DynamoGrantStore:
         self._vault.put_all([_to_item(grant) | {EXPIRES: expires_at} for grant in grants])
 
 
-def _provider(item: Item | None) -> Provider:
-    if item is None:
-        raise NotFound
-    return provider_from_item(item)
+def _position(item: Item) -> tuple[str, ...]:
+    """The key, in a form that can be looked up."""
+    return (item[KEY], item[SORT]) if SORT in item else (item[KEY],)
+
+
+def _holding(provider: Provider, user_id: str, found: dict[tuple[str, ...], Item]) -> Holding:
+    wrapped = found.get(_position(wrapped_key_key(provider.id, provider.generation)))
+    if wrapped is None:
+        raise KeyUnavailable(detail="the wrapped key is missing")
+    grant = found.get(_position(_key(user_id, provider.id, provider.generation)))
+    health = health_from_item(provider.id, found.get(_position(health_key(provider.id))))
+    return Holding(provider, key_from_item(wrapped), _from_item(grant) if grant else None, health)
 
 
 def _partition(user_id: str) -> str:
@@ -123,6 +148,10 @@ def _partition(user_id: str) -> str:
 
 def _key(user_id: str, provider_id: str, generation: int) -> Item:
     return {KEY: _partition(user_id), SORT: f"GRANT#{provider_id}#{generation}"}
+
+
+def _spill_key(grant: Grant) -> Item:
+    return {KEY: f"SPILL#{grant.user_id}#{grant.provider_id}#{grant.generation}"}
 
 
 def _listing(provider_id: str, generation: int) -> str:
@@ -177,6 +206,11 @@ def _to_item(grant: Grant) -> Item:
             "refreshed_at": grant.refreshed_at,
             "last_used_at": grant.last_used_at,
             "token_set": grant.token_set,
+            "fence": grant.fence,
+            "lease": asdict(grant.lease) if grant.lease else None,
+            "failures": grant.failures,
+            "next_attempt_at": grant.next_attempt_at,
+            "unknown_since": grant.unknown_since,
         }
     )
 
@@ -198,6 +232,11 @@ def _from_item(item: Item) -> Grant:
         reason=GrantReason(item["reason"]),
         state_at=item["state_at"],
         token_set=item.get("token_set"),
+        fence=item.get("fence", 0),
+        lease=RefreshLease(**item["lease"]) if "lease" in item else None,
+        failures=item.get("failures", 0),
+        next_attempt_at=item.get("next_attempt_at", 0),
+        unknown_since=item.get("unknown_since"),
     )
 
 

@@ -20,14 +20,14 @@ def _pack(value: Any) -> dict[str, Any]:
     match value:
         case bool():
             return {"BOOL": value}
-        case str():
-            return {"S": value}
+        case str() | bytes():
+            return {"S" if isinstance(value, str) else "B": value}
         case int():
             return {"N": str(value)}
-        case bytes():
-            return {"B": value}
         case Mapping():
             return {"M": pack(value)}
+        case set():
+            return {"SS": sorted(value)}
         case list() | tuple() | frozenset():
             return {"L": [_pack(part) for part in value]}
     raise TypeError(f"a {type(value).__name__} cannot be stored")

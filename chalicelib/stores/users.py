@@ -22,11 +22,11 @@ class DynamoUserStore:
         values = _of_user(user) | _listed(user.id, None, 0) | {"sessions_until": sessions_until, "keeps_tokens": False}
         assignments = " , ".join(f"#{name} = :{name}" for name in values)
         expression = f"SET {assignments} REMOVE #departure , #departed_at ADD #version :one"
-        self._table.update(_key(user.id), expression, {**values, "one": 1})
+        self._table.update(record_key(user.id), expression, {**values, "one": 1})
 
     def get(self, user_id: str) -> UserRecord | None:
-        item = self._table.get(_key(user_id))
-        return _from_item(item) if item else None
+        item = self._table.get(record_key(user_id))
+        return record_from_item(item) if item else None
 
     def save(self, record: UserRecord) -> UserRecord:
         item = _to_item(record)
@@ -35,11 +35,11 @@ class DynamoUserStore:
             self._table.put(item, Condition.equals(version=record.version))
         except ConditionFailed as failure:
             raise Conflict from failure
-        return _from_item(item)
+        return record_from_item(item)
 
     def delete(self, record: UserRecord) -> None:
         try:
-            self._table.delete(_key(record.user.id), Condition.equals(version=record.version))
+            self._table.delete(record_key(record.user.id), Condition.equals(version=record.version))
         except ConditionFailed as failure:
             if failure.item is not None:
                 raise Conflict from failure
@@ -74,16 +74,16 @@ class DynamoUserStore:
             listed_as, bar, user_id = cursor.rpartition("|")
             if not bar:
                 raise InvalidRequest
-            after = _key(user_id) | {LISTING.key: listing, LISTING.sort: listed_as}
+            after = record_key(user_id) | {LISTING.key: listing, LISTING.sort: listed_as}
         condition = Condition.equals(**{LISTING.key: listing})
         page = self._table.query(condition, index=LISTING, limit=limit, after=after)
         next_cursor = None
         if page.last_key is not None:
             next_cursor = f"{page.last_key[LISTING.sort]}|{str(page.last_key[KEY]).removeprefix('USER#')}"
-        return UserPage([_from_item(item) for item in page.items], next_cursor)
+        return UserPage([record_from_item(item) for item in page.items], next_cursor)
 
 
-def _key(user_id: str) -> Item:
+def record_key(user_id: str) -> Item:
     return {KEY: f"USER#{user_id}", SORT: "RECORD"}
 
 
@@ -106,7 +106,7 @@ def _of_user(user: User) -> Item:
 
 def _to_item(record: UserRecord) -> Item:
     return (
-        _key(record.user.id)
+        record_key(record.user.id)
         | _listed(record.user.id, record.departure, record.departed_at)
         | _of_user(record.user)
         | {
@@ -119,7 +119,7 @@ def _to_item(record: UserRecord) -> Item:
     )
 
 
-def _from_item(item: Item) -> UserRecord:
+def record_from_item(item: Item) -> UserRecord:
     user = User(
         id=item["user_id"],
         login_name=item["user_name"],

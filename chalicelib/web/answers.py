@@ -38,7 +38,16 @@ class File:
     name: str = ""
 
 
-Answer = Page | Redirect | File
+@dataclass(frozen=True, slots=True)
+class Json:
+    """An answer for programs."""
+
+    body: dict[str, Any]
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Answer = Page | Redirect | File | Json
 
 
 class VaultResponse(Response):

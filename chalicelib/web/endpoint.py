@@ -4,6 +4,7 @@
 Whatever goes wrong on the way becomes a page here, so Chalice never sees an exception.
 """
 
+import json
 import logging
 import secrets
 import time
@@ -12,15 +13,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol, assert_never
 
-from chalice.app import Blueprint, Chalice
+from chalice.app import Blueprint, Chalice, IAMAuthorizer
 
 from chalicelib.domain.access import Access, is_administrator, require
 from chalicelib.domain.errors import LoginRequired, RecentLoginRequired, VaultError
 from chalicelib.domain.session import Session
 
-from . import csrf, errors, forms, headers
+from . import csrf, errors, forms, headers, oauth
 from . import request as requests
-from .answers import Answer, File, Page, Redirect, VaultResponse
+from .answers import Answer, File, Json, Page, Redirect, VaultResponse
 from .cookies import CookieNames
 from .pages import ErrorView, Viewer
 from .render import Renderer
@@ -65,8 +66,10 @@ class Endpoints:
 
             # Chalice wants a name of its own for each view
             view.__name__ = f"{handler.__module__.rpartition('.')[2]}_{handler.__name__}"
-            content_types = {"content_types": [forms.FORM_TYPE]} if route.method == "POST" else {}
-            blueprint.route(route.path, methods=[route.method], **content_types)(view)
+            options: dict[str, Any] = {"content_types": [forms.FORM_TYPE]} if route.method == "POST" else {}
+            if route.iam:
+                options["authorizer"] = IAMAuthorizer()
+            blueprint.route(route.path, methods=[route.method], **options)(view)
             self.routes.append(route)
             return handler
 
@@ -77,14 +80,16 @@ class Endpoints:
 
         def replace_refusals(event: Any, get_response: Callable[[Any], Any]) -> Any:
             response = get_response(event)
-            return response if isinstance(response, VaultResponse) else self.refusal(response.status_code)
+            if isinstance(response, VaultResponse):
+                return response
+            return self.refusal(response.status_code, for_program=event.path in self._addresses_of_programs())
 
         app.register_middleware(replace_refusals, "http")
 
-    def refusal(self, status: int) -> VaultResponse:
-        """Our page for a refusal that was made before any route was reached. Never raises."""
+    def refusal(self, status: int, *, for_program: bool = False) -> VaultResponse:
+        """Our page, or JSON, for a refusal that was made before any route was reached. Never raises."""
         try:
-            return self._respond(self._error_page(errors.of_status(status), "-"), None, {})
+            return self._respond(self._error_answer(errors.of_status(status), "-", for_program=for_program), None, {})
         except Exception as error:  # not even the error page could be made (R19)
             _log_crash(error, "-")
             return _last_resort()
@@ -102,8 +107,7 @@ class Endpoints:
         origin = requests.origin(raw)
         request: Request | None = None
         try:
-            request = requests.read(raw, path, route, self.cookie_names)
-            request = self._identify(request, route)
+            request = self._identify(self._read(raw, path, route), route)
             self._check(raw, request, route)
             answer = handler(request)
         except LoginRequired:
@@ -112,10 +116,10 @@ class Endpoints:
             answer = Redirect(f"/login/confirm?next={route.recent_login_for}")
         except VaultError as error:
             _log_error(error, origin.request_id)
-            answer = self._error_page(error, origin.request_id)
+            answer = self._error_answer(error, origin.request_id, for_program=route.access is Access.APPLICATION)
         except Exception as error:  # the last resort: no exception leaves without a page (R19)
             _log_crash(error, origin.request_id)
-            answer = self._error_page(VaultError(), origin.request_id)
+            answer = self._error_answer(VaultError(), origin.request_id, for_program=route.access is Access.APPLICATION)
         signed_in, cookies = (request.signed_in, request.cookies) if request else (None, {})
         response = self._respond(answer, signed_in, cookies)
         _LOG.info(
@@ -130,9 +134,17 @@ class Endpoints:
         )
         return response
 
+    def _read(self, raw: Any, path: dict[str, str], route: Route) -> Request:
+        try:
+            return requests.read(raw, path, route, self.cookie_names)
+        except VaultError:
+            if route.on_unreadable is not None:
+                route.on_unreadable(requests.origin(raw))
+            raise
+
     def _identify(self, request: Request, route: Route) -> Request:
         cookie = request.cookies.get(self.cookie_names.session)
-        if route.access is Access.PUBLIC or not cookie:
+        if route.access in (Access.PUBLIC, Access.APPLICATION) or not cookie:
             return request
         return replace(request, signed_in=self._sessions.find(cookie))
 
@@ -140,7 +152,7 @@ class Endpoints:
         """Raises unless caller and form are what the route asks for; roles are looked at anew each time."""
         session = request.signed_in
         require(route.access, session.user if session else None, self._administrator_groups)
-        if route.method == "POST":
+        if route.method == "POST" and route.access is not Access.APPLICATION:
             csrf.check_origin(raw.headers, self._urls.origin)
             cookie = self.cookie_names.login if route.access is Access.PUBLIC else self.cookie_names.session
             csrf.check_token(request.cookies.get(cookie, ""), request.form.text("csrf"))
@@ -151,7 +163,12 @@ class Endpoints:
         had_session = request is not None and self.cookie_names.session in request.cookies
         return f"/login?hint={route.login_hint}" if had_session or route.login_hint != "ended" else "/login"
 
-    def _error_page(self, error: VaultError, request_id: str) -> Page:
+    def _addresses_of_programs(self) -> set[str]:
+        return {route.path for route in self.routes if route.access is Access.APPLICATION}
+
+    def _error_answer(self, error: VaultError, request_id: str, *, for_program: bool) -> Answer:
+        if for_program:
+            return oauth.failure(error, request_id)
         status = errors.status_of(error)
         view = ErrorView(status=status, message=error.message, code=error.code, request_id=request_id)
         return Page("error.html", {"error": view}, status)
@@ -173,6 +190,9 @@ class Endpoints:
                 if answer.name:
                     sent["Content-Disposition"] = f'attachment; filename="{answer.name}"'
                 return self._finish(answer.body, 200, sent, None)
+            case Json():
+                sent = {"Content-Type": "application/json", **answer.headers}
+                return self._finish(json.dumps(answer.body), answer.status, sent, None)
         assert_never(answer)
 
     def _finish(

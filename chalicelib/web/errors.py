@@ -3,6 +3,7 @@
 from chalicelib.domain import errors
 from chalicelib.domain.authorization_request import ConsentFailed
 from chalicelib.domain.errors import VaultError
+from chalicelib.domain.token_exchange import InvalidJwt, TokenRefused
 
 STATUS: dict[type[VaultError], int] = {
     errors.VaultError: 500,
@@ -28,6 +29,8 @@ STATUS: dict[type[VaultError], int] = {
     errors.CloudRefused: 502,
     errors.CloudMisconfigured: 502,
     ConsentFailed: 400,
+    TokenRefused: 400,
+    InvalidJwt: 400,
 }
 
 BY_STATUS: dict[int, type[VaultError]] = {

@@ -8,6 +8,7 @@ from chalicelib.domain.errors import InvalidRequest, TooLarge
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 MAX_BODY = 16 * 1024
+MAX_API_BODY = 64 * 1024
 MAX_URL = 4 * 1024
 MAX_FIELDS = 50
 
@@ -41,6 +42,19 @@ def parse_form(body: bytes, allowed: Collection[str], repeatable: Collection[str
     if any(name not in allowed and name not in repeatable for name, _ in pairs):
         raise InvalidRequest("The form has a field that the vault does not know. Nothing was changed.")
     return _collect(pairs, repeatable)
+
+
+def parse_parameters(body: bytes, allowed: Collection[str]) -> Fields:
+    """What a program sent: the known ones of its parameters, each once; others are ignored (RFC 6749 3.2)."""
+    if len(body) > MAX_API_BODY:
+        raise TooLarge
+    try:
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(body), errors="strict")
+    except ValueError:
+        raise InvalidRequest from None
+    if len(pairs) > MAX_FIELDS:
+        raise TooLarge
+    return _collect([pair for pair in pairs if pair[0] in allowed], ())
 
 
 def parse_query(pairs: Iterable[tuple[str, str]], allowed: Collection[str], repeatable: Collection[str]) -> Fields:

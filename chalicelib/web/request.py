@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from chalicelib.domain.access import Access
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.errors import LoginRequired, NotFound, UnsupportedContentType
 from chalicelib.domain.session import Session
@@ -28,6 +29,8 @@ class Request:
     browser: str
     origin: Origin
     signed_in: Session | None = None
+    caller_arn: str = ""
+    """The IAM identity that signed the request, as the gateway says; never from a header (R72)."""
 
     @property
     def session(self) -> Session:
@@ -45,9 +48,10 @@ def read(raw: Any, path: dict[str, str], route: Route, names: CookieNames) -> Re
         path=path,
         query=forms.parse_query(_query(raw), route.query, route.repeatable),
         form=_form(raw, route),
-        cookies=cookies.read(_cookie_headers(raw), names),
+        cookies={} if route.access is Access.APPLICATION else cookies.read(_cookie_headers(raw), names),
         browser=browsers.describe(raw.headers.get("user-agent", "")),
         origin=origin(raw),
+        caller_arn=_caller_arn(raw) if route.iam else "",
     )
 
 
@@ -74,7 +78,14 @@ def _form(raw: Any, route: Route) -> Fields:
         return Fields()
     if raw.headers.get("content-type", "").partition(";")[0].strip().lower() != forms.FORM_TYPE:
         raise UnsupportedContentType
+    if route.access is Access.APPLICATION:
+        return forms.parse_parameters(raw.raw_body, route.fields)
     return forms.parse_form(raw.raw_body, {*route.fields, "csrf"}, route.repeatable)
+
+
+def _caller_arn(raw: Any) -> str:
+    arn = ((raw.context or {}).get("identity") or {}).get("userArn")
+    return arn if isinstance(arn, str) else ""
 
 
 def _cookie_headers(raw: Any) -> list[str]:

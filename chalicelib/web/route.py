@@ -1,9 +1,10 @@
 """What a route declares about itself."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from chalicelib.domain.access import Access
+from chalicelib.domain.audit import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +17,14 @@ class Route:
     query: Collection[str] = ()
     """Query parameters the route reads; others are ignored."""
     fields: Collection[str] = ()
-    """Form fields beside `csrf`; others are refused."""
+    """Form fields beside `csrf`; others are refused, or ignored where programs call (RFC 6749 3.2)."""
     repeatable: Collection[str] = ()
     """Parameters or fields that may come more than once."""
     recent_login_for: str = ""
     """The named page to return to, for a route that asks for a log-in younger than five minutes (R35)."""
+    iam: bool = False
+    """Only for callers that signed the whole request as an IAM identity (SigV4), which the gateway checks."""
+    on_unreadable: Callable[[Origin], object] | None = None
+    """Told of requests that are refused before the route sees them: too large, no form, a parameter twice."""
     login_hint: str = "ended"
     """Which sentence the log-in page shows when the session turns out to be over."""

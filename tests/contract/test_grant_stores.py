@@ -7,12 +7,15 @@ import pytest
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound
 from chalicelib.domain.grant import Grant, GrantState
 from chalicelib.domain.provider import ProviderKey
-from chalicelib.ports import GrantStore, ProviderStore, RevocationStore
+from chalicelib.domain.provider_health import ProviderHealth
+from chalicelib.ports import CursorStore, GrantStore, ProviderHealthStore, ProviderStore, RevocationStore
+from chalicelib.stores.cursors import DynamoCursorStore
 from chalicelib.stores.grants import DynamoGrantStore
+from chalicelib.stores.provider_health import DynamoProviderHealthStore
 from chalicelib.stores.providers import DynamoProviderStore
 from chalicelib.stores.revocations import DynamoRevocationStore
 from tests.aws import Aws
-from tests.fakes.stores import FakeGrantStore, FakeProviderStore, FakeRevocationStore
+from tests.fakes.stores import FakeCursorStore, FakeGrantStore, FakeProviderStore, FakeRevocationStore
 from tests.samples import ALICE, BOB, GRANT, KEY, NOW, PROVIDER, REVOCATION
 
 
@@ -21,19 +24,22 @@ class Stores:
     providers: ProviderStore
     grants: GrantStore
     revocations: RevocationStore
+    health: ProviderHealthStore
 
 
 @pytest.fixture(params=["fake", "dynamodb"])
 def stores(request: pytest.FixtureRequest) -> Stores:
     if request.param == "fake":
         providers = FakeProviderStore()
-        return Stores(providers, FakeGrantStore(providers), FakeRevocationStore())
+        grants = FakeGrantStore(providers)
+        return Stores(providers, grants, FakeRevocationStore(), grants.health)
     aws: Aws = request.getfixturevalue("aws")
     client, vault, keys = aws.clients.dynamodb, aws.table("vault"), aws.table("vault-keys")
     return Stores(
         DynamoProviderStore(vault, keys),
-        DynamoGrantStore(client, vault, keys),
+        DynamoGrantStore(client, vault, keys, aws.table("vault-sessions")),
         DynamoRevocationStore(client, vault),
+        DynamoProviderHealthStore(vault),
     )
 
 
@@ -204,6 +210,79 @@ class TestGrantStore:
         for user in ("S-0", "S-29"):
             (left,) = registered.grants.of_user(user)
             assert (left.state, left.state_at, left.token_set) == (GrantState.REMOVED, NOW, None)
+
+    def test_r82_a_lease_is_given_once_and_fences_what_is_written(self, registered: Stores) -> None:
+        registered.grants.save(GRANT, replaces=None)
+        leased = GRANT.leased(NOW)
+        registered.grants.save(leased, replaces=1, fence=0)
+        assert registered.grants.load(ALICE.id, "northwind").grant == leased
+        with pytest.raises(Conflict):
+            registered.grants.save(leased, replaces=1, fence=0)
+        stolen = leased.leased(NOW + 60)
+        registered.grants.save(stolen, replaces=1, fence=1)
+        with pytest.raises(Conflict):
+            registered.grants.save(leased.refreshed(NOW + 9, (), NOW), replaces=1, fence=1)
+        outcome = stolen.failed(NOW, None, answer_lost=True)
+        registered.grants.save(outcome, replaces=1, fence=2)
+        assert registered.grants.load(ALICE.id, "northwind").grant == outcome
+
+    def test_f28_an_outcome_does_not_bring_back_what_was_deleted(self, registered: Stores) -> None:
+        registered.grants.save(GRANT, replaces=None)
+        leased = GRANT.leased(NOW)
+        registered.grants.save(leased, replaces=1, fence=0)
+        registered.grants.delete(GRANT)
+        with pytest.raises(Conflict):
+            registered.grants.save(leased.refreshed(NOW + 9, (), NOW), replaces=1, fence=1)
+        assert registered.grants.load(ALICE.id, "northwind").grant is None
+
+    def test_f10_what_is_kept_aside_belongs_to_one_version_and_lease(self, registered: Stores) -> None:
+        leased = GRANT.leased(NOW)
+        outcome = leased.refreshed(NOW + 9, ("openid",), NOW)
+        assert registered.grants.spilled(leased) is None
+        registered.grants.spill(outcome, NOW + 60)
+        assert registered.grants.spilled(leased) == outcome
+        assert registered.grants.spilled(leased.leased(NOW)) is None
+        assert registered.grants.spilled(replace(leased, version=2)) is None
+        assert registered.grants.spilled(replace(leased, user_id=BOB.id)) is None
+
+    def test_loads_how_the_cloud_is_doing_along_with_it(self, registered: Stores) -> None:
+        assert registered.grants.load(ALICE.id, "northwind").health == ProviderHealth("northwind")
+        registered.health.save(ProviderHealth("northwind").failed(NOW, 30))
+        assert registered.grants.load(ALICE.id, "northwind").health == registered.health.get("northwind")
+
+
+class TestProviderHealthStore:
+    def test_what_nobody_has_noted_is_well(self, stores: Stores) -> None:
+        assert stores.health.get("northwind") == ProviderHealth("northwind")
+
+    def test_the_second_of_two_notes_is_told(self, stores: Stores) -> None:
+        first = ProviderHealth("northwind").misconfigured("invalid_client", 3, NOW)
+        stores.health.save(first)
+        with pytest.raises(Conflict):
+            stores.health.save(first)
+        stored = stores.health.get("northwind")
+        assert stored == replace(first, version=1)
+        stores.health.save(stored.recovered())
+        with pytest.raises(Conflict):
+            stores.health.save(stored.failed(NOW, None))
+        assert stores.health.get("northwind") == ProviderHealth("northwind", version=2)
+
+
+class TestCursorStore:
+    @pytest.fixture(params=["fake", "dynamodb"])
+    def cursors(self, request: pytest.FixtureRequest) -> CursorStore:
+        if request.param == "fake":
+            return FakeCursorStore()
+        return DynamoCursorStore(request.getfixturevalue("aws").table("vault"))
+
+    def test_remembers_where_each_function_stopped(self, cursors: CursorStore) -> None:
+        assert cursors.get("one") is None
+        cursors.put("one", "here")
+        cursors.put("two", "there")
+        cursors.put("one", "further")
+        assert (cursors.get("one"), cursors.get("two")) == ("further", "there")
+        cursors.put("one", None)
+        assert cursors.get("one") is None
 
 
 class TestRevocationStore:

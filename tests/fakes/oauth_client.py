@@ -1,6 +1,7 @@
 """The clouds as the services see them, without any network."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -23,6 +24,16 @@ class FakeOAuthClient:
         self.revoked: list[str] = []
         """Tokens in the order their revocation was confirmed."""
         self.exchanges = 0
+        self.refreshes = 0
+        self.lifetime = 3600
+        self.current_refresh_token = ""
+        """The only one that `refresh` takes; empty: the first one that comes."""
+        self.next_answer: dict[str, Any] = {}
+        """Fields to change in the next refresh's answer."""
+        self.answer_lost = False
+        """The next refresh happens, and its answer never arrives."""
+        self.meanwhile: Callable[[], None] = lambda: None
+        """Happens between the cloud's answer and whatever is done with it."""
         self._clock = clock
         self._failures: deque[CloudError] = deque()
         self._trips: dict[str, str] = {}
@@ -64,6 +75,30 @@ class FakeOAuthClient:
         if tokens is None or account is None or trip != fingerprint(code_verifier.reveal()):
             raise CloudRefused("invalid_grant")
         return replace(tokens, scopes=tokens.scopes or request.scopes), account
+
+    def refresh(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> TokenSet:
+        """Rotates: each refresh token works once, and an old one that comes back ends the family (RFC 9700 4.14.2)."""
+        self.refreshes += 1
+        self._fail()
+        sent = tokens.refresh_token.reveal() if tokens.refresh_token else ""
+        if self.current_refresh_token not in ("", sent):
+            self.current_refresh_token = "ended"
+            raise CloudRefused("invalid_grant")
+        number = next(self._numbers)
+        self.current_refresh_token = f"refresh-{number}"
+        fresh = TokenSet(
+            Secret(f"access-{number}"),
+            Secret(self.current_refresh_token),
+            self._clock.now() + self.lifetime,
+            tokens.scopes,
+        )
+        fresh = replace(fresh, **self.next_answer)
+        self.next_answer = {}
+        if self.answer_lost:
+            self.answer_lost = False
+            raise CloudUnavailable(detail="ReadTimeout", answer_lost=True)
+        self.meanwhile()
+        return fresh
 
     def revoke(self, client: Client, token: Secret) -> None:
         self._fail()

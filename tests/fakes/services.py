@@ -9,15 +9,19 @@ from chalicelib.domain.session import Session
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.services.consent import Callback, Consented, ConsentService
 from chalicelib.services.grants import GrantService
+from chalicelib.services.refresh import RefreshService
 from chalicelib.services.revocations import RevocationService
 from tests.fakes.oauth_client import FakeOAuthClient
 from tests.fakes.stores import (
     FakeAuditLog,
     FakeAuthorizationRequestStore,
+    FakeClientApplicationStore,
     FakeGrantStore,
     FakeProviderStore,
+    FakeReleaseStore,
     FakeRevocationStore,
     FakeSessionStore,
+    FakeUserAliasStore,
 )
 from tests.fakes.system import FakeClock, FakeRandom
 from tests.fakes.token_cipher import FakeTokenCipher
@@ -53,6 +57,8 @@ class FakeVault:
         self.sessions, self.requests = FakeSessionStore(), FakeAuthorizationRequestStore()
         self.providers, self.revocation_store = FakeProviderStore(), FakeRevocationStore()
         self.grant_store = FakeGrantStore(self.providers)
+        self.aliases, self.applications = FakeUserAliasStore(), FakeClientApplicationStore()
+        self.releases = FakeReleaseStore(self.applications, self.grant_store, self.aliases)
         self.audit_log, self.cloud, self.catalogue = FakeAuditLog(), FakeOAuthClient(self.clock), FakeCatalogue()
         self.revocations = RevocationService(
             revocations=self.revocation_store,
@@ -72,9 +78,20 @@ class FakeVault:
             audit_log=self.audit_log,
             clock=self.clock,
         )
+        self.refresh = RefreshService(
+            grants=self.grant_store,
+            health=self.grant_store.health,
+            catalogue=self.catalogue,
+            oauth_client=self.cloud,
+            revocations=self.revocations,
+            audit_log=self.audit_log,
+            clock=self.clock,
+            random=self.random,
+        )
         self.consent = ConsentService(
             requests=self.requests,
             sessions=self.sessions,
+            aliases=self.aliases,
             grant_store=self.grant_store,
             grants=self.grants,
             cipher=self.cipher,

@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 
+from chalicelib.domain.aliases import is_user_id
 from chalicelib.domain.audit import AuditEntry, AuditEvent, Period, position
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
+from chalicelib.domain.client_application import ClientApplication, Subject
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound, StorageUnavailable
-from chalicelib.domain.grant import Grant, GrantState, Holding, Revocation
+from chalicelib.domain.grant import Grant, GrantState, Holding, ReleaseHolding, Revocation
 from chalicelib.domain.provider import Provider, ProviderKey
+from chalicelib.domain.provider_health import ProviderHealth
 from chalicelib.domain.seal import Seal, StoredEntry, Tip
 from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.session import Notice, Session
@@ -213,6 +216,8 @@ class FakeGrantStore:
     def __init__(self, providers: FakeProviderStore) -> None:
         self._providers = providers
         self.grants: dict[tuple[str, str, int], Grant] = {}
+        self.health = FakeProviderHealthStore()
+        self.spills: dict[tuple[str, str, int], Grant] = {}
         self.fail_saving = False
 
     def load(self, user_id: str, provider_id: str) -> Holding:
@@ -221,19 +226,32 @@ class FakeGrantStore:
             key = self._providers.key(provider_id, provider.generation)
         except NotFound:
             raise KeyUnavailable from None
-        return Holding(provider, key, self.grants.get((user_id, provider_id, provider.generation)))
+        grant = self.grants.get((user_id, provider_id, provider.generation))
+        return Holding(provider, key, grant, self.health.get(provider_id))
 
     def of_user(self, user_id: str) -> list[Grant]:
         return [grant for grant in self.grants.values() if grant.user_id == user_id]
 
-    def save(self, grant: Grant, *, replaces: int | None, expires_at: int | None = None) -> None:
+    def save(
+        self, grant: Grant, *, replaces: int | None, fence: int | None = None, expires_at: int | None = None
+    ) -> None:
         if self.fail_saving:
             raise StorageUnavailable
         key = _key(grant)
         current = self.grants.get(key)
         if (current.version if current else None) != replaces:
             raise Conflict
+        if fence is not None and (current is None or current.fence != fence):
+            raise Conflict
         self.grants[key] = grant
+
+    def spill(self, outcome: Grant, expires_at: int) -> None:
+        self.spills[_key(outcome)] = outcome
+
+    def spilled(self, leased: Grant) -> Grant | None:
+        outcome = self.spills.get(_key(leased))
+        fits = outcome is not None and (outcome.version, outcome.fence) == (leased.version + 1, leased.fence)
+        return outcome if fits else None
 
     def delete(self, grant: Grant) -> None:
         if self.grants.get(_key(grant), grant).version != grant.version:
@@ -306,11 +324,100 @@ class FakeRevocationStore:
         return any((r.provider_id, r.generation) == wanted for r in self.revocations.values())
 
 
+class FakeProviderHealthStore:
+    """Implements `ports.ProviderHealthStore`."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, ProviderHealth] = {}
+
+    def get(self, provider_id: str) -> ProviderHealth:
+        return self.stored.get(provider_id, ProviderHealth(provider_id))
+
+    def save(self, health: ProviderHealth) -> None:
+        if self.get(health.provider_id).version != health.version:
+            raise Conflict
+        self.stored[health.provider_id] = replace(health, version=health.version + 1)
+
+
+class FakeCursorStore:
+    """Implements `ports.CursorStore`."""
+
+    def __init__(self) -> None:
+        self.cursors: dict[str, str | None] = {}
+
+    def get(self, name: str) -> str | None:
+        return self.cursors.get(name)
+
+    def put(self, name: str, cursor: str | None) -> None:
+        self.cursors[name] = cursor
+
+
+class FakeClientApplicationStore:
+    """Implements `ports.ClientApplicationStore`."""
+
+    def __init__(self) -> None:
+        self.applications: dict[str, ClientApplication] = {}
+
+    def all(self) -> list[ClientApplication]:
+        return sorted(self.applications.values(), key=lambda application: application.name.casefold())
+
+    def get(self, application_id: str) -> ClientApplication:
+        if application_id not in self.applications:
+            raise NotFound
+        return self.applications[application_id]
+
+    def add(self, application: ClientApplication) -> None:
+        if application.id in self.applications:
+            raise Conflict
+        self.applications[application.id] = application
+
+    def update(self, application: ClientApplication) -> ClientApplication:
+        if self.get(application.id).version != application.version:
+            raise Conflict
+        self.applications[application.id] = replace(application, version=application.version + 1)
+        return self.applications[application.id]
+
+
+class FakeUserAliasStore:
+    """Implements `ports.UserAliasStore`."""
+
+    def __init__(self) -> None:
+        self.owners: dict[str, set[str]] = {}
+
+    def claim(self, user_id: str, aliases: tuple[str, ...]) -> None:
+        for alias in aliases:
+            self.owners.setdefault(alias, set()).add(user_id)
+
+
+class FakeReleaseStore:
+    """Implements `ports.ReleaseStore` over the other fakes; `subjects` are people with groups, or blocked ones."""
+
+    def __init__(
+        self, applications: FakeClientApplicationStore, grants: FakeGrantStore, aliases: FakeUserAliasStore
+    ) -> None:
+        self._applications = applications
+        self._grants = grants
+        self._aliases = aliases
+        self.subjects: dict[str, Subject] = {}
+        self.loads = 0
+
+    def load(self, application_id: str, provider_id: str, name: str) -> ReleaseHolding:
+        self.loads += 1
+        owners = (name,) if is_user_id(name) else tuple(sorted(self._aliases.owners.get(name, ())))
+        subject = self.subjects.get(owners[0], Subject(owners[0])) if len(owners) == 1 else None
+        try:
+            holding = self._grants.load(subject.user_id if subject else "-", provider_id)
+        except NotFound:
+            holding = None
+        return ReleaseHolding(self._applications.applications.get(application_id), owners, subject, holding)
+
+
 class FakeAuditLog:
     """Implements `ports.AuditLog`; `broken` plays a log that cannot be written."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.events: list[AuditEvent] = []
+        self.once: set[tuple[str, int]] = set()
         self.broken = False
         self._clock = clock or FakeClock()
         self._entries: list[AuditEntry] = []
@@ -321,6 +428,15 @@ class FakeAuditLog:
         self.events.append(event)
         at = self._clock.now()
         self._entries.append(AuditEntry(position(at, f"entry{len(self.events):06}"), at, event))
+
+    def record_once(self, event: AuditEvent, entry_id: str, at: int) -> None:
+        if self.broken:
+            raise StorageUnavailable
+        if (entry_id, at) in self.once:
+            raise Conflict
+        self.once.add((entry_id, at))
+        self.events.append(event)
+        self._entries.append(AuditEntry(position(at, entry_id), at, event))
 
     def entries(self, period: Period, *, before: str | None = None) -> Iterator[AuditEntry]:
         first, last = f"{period.first}", f"{period.last}T24:00:00"

@@ -8,21 +8,21 @@ class FakeClock:
 
     def __init__(self, now: int = 1_800_000_000) -> None:
         self._now = now
-        self._slept = 0.0
+        self._left = 0.0
+        self.slept = 0.0
 
     def now(self) -> int:
         return self._now
 
     def monotonic(self) -> float:
-        return self._now + self._slept
+        return self._now + self._left
 
     def sleep(self, seconds: float) -> None:
         """Nobody waits; `slept` tells for how long one would have."""
-        self._slept += seconds
-
-    @property
-    def slept(self) -> float:
-        return self._slept
+        self.slept += seconds
+        self._left += seconds
+        self._now += int(self._left)
+        self._left %= 1
 
     def advance(self, seconds: int) -> None:
         self._now += seconds
@@ -37,3 +37,6 @@ class FakeRandom:
     def token(self, size: int = 32) -> str:
         length = -(-size * 4 // 3)
         return f"r{next(self._numbers)}-".ljust(length, "x")
+
+    def fraction(self) -> float:
+        return 0.5

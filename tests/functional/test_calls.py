@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from .client import Answer, going_to
+from .client import Answer, Browser, going_to
 from .conftest import Running
+from .test_token import ALICE_ID, ORIGIN, Api
 
 
 class Calls:
@@ -19,11 +20,11 @@ class Calls:
     def note(self, model: Any, **_: Any) -> None:
         self.made.append(model.name)
 
-    def of(self, act: Callable[[], Answer]) -> list[str]:
+    def of(self, act: Callable[[], Answer], *, refused: bool = False) -> list[str]:
         for client in self._clients:
             client.meta.events.register("before-call", self.note)
         try:
-            assert act().status < 400
+            assert (act().status >= 400) == refused
         finally:
             for client in self._clients:
                 client.meta.events.unregister("before-call", self.note)
@@ -71,7 +72,8 @@ def test_authorize(running: Running, calls: Calls) -> None:
     browser = running.browser("alice")
     page = browser.get("/providers")
     made = calls.of(lambda: browser.press(page, "Authorize"))
-    assert made == ["GetItem", "BatchGetItem", "Decrypt", "PutItem", "UpdateItem"]
+    # The last two: by which names applications may call her
+    assert made == ["GetItem", "BatchGetItem", "Decrypt", "PutItem", "UpdateItem", "UpdateItem", "UpdateItem"]
 
 
 def test_callback(running: Running, calls: Calls) -> None:
@@ -114,3 +116,35 @@ def test_removing_all_tokens_is_two_writes_and_the_audit_entry(running: Running,
     made = calls.of(lambda: admin.press(page, "Remove", follow=False))
     writes = [name for name in made if name in ("PutItem", "UpdateItem", "BatchWriteItem", "DeleteItem")]
     assert writes == ["PutItem", "PutItem", "PutItem", "UpdateItem"]  # key, provider, audit entry, notice
+
+
+class TestToken:
+    @pytest.fixture
+    def api(self, running: Running) -> Api:
+        return Api(running)
+
+    @pytest.mark.parametrize("name", ["CONTOSO\\alice", ALICE_ID])
+    def test_a_warm_release_is_three_calls(self, api: Api, calls: Calls, name: str) -> None:
+        api.fetch(name)
+        assert calls.of(lambda: self.send(api, name)) == ["BatchGetItem", "Decrypt", "PutItem"]
+
+    def test_a_name_that_is_new_to_the_process_costs_one_more_read(self, api: Api, calls: Calls) -> None:
+        made = calls.of(lambda: self.send(api, "CONTOSO\\alice"))
+        assert made == ["BatchGetItem", "BatchGetItem", "Decrypt", "PutItem"]
+
+    def test_a_refresh_adds_the_lease_and_the_outcome(self, api: Api, calls: Calls) -> None:
+        api.fetch()
+        api.running.clock.advance(3600)
+        made = calls.of(lambda: self.send(api, "CONTOSO\\alice"))
+        assert made == ["BatchGetItem", "Decrypt", "PutItem", "PutItem", "PutItem"]
+
+    def test_a_refusal_is_one_read_and_its_line(self, api: Api, calls: Calls) -> None:
+        api.fetch()
+        api.running.vault.client_applications.stop("scanner", "reason", "admin", ORIGIN)
+        made = calls.of(lambda: self.send(api, "CONTOSO\\alice"), refused=True)
+        assert made == ["BatchGetItem", "PutItem"]
+
+    @staticmethod
+    def send(api: Api, name: str) -> Answer:
+        form = api.application.form(name, "northwind")
+        return Browser(api.running.app).post("/oauth2/token", form, follow=False)

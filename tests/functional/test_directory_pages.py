@@ -21,7 +21,7 @@ class TestTooManyTries:
     def test_r32_429_and_retry_after_for_any_name(self, running: Running, user_name: str) -> None:
         answers = [try_to_log_in(running.browser(), user_name) for _ in range(3)]
         assert [answer.status for answer in answers] == [401, 401, 429]
-        assert answers[2].header("Retry-After") == "1800"
+        assert 1790 <= int(answers[2].header("Retry-After")) <= 1800
         assert "There were too many tries. Please wait 30 minutes, then try again." in answers[2].text
 
     def test_r31_the_browser_the_person_uses_is_let_in_during_a_flood(self, running: Running) -> None:

@@ -180,15 +180,6 @@ def test_r6_a_removed_group_counts_in_the_sessions_there_are(world: World) -> No
     assert world.users.records[ALICE.id].user.groups == {"S-1-5-21-1-2-3-9"}
 
 
-def test_groups_are_not_read_for_who_can_have_no_session(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(world.directory, "groups", lambda user, _: asked.append(user.id) or user.groups)
-    world.sweep()
-    assert asked == [ALICE.id, BOB.id]
-    world.sweep(after=13 * 3600)
-    assert asked == [ALICE.id, BOB.id]
-
-
 def test_r6_a_directory_that_is_down_is_no_departure(world: World) -> None:
     world.directory.gone[ALICE.id] = Departure.DISABLED
     world.directory.available = False

@@ -84,6 +84,7 @@ class TestRevoke:
 
     def test_r84_two_clicks_at_once_have_one_effect(self, vault: FakeVault) -> None:
         def already_deleted(_: Grant) -> None:
+            vault.grant_store.grants.clear()
             raise Conflict
 
         vault.grant_store.delete = already_deleted

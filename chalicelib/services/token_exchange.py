@@ -1,0 +1,252 @@
+"""Token exchange (RFC 8693): an application asks for one person's access token at one provider.
+
+A warm release is three AWS calls: one read of everything that decides, one unlocked key, and the ledger's line. That
+line is also what makes a client assertion work once: its key is made of the assertion's own claims, so a second one
+cannot be written (docs/adr/0014-the-ledger-is-the-lock.md).
+"""
+
+import re
+from dataclasses import dataclass, field, replace
+
+from chalicelib.domain import assertions
+from chalicelib.domain.assertions import AssertionUse
+from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
+from chalicelib.domain.client_application import ClientApplication, SubjectMode
+from chalicelib.domain.errors import CloudError, Conflict, KeyUnavailable, StorageUnavailable
+from chalicelib.domain.grant import Grant, Holding, ReleaseHolding
+from chalicelib.domain.release import decide
+from chalicelib.domain.token_exchange import (
+    InvalidJwt,
+    RefusalReason,
+    Release,
+    TokenRefused,
+    TokenRequest,
+)
+from chalicelib.ports import AuditLog, Clock, JwtVerifier, Random, ReleaseStore, TokenCipher
+
+from .refresh import Fresh, RefreshService
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_STALE_SECONDS = 1
+"""A release that took longer looks again whether it is still allowed (R76)."""
+_RETRY_SECONDS = 5
+
+
+@dataclass(slots=True)
+class _Line:
+    """The ledger's line in the making: what is known so far. `use` is set once the caller was authenticated."""
+
+    origin: Origin
+    actor: str = "-"
+    user_id: str = ""
+    provider_id: str = ""
+    use: AssertionUse | None = None
+    facts: dict[str, str] = field(default_factory=dict)
+
+    def event(self, tag: AuditTag, outcome: Outcome, **facts: str) -> AuditEvent:
+        known = self.facts | {name: value for name, value in facts.items() if value}
+        return AuditEvent(tag, outcome, self.actor, self.origin, self.user_id, self.provider_id, known)
+
+
+class TokenExchangeService:
+    """Authenticates, decides, opens, records, releases; in this order."""
+
+    def __init__(
+        self,
+        *,
+        releases: ReleaseStore,
+        refresh: RefreshService,
+        cipher: TokenCipher,
+        jwt_verifier: JwtVerifier,
+        audit_log: AuditLog,
+        clock: Clock,
+        random: Random,
+        issuer: str,
+    ) -> None:
+        self._releases = releases
+        self._refresh = refresh
+        self._cipher = cipher
+        self._jwt_verifier = jwt_verifier
+        self._audit_log = audit_log
+        self._clock = clock
+        self._random = random
+        self._issuer = issuer
+        # Only a guess that saves a call: which claim names the person is read from the registration each time
+        self._likely_claim: dict[str, str] = {}
+
+    def exchange(self, request: TokenRequest, origin: Origin) -> Release:
+        """One access token, recorded before it is given. Raises TokenRefused, recorded as well.
+
+        Where not even that can be recorded it raises StorageUnavailable, and nothing is released (R70).
+        """
+        line = _Line(origin)
+        try:
+            return self._exchange(request, line)
+        except TokenRefused as refusal:
+            self._record_refusal(line, refusal)
+            raise
+        except (StorageUnavailable, KeyUnavailable) as error:
+            failure = TokenRefused(RefusalReason.VAULT_UNAVAILABLE, detail=error.detail, retry_after=_RETRY_SECONDS)
+            self._record_refusal(line, failure)
+            raise failure from error
+
+    def refuse(self, origin: Origin) -> TokenRefused:
+        """The refusal, recorded, of a call that is not even a request."""
+        refusal = TokenRefused(RefusalReason.INVALID_REQUEST)
+        self._record_refusal(_Line(origin), refusal)
+        return refusal
+
+    def _exchange(self, request: TokenRequest, line: _Line) -> Release:
+        client_id = self._client_id(request)
+        if not _ID.fullmatch(client_id):
+            raise TokenRefused(RefusalReason.INVALID_CLIENT, detail="client_id")
+        if not _ID.fullmatch(request.provider_id):
+            raise TokenRefused(RefusalReason.INVALID_REQUEST, detail="audience")
+        name = self._likely_name(request, client_id)
+        started = self._clock.now()
+        held = self._releases.load(client_id, request.provider_id, name or "-")
+        line.facts["client"] = client_id
+        application = self._authenticate(request, client_id, held, line)
+        if not application.enabled:
+            raise TokenRefused(RefusalReason.BLOCKED, detail="application")
+        verified = self._subject(request, application, line)
+        if verified != name:
+            held = self._releases.load(client_id, request.provider_id, verified)
+        return self._release(request, held, verified, started, line)
+
+    # Who asks
+
+    def _client_id(self, request: TokenRequest) -> str:
+        if request.client_assertion is None:
+            return request.client_id
+        claimed = self._jwt_verifier.unverified(request.client_assertion).get("sub")
+        if not isinstance(claimed, str) or request.client_id not in ("", claimed):
+            raise TokenRefused(RefusalReason.INVALID_CLIENT, detail="sub")
+        return claimed
+
+    def _authenticate(
+        self, request: TokenRequest, client_id: str, held: ReleaseHolding, line: _Line
+    ) -> ClientApplication:
+        """The application that asks. One answer for whatever is wrong, whether or not it exists (R72)."""
+        now, application = self._clock.now(), held.application
+        if application is None:
+            raise TokenRefused(RefusalReason.INVALID_CLIENT, detail="unknown")
+        if request.client_assertion is None:
+            if not application.is_role(request.caller_arn):
+                raise TokenRefused(RefusalReason.INVALID_CLIENT, detail="role")
+            line.use = AssertionUse(self._random.token(24), now)
+        else:
+            try:
+                claims = self._jwt_verifier.verify(request.client_assertion, application.usable_keys(now))
+            except InvalidJwt as error:
+                raise TokenRefused(RefusalReason.INVALID_CLIENT, detail=error.detail) from error
+            line.use = assertions.client_assertion_use(claims, client_id, self._issuer, now)
+        line.actor = client_id
+        return application
+
+    # For whom
+
+    def _likely_name(self, request: TokenRequest, client_id: str) -> str:
+        """Whom the request seems to be about, to read it all at once; empty where that cannot be told yet."""
+        value: object = request.subject_token.reveal()
+        if request.subject_is_jwt:
+            claims = self._jwt_verifier.unverified(request.subject_token)
+            value = claims.get(self._likely_claim.get(client_id, "sub"))
+        try:
+            return assertions.subject_name(value)
+        except TokenRefused:
+            return ""
+
+    def _subject(self, request: TokenRequest, application: ClientApplication, line: _Line) -> str:
+        """The person whom the subject token names, and may name for this application (R74)."""
+        line.provider_id = request.provider_id
+        if not request.subject_is_jwt:
+            name, line.facts["reason"] = self._asserted_by_role(request, application)
+            return name
+        now = self._clock.now()
+        try:
+            if application.trusted_issuer is not None:
+                claims = self._jwt_verifier.verify_issued(request.subject_token, application.trusted_issuer)
+                self._likely_claim[application.id] = application.trusted_issuer.user_claim
+                return assertions.issued_subject(claims, application.trusted_issuer, now)
+            claims = self._jwt_verifier.verify(request.subject_token, application.usable_keys(now))
+        except InvalidJwt as error:
+            raise TokenRefused(RefusalReason.INVALID_SUBJECT, detail=error.detail) from error
+        except CloudError as error:
+            raise TokenRefused(
+                RefusalReason.VAULT_UNAVAILABLE, detail=error.detail, retry_after=_RETRY_SECONDS
+            ) from error
+        name, line.facts["reason"] = assertions.self_asserted_subject(claims, application.id, self._issuer, now)
+        return name
+
+    @staticmethod
+    def _asserted_by_role(request: TokenRequest, application: ClientApplication) -> tuple[str, str]:
+        if request.client_assertion is not None or application.subject_mode is not SubjectMode.SELF_ASSERTED:
+            raise TokenRefused(RefusalReason.INVALID_SUBJECT, detail="not signed")
+        return assertions.subject_name(request.subject_token.reveal()), assertions.given_reason(request.reason)
+
+    # Whether, and then
+
+    def _decide(self, request: TokenRequest, held: ReleaseHolding, line: _Line) -> tuple[Holding, Grant]:
+        line.user_id = held.subject.user_id if held.subject else ""
+        if held.holding is not None and held.holding.grant is not None:
+            line.facts["account"] = held.holding.grant.account.label
+        return decide(
+            held,
+            provider_id=request.provider_id,
+            source=line.origin.source,
+            account=request.account,
+            scopes=request.scopes,
+        )
+
+    def _release(self, request: TokenRequest, held: ReleaseHolding, name: str, started: int, line: _Line) -> Release:
+        holding, grant = self._decide(request, held, line)
+        client_id = line.actor
+
+        def decide_again() -> Holding:
+            return self._decide(request, self._releases.load(client_id, request.provider_id, name), line)[0]
+
+        with self._cipher.unlock(holding.key) as box:
+            fresh = self._refresh.fresh(holding, box, request.need, decide_again)
+        is_late = self._clock.now() - started >= _STALE_SECONDS
+        if is_late and decide_again().provider.generation != fresh.grant.generation:
+            raise TokenRefused(RefusalReason.NOT_CONNECTED)
+        if fresh.grant.scopes != grant.scopes:
+            # The cloud gave other scopes than before: the ceiling is about what this token can do
+            self._decide(request, replace(held, holding=fresh.holding), line)
+        return self._recorded(fresh, line)
+
+    def _recorded(self, fresh: Fresh, line: _Line) -> Release:
+        """The release, its line written: a line that is there already means that the assertion was used (R73)."""
+        grant, tokens, use = fresh.grant, fresh.tokens, line.use
+        if use is None:
+            raise TokenRefused(RefusalReason.INVALID_CLIENT)
+        event = line.event(AuditTag.TOKEN_RELEASED, Outcome.SUCCESS, release=use.id, scopes=" ".join(grant.scopes))
+        try:
+            self._audit_log.record_once(event, use.id, use.issued_at)
+        except Conflict:
+            line.use = None
+            raise TokenRefused(RefusalReason.REPLAYED) from None
+        registered = fresh.holding.provider.scopes
+        return Release(
+            id=use.id,
+            access_token=tokens.access_token,
+            token_type=tokens.token_type,
+            expires_at=grant.expires_at,
+            expires_in=grant.expires_at - self._clock.now(),
+            account=grant.account,
+            scopes=grant.scopes,
+            missing_scopes=tuple(scope for scope in registered if scope not in grant.scopes),
+            extra=tokens.extra,
+        )
+
+    def _record_refusal(self, line: _Line, refusal: TokenRefused) -> None:
+        """One line for each refusal; it uses up the assertion as a release would."""
+        event = line.event(AuditTag.TOKEN_REFUSED, Outcome.FAILURE, code=refusal.reason.value)
+        if line.use is None:
+            self._audit_log.record(event)
+            return
+        try:
+            self._audit_log.record_once(event, line.use.id, line.use.issued_at)
+        except Conflict:
+            self._audit_log.record(event)

@@ -1,0 +1,95 @@
+"""Client applications, an item each; the index lists them by name."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from chalicelib.domain.client_application import (
+    AccessRule,
+    ApplicationKey,
+    ClientApplication,
+    SubjectMode,
+    TrustedIssuer,
+    Whose,
+)
+from chalicelib.domain.errors import Conflict, NotFound
+
+from .items import Item
+from .table import Condition, ConditionFailed, Table, batch_get
+from .tables import KEY, LISTING, SORT
+
+_LISTING = "CLIENTS"
+_BATCH = 100
+"""BatchGetItem takes no more keys."""
+
+
+class DynamoClientApplicationStore:
+    """Implements `ports.ClientApplicationStore`."""
+
+    def __init__(self, client: Any, table: Table) -> None:
+        self._client = client
+        self._table = table
+
+    def all(self) -> list[ClientApplication]:
+        listed = self._table.query_all(Condition.equals(**{LISTING.key: _LISTING}), index=LISTING)
+        keys = [{KEY: item[KEY], SORT: item[SORT]} for item in listed]
+        items: list[Item] = []
+        for start in range(0, len(keys), _BATCH):
+            items += batch_get(self._client, {self._table.name: keys[start : start + _BATCH]})[self._table.name]
+        return sorted((application_from_item(item) for item in items), key=lambda a: a.name.casefold())
+
+    def get(self, application_id: str) -> ClientApplication:
+        item = self._table.get(application_key(application_id))
+        if item is None:
+            raise NotFound
+        return application_from_item(item)
+
+    def add(self, application: ClientApplication) -> None:
+        self._put(application, Condition.absent(KEY))
+
+    def update(self, application: ClientApplication) -> ClientApplication:
+        updated = replace(application, version=application.version + 1)
+        self._put(updated, Condition.equals(version=application.version))
+        return updated
+
+    def _put(self, application: ClientApplication, condition: Condition) -> None:
+        try:
+            self._table.put(_to_item(application), condition)
+        except ConditionFailed:
+            raise Conflict from None
+
+
+def application_key(application_id: str) -> Item:
+    return {KEY: f"CLIENT#{application_id}", SORT: "CLIENT"}
+
+
+def application_from_item(item: Item) -> ClientApplication:
+    issuer = item.get("trusted_issuer")
+    return ClientApplication(
+        id=item["id"],
+        name=item["name"],
+        subject_mode=SubjectMode(item["subject_mode"]),
+        created_at=item["created_at"],
+        keys=tuple(ApplicationKey(**key) for key in item["keys"]),
+        role_arn=item.get("role_arn"),
+        trusted_issuer=TrustedIssuer(**issuer) if issuer else None,
+        rules=tuple(_rule(rule) for rule in item["rules"]),
+        enabled=item["enabled"],
+        stopped_reason=item["stopped_reason"],
+        stopped_at=item.get("stopped_at"),
+        version=item["version"],
+    )
+
+
+def _rule(item: Item) -> AccessRule:
+    whose = item["whose"]
+    return AccessRule(
+        provider_id=item["provider_id"],
+        scopes=tuple(item["scopes"]),
+        whose=Whose(whose["everybody"], frozenset(whose["groups"]), frozenset(whose["users"])),
+        sources=tuple(item["sources"]),
+    )
+
+
+def _to_item(application: ClientApplication) -> Item:
+    listed = {LISTING.key: _LISTING, LISTING.sort: f"{application.name.casefold()}#{application.id}"}
+    return application_key(application.id) | listed | asdict(application)

@@ -1,0 +1,47 @@
+"""How each provider's cloud is doing: one small item, read along with every grant, written only when that changes."""
+
+from dataclasses import asdict
+
+from chalicelib.domain.errors import Conflict
+from chalicelib.domain.provider_health import ProviderHealth
+
+from .items import Item
+from .table import Condition, ConditionFailed, Table
+from .tables import KEY, SORT
+
+
+class DynamoProviderHealthStore:
+    """Implements `ports.ProviderHealthStore`."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def get(self, provider_id: str) -> ProviderHealth:
+        return health_from_item(provider_id, self._table.get(health_key(provider_id)))
+
+    def save(self, health: ProviderHealth) -> None:
+        item = health_key(health.provider_id) | asdict(health) | {"version": health.version + 1}
+        condition = Condition.equals(version=health.version) if health.version else Condition.absent(KEY)
+        try:
+            self._table.put(item, condition)
+        except ConditionFailed:
+            raise Conflict from None
+
+
+def health_key(provider_id: str) -> Item:
+    return {KEY: f"HEALTH#{provider_id}", SORT: "HEALTH"}
+
+
+def health_from_item(provider_id: str, item: Item | None) -> ProviderHealth:
+    if item is None:
+        return ProviderHealth(provider_id)
+    return ProviderHealth(
+        provider_id=provider_id,
+        failures=item["failures"],
+        failing_since=item["failing_since"],
+        open_until=item["open_until"],
+        misconfigured_error=item["misconfigured_error"],
+        misconfigured_version=item["misconfigured_version"],
+        misconfigured_until=item["misconfigured_until"],
+        version=item["version"],
+    )

@@ -1,0 +1,25 @@
+"""By which names people are known: an item for each alias, with the ids of all who claim it."""
+
+from .items import Item
+from .table import Table
+from .tables import KEY, SORT
+
+
+class DynamoUserAliasStore:
+    """Implements `ports.UserAliasStore`."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def claim(self, user_id: str, aliases: tuple[str, ...]) -> None:
+        for alias in aliases:
+            # Adding to a set: two who claim the same at the same moment are both in it, without any condition
+            self._table.update(alias_key(alias), "ADD #user_ids :user_ids", {"user_ids": {user_id}})
+
+
+def alias_key(alias: str) -> Item:
+    return {KEY: f"ALIAS#{alias}", SORT: "ALIAS"}
+
+
+def owners_from_item(item: Item | None) -> tuple[str, ...]:
+    return tuple(sorted(item["user_ids"])) if item else ()

@@ -1,0 +1,158 @@
+"""`python -m tests.integration.race_worker`: one process of many that all want the same token at the same moment.
+
+Reads its job as JSON from the environment, says that it is ready, starts when a line comes on standard input, and
+prints what each of its threads got. It wires the vault as in production; a job may slow it down, kill it or move its
+clock.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from joserfc.jwk import ECKey
+
+from chalicelib.adapters.aws import AwsClients
+from chalicelib.adapters.endpoint_guard import EndpointGuard
+from chalicelib.adapters.oauth_client import AuthlibClient
+from chalicelib.bootstrap import Vault, create_vault
+from chalicelib.domain.audit import Origin
+from chalicelib.domain.directory import DirectorySettings
+from chalicelib.domain.grant import Grant
+from chalicelib.domain.provider import ProviderType
+from chalicelib.domain.secret import Secret
+from chalicelib.domain.token_exchange import TokenRefused, TokenRequest
+from chalicelib.domain.token_set import TokenSet
+from chalicelib.ports import Client
+from chalicelib.services import refresh
+from chalicelib.settings import Settings
+from tests.fakes.application import Application
+
+
+def settings_of(described: dict[str, Any]) -> Settings:
+    """From what JSON can carry."""
+    directories = tuple(DirectorySettings.from_mapping(one) for one in described["directories"])
+    return Settings(**(described | {"directories": directories}))
+
+
+@dataclass(frozen=True)
+class Job:
+    settings: dict[str, Any]
+    key: dict[str, str]
+    name: str
+    threads: int = 1
+    clock_off: int = 0
+    crash: bool = False
+    """Die between the cloud's answer and the write."""
+    slow_write: float = 0
+    """Seconds between the cloud's answer and the write."""
+    frozen: float = 0
+    """Seconds between the lease and the request."""
+    lease: int = 0
+    """A shorter lease, so that a test need not wait as long as a person would."""
+
+
+class WrongClock:
+    """The system's clock, so many seconds off."""
+
+    def __init__(self, off: int) -> None:
+        self._off = off
+
+    def now(self) -> int:
+        return int(time.time()) + self._off
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+class TroubledClient(AuthlibClient):
+    """The real client, with what may happen to its process around a request."""
+
+    def __init__(self, job: Job, clock: WrongClock) -> None:
+        super().__init__(clock, EndpointGuard(allow_private=True))
+        self._job = job
+
+    def refresh(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> TokenSet:
+        fresh = super().refresh(client, provider_type, tokens)
+        if self._job.crash:
+            os._exit(9)
+        time.sleep(self._job.slow_write)
+        return fresh
+
+
+def freeze_with_the_lease(vault: Vault, seconds: float) -> None:
+    """Let the whole thread stand still once it holds a lease, as a frozen Lambda does."""
+    store = vault.refresh._grants
+    save = store.save
+
+    def slow(grant: Grant, **how: Any) -> None:
+        save(grant, **how)
+        if grant.lease is not None:
+            time.sleep(seconds)
+
+    store.save = slow  # type: ignore[method-assign]
+
+
+def patient_aws() -> AwsClients:
+    """Clients that wait for moto, which serves hundreds of callers on one core."""
+    config = Config(read_timeout=60, max_pool_connections=50, retries={"mode": "standard", "total_max_attempts": 3})
+    session = boto3.Session()
+    return AwsClients(session.client("dynamodb", config=config), session.client("kms", config=config))
+
+
+def main() -> None:
+    job = Job(**json.loads(os.environ["RACE_JOB"]))
+    if job.lease:
+        refresh.LEASE_SECONDS, refresh.LONGEST_WAIT_SECONDS = job.lease, job.lease + 8.0
+    clock = WrongClock(job.clock_off)
+    client = TroubledClient(job, clock)
+    vault = create_vault(settings_of(job.settings), aws=patient_aws(), clock=clock, oauth_client=client)
+    if job.frozen:
+        freeze_with_the_lease(vault, job.frozen)
+    application = Application("racer", vault.settings.public_url, clock.now, ECKey.import_key(job.key))
+    barrier = threading.Barrier(job.threads)
+    results: list[tuple[str, str]] = []
+
+    def ask() -> None:
+        barrier.wait()
+        results.append(outcome(lambda: fetch(vault, application, job.name)))
+
+    threads = [threading.Thread(target=ask) for _ in range(job.threads)]
+    print(json.dumps({"ready": True}), flush=True)
+    sys.stdin.readline()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(json.dumps(results), flush=True)
+
+
+def fetch(vault: Vault, application: Application, name: str) -> str:
+    request = TokenRequest(
+        provider_id="strict",
+        subject_token=Secret(application.subject(name)),
+        subject_is_jwt=True,
+        client_assertion=Secret(application.assertion()),
+    )
+    return vault.token_exchange.exchange(request, Origin("race", "127.0.0.1")).access_token.reveal()
+
+
+def outcome(ask: Callable[[], str]) -> tuple[str, str]:
+    """A token, or why there is none. The token itself, since it is a test's: hashed it could not be tried."""
+    try:
+        return "token", ask()
+    except TokenRefused as refusal:
+        return "refused", refusal.reason.value
+    except Exception as error:
+        return "failed", f"{type(error).__name__}: {hashlib.sha256(str(error).encode()).hexdigest()[:8]}"
+
+
+if __name__ == "__main__":
+    main()

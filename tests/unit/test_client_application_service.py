@@ -1,0 +1,218 @@
+"""Registering, changing and stopping client applications: what is kept, refused and audited."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from joserfc.errors import SecurityWarning
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+
+from chalicelib.adapters.application_keys import PublicKeyReader
+from chalicelib.domain.audit import AuditTag, Origin
+from chalicelib.domain.client_application import ClientApplication, Subject
+from chalicelib.domain.errors import Conflict, InvalidRequest, NotFound
+from chalicelib.services.client_applications import ClientApplicationService
+from tests.fakes.stores import FakeAuditLog, FakeClientApplicationStore
+from tests.fakes.system import FakeClock
+from tests.samples import ADMIN, ALICE, APPLICATION, GRANT, NOW, RULE
+
+ORIGIN = Origin("request-1", "127.0.0.1")
+EC_KEY, RSA_KEY = ECKey.generate_key("P-256"), RSAKey.generate_key(2048)
+
+
+class World:
+    def __init__(self) -> None:
+        self.store, self.audit_log, self.clock = FakeClientApplicationStore(), FakeAuditLog(), FakeClock()
+        self.service = ClientApplicationService(
+            applications=self.store, key_reader=PublicKeyReader(), audit_log=self.audit_log, clock=self.clock
+        )
+        self.registered = self.service.register(APPLICATION, ADMIN.id, ORIGIN)
+
+    def add_jwks(self, *keys: object) -> ClientApplication:
+        application = self.store.get("scanner")
+        return self.service.add_jwks(application, json.dumps({"keys": list(keys)}), ADMIN.id, ORIGIN)
+
+    def add_certificate(self, pem: str) -> ClientApplication:
+        return self.service.add_certificate(self.store.get("scanner"), pem, ADMIN.id, ORIGIN)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def public(key: object, **more: str) -> dict[str, str]:
+    return {**key.as_dict(private=False), **more}  # type: ignore[attr-defined]
+
+
+def certificate(key: object, days: int = 30) -> str:
+    now = datetime.fromtimestamp(NOW, UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "scanner")])
+    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())  # type: ignore[attr-defined]
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=60))
+        .not_valid_after(now + timedelta(days=days))
+        .sign(key, algorithm)  # type: ignore[arg-type]
+    )
+    return made.public_bytes(Encoding.PEM).decode()
+
+
+class TestRegistration:
+    def test_r67_every_change_is_an_audit_event(self, world: World) -> None:
+        with_key = world.add_jwks(public(EC_KEY, kid="k1"))
+        without = world.service.remove_key(with_key, "k1", ADMIN.id, ORIGIN)
+        world.service.set_rules(without, [RULE, RULE], ADMIN.id, ORIGIN)
+        world.service.stop("scanner", "lost laptop", ADMIN.id, ORIGIN)
+        world.service.resume("scanner", ADMIN.id, ORIGIN)
+        assert [(event.tag, event.actor, event.facts) for event in world.audit_log.events] == [
+            (AuditTag.CLIENT_REGISTERED, ADMIN.id, {"client": "scanner"}),
+            (AuditTag.CLIENT_KEYS_CHANGED, ADMIN.id, {"client": "scanner", "added": "k1"}),
+            (AuditTag.CLIENT_KEYS_CHANGED, ADMIN.id, {"client": "scanner", "removed": "k1"}),
+            (AuditTag.CLIENT_RULES_CHANGED, ADMIN.id, {"client": "scanner", "rules": "2", "providers": "northwind"}),
+            (AuditTag.CLIENT_STOPPED, ADMIN.id, {"client": "scanner", "reason": "lost laptop"}),
+            (AuditTag.CLIENT_RESUMED, ADMIN.id, {"client": "scanner"}),
+        ]
+
+    def test_an_id_is_given_once(self, world: World) -> None:
+        with pytest.raises(Conflict):
+            world.service.register(replace(APPLICATION, name="another"), ADMIN.id, ORIGIN)
+        with pytest.raises(InvalidRequest):
+            world.service.register(replace(APPLICATION, id="no good"), ADMIN.id, ORIGIN)
+        assert world.service.all() == [world.registered]
+
+    def test_a_change_of_what_somebody_else_changed_is_told(self, world: World) -> None:
+        world.service.set_rules(world.registered, [], ADMIN.id, ORIGIN)
+        with pytest.raises(Conflict):
+            world.service.set_rules(world.registered, [RULE], ADMIN.id, ORIGIN)
+        assert world.service.get("scanner").rules == ()
+
+    def test_a_stop_keeps_its_first_reason_and_is_undone(self, world: World) -> None:
+        stopped = world.service.stop("scanner", " lost laptop ", ADMIN.id, ORIGIN)
+        assert (stopped.enabled, stopped.stopped_reason, stopped.stopped_at) == (False, "lost laptop", NOW)
+        assert world.service.stop("scanner", "again", ADMIN.id, ORIGIN) == stopped
+        resumed = world.service.resume("scanner", ADMIN.id, ORIGIN)
+        assert resumed == replace(world.registered, version=3)
+        assert world.service.resume("scanner", ADMIN.id, ORIGIN) == resumed
+
+    @pytest.mark.parametrize("reason", ["", "  ", "x" * 201, "a\nb"])
+    def test_a_stop_has_a_reason(self, world: World, reason: str) -> None:
+        with pytest.raises(InvalidRequest):
+            world.service.stop("scanner", reason, ADMIN.id, ORIGIN)
+        assert world.service.get("scanner").enabled
+
+    def test_an_unknown_application_is_not_found(self, world: World) -> None:
+        with pytest.raises(NotFound):
+            world.service.stop("nobody", "reason", ADMIN.id, ORIGIN)
+
+    def test_says_which_applications_could_get_a_token(self, world: World) -> None:
+        assert world.service.who_could_get(GRANT, Subject(ALICE.id)) == [world.registered]
+        assert world.service.who_could_get(replace(GRANT, provider_id="other"), Subject(ALICE.id)) == []
+
+
+class TestJwks:
+    @pytest.mark.parametrize(
+        ("key", "algorithm"),
+        [
+            (public(EC_KEY), "ES256"),
+            (public(ECKey.generate_key("P-384")), "ES384"),
+            (public(RSA_KEY), "RS256"),
+            (public(RSA_KEY, alg="PS256", use="sig"), "PS256"),
+            (public(OKPKey.generate_key("Ed25519")), "Ed25519"),
+        ],
+    )
+    def test_the_algorithm_is_pinned_with_the_key(self, world: World, key: dict[str, str], algorithm: str) -> None:
+        (kept,) = world.add_jwks({**key, "kid": "k1", "x5c": "ignored"}).keys
+        assert (kept.id, kept.algorithm, kept.added_at, kept.expires_at) == ("k1", algorithm, NOW, None)
+        assert set(kept.jwk) <= {"kty", "crv", "x", "y", "n", "e"}
+
+    def test_a_key_without_an_id_gets_its_thumbprint(self, world: World) -> None:
+        key = public(EC_KEY)
+        key.pop("kid", None)
+        assert world.add_jwks(key).keys[0].id == EC_KEY.thumbprint()
+
+    @pytest.mark.parametrize(
+        "key",
+        [
+            EC_KEY.as_dict(private=True),
+            RSA_KEY.as_dict(private=True),
+            OctKey.generate_key(256).as_dict(),
+            public(ECKey.generate_key("secp256k1")),
+            public(OKPKey.generate_key("X25519")),
+            public(RSA_KEY, alg="HS256"),
+            public(RSA_KEY, alg="none"),
+            public(EC_KEY, alg="RS256"),
+            public(EC_KEY, use="enc"),
+            public(EC_KEY, kid="a\nb"),
+            public(EC_KEY, kid="x" * 129),
+            {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"},
+            {"kty": "RSA"},
+            "a string",
+            None,
+        ],
+    )
+    def test_r73_a_key_that_proves_nothing_is_refused(self, world: World, key: object) -> None:
+        with pytest.raises(InvalidRequest):
+            world.add_jwks(key)
+        assert world.service.get("scanner") == world.registered
+
+    @pytest.mark.parametrize(
+        "text", ["", "[]", "{}", "null", '{"keys": []}', '{"keys": 1}', "[" * 50_000, "x" * 70_000]
+    )
+    def test_what_is_no_jwks_is_refused(self, world: World, text: str) -> None:
+        with pytest.raises(InvalidRequest):
+            world.service.add_jwks(world.registered, text, ADMIN.id, ORIGIN)
+
+    def test_keys_overlap_and_the_old_one_is_removed_later(self, world: World) -> None:
+        world.add_jwks(public(EC_KEY, kid="old"))
+        both = world.add_jwks(public(RSA_KEY, kid="new"))
+        assert [key.id for key in both.usable_keys(NOW)] == ["old", "new"]
+        assert [key.id for key in world.service.remove_key(both, "old", ADMIN.id, ORIGIN).keys] == ["new"]
+
+
+class TestCertificate:
+    @pytest.mark.parametrize(
+        ("key", "algorithm"),
+        [
+            (rsa.generate_private_key(65537, 2048), "RS256"),
+            (ec.generate_private_key(ec.SECP256R1()), "ES256"),
+            (ed25519.Ed25519PrivateKey.generate(), "Ed25519"),
+        ],
+    )
+    def test_its_key_is_good_as_long_as_the_certificate(self, world: World, key: object, algorithm: str) -> None:
+        pem = certificate(key)
+        (kept,) = world.add_certificate(pem).keys
+        assert (kept.algorithm, kept.expires_at) == (algorithm, NOW + 30 * 24 * 3600)
+        assert len(kept.id) == 43
+        assert not kept.is_usable(NOW + 30 * 24 * 3600)
+
+    @pytest.mark.parametrize(
+        "pem",
+        [
+            certificate(rsa.generate_private_key(65537, 2048), days=-1),
+            certificate(dsa.generate_private_key(2048)),
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "",
+            "é",
+            "x" * 70_000,
+        ],
+    )
+    def test_r73_a_certificate_that_proves_nothing_is_refused(self, world: World, pem: str) -> None:
+        with pytest.raises(InvalidRequest):
+            world.add_certificate(pem)
+
+    def test_r73_a_short_rsa_key_is_refused(self, world: World) -> None:
+        with pytest.warns(SecurityWarning), pytest.raises(InvalidRequest):
+            world.add_certificate(certificate(rsa.generate_private_key(65537, 1024)))  # noqa: S505 - what is to be refused
+        with pytest.warns(SecurityWarning), pytest.raises(InvalidRequest):
+            world.add_jwks(public(RSAKey.generate_key(1024)))

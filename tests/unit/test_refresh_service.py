@@ -1,0 +1,748 @@
+"""Refreshing: what is sent, what is kept, and what is said, whatever fails at whatever moment."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.audit import AuditTag
+from chalicelib.domain.errors import (
+    CloudAnswerInvalid,
+    CloudError,
+    CloudMisconfigured,
+    CloudRefused,
+    CloudUnavailable,
+    Conflict,
+    KeyUnavailable,
+    StorageUnavailable,
+)
+from chalicelib.domain.grant import LEASE_SECONDS, Grant, GrantReason, GrantState, Holding, RefreshLease, Revocation
+from chalicelib.domain.provider_health import FAILURES, PAUSE_SECONDS
+from chalicelib.domain.token_exchange import Need, RefusalReason, TokenRefused
+from chalicelib.domain.token_set import TokenSet
+from chalicelib.services.refresh import LONGEST_WAIT_SECONDS, Fresh
+from tests.fakes.services import ORIGIN, FakeVault
+from tests.samples import ACCOUNT, ALICE, NOW
+
+HOUR = 3600
+REASONS = RefusalReason
+
+
+class World(FakeVault):
+    """Alice has authorized; her access token lives an hour."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.authorize(ACCOUNT)
+        self.audit_log.events.clear()
+        self.rereads = 0
+
+    def load(self) -> Holding:
+        self.rereads += 1
+        return self.grant_store.load(ALICE.id, "northwind")
+
+    def fetch(self, need: Need = Need(), holding: Holding | None = None) -> Fresh:  # noqa: B008 - frozen
+        holding = holding or self.grant_store.load(ALICE.id, "northwind")
+        with self.cipher.unlock(holding.key) as box:
+            return self.refresh.fresh(holding, box, need, self.load)
+
+    def refuse(self, need: Need = Need()) -> TokenRefused:  # noqa: B008 - frozen
+        with pytest.raises(TokenRefused) as refusal:
+            self.fetch(need)
+        return refusal.value
+
+    def held(self) -> Grant:
+        grant = self.grant()
+        assert grant is not None
+        return grant
+
+    def stored(self) -> TokenSet:
+        return self.tokens(self.held())
+
+    def put(self, grant: Grant) -> None:
+        """Change fields that are not bound to the ciphertext, behind everybody's back."""
+        self.grant_store.grants[(grant.user_id, grant.provider_id, grant.generation)] = grant
+
+    def leave_lease(self, *, sent_at: int | None = None) -> None:
+        """As a worker leaves it that was killed after taking the lease."""
+        self.put(self.held().leased(self.clock.now() if sent_at is None else sent_at))
+
+    def tags(self) -> list[AuditTag]:
+        return [event.tag for event in self.audit_log.events]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+class TestFresh:
+    def test_a_token_with_life_left_is_given_as_it_is(self, world: World) -> None:
+        before = world.held()
+        assert world.fetch().tokens == world.stored()
+        assert (world.cloud.refreshes, world.held()) == (0, before)
+
+    def test_an_expired_one_is_refreshed_and_stored_before_it_is_given(self, world: World) -> None:
+        before = world.held()
+        world.clock.advance(HOUR)
+        fresh = world.fetch()
+        after = world.held()
+        assert fresh.tokens == world.stored() == world.tokens(after)
+        assert (after.version, after.fence, after.lease) == (before.version + 1, 1, None)
+        assert (after.state, after.refreshed_at, after.expires_at) == (GrantState.ACTIVE, NOW + HOUR, NOW + 2 * HOUR)
+        assert (after.account, after.authorized_at) == (before.account, before.authorized_at)
+        assert world.tags() == []
+
+    @pytest.mark.parametrize(
+        ("left", "minimum", "refreshes"),
+        [
+            (301, None, 0),
+            (299, None, 1),
+            (60, None, 1),
+            (301, 300, 0),
+            (301, 302, 1),
+            (3600, 3600, 0),
+        ],
+    )
+    def test_r78_never_less_life_than_needed_and_refreshed_ahead_of_time(
+        self, world: World, left: int, minimum: int | None, refreshes: int
+    ) -> None:
+        world.clock.advance(HOUR - left)
+        fresh = world.fetch(Need(minimum))
+        assert world.cloud.refreshes == refreshes
+        assert fresh.grant.expires_at - world.clock.now() >= (minimum or 60)
+
+    def test_r78_more_life_than_the_cloud_ever_gives_is_refused_without_a_refresh(self, world: World) -> None:
+        assert world.refuse(Need(HOUR + 1)).reason is REASONS.LIFE_TOO_SHORT
+        assert world.cloud.refreshes == 0
+
+    def test_a_cloud_whose_tokens_live_seconds_works(self, world: World) -> None:
+        world.cloud.lifetime = 4
+        world.clock.advance(HOUR)
+        for _ in range(3):
+            first, second = world.fetch(), world.fetch()
+            assert first.tokens == second.tokens
+            world.clock.advance(3)
+        assert world.cloud.refreshes == 3
+
+    def test_a_token_that_the_cloud_refused_is_refreshed_once(self, world: World) -> None:
+        rejected = world.stored().access_token
+        need = Need(rejected_token_hash=hashlib.sha256(rejected.reveal().encode()).hexdigest())
+        fresh = [world.fetch(need) for _ in range(3)]
+        assert world.cloud.refreshes == 1
+        assert {f.tokens.access_token for f in fresh} == {world.stored().access_token} != {rejected}
+
+    def test_a_cloud_that_gives_the_refused_token_again_is_asked_once_a_call(self, world: World) -> None:
+        rejected = world.stored().access_token
+        world.cloud.next_answer = {"access_token": rejected}
+        world.fetch(Need(rejected_token_hash=hashlib.sha256(rejected.reveal().encode()).hexdigest()))
+        assert world.cloud.refreshes == 1
+
+    def test_f17_an_answer_without_a_refresh_token_keeps_the_one_there_is(self, world: World) -> None:
+        before = world.stored().refresh_token
+        world.clock.advance(HOUR)
+        world.cloud.next_answer = {"refresh_token": None}
+        world.fetch()
+        assert world.stored().refresh_token == before
+
+    def test_narrower_scopes_are_noted(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        world.cloud.next_answer = {"scopes": ("email",)}
+        assert world.fetch().grant.scopes == world.held().scopes == ("email",)
+
+    def test_without_a_refresh_token_it_ends_with_its_access_token(self, world: World) -> None:
+        self.without_refresh_token(world)
+        world.clock.advance(HOUR - 61)
+        assert world.fetch().tokens.access_token == world.stored().access_token
+        world.clock.advance(2)
+        assert world.refuse().reason is REASONS.NEEDS_REAUTHORIZATION
+        assert world.held().state is GrantState.ACTIVE
+        world.clock.advance(60)
+        assert world.refuse().reason is REASONS.NEEDS_REAUTHORIZATION
+        assert (world.held().state, world.held().reason) == (GrantState.NEEDS_REAUTHORIZATION, GrantReason.EXPIRED)
+        assert world.tags() == [AuditTag.GRANT_NEEDS_REAUTHORIZATION]
+
+    @staticmethod
+    def without_refresh_token(world: World) -> None:
+        holding = world.load()
+        tokens = replace(world.stored(), refresh_token=None)
+        with world.cipher.unlock(holding.key) as box:
+            sealed = box.encrypt(tokens.to_bytes(), world.held().encryption_context())
+        world.put(replace(world.held(), token_set=sealed))
+
+    @pytest.mark.parametrize("state", [GrantState.NEEDS_REAUTHORIZATION, GrantState.REMOVED])
+    def test_what_is_not_releasable_is_not_refreshed(self, world: World, state: GrantState) -> None:
+        world.put(replace(world.held(), state=state))
+        assert world.refuse().reason is REASONS.NEEDS_REAUTHORIZATION
+        world.put(replace(world.held(), token_set=None))
+        assert world.refuse().reason is REASONS.NOT_CONNECTED
+        assert world.cloud.refreshes == 0
+
+    def test_keeping_alive_refreshes_what_is_not_due(self, world: World) -> None:
+        world.fetch(Need(renew=True))
+        assert world.cloud.refreshes == 1
+
+
+class TestLease:
+    def test_r82_who_finds_a_lease_waits_and_uses_what_the_other_one_got(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        holding = world.load()
+        world.leave_lease()
+        world.load = self.finish(world)  # type: ignore[method-assign]
+        fresh = world.fetch(holding=holding)
+        assert world.cloud.refreshes == 1
+        assert fresh.tokens == world.stored()
+        assert 0 < world.clock.slept < 2
+
+    @staticmethod
+    def finish(world: World) -> Callable[[], Holding]:
+        reads = iter((False, True))
+
+        def load() -> Holding:
+            if next(reads):
+                world.put(replace(world.held(), lease=None))
+                return world.fetch().holding
+            return world.grant_store.load(ALICE.id, "northwind")
+
+        return load
+
+    def test_r82_of_two_that_read_the_same_one_alone_sends(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        holding = world.load()
+        first = world.fetch(holding=holding)
+        second = world.fetch(holding=holding)
+        assert world.cloud.refreshes == 1
+        assert first.tokens == second.tokens
+
+    def test_while_somebody_refreshes_ahead_of_time_nobody_waits(self, world: World) -> None:
+        world.clock.advance(HOUR - 100)
+        world.leave_lease()
+        assert world.fetch().tokens == world.stored()
+        assert (world.clock.slept, world.cloud.refreshes) == (0, 0)
+
+    def test_f2_a_lease_whose_holder_died_before_sending_is_taken_over(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        world.leave_lease()
+        fresh = world.fetch()
+        assert LEASE_SECONDS <= world.clock.slept <= LEASE_SECONDS + 2
+        assert (fresh.grant.fence, fresh.grant.lease, fresh.grant.unknown_since) == (2, None, None)
+        assert world.cloud.refreshes == 1
+
+    def test_f3_a_crash_after_sending_leaves_the_living_token_alone(self, world: World) -> None:
+        world.clock.advance(HOUR - 30)
+        world.leave_lease(sent_at=world.clock.now() - 3600)
+        refusal = world.refuse()
+        assert (refusal.reason, refusal.retry_after) == (REASONS.PROVIDER_UNAVAILABLE, 30)
+        assert world.cloud.refreshes == 0
+
+    def test_f3_a_spent_refresh_token_is_said_as_an_unknown_outcome(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        world.leave_lease(sent_at=0)
+        world.cloud.current_refresh_token = "the worker that died got this one"
+        assert world.refuse().reason is REASONS.NEEDS_REAUTHORIZATION
+        left = world.held()
+        assert (left.state, left.reason) == (GrantState.NEEDS_REAUTHORIZATION, GrantReason.OUTCOME_UNKNOWN)
+        assert world.stored().refresh_token is not None
+        assert world.tags() == [AuditTag.GRANT_NEEDS_REAUTHORIZATION]
+
+    @pytest.mark.parametrize("minutes", [-5, 5])
+    def test_f18_a_lease_of_a_worker_whose_clock_is_off_is_respected(self, world: World, minutes: int) -> None:
+        world.clock.advance(HOUR)
+        world.leave_lease(sent_at=world.clock.now() + 60 * minutes)
+        holding = world.load()
+        pauses = []
+
+        def load() -> Holding:
+            pauses.append(world.clock.slept)
+            if len(pauses) == 3:
+                world.put(replace(world.held(), lease=None))
+            return world.grant_store.load(ALICE.id, "northwind")
+
+        world.load = load  # type: ignore[method-assign]
+        world.fetch(holding=holding)
+        assert len(pauses) == 3
+
+    def test_a_lease_older_than_any_clock_can_be_wrong_is_nobodys(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        world.leave_lease(sent_at=world.clock.now() - LEASE_SECONDS - 600)
+        world.fetch()
+        assert world.clock.slept == 0
+
+    def test_a_lease_that_changes_hands_all_the_time_is_not_waited_for_for_ever(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        world.leave_lease()
+
+        def load() -> Holding:
+            world.leave_lease()
+            return world.grant_store.load(ALICE.id, "northwind")
+
+        world.load = load  # type: ignore[method-assign]
+        refusal = world.refuse()
+        assert (refusal.reason, refusal.retry_after) == (REASONS.PROVIDER_UNAVAILABLE, 1)
+        assert world.clock.slept <= LONGEST_WAIT_SECONDS + 1.5
+        assert world.cloud.refreshes == 0
+
+    def test_f5_a_worker_that_wakes_after_its_lease_changes_nothing(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        stolen: list[Grant] = []
+
+        def another_worker() -> None:
+            world.cloud.meanwhile = lambda: None
+            world.cloud.current_refresh_token = ""
+            world.put(replace(world.held(), lease=RefreshLease(0, 0)))
+            stolen.append(world.fetch().grant)
+
+        world.cloud.meanwhile = another_worker
+        fresh = world.fetch()
+        assert world.held() == stolen[0] == fresh.grant
+        assert fresh.grant.fence == 2
+        assert world.cloud.revoked == []
+
+    @pytest.mark.parametrize("frozen", [2, LEASE_SECONDS + 60, -300])
+    def test_f5_a_worker_that_was_frozen_with_the_lease_in_hand_sends_nothing(self, world: World, frozen: int) -> None:
+        world.clock.advance(HOUR)
+        save = world.grant_store.save
+
+        def slow(grant: Grant, **how: object) -> None:
+            save(grant, **how)  # type: ignore[arg-type]
+            world.grant_store.save = save  # type: ignore[method-assign]
+            world.clock.advance(frozen)
+
+        world.grant_store.save = slow  # type: ignore[method-assign, assignment]
+        reread, seen = world.load, []
+
+        def load() -> Holding:
+            seen.append((world.cloud.refreshes, world.held().lease, world.held().unknown_since, world.held().fence))
+            return reread()
+
+        world.load = load  # type: ignore[method-assign]
+        assert world.fetch(Need(renew=True)).grant.fence == 2
+        assert seen == [(0, None, None, 1)]
+        assert world.cloud.refreshes == 1
+
+    def test_a_worker_that_is_always_too_slow_gives_up_without_sending(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        save = world.grant_store.save
+
+        def slow(grant: Grant, **how: object) -> None:
+            save(grant, **how)  # type: ignore[arg-type]
+            world.clock.advance(3)
+
+        world.grant_store.save = slow  # type: ignore[method-assign, assignment]
+        assert world.refuse().reason is REASONS.PROVIDER_UNAVAILABLE
+        assert world.cloud.refreshes == 0
+
+    def test_f28_a_removal_during_a_refresh_wins_and_the_orphan_is_ended(self, world: World) -> None:
+        world.clock.advance(HOUR)
+
+        def removed() -> None:
+            grant = world.held()
+            world.grant_store.save(grant.removed(NOW), replaces=grant.version)
+
+        world.cloud.meanwhile = removed
+        assert world.refuse().reason is REASONS.NOT_CONNECTED
+        assert world.held().state is GrantState.REMOVED
+        assert world.cloud.revoked == [world.cloud.current_refresh_token]
+
+    def test_f28_a_revocation_that_meets_a_refresh_ends_what_that_stored(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        schedule = world.revocations.schedule
+
+        def refreshed_meanwhile(*arguments: Any) -> Revocation:
+            world.revocations.schedule = schedule  # type: ignore[method-assign]
+            scheduled = schedule(*arguments)
+            world.fetch()
+            return scheduled
+
+        world.revocations.schedule = refreshed_meanwhile  # type: ignore[method-assign]
+        assert world.grants.revoke(ALICE, "northwind", ORIGIN) is not None
+        assert world.grant() is None
+        assert world.cloud.revoked == [world.cloud.current_refresh_token]
+        assert world.revocation_store.revocations == {}
+
+    def test_f28_a_revocation_that_never_gets_through_is_not_said_to_have_done_so(self, world: World) -> None:
+        def changed(*_: object) -> None:
+            raise Conflict
+
+        world.grant_store.delete = changed  # type: ignore[method-assign]
+        with pytest.raises(Conflict):
+            world.grants.revoke(ALICE, "northwind", ORIGIN)
+        assert (world.cloud.revoked, world.revocation_store.revocations) == ([], {})
+
+    def test_f28_a_consent_during_a_refresh_wins_and_is_not_ended(self, world: World) -> None:
+        world.clock.advance(HOUR)
+
+        def consented() -> None:
+            world.cloud.meanwhile = lambda: None
+            world.authorize(ACCOUNT)
+
+        world.cloud.meanwhile = consented
+        fresh = world.fetch()
+        assert fresh.grant == world.held()
+        assert fresh.grant.authorized_at == NOW + HOUR
+        assert world.cloud.revoked == []
+
+    def test_f28_what_stops_the_caller_stops_who_waits(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        world.leave_lease()
+
+        def stopped() -> Holding:
+            raise TokenRefused(REASONS.BLOCKED)
+
+        world.load = stopped  # type: ignore[method-assign]
+        assert world.refuse().reason is REASONS.BLOCKED
+
+
+def unavailable(**how: object) -> CloudUnavailable:
+    return CloudUnavailable(detail="HTTP 503", **how)  # type: ignore[arg-type]
+
+
+class TestTrouble:
+    @pytest.mark.parametrize(
+        ("error", "reason"),
+        [
+            (unavailable(), GrantReason.CLOUD_UNAVAILABLE),
+            (unavailable(retry_after=3), GrantReason.CLOUD_UNAVAILABLE),
+            (CloudUnavailable(detail="ReadTimeout", answer_lost=True), GrantReason.OUTCOME_UNKNOWN),
+            (CloudAnswerInvalid(detail="HTML"), GrantReason.OUTCOME_UNKNOWN),
+        ],
+    )
+    def test_f12_f16_trouble_that_may_pass_never_ends_a_grant(
+        self, world: World, error: CloudError, reason: GrantReason
+    ) -> None:
+        tokens = world.stored()
+        world.clock.advance(HOUR)
+        world.cloud.fail_next(error)
+        refusal = world.refuse()
+        assert (refusal.reason, refusal.retry_after) == (REASONS.PROVIDER_UNAVAILABLE, 15)
+        failing = world.held()
+        assert (failing.state, failing.reason, failing.failures) == (GrantState.FAILING, reason, 1)
+        assert (world.stored(), failing.lease) == (tokens, None)
+        assert world.tags() == [AuditTag.GRANT_FAILING]
+        world.clock.advance(15)
+        assert world.fetch().grant.state is GrantState.ACTIVE
+        assert (world.held().failures, world.held().unknown_since) == (0, None)
+        assert world.tags() == [AuditTag.GRANT_FAILING, AuditTag.GRANT_RECOVERED]
+
+    @pytest.mark.parametrize("error", [unavailable(), CloudMisconfigured("invalid_client"), CloudAnswerInvalid()])
+    def test_f12_a_token_that_lives_is_served_while_the_cloud_is_down(self, world: World, error: CloudError) -> None:
+        tokens = world.stored()
+        world.clock.advance(HOUR - 200)
+        world.cloud.fail_next(error)
+        assert [world.fetch().tokens for _ in range(3)] == [tokens] * 3
+        assert world.cloud.refreshes == 1
+
+    def test_a_failing_grant_is_told_once_and_tried_less_and_less_often(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        waits = []
+        for _ in range(3):
+            world.cloud.fail_next(unavailable())
+            waits.append(world.refuse().retry_after or 0)
+            world.clock.advance(40)
+            world.grant_store.health.stored.clear()
+            world.clock.advance(waits[-1])
+        assert waits == [15, 30, 60]
+        assert world.tags() == [AuditTag.GRANT_FAILING]
+
+    def test_f13_after_too_many_requests_nobody_asks_before_the_time_the_cloud_gave(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        world.cloud.fail_next(unavailable(retry_after=30))
+        assert world.refuse().retry_after == 30
+        world.clock.advance(29)
+        assert world.refuse().retry_after == 1
+        assert world.cloud.refreshes == 1
+        world.clock.advance(1)
+        world.fetch()
+        assert world.cloud.refreshes == 2
+
+    def test_f13_not_even_for_another_grant(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        world.cloud.fail_next(unavailable(retry_after=30))
+        world.refuse()
+        world.put(replace(world.held(), next_attempt_at=0))
+        assert world.refuse().retry_after == 30
+        assert world.cloud.refreshes == 1
+
+    def test_f3_a_lost_answer_is_retried_once_when_the_access_token_is_over(self, world: World) -> None:
+        world.clock.advance(HOUR - 200)
+        world.cloud.answer_lost = True
+        for _ in range(3):
+            world.fetch()
+            world.clock.advance(40)
+        assert world.cloud.refreshes == 1
+        assert world.held().unknown_since == NOW + HOUR - 200
+        world.clock.advance(80)
+        refusal = world.refuse()
+        assert (refusal.reason, world.cloud.refreshes) == (REASONS.NEEDS_REAUTHORIZATION, 2)
+        assert world.held().reason is GrantReason.OUTCOME_UNKNOWN
+
+    def test_f4_a_cloud_that_takes_the_token_again_makes_the_retry_succeed(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        world.cloud.answer_lost = True
+        assert world.refuse().reason is REASONS.PROVIDER_UNAVAILABLE
+        world.clock.advance(15)
+        world.cloud.current_refresh_token = ""
+        assert world.fetch().grant.state is GrantState.ACTIVE
+
+    def test_f14_a_refusal_is_final_told_once_and_keeps_the_ciphertext(self, world: World) -> None:
+        tokens = world.stored()
+        world.clock.advance(HOUR)
+        world.cloud.fail_next(CloudRefused("invalid_grant"))
+        for _ in range(3):
+            assert world.refuse().reason is REASONS.NEEDS_REAUTHORIZATION
+        left = world.held()
+        assert (left.state, left.reason) == (GrantState.NEEDS_REAUTHORIZATION, GrantReason.REFUSED_BY_CLOUD)
+        assert world.tokens(left) == tokens
+        assert world.cloud.refreshes == 1
+        assert world.tags() == [AuditTag.GRANT_NEEDS_REAUTHORIZATION]
+
+    @pytest.mark.parametrize(
+        "error",
+        [CloudRefused("invalid_grant"), CloudMisconfigured("invalid_client"), unavailable(), CloudAnswerInvalid()],
+    )
+    def test_f14_no_trouble_counts_when_a_newer_version_is_there(self, world: World, error: CloudError) -> None:
+        world.clock.advance(HOUR)
+        holding = world.load()
+        refresh = world.cloud.refresh
+
+        def somebody_consents_meanwhile(*arguments: object) -> TokenSet:
+            world.cloud.refresh = refresh  # type: ignore[method-assign]
+            world.authorize(ACCOUNT)
+            raise error
+
+        world.cloud.refresh = somebody_consents_meanwhile  # type: ignore[method-assign, assignment]
+        assert world.fetch(holding=holding).grant == world.held()
+        assert world.held().state is GrantState.ACTIVE
+        assert world.tags() == [AuditTag.GRANT_AUTHORIZED]
+
+    def test_f14_a_grant_that_is_gone_stays_gone(self, world: World) -> None:
+        world.clock.advance(HOUR)
+
+        def deleted() -> None:
+            world.grant_store.delete(world.held())
+
+        world.cloud.meanwhile = deleted
+        assert world.refuse().reason is REASONS.NOT_CONNECTED
+        assert (world.grant(), len(world.cloud.revoked)) == (None, 1)
+
+    def test_f15_a_wrong_client_secret_is_nobodys_grant_and_told_once(self, world: World) -> None:
+        before = world.held()
+        world.clock.advance(HOUR)
+        for _ in range(3):
+            world.cloud.fail_next(CloudMisconfigured("invalid_client"))
+            assert world.refuse().reason is REASONS.PROVIDER_MISCONFIGURED
+            world.clock.advance(60)
+        after = world.held()
+        assert (after.state, after.version, after.lease) == (GrantState.ACTIVE, before.version, None)
+        assert world.cloud.refreshes == 3
+        assert world.tags() == [AuditTag.PROVIDER_MISCONFIGURED]
+        world.cloud._failures.clear()
+        world.fetch()
+        assert world.grant_store.health.get("northwind").is_well
+
+    def test_f15_after_the_registration_was_changed_it_is_tried_at_once(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        world.cloud.fail_next(CloudMisconfigured("invalid_client"))
+        world.refuse()
+        assert world.refuse().reason is REASONS.PROVIDER_MISCONFIGURED
+        assert world.cloud.refreshes == 1
+        world.providers.update(replace(world.providers.get("northwind"), name="New"))
+        world.fetch()
+        assert world.cloud.refreshes == 2
+
+    def test_a_client_secret_that_does_not_open_is_a_misconfiguration(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        provider = world.providers.get("northwind")
+        world.providers.update(
+            replace(provider, server=replace(provider.server, token_endpoint="https://other.example"))
+        )
+        assert world.refuse().reason is REASONS.PROVIDER_MISCONFIGURED
+        assert (world.cloud.refreshes, world.held().state, world.held().fence) == (0, GrantState.ACTIVE, 0)
+
+    def test_f34_what_does_not_open_is_kept_aside_and_told_once(self, world: World) -> None:
+        broken = (world.held().token_set or b"")[:-1] + b"?"
+        world.put(replace(world.held(), token_set=broken))
+        for _ in range(2):
+            assert world.refuse().reason is REASONS.NEEDS_REAUTHORIZATION
+        left = world.held()
+        assert (left.state, left.reason) == (GrantState.NEEDS_REAUTHORIZATION, GrantReason.UNREADABLE)
+        assert left.token_set == broken
+        assert world.tags() == [AuditTag.INTEGRITY_VIOLATED]
+
+
+class TestBreaker:
+    def fail(self, world: World, times: int) -> None:
+        for _ in range(times):
+            world.put(replace(world.held(), next_attempt_at=0))
+            world.cloud.fail_next(unavailable())
+            world.refuse()
+
+    def test_r81_five_failures_and_nobody_asks_for_half_a_minute(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        self.fail(world, FAILURES)
+        assert world.cloud.refreshes == FAILURES
+        world.put(replace(world.held(), next_attempt_at=0))
+        assert world.refuse().retry_after == PAUSE_SECONDS
+        assert world.cloud.refreshes == FAILURES
+
+    def test_r81_then_one_alone_finds_out(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        self.fail(world, FAILURES)
+        world.put(replace(world.held(), next_attempt_at=0))
+        world.clock.advance(PAUSE_SECONDS)
+        holding = world.load()
+        world.cloud.meanwhile = lambda: self.refused_while_probing(world, holding)
+        world.fetch(holding=holding)
+        assert world.cloud.refreshes == FAILURES + 1
+        assert world.grant_store.health.get("northwind").is_well
+
+    @staticmethod
+    def refused_while_probing(world: World, holding: Holding) -> None:
+        """Another grant, read before the probe began, and one read now."""
+        for read in (holding, replace(holding, health=world.grant_store.health.get("northwind"))):
+            with pytest.raises(TokenRefused) as refusal:
+                world.fetch(holding=read)
+            assert refusal.value.retry_after == PAUSE_SECONDS
+
+    def test_r81_a_probe_that_fails_means_another_pause(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        self.fail(world, FAILURES)
+        world.clock.advance(PAUSE_SECONDS)
+        self.fail(world, 1)
+        world.put(replace(world.held(), next_attempt_at=0))
+        assert world.refuse().retry_after == PAUSE_SECONDS
+        assert world.cloud.refreshes == FAILURES + 1
+
+    def test_r81_failures_far_apart_open_nothing(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        for _ in range(FAILURES + 1):
+            self.fail(world, 1)
+            world.clock.advance(PAUSE_SECONDS)
+        assert world.cloud.refreshes == FAILURES + 1
+
+    def test_a_note_about_the_cloud_that_cannot_be_stored_loses_nothing(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        errors = iter([Conflict(), StorageUnavailable()])
+
+        def broken(_: object) -> None:
+            raise next(errors)
+
+        world.grant_store.health.save = broken  # type: ignore[method-assign]
+        world.cloud.fail_next(unavailable())
+        assert world.refuse().reason is REASONS.PROVIDER_UNAVAILABLE
+        assert world.held().state is GrantState.FAILING
+
+
+class TestStorage:
+    @staticmethod
+    def break_saving(world: World, *, after: int, times: int, stores: bool = False) -> None:
+        """Let `after` writes of grants pass and the next `times` fail, after they were stored or not."""
+        save, count = world.grant_store.save, 0
+
+        def broken(grant: Grant, **how: object) -> None:
+            nonlocal count
+            count += 1
+            if not after < count <= after + times:
+                save(grant, **how)  # type: ignore[arg-type]
+                return
+            if stores:
+                save(grant, **how)  # type: ignore[arg-type]
+            raise StorageUnavailable
+
+        world.grant_store.save = broken  # type: ignore[method-assign]
+
+    def test_f10_a_write_that_fails_is_tried_again(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        self.break_saving(world, after=1, times=2)
+        assert world.fetch().tokens == world.stored()
+        assert world.cloud.refreshes == 1
+        assert world.clock.slept > 0
+
+    def test_f9_an_outcome_whose_reply_was_lost_recognises_itself(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        self.break_saving(world, after=1, times=1, stores=True)
+        assert world.fetch().tokens == world.stored()
+        assert (world.cloud.refreshes, world.cloud.revoked) == (1, [])
+
+    def test_f10_what_the_table_does_not_take_is_kept_aside_and_brought_home(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        self.break_saving(world, after=1, times=3)
+        first = world.fetch()
+        assert world.held().lease is not None
+        second = world.fetch()
+        assert second.tokens == first.tokens == world.stored()
+        assert (world.cloud.refreshes, world.held().lease) == (1, None)
+
+    def test_f10_it_is_brought_home_also_while_the_new_token_is_not_needed_yet(self, world: World) -> None:
+        world.clock.advance(HOUR - 200)
+        self.break_saving(world, after=1, times=3)
+        first = world.fetch()
+        world.clock.advance(700)
+        assert world.fetch().tokens == first.tokens
+        assert world.cloud.refreshes == 1
+
+    def test_where_nothing_can_be_stored_nothing_is_given(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        self.break_saving(world, after=1, times=3)
+
+        def down(*_: object) -> None:
+            raise StorageUnavailable
+
+        world.grant_store.spill = down  # type: ignore[method-assign]
+        with pytest.raises(StorageUnavailable):
+            world.fetch()
+        assert world.held().lease is not None
+
+    def test_r83_without_a_lease_nothing_is_sent(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        self.break_saving(world, after=0, times=1)
+        with pytest.raises(StorageUnavailable):
+            world.fetch()
+        assert world.cloud.refreshes == 0
+
+    def test_f6_r83_without_the_key_nothing_is_sent(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        before = world.held()
+        world.cipher.available = False
+        with pytest.raises(KeyUnavailable):
+            world.fetch()
+        assert (world.cloud.refreshes, world.held()) == (0, before)
+
+    def test_f8_a_key_service_that_dies_meanwhile_loses_nothing(self, world: World) -> None:
+        world.clock.advance(HOUR)
+
+        def dies() -> None:
+            world.cipher.available = False
+
+        world.cloud.meanwhile = dies
+        fresh = world.fetch()
+        world.cipher.available = True
+        assert fresh.tokens == world.stored()
+
+
+def test_who_else_may_send_a_refresh_token() -> None:
+    """Nobody: only this service knows leases."""
+    from dev.process import ROOT
+
+    callers = [
+        path.name
+        for folder in ("services", "routes", "web")
+        for path in (ROOT / "chalicelib" / folder).glob("*.py")
+        if "oauth_client.refresh(" in path.read_text(encoding="utf-8")
+    ]
+    assert callers == ["refresh.py"]
+
+
+def test_f28_what_is_written_under_an_ended_generation_is_found_by_nobody(world: World) -> None:
+    world.clock.advance(HOUR)
+
+    def all_removed() -> None:
+        provider = world.providers.get("northwind")
+        world.providers.add_key(world.cipher.new_key("northwind", 2))
+        world.providers.update(replace(provider, generation=2, removed_at=NOW))
+
+    world.cloud.meanwhile = all_removed
+    assert world.fetch().grant.generation == 1
+    assert world.grant() is None
