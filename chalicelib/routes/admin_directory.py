@@ -33,7 +33,7 @@ def blueprint(
 
     @endpoints.route(routes, Route("POST", f"{_PAGE}/check", Access.ADMINISTRATOR))
     def check(_request: Request) -> Answer:
-        return page(*(StepsView(report.domain, report.steps) for report in directory.check()))
+        return page(*(StepsView(f"Check of {report.domain}", report.steps) for report in directory.check()))
 
     @endpoints.route(
         routes,
@@ -50,7 +50,7 @@ def blueprint(
         # Not as the administrator's own browser: what it is known for must not lend somebody else more tries
         client = Client(request.browser, "", request.origin)
         steps = login.test(request.session.user.id, user_name, Secret(request.form.one("password")), client)
-        return page(StepsView("Test sign-in", tuple(steps)), user_name=user_name)
+        return page(StepsView("What the test found", tuple(steps)), user_name=user_name)
 
     return routes
 

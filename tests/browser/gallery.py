@@ -337,9 +337,9 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "directory": ("directory.html", _directory()),
     "directory_checked": (
         "directory.html",
-        _directory(StepsView("CONTOSO", GOOD_STEPS), StepsView("FABRIKAM", BAD_STEPS)),
+        _directory(StepsView("Check of CONTOSO", GOOD_STEPS), StepsView("Check of FABRIKAM", BAD_STEPS)),
     ),
-    "directory_tested": ("directory.html", _directory(StepsView("Test sign-in", TESTED))),
+    "directory_tested": ("directory.html", _directory(StepsView("What the test found", TESTED))),
     "audit": ("audit.html", _audit()),
     "audit_last_page": ("audit.html", _audit(rows=AUDIT_ROWS[:1], next_cursor=None, is_first_page=False)),
     "audit_empty": ("audit.html", _audit(rows=(), next_cursor=None)),
