@@ -306,9 +306,10 @@ class TestSealing:
 class TestPeriods:
     @pytest.fixture
     def two_days(self, running: Running, seals: SealService) -> Callable[[int, int], Period]:
-        """Sealed from the 15th, 08:00, to the 16th, 20:00."""
+        """Sealed from the 15th, 22:00, to the 16th, 02:00."""
+        running.clock.advance(14 * 3600)
         seals.seal_due()
-        for _ in range(36 * 12):
+        for _ in range(4 * 12):
             running.clock.advance(300)
             seals.seal_due()
         return lambda first, last: Period(date(2027, 1, first), date(2027, 1, last))
