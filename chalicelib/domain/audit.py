@@ -42,6 +42,7 @@ class AuditTag(StrEnum):
     CLIENT_KEYS_CHANGED = "client.keys_changed"
     CLIENT_STOPPED = "client.stopped"
     CLIENT_RESUMED = "client.resumed"
+    CLIENT_IDENTIFIED = "client.identified"
     AUDIT_TAMPERED = "audit.tampered"
     AUDIT_UNREADABLE = "audit.unreadable"
     """Stands for an entry that the vault did not write: what is stored there cannot be read as one."""
