@@ -1,6 +1,8 @@
 """The token endpoint of applications, and the document that describes it (RFC 8693, RFC 8414)."""
 
+import json
 import re
+from pathlib import Path
 
 from chalice.app import Blueprint
 
@@ -33,6 +35,8 @@ _COMMON = (
 _SIGNED = (*_COMMON, "client_assertion", "client_assertion_type", "client_secret")
 _IAM = (*_COMMON, "reason")
 _PROOF = ("client_id", "client_assertion", "client_assertion_type")
+
+_OPENAPI = Path(__file__).parent.parent / "data" / "openapi.json"
 
 _SECONDS = re.compile(r"[0-9]{1,5}")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -99,8 +103,14 @@ def blueprint(endpoints: Endpoints, exchange: TokenExchangeService, urls: Urls) 
                 "token_endpoint_auth_signing_alg_values_supported": list(SIGNATURES),
                 "grant_types_supported": [GRANT_TYPE],
                 "response_types_supported": [],
+                "service_documentation": urls.absolute("/openapi.json"),
             }
         )
+
+    @endpoints.route(routes, Route("GET", "/openapi.json", Access.PUBLIC))
+    def openapi(_request: Request) -> Answer:
+        document = json.loads(_OPENAPI.read_text("utf-8"))
+        return Json(document | {"servers": [{"url": urls.public_url}]})
 
     return routes
 
