@@ -99,7 +99,7 @@ class UserStore(Protocol):
     """Everybody who has ever logged in and may still have a grant or a session."""
 
     def enrol(self, user: User, *, sessions_until: int) -> None:
-        """Somebody logged in: write who it is, and that whatever was noted of a departure is over."""
+        """Somebody logged in: write who it is and is called, and that whatever was noted of a departure is over."""
 
     def get(self, user_id: str) -> UserRecord | None:
         """The record as of the last write (strongly consistent)."""

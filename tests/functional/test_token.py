@@ -733,3 +733,13 @@ class TestIam:
         subject = Application("archiver", BASE, registered.running.clock.now).subject("CONTOSO\\alice")
         form = self.form(subject_token=subject, subject_token_type=JWT)
         assert self.call(registered, form, SESSION_OF_ROLE)[1]["reason"] == "invalid_subject"
+
+
+class TestNames:
+    def test_who_is_renamed_is_found_by_the_new_name_after_the_next_log_in(self, api: Api) -> None:
+        people = api.running.directory
+        renamed = replace(directory.ALICE.user, login_name="CONTOSO\\smith", email="smith@contoso.example")
+        people.changed[ALICE_ID] = renamed
+        assert api.refuse("CONTOSO\\smith") == (400, "invalid_grant", "not_connected")
+        api.running.browser("alice")
+        assert api.fetch("CONTOSO\\smith")["scope"] == api.fetch("smith@contoso.example")["scope"] == " ".join(SCOPES)
