@@ -1,9 +1,10 @@
-# Two commands do everything: `make run` starts the vault with all it needs, `make test` checks all of it.
+# `make run` starts the vault with all it needs, `make test` checks all of it, `make package` readies it for AWS.
 
 SHELL := /bin/sh
 BIN := .venv/bin
+STAGE ?= prod
 
-.PHONY: help run test check static format clean setup
+.PHONY: help run test check static format package lock clean setup
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -33,6 +34,12 @@ static: setup
 format: setup ## Format the code and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+package: setup ## Make bundle and CloudFormation template of STAGE=prod in build/prod, without AWS credentials
+	@$(BIN)/python -m deploy.package --stage "$(STAGE)"
+
+lock: setup ## Write requirements.lock anew from requirements.txt
+	@$(BIN)/python -m deploy.lock
 
 clean: ## Remove the virtual environment and everything generated
 	rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov build
