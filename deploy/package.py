@@ -51,6 +51,15 @@ def package(stage: Stage, output: Path | None = None) -> Package:
     output = output or stage.output
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
+    sam, bundle = make_bundle(stage, output)
+    template = transform(sam, f"token-vault/{bundle.digest}.zip")
+    (output / TEMPLATE).write_text(json.dumps(template, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    lint.lint(output / TEMPLATE)
+    return Package(output, bundle, template)
+
+
+def make_bundle(stage: Stage, output: Path) -> tuple[dict[str, Any], Archive]:
+    """The bundle and its papers in `output`, and the SAM template. Raises BuildError."""
     with tempfile.TemporaryDirectory() as scratch:
         sam, tree = _chalice(stage, Path(scratch))
         slim.slim(tree)
@@ -58,10 +67,7 @@ def package(stage: Stage, output: Path | None = None) -> Package:
         bundle = archive.pack(tree, output / BUNDLE)
         _check_size(bundle)
         _describe(tree, bundle, output)
-    template = transform(sam, f"token-vault/{bundle.digest}.zip")
-    (output / TEMPLATE).write_text(json.dumps(template, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    lint.lint(output / TEMPLATE)
-    return Package(output, bundle, template)
+    return sam, bundle
 
 
 def _chalice(stage: Stage, scratch: Path) -> tuple[dict[str, Any], Path]:

@@ -12,6 +12,8 @@ from .template.permissions import FUNCTIONS, logical
 
 _REGION = "eu-central-1"
 """The translator asks for one to choose a partition; the template itself names none."""
+_AFTER_THE_ROLE = {"Fn::If": ["OwnGatewayRole", {"Fn::Sub": "Logs by ${GatewayAccount}"}, "Logs by the account's role"]}
+"""Access logs are refused until the account has the gateway's role; this makes the stage wait for it, if it is ours."""
 
 
 def transform(sam: dict[str, Any], bundle_key: str) -> dict[str, Any]:
@@ -27,6 +29,7 @@ def transform(sam: dict[str, Any], bundle_key: str) -> dict[str, Any]:
         problems = "\n".join(cause.message for cause in error.causes)
         raise BuildError(f"The template cannot be transformed:\n{problems}") from error
     _place_code(template, bundle_key)
+    template["Resources"]["RestAPIapiStage"]["Properties"]["Description"] = _AFTER_THE_ROLE
     return template
 
 
