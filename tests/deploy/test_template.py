@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from app import app
+from chalicelib.bootstrap import create_vault
+from chalicelib.domain.directory import DirectorySettings
 from chalicelib.settings import Settings
 from chalicelib.stores.tables import KEYS, SESSIONS, VAULT, TableDefinition
 from chalicelib.web import headers
 from deploy.template.permissions import FUNCTIONS, logical, role
 from deploy.template.watch import EVENTS
 from dev.process import ROOT
+from tests.aws import Aws
 
 pytestmark = pytest.mark.integration
 
@@ -154,10 +156,15 @@ def test_functions_reach_the_vpc_where_there_is_one(resources: dict[str, Any]) -
     assert endpoints == {"dynamodb", "kms", "secretsmanager"}
 
 
-def test_routes_are_those_of_the_program(resources: dict[str, Any]) -> None:
+def test_routes_are_those_of_the_program(resources: dict[str, Any], aws: Aws) -> None:
+    contoso = DirectorySettings(domain="CONTOSO", servers=("ldaps://dc.contoso.example",))
+    settings = Settings(
+        public_url="https://vault.example", kms_key=aws.kms_key, audit_key=aws.audit_key, directories=(contoso,)
+    )
+    routes = create_vault(settings, aws=aws.clients).app().routes
     paths = properties(resources, "RestAPI")["Body"]["paths"]
     deployed = {(path, method.upper()) for path, methods in paths.items() for method in methods}
-    assert deployed == {(path, method) for path, methods in app.routes.items() for method in methods}
+    assert deployed == {(path, method) for path, methods in routes.items() for method in methods}
 
 
 def test_iam_callers_are_checked_by_the_gateway(resources: dict[str, Any]) -> None:
