@@ -4,7 +4,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 STAGE ?= prod
 
-.PHONY: help run test check static format package lock clean setup
+.PHONY: help run test check static format package deploy lock clean setup
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -37,6 +37,9 @@ format: setup ## Format the code and mend what can be mended
 
 package: setup ## Make bundle and CloudFormation template of STAGE=prod in build/prod, without AWS credentials
 	@$(BIN)/python -m deploy.package --stage "$(STAGE)"
+
+deploy: setup ## Bring the package of STAGE=prod into the AWS account of the AWS CLI; DRY_RUN=1 only says what it would do
+	@$(BIN)/python -m deploy.deploy --stage "$(STAGE)" $(if $(DRY_RUN),--dry-run)
 
 lock: setup ## Write requirements.lock anew from requirements.txt
 	@$(BIN)/python -m deploy.lock
