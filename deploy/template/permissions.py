@@ -45,7 +45,7 @@ FUNCTIONS = {
         token_key=("Decrypt",),
     ),
     "keep_alive": Permissions(
-        vault=("BatchGetItem", "DeleteItem", *_READ_AND_KEEP, "Query"),
+        vault=("BatchGetItem", *_READ_AND_KEEP, "Query"),
         listing=True,
         keys=("BatchGetItem",),
         sessions=_READ_AND_KEEP,
