@@ -1,4 +1,4 @@
-"""How single clouds speak: each `Quirk` of the catalogue has its code here (docs/adr/0020-quirks-by-name.md)."""
+"""How single clouds speak: each `Quirk` of the catalogue has its code here (docs/adr/0015-quirks-by-name.md)."""
 
 import json
 import re

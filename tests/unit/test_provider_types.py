@@ -159,7 +159,7 @@ class TestLife:
             with pytest.raises(CloudError):
                 life.refresh(tokens)
 
-    def test_r41_the_code_goes_to_its_own_cloud_and_only_once(self, life: Life) -> None:
+    def test_r41_the_code_goes_to_its_own_cloud_once(self, life: Life) -> None:
         life.authorize()
         assert [url for method, url in life.cloud.log if url == life.cloud.token_url] == [life.cloud.token_url]
 
