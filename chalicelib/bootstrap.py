@@ -41,11 +41,14 @@ from .services.grants import GrantService
 from .services.keep_alive import KeepAliveService
 from .services.leavers import LeaverService
 from .services.login import LoginService
+from .services.people import PeopleService
 from .services.providers import ProviderService
+from .services.reach import ReachService
 from .services.refresh import RefreshService
 from .services.registration import RegistrationService
 from .services.revocations import RevocationService
 from .services.sessions import SessionService
+from .services.stops import StopService
 from .services.throttle import Throttle
 from .services.token_exchange import TokenExchangeService
 from .settings import Settings
@@ -60,6 +63,7 @@ from .stores.releases import DynamoReleaseStore
 from .stores.revocations import DynamoRevocationStore
 from .stores.seals import DynamoSealStore
 from .stores.sessions import DynamoSessionStore
+from .stores.stops import DynamoStopStore
 from .stores.table import Table
 from .stores.tries import DynamoTryStore
 from .stores.user_aliases import DynamoUserAliasStore
@@ -112,7 +116,9 @@ class Vault:
         provider_store = DynamoProviderStore(vault, keys)
         grant_store = DynamoGrantStore(world.aws.dynamodb, vault, keys, session_table)
         revocation_store = DynamoRevocationStore(world.aws.dynamodb, vault)
-        user_store = DynamoUserStore(vault)
+        user_store, alias_store = DynamoUserStore(vault), DynamoUserAliasStore(vault)
+        application_store = DynamoClientApplicationStore(world.aws.dynamodb, vault)
+        stop_store = DynamoStopStore(vault)
         audit_log = DynamoAuditLog(vault, world.clock, world.random)
 
         self.directory = world.directory
@@ -179,6 +185,7 @@ class Vault:
             catalogue=world.catalogue,
             cipher=world.cipher,
             refresh=self.refresh,
+            stops=stop_store,
             clock=world.clock,
         )
         self.token_exchange = TokenExchangeService(
@@ -194,7 +201,7 @@ class Vault:
         self.consent = ConsentService(
             requests=DynamoAuthorizationRequestStore(session_table),
             sessions=session_store,
-            aliases=DynamoUserAliasStore(vault),
+            aliases=alias_store,
             grant_store=grant_store,
             grants=self.grants,
             cipher=world.cipher,
@@ -214,8 +221,27 @@ class Vault:
             clock=world.clock,
         )
         self.client_applications = ClientApplicationService(
-            applications=DynamoClientApplicationStore(world.aws.dynamodb, vault),
+            applications=application_store,
             key_reader=PublicKeyReader(),
+            oauth_client=world.oauth_client,
+            audit_log=audit_log,
+            clock=world.clock,
+        )
+        self.people = PeopleService(alias_store, user_store, world.directory)
+        self.stops = StopService(
+            stops=stop_store,
+            applications=application_store,
+            providers=provider_store,
+            people=self.people,
+            audit_log=audit_log,
+            clock=world.clock,
+        )
+        self.reach = ReachService(
+            applications=application_store,
+            providers=provider_store,
+            grants=grant_store,
+            stops=stop_store,
+            people=self.people,
             audit_log=audit_log,
             clock=world.clock,
         )
