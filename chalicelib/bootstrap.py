@@ -22,9 +22,14 @@ from .ports import Catalogue, Clock, Directory, JwtVerifier, OAuthClient, Random
 from .routes import (
     activity,
     admin_audit,
+    admin_client_keys,
+    admin_client_rules,
+    admin_clients,
     admin_directory,
     admin_leavers,
+    admin_stops,
     admin_tokens,
+    applications,
     consent,
     login,
     providers,
@@ -32,6 +37,7 @@ from .routes import (
     static,
     token,
 )
+from .routes.client_views import ClientPages
 from .services.administration import AdministrationService
 from .services.audit import AuditService
 from .services.audit_seals import SealService
@@ -265,6 +271,14 @@ class Vault:
     def _endpoints(self, world: World, groups: frozenset[str]) -> Endpoints:
         urls = Urls(self.settings.public_url)
         endpoints = Endpoints(self.sessions, Renderer(urls.base_path), urls, groups)
+        client_pages = ClientPages(
+            clients=self.client_applications,
+            administration=self.administration,
+            people=self.people,
+            stops=self.stops,
+            clock=world.clock,
+            vault=urls.public_url,
+        )
         self._blueprints = (
             static.blueprint(endpoints),
             login.blueprint(
@@ -278,6 +292,13 @@ class Vault:
             admin_tokens.blueprint(endpoints, self.administration, self.sessions),
             admin_audit.blueprint(endpoints, self.audit),
             activity.blueprint(endpoints, self.audit),
+            applications.blueprint(endpoints, self.reach),
+            admin_clients.blueprint(endpoints, self.client_applications, self.reach, client_pages),
+            admin_client_keys.blueprint(endpoints, self.client_applications, client_pages),
+            admin_client_rules.blueprint(
+                endpoints, self.client_applications, self.people, self.administration, client_pages
+            ),
+            admin_stops.blueprint(endpoints, self.stops, self.client_applications, self.administration),
             token.blueprint(endpoints, self.token_exchange, urls),
         )
         return endpoints

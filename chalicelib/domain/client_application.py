@@ -1,9 +1,12 @@
 """Back-end programs that fetch access tokens: how each proves itself, and what it may fetch."""
 
+import json
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from hashlib import sha256
 from ipaddress import ip_address, ip_network
 from typing import Self
 
@@ -48,6 +51,12 @@ class ApplicationKey:
 
     def is_usable(self, now: int) -> bool:
         return self.expires_at is None or now < self.expires_at
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 thumbprint of the public key (RFC 7638), the same wherever the key came from."""
+        canonical = json.dumps(self.jwk, separators=(",", ":"), sort_keys=True)
+        return urlsafe_b64encode(sha256(canonical.encode()).digest()).decode().rstrip("=")
 
 
 @dataclass(frozen=True, slots=True)

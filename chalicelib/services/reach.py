@@ -31,13 +31,14 @@ class WhoCould:
 class OwnApplication:
     """An application that can fetch tokens of a person, or did; times are epoch seconds.
 
-    `providers` are those whose tokens it could fetch if nobody stopped it; `fetched_at` and `fetched_from` are the
-    last release, as far back as is looked. `blocked_at`: since when the person does not let it.
+    `providers` are the names of those whose tokens it could fetch if nobody stopped it; `fetched_at` and
+    `fetched_from`, a provider's name, are the last release, as far back as is looked. `blocked_at`: since when the
+    person does not let it.
     """
 
     id: str
     name: str
-    providers: tuple[Provider, ...] = ()
+    providers: tuple[str, ...] = ()
     fetched_at: int | None = None
     fetched_from: str = ""
     blocked_at: int | None = None
@@ -88,8 +89,10 @@ class ReachService:
         """What can fetch this person's tokens or did, blocked ones too; by name."""
         registered = {application.id: application for application in self._applications.all()}
         blocks = {block.application_id: block.at for block in self._stops.blocks(user.id)}
-        releases, reached = self._last_releases(user), self._reached(user, registered)
-        ids = releases.keys() | blocks.keys() | {client_id for client_id, providers in reached.items() if providers}
+        providers = self._providers.all()
+        reached = self._reached(user, registered, providers)
+        releases = self._last_releases(user, {provider.id: provider.name for provider in providers})
+        ids = releases.keys() | blocks.keys() | {client_id for client_id, names in reached.items() if names}
         found = [
             _own(client_id, registered, reached.get(client_id, ()), releases.get(client_id), blocks.get(client_id))
             for client_id in ids
@@ -107,27 +110,31 @@ class ReachService:
         if self._stops.unblock(user.id, application_id):
             self._record(AuditTag.CLIENT_UNBLOCKED, user, application_id, origin)
 
-    def _last_releases(self, user: User) -> dict[str, tuple[int, str, str]]:
+    def _last_releases(self, user: User, names: dict[str, str]) -> dict[str, tuple[int, str, str]]:
         """By application: when it last fetched a token, of which provider, and what it was called then."""
         found: dict[str, tuple[int, str, str]] = {}
         for entry, _ in zip(self._audit_log.of_user(user.id), range(_LOOKED_BACK), strict=False):
             event = entry.event
             if event.tag is AuditTag.TOKEN_RELEASED:
-                found.setdefault(event.actor, (entry.at, event.provider_id, event.actor_name))
+                found.setdefault(
+                    event.actor, (entry.at, names.get(event.provider_id, event.provider_id), event.actor_name)
+                )
         return found
 
-    def _reached(self, user: User, registered: dict[str, ClientApplication]) -> dict[str, tuple[Provider, ...]]:
+    def _reached(
+        self, user: User, registered: dict[str, ClientApplication], providers: list[Provider]
+    ) -> dict[str, tuple[str, ...]]:
         """By application: the providers whose tokens it could fetch, were nothing stopped."""
         subject, now = self._people.with_id(user.id).subject, self._clock.now()
         grants = self._grants.of_user(user.id)
-        reached: dict[str, tuple[Provider, ...]] = dict.fromkeys(registered, ())
-        for provider in self._providers.all():
+        reached: dict[str, tuple[str, ...]] = dict.fromkeys(registered, ())
+        for provider in providers:
             held = [g for g in grants if g.provider_id == provider.id and g.is_of(provider)]
             grant = next((g for g in held if g.token_set is not None), None)
             for application in registered.values() if grant else ():
                 found = reach(application, provider.id, subject, grant, stops=(), now=now)
                 if found is not None and Obstacle.CEILING not in found.obstacles:
-                    reached[application.id] += (provider,)
+                    reached[application.id] += (provider.name,)
         return reached
 
     def _record(self, tag: AuditTag, user: User, application_id: str, origin: Origin) -> None:
@@ -154,7 +161,7 @@ def _kinds(stops: list[Stop], provider_id: str, user_id: str, *, is_own: bool) -
 def _own(
     client_id: str,
     registered: dict[str, ClientApplication],
-    providers: tuple[Provider, ...],
+    providers: tuple[str, ...],
     release: tuple[int, str, str] | None,
     blocked_at: int | None,
 ) -> OwnApplication:

@@ -140,11 +140,7 @@ class TestWhoCouldGet:
 class TestOwn:
     def test_what_may_fetch_is_listed_before_it_ever_did(self, world: World) -> None:
         (one,) = world.own()
-        assert (one.id, one.name, [provider.id for provider in one.providers]) == (
-            "scanner",
-            "Scan server",
-            ["northwind"],
-        )
+        assert (one.id, one.name, one.providers) == ("scanner", "Scan server", ("Northwind Cloud",))
         assert (one.fetched_at, one.blocked_at) == (None, None)
 
     def test_what_may_not_fetch_is_not(self, world: World) -> None:
@@ -161,8 +157,8 @@ class TestOwn:
         world.release("scanner", "Scan server")
         world.release("other", "Other", user_id=BOB.id)
         assert [(one.id, one.name, one.fetched_at, one.fetched_from) for one in world.own()] == [
-            ("old", "Old robot", NOW, "northwind"),
-            ("scanner", "Scan server", NOW + 9, "northwind"),
+            ("old", "Old robot", NOW, "Northwind Cloud"),
+            ("scanner", "Scan server", NOW + 9, "Northwind Cloud"),
         ]
 
     def test_the_search_ends(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
