@@ -10,7 +10,7 @@ from hashlib import sha256
 from ipaddress import ip_address, ip_network
 from typing import Self
 
-from .errors import InvalidForm
+from .errors import InvalidForm, NotFound
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::(?P<account>[0-9]{12}):role/(?:[!-~]*/)?(?P<name>[\w+=,.@-]{1,64})", re.ASCII)
@@ -200,6 +200,13 @@ class ClientApplication:
     def rules_for(self, provider_id: str, subject: Subject | None, source: str) -> list[AccessRule]:
         """The rules that admit the call. None of them: the application may not even know whether the person exists."""
         return [rule for rule in self.rules if rule.admits(provider_id, subject, source)]
+
+
+def check_id(text: str) -> str:
+    """`text` if an application can have it as its id. Raises NotFound."""
+    if not _ID.fullmatch(text):
+        raise NotFound
+    return text
 
 
 def permits(rules: Sequence[AccessRule], scopes: Sequence[str]) -> bool:

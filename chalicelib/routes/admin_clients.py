@@ -38,8 +38,7 @@ def blueprint(
         try:
             return pages.list(search, found=reach.who_could_get(search["user"], search["provider"]))
         except (NotFound, InvalidRequest) as error:
-            is_known = search["provider"] in pages.provider_names()
-            return pages.list(search, problem=error.message if is_known else "Please choose a provider.")
+            return pages.list(search, problem=error.message)
 
     @endpoints.route(routes, Route("GET", ONE, Access.ADMINISTRATOR))
     def show_one(request: Request) -> Answer:

@@ -42,4 +42,5 @@ def _row(one: OwnApplication) -> OwnApplicationRow:
         fetched_at=one.fetched_at,
         fetched_from=one.fetched_from,
         blocked_at=one.blocked_at,
+        is_registered=one.is_registered,
     )

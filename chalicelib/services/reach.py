@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
-from chalicelib.domain.client_application import ClientApplication
+from chalicelib.domain.client_application import ClientApplication, check_id
+from chalicelib.domain.errors import NotFound
 from chalicelib.domain.grant import Grant
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.reach import Obstacle, Reach, reach
@@ -42,6 +43,7 @@ class OwnApplication:
     fetched_at: int | None = None
     fetched_from: str = ""
     blocked_at: int | None = None
+    is_registered: bool = True
 
 
 class ReachService:
@@ -68,7 +70,9 @@ class ReachService:
 
     def who_could_get(self, typed: str, provider_id: str) -> WhoCould:
         """Raises NotFound or InvalidRequest for a person, NotFound for a provider that is none."""
-        provider = self._providers.get(provider_id)
+        provider = next((one for one in self._providers.all() if one.id == provider_id), None)
+        if provider is None:
+            raise NotFound("Please choose a provider.")
         person = self._people.find(typed)
         grant = self._grants.load(person.id, provider.id).grant
         every, blocked = self._stops.all(), {block.application_id for block in self._stops.blocks(person.id)}
@@ -101,7 +105,7 @@ class ReachService:
 
     def block(self, user: User, application_id: str, origin: Origin) -> None:
         """From the next call on this application gets nothing of this person. Raises NotFound for an unknown one."""
-        application = self._applications.get(application_id)
+        application = self._applications.get(check_id(application_id))
         if self._stops.block(Block(user.id, application.id, self._clock.now())):
             self._record(AuditTag.CLIENT_BLOCKED, user, application.id, origin)
 
@@ -168,4 +172,6 @@ def _own(
     fetched_at, fetched_from, name_then = release or (None, "", "")
     application = registered.get(client_id)
     name = application.name if application else name_then or client_id
-    return OwnApplication(client_id, name, providers, fetched_at, fetched_from, blocked_at)
+    return OwnApplication(
+        client_id, name, providers, fetched_at, fetched_from, blocked_at, is_registered=application is not None
+    )

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
-from chalicelib.domain.client_application import ClientApplication
-from chalicelib.domain.errors import Conflict
+from chalicelib.domain.client_application import ClientApplication, check_id
+from chalicelib.domain.errors import Conflict, NotFound
 from chalicelib.domain.stop import ALL, Stop, StopKind, checked_reason
 from chalicelib.ports import AuditLog, ClientApplicationStore, Clock, ProviderStore, StopStore
 
@@ -65,7 +65,9 @@ class StopService:
         if kind is StopKind.APPLICATION:
             self._change(target, ClientApplication.resumed, AuditTag.CLIENT_RESUMED, by, origin)
             return
-        stop = self._stops.remove(kind, ALL if kind is StopKind.EVERYTHING else target)
+        target = ALL if kind is StopKind.EVERYTHING else target
+        is_stopped = any((stop.kind, stop.target) == (kind, target) for stop in self._stops.all())
+        stop = self._stops.remove(kind, target) if is_stopped else None
         if stop is not None:
             self._record(AuditTag.RELEASES_RESUMED, stop, by, origin)
 
@@ -73,11 +75,18 @@ class StopService:
         """Id and name of what is to be stopped."""
         match kind:
             case StopKind.PROVIDER:
-                return target, self._providers.get(target).name
+                return target, self._provider_name(target)
             case StopKind.PERSON:
                 person = self._people.find(target)
                 return person.id, person.name
         return ALL, ""
+
+    def _provider_name(self, provider_id: str) -> str:
+        """Raises NotFound. Looked for in the list: the id may be any text."""
+        for provider in self._providers.all():
+            if provider.id == provider_id:
+                return provider.name
+        raise NotFound
 
     def _stop_application(self, application_id: str, reason: str, by: Actor, origin: Origin) -> Stop:
         def stopped(application: ClientApplication) -> ClientApplication:
@@ -96,7 +105,7 @@ class StopService:
         """Whoever edits the registration at the same moment does not keep it from being stopped."""
         is_wanted = tag is AuditTag.CLIENT_RESUMED
         for _ in range(_ATTEMPTS):
-            application = self._applications.get(application_id)
+            application = self._applications.get(check_id(application_id))
             if application.enabled == is_wanted:
                 return application
             try:

@@ -425,6 +425,7 @@ class OwnApplicationRow:
     fetched_at: int | None
     fetched_from: str
     blocked_at: int | None
+    is_registered: bool = True
 
 
 # Audit log

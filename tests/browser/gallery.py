@@ -418,7 +418,9 @@ def _stops(*rows: StopRow, form: FormView | None = None, dialog: StopDialog | No
 OWN = (
     OwnApplicationRow("archive-robot", "Archive robot", ("Northwind Cloud", "Box"), NOW - 300, "Box", None),
     OwnApplicationRow("mailer", "Mail poller", ("Northwind Cloud",), NOW - DAY, "Northwind Cloud", NOW - 3600),
-    OwnApplicationRow("old", "Old robot that was deleted", (), NOW - 9 * DAY, "Northwind Cloud", None),
+    OwnApplicationRow(
+        "old", "Old robot that was deleted", (), NOW - 9 * DAY, "Northwind Cloud", None, is_registered=False
+    ),
     OwnApplicationRow("scanner", "Scan server", ("Northwind Cloud",), None, "", None),
 )
 HINT = "DOMAIN\\USERNAME"

@@ -2,14 +2,9 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from cryptography.x509.oid import NameOID
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
@@ -19,6 +14,7 @@ from chalicelib.domain.client_application import ClientApplication
 from chalicelib.domain.errors import Conflict, InvalidForm, InvalidRequest, NotFound
 from chalicelib.services.client_applications import ClientApplicationService
 from tests.fakes.oauth_client import FakeOAuthClient
+from tests.fakes.pasted import KEY, PRIVATE_PEM, PUBLIC_PEM, certificate
 from tests.fakes.stores import FakeAuditLog, FakeClientApplicationStore
 from tests.fakes.system import FakeClock
 from tests.samples import ADMIN, ADMINISTRATOR, APPLICATION, NOW, RULE, SERVER
@@ -55,23 +51,6 @@ def world() -> World:
 
 def public(key: object, **more: str) -> dict[str, str]:
     return {**key.as_dict(private=False), **more}  # type: ignore[attr-defined]
-
-
-def certificate(key: object, days: int = 30) -> str:
-    now = datetime.fromtimestamp(NOW, UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "scanner")])
-    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())  # type: ignore[attr-defined]
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=60))
-        .not_valid_after(now + timedelta(days=days))
-        .sign(key, algorithm)  # type: ignore[arg-type]
-    )
-    return made.public_bytes(Encoding.PEM).decode()
 
 
 class TestRegistration:
@@ -143,12 +122,10 @@ class TestTrustedIssuer:
 
 
 class TestPastedKeys:
-    PRIVATE = ec.generate_private_key(ec.SECP256R1())
-    PEM = PRIVATE.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    PUBLIC = PRIVATE.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-
     @pytest.mark.parametrize(
-        "text", [PEM, f"{certificate(PRIVATE)}\n{PEM}", json.dumps(EC_KEY.as_dict(private=True))], ids=["a", "b", "c"]
+        "text",
+        [PRIVATE_PEM, f"{certificate(KEY)}\n{PRIVATE_PEM}", json.dumps(EC_KEY.as_dict(private=True))],
+        ids=["a", "b", "c"],
     )
     def test_r73_a_private_key_is_refused_in_so_many_words(self, world: World, text: str) -> None:
         with pytest.raises(InvalidForm, match="private key") as refusal:
@@ -160,7 +137,7 @@ class TestPastedKeys:
         with pytest.raises(InvalidForm, match="shared secret"):
             world.add_jwks(OctKey.generate_key(256).as_dict())
 
-    @pytest.mark.parametrize("text", [PUBLIC, " "], ids=["a bare key", "nothing"])
+    @pytest.mark.parametrize("text", [PUBLIC_PEM, " "], ids=["a bare key", "nothing"])
     def test_what_is_neither_certificate_nor_jwks_is_refused(self, world: World, text: str) -> None:
         with pytest.raises(InvalidForm):
             world.service.add_keys(world.registered, text, ADMINISTRATOR, ORIGIN)

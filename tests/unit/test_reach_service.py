@@ -156,6 +156,7 @@ class TestOwn:
         world.clock.advance(9)
         world.release("scanner", "Scan server")
         world.release("other", "Other", user_id=BOB.id)
+        assert [one.is_registered for one in world.own()] == [False, True]
         assert [(one.id, one.name, one.fetched_at, one.fetched_from) for one in world.own()] == [
             ("old", "Old robot", NOW, "Northwind Cloud"),
             ("scanner", "Scan server", NOW + 9, "Northwind Cloud"),
