@@ -8,16 +8,6 @@ from .stop import StopKind
 from .token_exchange import RefusalReason, TokenRefused
 
 
-def check_running(held: ReleaseHolding) -> ClientApplication:
-    """The application, if anything may be released to it at all; raises TokenRefused otherwise (R76)."""
-    application = held.application
-    if application is None or not application.enabled:
-        raise TokenRefused(RefusalReason.BLOCKED, detail=StopKind.APPLICATION.value)
-    if StopKind.EVERYTHING in held.stops:
-        raise TokenRefused(RefusalReason.BLOCKED, detail=StopKind.EVERYTHING.value)
-    return application
-
-
 def decide(
     held: ReleaseHolding, *, provider_id: str, source: str, account: str = "", scopes: Sequence[str] = ()
 ) -> tuple[Holding, Grant]:
@@ -42,7 +32,7 @@ def decide(
 
 def _admitted(held: ReleaseHolding, provider_id: str, source: str) -> tuple[list[AccessRule], Holding]:
     """The rules that let the call in; nothing about the grant yet."""
-    application, subject, holding = check_running(held), held.subject, held.holding
+    application, subject, holding = _running(held), held.subject, held.holding
     rules = application.rules_for(provider_id, subject, source)
     if not rules or holding is None:
         raise TokenRefused(RefusalReason.APP_NOT_ALLOWED)
@@ -52,6 +42,16 @@ def _admitted(held: ReleaseHolding, provider_id: str, source: str) -> tuple[list
     if stopped:
         raise TokenRefused(RefusalReason.BLOCKED, detail=stopped.value)
     return rules, holding
+
+
+def _running(held: ReleaseHolding) -> ClientApplication:
+    """The application, if anything may be released to it at all; raises TokenRefused otherwise (R76)."""
+    application = held.application
+    if application is None or not application.enabled:
+        raise TokenRefused(RefusalReason.BLOCKED, detail=StopKind.APPLICATION.value)
+    if StopKind.EVERYTHING in held.stops:
+        raise TokenRefused(RefusalReason.BLOCKED, detail=StopKind.EVERYTHING.value)
+    return application
 
 
 def _stopped(held: ReleaseHolding, holding: Holding) -> StopKind | None:

@@ -14,7 +14,7 @@ from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.client_application import ClientApplication, SubjectMode
 from chalicelib.domain.errors import CloudError, Conflict, KeyUnavailable, StorageUnavailable
 from chalicelib.domain.grant import Grant, Holding, ReleaseHolding
-from chalicelib.domain.release import check_running, decide
+from chalicelib.domain.release import decide
 from chalicelib.domain.token_exchange import (
     InvalidJwt,
     RefusalReason,
@@ -119,7 +119,7 @@ class TokenExchangeService:
         held = self._releases.load(client_id, request.provider_id, name or "-")
         line.facts["client"] = client_id
         application = self._authenticate(request, client_id, held, line)
-        check_running(held)
+        # Before any stop is looked at, so that the person sees in the ledger who asked in vain
         verified = self._subject(request, application, line)
         if verified != name:
             held = self._releases.load(client_id, request.provider_id, verified)
