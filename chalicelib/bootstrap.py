@@ -22,9 +22,14 @@ from .ports import Catalogue, Clock, Directory, JwtVerifier, OAuthClient, Random
 from .routes import (
     activity,
     admin_audit,
+    admin_client_keys,
+    admin_client_rules,
+    admin_clients,
     admin_directory,
     admin_leavers,
+    admin_stops,
     admin_tokens,
+    applications,
     consent,
     login,
     providers,
@@ -32,6 +37,7 @@ from .routes import (
     static,
     token,
 )
+from .routes.client_views import ClientPages
 from .services.administration import AdministrationService
 from .services.audit import AuditService
 from .services.audit_seals import SealService
@@ -41,11 +47,14 @@ from .services.grants import GrantService
 from .services.keep_alive import KeepAliveService
 from .services.leavers import LeaverService
 from .services.login import LoginService
+from .services.people import PeopleService
 from .services.providers import ProviderService
+from .services.reach import ReachService
 from .services.refresh import RefreshService
 from .services.registration import RegistrationService
 from .services.revocations import RevocationService
 from .services.sessions import SessionService
+from .services.stops import StopService
 from .services.throttle import Throttle
 from .services.token_exchange import TokenExchangeService
 from .settings import Settings
@@ -60,6 +69,7 @@ from .stores.releases import DynamoReleaseStore
 from .stores.revocations import DynamoRevocationStore
 from .stores.seals import DynamoSealStore
 from .stores.sessions import DynamoSessionStore
+from .stores.stops import DynamoStopStore
 from .stores.table import Table
 from .stores.tries import DynamoTryStore
 from .stores.user_aliases import DynamoUserAliasStore
@@ -112,7 +122,9 @@ class Vault:
         provider_store = DynamoProviderStore(vault, keys)
         grant_store = DynamoGrantStore(world.aws.dynamodb, vault, keys, session_table)
         revocation_store = DynamoRevocationStore(world.aws.dynamodb, vault)
-        user_store = DynamoUserStore(vault)
+        user_store, alias_store = DynamoUserStore(vault), DynamoUserAliasStore(vault)
+        application_store = DynamoClientApplicationStore(world.aws.dynamodb, vault)
+        stop_store = DynamoStopStore(vault)
         audit_log = DynamoAuditLog(vault, world.clock, world.random)
 
         self.directory = world.directory
@@ -180,6 +192,7 @@ class Vault:
             catalogue=world.catalogue,
             cipher=world.cipher,
             refresh=self.refresh,
+            stops=stop_store,
             clock=world.clock,
         )
         self.token_exchange = TokenExchangeService(
@@ -195,7 +208,7 @@ class Vault:
         self.consent = ConsentService(
             requests=DynamoAuthorizationRequestStore(session_table),
             sessions=session_store,
-            aliases=DynamoUserAliasStore(vault),
+            aliases=alias_store,
             grant_store=grant_store,
             grants=self.grants,
             cipher=world.cipher,
@@ -215,8 +228,27 @@ class Vault:
             clock=world.clock,
         )
         self.client_applications = ClientApplicationService(
-            applications=DynamoClientApplicationStore(world.aws.dynamodb, vault),
+            applications=application_store,
             key_reader=PublicKeyReader(),
+            oauth_client=world.oauth_client,
+            audit_log=audit_log,
+            clock=world.clock,
+        )
+        self.people = PeopleService(alias_store, user_store, world.directory)
+        self.stops = StopService(
+            stops=stop_store,
+            applications=application_store,
+            providers=provider_store,
+            people=self.people,
+            audit_log=audit_log,
+            clock=world.clock,
+        )
+        self.reach = ReachService(
+            applications=application_store,
+            providers=provider_store,
+            grants=grant_store,
+            stops=stop_store,
+            people=self.people,
             audit_log=audit_log,
             clock=world.clock,
         )
@@ -240,6 +272,14 @@ class Vault:
     def _endpoints(self, world: World, groups: frozenset[str]) -> Endpoints:
         urls = Urls(self.settings.public_url)
         endpoints = Endpoints(self.sessions, Renderer(urls.base_path), urls, groups)
+        client_pages = ClientPages(
+            clients=self.client_applications,
+            administration=self.administration,
+            people=self.people,
+            stops=self.stops,
+            clock=world.clock,
+            vault=urls.public_url,
+        )
         self._blueprints = (
             static.blueprint(endpoints),
             login.blueprint(
@@ -253,6 +293,13 @@ class Vault:
             admin_tokens.blueprint(endpoints, self.administration, self.sessions),
             admin_audit.blueprint(endpoints, self.audit),
             activity.blueprint(endpoints, self.audit),
+            applications.blueprint(endpoints, self.reach),
+            admin_clients.blueprint(endpoints, self.client_applications, self.reach, client_pages),
+            admin_client_keys.blueprint(endpoints, self.client_applications, client_pages),
+            admin_client_rules.blueprint(
+                endpoints, self.client_applications, self.people, self.administration, client_pages
+            ),
+            admin_stops.blueprint(endpoints, self.stops, self.client_applications, self.administration),
             token.blueprint(endpoints, self.token_exchange, urls),
         )
         return endpoints

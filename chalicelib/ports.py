@@ -21,6 +21,7 @@ from .domain.provider_type import ProviderType
 from .domain.seal import Seal, StoredEntry, Tip
 from .domain.secret import Secret
 from .domain.session import Notice, Session
+from .domain.stop import Block, Stop, StopKind
 from .domain.token_set import CloudAccount, TokenSet
 from .domain.user import Account, Standing, SweepProgress, User, UserRecord
 
@@ -253,6 +254,31 @@ class ClientApplicationStore(Protocol):
     def update(self, application: ClientApplication) -> ClientApplication:
         """Write over `application.version` and return it with the next one. Raises Conflict."""
 
+    def delete(self, application: ClientApplication) -> None:
+        """Delete exactly this version; idempotent. Raises Conflict when another version is there."""
+
+
+class StopStore(Protocol):
+    """Stops of everything, providers and people, and what people block for themselves; strongly consistent."""
+
+    def all(self) -> list[Stop]:
+        """Every stop by an administrator, newest first."""
+
+    def add(self, stop: Stop) -> None:
+        """Raises Conflict when it is stopped already."""
+
+    def remove(self, kind: StopKind, target: str) -> Stop | None:
+        """Take a stop back and return it; None where there was none."""
+
+    def blocks(self, user_id: str) -> list[Block]:
+        """What a person does not let fetch anything."""
+
+    def block(self, block: Block) -> bool:
+        """False where it was there already: that one stays."""
+
+    def unblock(self, user_id: str, application_id: str) -> bool:
+        """False where there was none."""
+
 
 class ProviderHealthStore(Protocol):
     def get(self, provider_id: str) -> ProviderHealth:
@@ -272,6 +298,9 @@ class CursorStore(Protocol):
 class PublicKeyReader(Protocol):
     def from_jwks(self, text: str, now: int) -> tuple[ApplicationKey, ...]:
         """The public keys of a JWKS (RFC 7517 5). Raises InvalidRequest with the sentence for who pasted it."""
+
+    def from_text(self, text: str, now: int) -> tuple[ApplicationKey, ...]:
+        """Either of the two below, by what the text begins with. Raises InvalidRequest."""
 
     def from_certificate(self, pem: str, now: int) -> ApplicationKey:
         """The key of an X.509 certificate, good as long as that is. Raises InvalidRequest."""
@@ -296,6 +325,9 @@ class RevocationStore(Protocol):
 class UserAliasStore(Protocol):
     def claim(self, user_id: str, aliases: tuple[str, ...]) -> None:
         """Note that a person is called so. An alias that several claim fits nobody any more."""
+
+    def owners(self, alias: str) -> tuple[str, ...]:
+        """The ids of everybody who is called so (strongly consistent)."""
 
 
 class ReleaseStore(Protocol):

@@ -5,6 +5,7 @@ it may be shown and logged as it is (security requirement R17). What the other s
 `detail`, cleaned and cut, for the log alone.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -29,14 +30,15 @@ class InvalidRequest(VaultError):
     message = "The request was not understood. Please go back and try again."
 
 
-class InvalidField(InvalidRequest):
-    """One field of a form cannot be used: `field` is its name, the text a sentence to show beside it."""
+class InvalidForm(InvalidRequest):
+    """Fields of a form are wrong. `problems` has a sentence of ours for each, by the field's name."""
 
-    code = "invalid_field"
+    code = "invalid_form"
+    message = "Something in the form is not right. Nothing was changed."
 
-    def __init__(self, field: str, sentence: str) -> None:
-        self.field = field
-        super().__init__(sentence)
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        self.problems = dict(problems)
+        super().__init__(next(iter(self.problems.values()), None), detail=" ".join(self.problems))
 
 
 class TooLarge(InvalidRequest):

@@ -7,6 +7,7 @@ from typing import Self
 from .client_application import ClientApplication, Subject
 from .provider import Provider, ProviderKey
 from .provider_health import ProviderHealth
+from .stop import StopKind
 from .token_set import CloudAccount
 
 LEASE_SECONDS = 15
@@ -218,6 +219,8 @@ class ReleaseHolding:
     """The one person, None where the name fits nobody or several."""
     holding: Holding | None
     """None: there is no such provider."""
+    stops: frozenset[StopKind] = frozenset()
+    """Which stops there are for this provider, person and pair; an application's own stop is in its registration."""
 
 
 class RevocationOutcome(StrEnum):

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from .client_application import AccessRule, permits
+from .client_application import AccessRule, ClientApplication, permits
 from .grant import Grant, GrantState, Holding, ReleaseHolding
+from .stop import StopKind
 from .token_exchange import RefusalReason, TokenRefused
 
 
@@ -31,17 +32,35 @@ def decide(
 
 def _admitted(held: ReleaseHolding, provider_id: str, source: str) -> tuple[list[AccessRule], Holding]:
     """The rules that let the call in; nothing about the grant yet."""
-    application, subject, holding = held.application, held.subject, held.holding
-    if application is None or not application.enabled:
-        raise TokenRefused(RefusalReason.BLOCKED, detail="application")
+    application, subject, holding = _running(held), held.subject, held.holding
     rules = application.rules_for(provider_id, subject, source)
     if not rules or holding is None:
         raise TokenRefused(RefusalReason.APP_NOT_ALLOWED)
     if len(held.owners) > 1:
         raise TokenRefused(RefusalReason.AMBIGUOUS_SUBJECT)
-    if not holding.provider.enabled or (subject is not None and subject.is_blocked):
-        raise TokenRefused(RefusalReason.BLOCKED, detail="provider or person")
+    stopped = _stopped(held, holding)
+    if stopped:
+        raise TokenRefused(RefusalReason.BLOCKED, detail=stopped.value)
     return rules, holding
+
+
+def _running(held: ReleaseHolding) -> ClientApplication:
+    """The application, if anything may be released to it at all; raises TokenRefused otherwise (R76)."""
+    application = held.application
+    if application is None or not application.enabled:
+        raise TokenRefused(RefusalReason.BLOCKED, detail=StopKind.APPLICATION.value)
+    if StopKind.EVERYTHING in held.stops:
+        raise TokenRefused(RefusalReason.BLOCKED, detail=StopKind.EVERYTHING.value)
+    return application
+
+
+def _stopped(held: ReleaseHolding, holding: Holding) -> StopKind | None:
+    """What stops this person's token at this provider, for an application that may know of both."""
+    if StopKind.PROVIDER in held.stops or not holding.provider.enabled:
+        return StopKind.PROVIDER
+    if StopKind.PERSON in held.stops or (held.subject is not None and held.subject.is_blocked):
+        return StopKind.PERSON
+    return StopKind.OWN if StopKind.OWN in held.stops else None
 
 
 def _is_account(grant: Grant, asked: str) -> bool:

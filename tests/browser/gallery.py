@@ -16,26 +16,43 @@ from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.directory_report import Step, StepName
 from chalicelib.domain.errors import LoginRefused
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
+from chalicelib.domain.reach import Obstacle
+from chalicelib.domain.stop import StopKind
+from chalicelib.domain.token_exchange import RefusalReason
 from chalicelib.domain.user import Departure
 from chalicelib.web.pages import (
     ActivityItem,
     AuditFilterForm,
     AuditRow,
     AuthorizedDialog,
+    ClientRow,
+    ClientView,
     ConsentFailedDialog,
+    DeleteClientDialog,
+    DeveloperView,
     DirectoryView,
     ErrorView,
+    FormView,
+    KeyRow,
     LeaverDialog,
     LeaverRow,
+    OwnApplicationRow,
     ProviderCard,
     ProviderChoice,
     ProviderDialog,
+    ReachRow,
+    ReachView,
     RemoveDialog,
     RemovedNotice,
+    RemoveKeyDialog,
+    RemoveRuleDialog,
     RevokedDialog,
     RevokeDialog,
+    RuleRow,
     SessionRow,
     StepsView,
+    StopDialog,
+    StopRow,
     TokenFilter,
     TokenRow,
     TokenTable,
@@ -154,6 +171,25 @@ ACTIVITY = (
     _act(7, AuditTag.SESSION_ENDED, facts={"count": "1"}),
     _act(8, AuditTag.SESSION_ENDED, facts={"count": "3"}),
     _act(9, AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE),
+    _act(9, AuditTag.TOKEN_RELEASED, actor="Scan server", facts=ACCOUNT | {"reason": "nightly filing"}),
+    *(
+        _act(9, AuditTag.TOKEN_REFUSED, Outcome.FAILURE, actor="Scan server", facts={"code": reason.value})
+        for reason in RefusalReason
+    ),
+    *(
+        _act(
+            9,
+            AuditTag.TOKEN_REFUSED,
+            Outcome.FAILURE,
+            actor="Scan server",
+            facts={"code": "blocked", "stopped": kind.value, "reason": "nightly filing"},
+        )
+        for kind in StopKind
+    ),
+    _act(9, AuditTag.CLIENT_BLOCKED, facts={"client": "scanner"}),
+    _act(9, AuditTag.CLIENT_UNBLOCKED, facts={"client": "scanner"}),
+    _act(9, AuditTag.RELEASES_STOPPED, by_other=True),
+    _act(9, AuditTag.RELEASES_RESUMED, by_other=True),
     _act(10, AuditTag.LOGIN_CONFIRMED),
     _act(11, AuditTag.LOGIN),
     _act(12, AuditTag.LOGOUT),
@@ -237,6 +273,155 @@ def _directory(*results: StepsView) -> dict[str, Any]:
     return {"directories": (contoso, fabrikam), "results": results, "user_name": "CONTOSO\\dora" if results else ""}
 
 
+STOP = StopRow(StopKind.APPLICATION, "mailer", "Mail poller", "Its laptop was lost", NOW - 3 * 3600, "CONTOSO\\adele")
+CLIENTS = (
+    ClientRow("archive-robot", "Archive robot", 0, has_role=True, providers=("Northwind Cloud", "Box")),
+    ClientRow("mailer", "Mail poller", 1, has_role=False, providers=("Northwind Cloud",), stop=STOP),
+    ClientRow("new", "New application", 0, has_role=False, providers=()),
+    ClientRow("scanner", "Scan server", 2, has_role=True, providers=("Northwind Cloud",)),
+)
+KEY_ROWS = (
+    KeyRow("2026-01", "ES256", "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", NOW - 300 * DAY, None, is_usable=True),
+    KeyRow(
+        "HbL5lLIXYw2rGm3zvZm7mA5RGc0GVqYb1w8Gr5mYx0A",
+        "PS256",
+        "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s",
+        NOW - 2 * DAY,
+        NOW + 363 * DAY,
+        is_usable=True,
+    ),
+    KeyRow("old", "RS256", "PQqPN6ZqFvdfBcSSpm4GS6oBAhqWkS_8aJX8oWqEOLw", NOW - 400 * DAY, NOW - DAY, is_usable=False),
+)
+OPEN_RULE = RuleRow(0, "Northwind Cloud", None)
+NARROW_RULE = RuleRow(
+    1,
+    "Box",
+    ("openid", "email", "https://graph.example/files.readwrite.all"),
+    everybody=False,
+    groups=("S-1-5-21-1004336348-1177238915-682003330-1603",),
+    users=("CONTOSO\\alice", "CONTOSO\\bob"),
+    sources=("10.1.0.0/16", "2001:db8:85a3::/48"),
+)
+CLIENT = ClientView(
+    CLIENTS[3],
+    7,
+    NOW - 300 * DAY,
+    "arn:aws:iam::123456789012:role/scanner",
+    "",
+    "",
+    "",
+    KEY_ROWS,
+    (OPEN_RULE, NARROW_RULE),
+)
+UNFINISHED = ClientView(CLIENTS[2], 1, NOW - 60, "", "", "", "", (), ())
+WITH_ISSUER = ClientView(
+    CLIENTS[1], 3, NOW - DAY, "", "https://login.contoso.example", "mail-poller", "upn", KEY_ROWS[:1], (OPEN_RULE,)
+)
+VAULT = "https://vault.contoso.example"
+
+
+def _clients(**changes: Any) -> dict[str, Any]:
+    providers = (ProviderChoice("northwind", "Northwind Cloud"), ProviderChoice("box", "Box"))
+    shown = {"rows": CLIENTS, "providers": providers, "search": {}, "problem": "", "found": None, "everything": None}
+    return shown | changes
+
+
+def _client(client: ClientView, **changes: Any) -> dict[str, Any]:
+    key = client.keys[0] if client.keys else None
+    return {
+        "client": client,
+        "developer": DeveloperView(VAULT, client.row.id, key, "northwind"),
+        "providers": (ProviderChoice("northwind", "Northwind Cloud"),),
+        "dialog": None,
+        "is_outdated": False,
+    } | changes
+
+
+def _found(*rows: ReachRow, account: str | None = "alice@contoso.example") -> ReachView:
+    return ReachView("CONTOSO\\alice", "Northwind Cloud", account, ("openid", "email"), rows)
+
+
+SEARCH = {"user": "CONTOSO\\alice", "provider": "northwind"}
+NEW_FORM = FormView({"subject_mode": "self_asserted"})
+WRONG_FORM = FormView(
+    {
+        "name": "Scan server",
+        "id": "Scan Server",
+        "role_arn": "arn:aws:iam::1:user/x",
+        "subject_mode": "identity_provider",
+    },
+    {
+        "name": "Another application has this name. Please choose another one.",
+        "id": "The id must be 1 to 64 of a-z, 0-9, _ and -, and begin with a-z or 0-9.",
+        "keys": "That is a private key. It was not stored, but it has left the application: please make a new pair.",
+        "role_arn": "That is no ARN of an IAM role, such as arn:aws:iam::123456789012:role/scanner.",
+        "issuer": "The discovery document of this issuer could not be read.",
+        "issuer_audience": "Please give the audience (“aud”) that its tokens for this application have.",
+    },
+)
+OUTDATED_FORM = FormView(
+    {"name": "Scan server 2", "role_arn": "", "subject_mode": "self_asserted"},
+    is_outdated=True,
+    stored={"name": "Scan server", "role_arn": "arn:aws:iam::123456789012:role/scanner"},
+)
+
+
+def _client_form(form: FormView, client: ClientView | None = None) -> dict[str, Any]:
+    return {"form": form, "client": client}
+
+
+def _rule_form(form: FormView, number: str = "") -> dict[str, Any]:
+    return {
+        "form": form,
+        "client": CLIENT,
+        "provider": ProviderChoice("northwind", "Northwind Cloud"),
+        "scopes": ("openid", "profile", "email", "offline_access"),
+        "number": number,
+    }
+
+
+EMPTY_RULE = FormView(
+    {"users": "CONTOSO\\nobody"},
+    {
+        "ceiling": "Please choose how far a token may reach: some scopes, or all that is authorized.",
+        "whose": "Please choose whose tokens: everybody’s, or those of groups or people you name.",  # noqa: RUF001
+        "users": "Line 1: Nobody is known by this name.",
+        "sources": "A source is an address or a CIDR block such as 10.1.0.0/16, one a line.",
+    },
+)
+FULL_RULE = FormView(
+    {
+        "ceiling": "chosen",
+        "whose": "chosen",
+        "users": "CONTOSO\\alice",
+        "more_scopes": "files",
+        "sources": "10.1.0.0/16",
+    },
+    chosen=frozenset({"openid", "email"}),
+)
+STOPS = (
+    StopRow(
+        StopKind.EVERYTHING, "-", "-", "Incident 4711: a build server was broken into", NOW - 600, "CONTOSO\\adele"
+    ),
+    STOP,
+    StopRow(StopKind.PERSON, "S-1-5-21-1-2-3-1101", "CONTOSO\\alice", "Laptop lost", NOW - DAY, "CONTOSO\\adele"),
+    StopRow(StopKind.PROVIDER, "box", "Box", "Box reports an incident of its own", NOW - DAY, ""),
+)
+
+
+def _stops(*rows: StopRow, form: FormView | None = None, dialog: StopDialog | None = None) -> dict[str, Any]:
+    choices = (ProviderChoice("northwind", "Northwind Cloud"),)
+    return {"rows": rows, "applications": choices, "providers": choices, "form": form or FormView({}), "dialog": dialog}
+
+
+OWN = (
+    OwnApplicationRow("archive-robot", "Archive robot", ("Northwind Cloud", "Box"), NOW - 300, "Box", None),
+    OwnApplicationRow("mailer", "Mail poller", ("Northwind Cloud",), NOW - DAY, "Northwind Cloud", NOW - 3600),
+    OwnApplicationRow(
+        "old", "Old robot that was deleted", (), NOW - 9 * DAY, "Northwind Cloud", None, is_registered=False
+    ),
+    OwnApplicationRow("scanner", "Scan server", ("Northwind Cloud",), None, "", None),
+)
 HINT = "DOMAIN\\USERNAME"
 
 
@@ -339,6 +524,83 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         _directory(StepsView("Check of CONTOSO", GOOD_STEPS), StepsView("Check of FABRIKAM", BAD_STEPS)),
     ),
     "directory_tested": ("directory.html", _directory(StepsView("What the test found", TESTED))),
+    "clients": ("clients.html", _clients()),
+    "clients_none": ("clients.html", _clients(rows=())),
+    "clients_all_stopped": ("clients.html", _clients(everything=STOPS[0])),
+    "clients_found": (
+        "clients.html",
+        _clients(
+            search=SEARCH,
+            found=_found(
+                ReachRow("scanner", "Scan server", (OPEN_RULE,), ()),
+                ReachRow("mailer", "Mail poller", (NARROW_RULE,), (Obstacle.APPLICATION_STOPPED, Obstacle.CEILING)),
+            ),
+        ),
+    ),
+    "clients_every_obstacle": (
+        "clients.html",
+        _clients(
+            search=SEARCH,
+            found=_found(*(ReachRow("scanner", "Scan server", (OPEN_RULE,), (obstacle,)) for obstacle in Obstacle)),
+        ),
+    ),
+    "clients_found_none": ("clients.html", _clients(search=SEARCH, found=_found())),
+    "clients_not_authorized": ("clients.html", _clients(search=SEARCH, found=_found(account=None))),
+    "clients_nobody": ("clients.html", _clients(search=SEARCH, problem="Nobody is known by this name.")),
+    "client": ("client.html", _client(CLIENT)),
+    "client_unfinished": ("client.html", _client(UNFINISHED, providers=())),
+    "client_stopped": ("client.html", _client(WITH_ISSUER)),
+    "client_outdated": ("client.html", _client(CLIENT, is_outdated=True)),
+    "client_remove_key": ("client.html", _client(CLIENT, dialog=RemoveKeyDialog(KEY_ROWS[0], is_last=False))),
+    "client_remove_last_key": ("client.html", _client(WITH_ISSUER, dialog=RemoveKeyDialog(KEY_ROWS[0], is_last=True))),
+    "client_remove_rule": ("client.html", _client(CLIENT, dialog=RemoveRuleDialog(NARROW_RULE))),
+    "client_delete": ("client.html", _client(CLIENT, dialog=DeleteClientDialog())),
+    "client_new": ("client_form.html", _client_form(NEW_FORM)),
+    "client_new_wrong": ("client_form.html", _client_form(WRONG_FORM)),
+    "client_edit": ("client_form.html", _client_form(FormView({"name": "Scan server"}), CLIENT)),
+    "client_edit_outdated": ("client_form.html", _client_form(OUTDATED_FORM, CLIENT)),
+    "client_key": ("client_key_form.html", _client_form(FormView({}), CLIENT)),
+    "client_key_wrong": (
+        "client_key_form.html",
+        _client_form(FormView({}, {"keys": "That certificate has expired."}), CLIENT),
+    ),
+    "client_rule": ("client_rule_form.html", _rule_form(FormView({}))),
+    "client_rule_change": ("client_rule_form.html", _rule_form(FULL_RULE, "1")),
+    "client_rule_wrong": ("client_rule_form.html", _rule_form(EMPTY_RULE)),
+    "client_rule_outdated": ("client_rule_form.html", _rule_form(replace(FULL_RULE, is_outdated=True))),
+    "stops": ("stops.html", _stops(*STOPS)),
+    "stops_none": ("stops.html", _stops()),
+    "stops_wrong": (
+        "stops.html",
+        _stops(
+            STOP,
+            form=FormView(
+                {"kind": "person", "target": "nobody", "reason": ""},
+                {
+                    "target": "Nobody is known by this name.",
+                    "reason": "Please give a reason of at most 200 characters.",
+                },
+            ),
+        ),
+    ),
+    "stop_everything": (
+        "stops.html",
+        _stops(dialog=StopDialog(StopKind.EVERYTHING, "-", "", "/admin/stops", FormView({}))),
+    ),
+    "stop_application": (
+        "stops.html",
+        _stops(
+            dialog=StopDialog(
+                StopKind.APPLICATION,
+                "scanner",
+                "Scan server",
+                "/admin/clients/scanner",
+                FormView({}, {"reason": "Please give a reason of at most 200 characters."}),
+            )
+        ),
+    ),
+    "applications": ("applications.html", {"rows": OWN}),
+    "applications_none": ("applications.html", {"rows": ()}),
     "audit": ("audit.html", _audit()),
     "audit_last_page": ("audit.html", _audit(rows=AUDIT_ROWS[:1], next_cursor=None, is_first_page=False)),
     "audit_empty": ("audit.html", _audit(rows=(), next_cursor=None)),
@@ -362,7 +624,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
 def html(name: str, base_path: str = "") -> str:
     """The page of this name in `PAGES`."""
     template, context = PAGES[name]
-    viewer = ALICE if template in ("providers.html", "sessions.html", "activity.html") else ADMIN
+    viewer = ALICE if template in ("providers.html", "sessions.html", "activity.html", "applications.html") else ADMIN
     return _renderer(base_path).page(template, **{"nonce": NONCE, "viewer": viewer} | context)
 
 

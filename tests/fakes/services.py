@@ -21,6 +21,7 @@ from tests.fakes.stores import (
     FakeReleaseStore,
     FakeRevocationStore,
     FakeSessionStore,
+    FakeStopStore,
     FakeUserAliasStore,
 )
 from tests.fakes.system import FakeClock, FakeRandom
@@ -58,8 +59,13 @@ class FakeVault:
         self.providers, self.revocation_store = FakeProviderStore(), FakeRevocationStore()
         self.grant_store = FakeGrantStore(self.providers)
         self.aliases, self.applications = FakeUserAliasStore(), FakeClientApplicationStore()
-        self.releases = FakeReleaseStore(self.applications, self.grant_store, self.aliases)
-        self.audit_log, self.cloud, self.catalogue = FakeAuditLog(), FakeOAuthClient(self.clock), FakeCatalogue()
+        self.stop_store = FakeStopStore()
+        self.releases = FakeReleaseStore(self.applications, self.grant_store, self.aliases, self.stop_store)
+        self.audit_log, self.cloud, self.catalogue = (
+            FakeAuditLog(self.clock),
+            FakeOAuthClient(self.clock),
+            FakeCatalogue(),
+        )
         self.revocations = RevocationService(
             revocations=self.revocation_store,
             providers=self.providers,

@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain.stop import StopKind
+from tests.samples import ADMINISTRATOR
+
 from .client import Answer, Browser, going_to
 from .conftest import Running
 from .test_token import ALICE_ID, ORIGIN, Api
@@ -142,7 +145,7 @@ class TestToken:
 
     def test_a_refusal_is_one_read_and_its_line(self, api: Api, calls: Calls) -> None:
         api.fetch()
-        api.running.vault.client_applications.stop("scanner", "reason", "admin", ORIGIN)
+        api.running.vault.stops.stop(StopKind.APPLICATION, "scanner", "reason", ADMINISTRATOR, ORIGIN)
         made = calls.of(lambda: self.send(api, "CONTOSO\\alice"), refused=True)
         assert made == ["BatchGetItem", "PutItem"]
 
