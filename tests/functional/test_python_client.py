@@ -163,7 +163,7 @@ class Program:
         self.registered = self.service.register(replace(APPLICATION, rules=(EVERYBODY,)), ADMINISTRATOR, ORIGIN)
         public = import_key(self.pem.decode(), "RSA" if kind == "RSA" else "OKP" if kind == "Ed25519" else "EC")
         keys = json.dumps({"keys": [public.as_dict(private=False)]})
-        self.registered = self.service.add_jwks(self.registered, keys, ADMINISTRATOR, ORIGIN)
+        self.registered = self.service.add_keys(self.registered, keys, ADMINISTRATOR, ORIGIN)
         self.browser = running.browser("alice")
         running.authorize(self.browser)
 
@@ -211,7 +211,7 @@ class TestGetToken:
             .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
             .sign(key, SHA256()).public_bytes(serialization.Encoding.PEM)
         )  # fmt: skip
-        program.service.add_certificate(program.registered, certificate.decode(), ADMINISTRATOR, ORIGIN)
+        program.service.add_keys(program.registered, certificate.decode(), ADMINISTRATOR, ORIGIN)
         (tmp_path / "key.pem").write_bytes(private_pem(key))
         (tmp_path / "certificate.pem").write_bytes(certificate)
         mine = SigningKey.from_file("scanner", tmp_path / "key.pem", certificate=tmp_path / "certificate.pem")
