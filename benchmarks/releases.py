@@ -27,7 +27,7 @@ from chalicelib.domain.audit import Origin
 from chalicelib.domain.client_application import ANY_SCOPE, AccessRule, Whose
 from chalicelib.domain.directory import DirectorySettings
 from chalicelib.domain.secret import Secret
-from chalicelib.domain.token_exchange import TokenRequest
+from chalicelib.domain.token_exchange import Caller, TokenRequest
 from chalicelib.settings import Settings
 from chalicelib.stores import tables
 from tests.aws import ENVIRONMENT
@@ -116,10 +116,10 @@ class Bench:
     def request(self) -> TokenRequest:
         """Signed before the time is taken: that is the application's cost."""
         return TokenRequest(
+            caller=Caller(client_assertion=Secret(self.application.assertion())),
             provider_id="cloud",
             subject_token=Secret(self.application.subject(NAME)),
             subject_is_jwt=True,
-            client_assertion=Secret(self.application.assertion()),
         )
 
     def release(self) -> Callable[[], Any]:

@@ -147,6 +147,7 @@ class Vault:
             audit_log=audit_log,
         )
         self.revocations = RevocationService(
+            catalogue=world.catalogue,
             revocations=revocation_store,
             providers=provider_store,
             grants=grant_store,

@@ -11,11 +11,13 @@ from typing import Any, Protocol
 
 from .domain.audit import AuditEntry, AuditEvent, Period
 from .domain.authorization_request import AuthorizationRequest
+from .domain.authorization_server import AuthorizationServer
 from .domain.client_application import ApplicationKey, ClientApplication, TrustedIssuer
 from .domain.directory_report import DirectoryReport, Steps
 from .domain.grant import Grant, Holding, ReleaseHolding, Revocation
-from .domain.provider import AuthorizationServer, Provider, ProviderKey, ProviderType
+from .domain.provider import Provider, ProviderKey
 from .domain.provider_health import ProviderHealth
+from .domain.provider_type import ProviderType
 from .domain.seal import Seal, StoredEntry, Tip
 from .domain.secret import Secret
 from .domain.session import Notice, Session
@@ -100,7 +102,7 @@ class UserStore(Protocol):
     """Everybody who has ever logged in and may still have a grant or a session."""
 
     def enrol(self, user: User, *, sessions_until: int) -> None:
-        """Somebody logged in: write who it is, and that whatever was noted of a departure is over."""
+        """Somebody logged in: write who it is and is called, and that whatever was noted of a departure is over."""
 
     def get(self, user_id: str) -> UserRecord | None:
         """The record as of the last write (strongly consistent)."""
@@ -446,8 +448,8 @@ class OAuthClient(Protocol):
         Raises CloudRefused (final), CloudMisconfigured, CloudUnavailable or CloudAnswerInvalid.
         """
 
-    def revoke(self, client: Client, token: Secret) -> None:
-        """RFC 7009. Returns when the server confirmed (200, also for an unknown token), else raises a CloudError."""
+    def revoke(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> None:
+        """End the authorization as the type has it. Returns when the cloud confirmed, else raises a CloudError."""
 
     def discover(self, issuer: str) -> AuthorizationServer:
         """Read the OpenID Connect discovery document of `issuer`. Raises a CloudError."""

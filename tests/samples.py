@@ -2,9 +2,10 @@
 
 from chalicelib.domain.audit import Actor
 from chalicelib.domain.authorization_request import AuthorizationRequest
+from chalicelib.domain.authorization_server import AuthorizationServer
 from chalicelib.domain.client_application import AccessRule, ClientApplication, SubjectMode, Whose
 from chalicelib.domain.grant import Grant, GrantState, Revocation
-from chalicelib.domain.provider import AuthorizationServer, Provider, ProviderKey
+from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.session import Session
 from chalicelib.domain.token_set import CloudAccount, TokenSet

@@ -157,6 +157,9 @@ class LdapConnection:
             connection.open(read_server_info=False)
             if address.start_tls:
                 connection.start_tls(read_server_info=False)
+            # ldap3 tells by a return value only that it did not even try
+            if not isinstance(connection.socket, ssl.SSLSocket):
+                raise ssl.SSLError("no TLS")
         except _BROKEN as error:
             failure = verified.failure or ServerFailed(_when_opening(address), type(error).__name__)
         else:

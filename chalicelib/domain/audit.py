@@ -48,6 +48,7 @@ class AuditTag(StrEnum):
     CLIENT_UNBLOCKED = "client.unblocked"
     RELEASES_STOPPED = "releases.stopped"
     RELEASES_RESUMED = "releases.resumed"
+    CLIENT_IDENTIFIED = "client.identified"
     AUDIT_TAMPERED = "audit.tampered"
     AUDIT_UNREADABLE = "audit.unreadable"
     """Stands for an entry that the vault did not write: what is stored there cannot be read as one."""

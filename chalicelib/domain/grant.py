@@ -235,7 +235,7 @@ class RevocationOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """A token that has still to be revoked at its cloud; retried until it is, or given up after a week."""
+    """Tokens that have still to be revoked at their cloud; retried until they are, or given up after a week."""
 
     id: str
     user_id: str
@@ -243,14 +243,14 @@ class Revocation:
     generation: int
     grant_version: int
     account: CloudAccount
-    token: bytes
-    """The token, encrypted in `encryption_context()`."""
+    tokens: bytes
+    """The token set, encrypted in `encryption_context()`."""
     created_at: int
     next_attempt_at: int
     attempts: int = 0
 
     def encryption_context(self) -> dict[str, str]:
-        """Binds the token to this entry and its owner."""
+        """Binds the tokens to this entry and its owner."""
         return {
             "purpose": "revocation",
             "revocation": self.id,

@@ -1,65 +1,8 @@
-"""Kinds of cloud, and the ones that are registered."""
+"""The clouds that are registered."""
 
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 
-
-class RevocationStyle(StrEnum):
-    """How a cloud lets a client end an authorization."""
-
-    RFC7009 = "rfc7009"
-    NONE = "none"
-
-
-class ClientAuthentication(StrEnum):
-    """How the vault proves itself at a token endpoint (OpenID Connect Core 9)."""
-
-    BASIC = "client_secret_basic"
-    POST = "client_secret_post"
-
-
-@dataclass(frozen=True, slots=True)
-class AuthorizationServer:
-    """Where and how to talk to one cloud, resolved: no variables are left in it.
-
-    Frozen into the provider when it is saved, and into each authorization request at its start, so that
-    nothing read later can move a flow to another server (R41).
-    """
-
-    authorization_endpoint: str
-    token_endpoint: str
-    issuer: str | None = None
-    jwks_uri: str | None = None
-    userinfo_endpoint: str | None = None
-    revocation_endpoint: str | None = None
-    iss_parameter_promised: bool = False
-    """RFC 9207: the metadata says that every authorization response carries `iss`."""
-    client_authentication: ClientAuthentication = ClientAuthentication.BASIC
-    id_token_algorithms: tuple[str, ...] = ("RS256",)
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderType:
-    """A kind of cloud from the catalogue: what is the same for every registration of it."""
-
-    id: str
-    name: str
-    scope_delimiter: str = " "
-    authorize_parameters: dict[str, str] = field(default_factory=dict)
-    reauthorize_parameters: dict[str, str] = field(default_factory=dict)
-    """Sent instead of `authorize_parameters` when the person should choose the cloud account anew."""
-    revocation: RevocationStyle = RevocationStyle.NONE
-    account_page: str | None = None
-    """Where a person ends an authorization at the cloud by hand."""
-    default_access_token_seconds: int = 3600
-    """Assumed life of an access token when the answer has no `expires_in` (RFC 6749 5.1)."""
-    refresh_token_idle_seconds: int | None = None
-    """How long an unused refresh token lives; None: for ever, or nobody knows."""
-    subject_fields: tuple[str, ...] = ("sub",)
-    label_fields: tuple[str, ...] = ("email", "preferred_username", "name", "sub")
-    """Claims that name the cloud account, the first one present wins."""
-    scope_words: dict[str, str] = field(default_factory=dict)
-    """What a scope allows, in plain words."""
+from .authorization_server import AuthorizationServer
 
 
 @dataclass(frozen=True, slots=True)

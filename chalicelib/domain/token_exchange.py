@@ -112,20 +112,27 @@ class InvalidJwt(VaultError):
 
 
 @dataclass(frozen=True, slots=True)
-class TokenRequest:
-    """One call of the token endpoint, as it was sent. Everything in it is text from outside.
+class Caller:
+    """Who says to call. Everything but `arn` is text from outside.
 
-    With `client_assertion` the application proves itself by a signature (RFC 7523); without it `caller_arn`, which
-    the gateway vouches for, must be a session of its IAM role.
+    With `client_assertion` the application proves itself by a signature (RFC 7523); without it `arn`, which the gateway
+    vouches for, must be a session of its IAM role.
     """
 
+    client_id: str = ""
+    client_assertion: Secret | None = None
+    arn: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """One call of the token endpoint, as it was sent. Everything in it is text from outside."""
+
+    caller: Caller
     provider_id: str
     subject_token: Secret
     subject_is_jwt: bool
     """False: `subject_token` is the plain name of a person. Only for IAM callers, whose whole request is signed."""
-    client_id: str = ""
-    client_assertion: Secret | None = None
-    caller_arn: str = ""
     reason: str = ""
     scopes: tuple[str, ...] = ()
     account: str = ""

@@ -1,13 +1,16 @@
 """The token endpoint of applications, and the document that describes it (RFC 8693, RFC 8414)."""
 
+import json
 import re
+from pathlib import Path
 
 from chalice.app import Blueprint
 
 from chalicelib.domain.access import Access
+from chalicelib.domain.client_application import ClientApplication
 from chalicelib.domain.errors import InvalidRequest
 from chalicelib.domain.secret import Secret
-from chalicelib.domain.token_exchange import Need, Release, TokenRefused, TokenRequest
+from chalicelib.domain.token_exchange import Caller, Need, Release, TokenRefused, TokenRequest
 from chalicelib.services.token_exchange import TokenExchangeService
 from chalicelib.web import oauth
 from chalicelib.web.answers import Answer, Json
@@ -31,6 +34,9 @@ _COMMON = (
 )  # fmt: skip
 _SIGNED = (*_COMMON, "client_assertion", "client_assertion_type", "client_secret")
 _IAM = (*_COMMON, "reason")
+_PROOF = ("client_id", "client_assertion", "client_assertion_type")
+
+_OPENAPI = Path(__file__).parent.parent / "data" / "openapi.json"
 
 _SECONDS = re.compile(r"[0-9]{1,5}")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -67,6 +73,26 @@ def blueprint(endpoints: Endpoints, exchange: TokenExchangeService, urls: Urls) 
     def token_by_role(request: Request) -> Answer:
         return answer(request, request.caller_arn)
 
+    def introduce(request: Request, assertion: Secret | None) -> Answer:
+        caller = Caller(request.form.text("client_id"), assertion, request.caller_arn or "")
+        try:
+            return Json(_known(exchange.who_am_i(caller, request.origin)))
+        except TokenRefused as refusal:
+            return oauth.refusal(refusal, request.origin.request_id, "")
+
+    @endpoints.route(routes, Route("POST", "/oauth2/whoami", Access.APPLICATION, fields=_PROOF, on_unreadable=refuse))
+    def who_am_i(request: Request) -> Answer:
+        if request.form.text("client_assertion_type") != ASSERTION_TYPE:
+            return oauth.refusal(refuse(request.origin), request.origin.request_id, "")
+        return introduce(request, Secret(request.form.text("client_assertion")))
+
+    @endpoints.route(
+        routes,
+        Route("POST", "/oauth2/whoami/iam", Access.APPLICATION, fields=("client_id",), iam=True, on_unreadable=refuse),
+    )
+    def who_am_i_by_role(request: Request) -> Answer:
+        return introduce(request, None)
+
     @endpoints.route(routes, Route("GET", "/.well-known/oauth-authorization-server", Access.PUBLIC))
     def metadata(_request: Request) -> Answer:
         return Json(
@@ -77,8 +103,14 @@ def blueprint(endpoints: Endpoints, exchange: TokenExchangeService, urls: Urls) 
                 "token_endpoint_auth_signing_alg_values_supported": list(SIGNATURES),
                 "grant_types_supported": [GRANT_TYPE],
                 "response_types_supported": [],
+                "service_documentation": urls.absolute("/openapi.json"),
             }
         )
+
+    @endpoints.route(routes, Route("GET", "/openapi.json", Access.PUBLIC))
+    def openapi(_request: Request) -> Answer:
+        document = json.loads(_OPENAPI.read_text("utf-8"))
+        return Json(document | {"servers": [{"url": urls.public_url}]})
 
     return routes
 
@@ -94,13 +126,12 @@ def _read(form: Fields, urls: Urls, caller_arn: str | None) -> TokenRequest:
     _require(by_role or form.text("client_assertion_type") == ASSERTION_TYPE)
     _require(bool(form.text("subject_token")))
     assertion = None if by_role else Secret(form.one("client_assertion"))
+    caller = Caller(form.text("client_id"), assertion, caller_arn or "")
     return TokenRequest(
+        caller=caller,
         provider_id=_provider_id(form, urls),
         subject_token=Secret(form.text("subject_token")),
         subject_is_jwt=subject_type in JWT_TYPES,
-        client_id=form.text("client_id"),
-        client_assertion=assertion,
-        caller_arn=caller_arn or "",
         reason=form.text("reason"),
         scopes=tuple(_matching(_SCOPES, form.text("scope")).split()),
         account=_account(form.text("account")),
@@ -138,6 +169,28 @@ def _matching(pattern: re.Pattern[str], text: str) -> str:
 def _require(holds: bool) -> None:
     if not holds:
         raise InvalidRequest
+
+
+def _known(application: ClientApplication) -> dict[str, object]:
+    """What an application may know of its own registration: whom a rule means only in numbers."""
+    return {
+        "client_id": application.id,
+        "name": application.name,
+        "enabled": application.enabled,
+        "subject": application.subject_mode.value,
+        "keys": [{"kid": key.id, "expires_at": key.expires_at} for key in application.keys],
+        "may_fetch": [
+            {
+                "provider": rule.provider_id,
+                "scopes": list(rule.scopes),
+                "everybody": rule.whose.everybody,
+                "groups": len(rule.whose.groups),
+                "users": len(rule.whose.users),
+                "sources": list(rule.sources),
+            }
+            for rule in application.rules
+        ],
+    }
 
 
 def _body(release: Release) -> dict[str, object]:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from chalicelib.domain.grant import Grant, GrantState
-from chalicelib.domain.provider import Provider, ProviderType
+from chalicelib.domain.provider import Provider
+from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.user import User
 from chalicelib.ports import Catalogue, GrantStore, ProviderStore
 

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
-from chalicelib.domain.provider import AuthorizationServer, Provider
+from chalicelib.domain.authorization_server import AuthorizationServer
+from chalicelib.domain.provider import Provider
 from chalicelib.domain.secret import Secret
 from chalicelib.ports import AuditLog, Catalogue, OAuthClient, ProviderStore, TokenCipher
 

@@ -6,6 +6,8 @@ cannot be written (docs/adr/0014-the-ledger-is-the-lock.md).
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from chalicelib.domain import assertions
@@ -16,6 +18,7 @@ from chalicelib.domain.errors import CloudError, Conflict, KeyUnavailable, Stora
 from chalicelib.domain.grant import Grant, Holding, ReleaseHolding
 from chalicelib.domain.release import decide
 from chalicelib.domain.token_exchange import (
+    Caller,
     InvalidJwt,
     RefusalReason,
     Release,
@@ -30,6 +33,8 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _STALE_SECONDS = 1
 """A release that took longer looks again whether it is still allowed (R76)."""
 _RETRY_SECONDS = 5
+_NOTHING = "-"
+"""The name of nobody and the id of nothing."""
 
 
 @dataclass(slots=True)
@@ -92,8 +97,24 @@ class TokenExchangeService:
         Where not even that can be recorded it raises StorageUnavailable, and nothing is released (R70).
         """
         line = _Line(origin)
-        try:
+        with self._refusals_recorded(line):
             return self._exchange(request, line)
+
+    def who_am_i(self, caller: Caller, origin: Origin) -> ClientApplication:
+        """The application that asks, as it is registered. The assertion is used up. Raises TokenRefused, recorded."""
+        line = _Line(origin)
+        with self._refusals_recorded(line):
+            client_id = self._client_id(caller)
+            line.facts["client"] = client_id
+            held = self._releases.load(client_id, _NOTHING, _NOTHING)
+            application = self._authenticate(caller, client_id, held, line)
+            self._record_once(line, AuditTag.CLIENT_IDENTIFIED)
+            return application
+
+    @contextmanager
+    def _refusals_recorded(self, line: _Line) -> Iterator[None]:
+        try:
+            yield
         except TokenRefused as refusal:
             self._record_refusal(line, refusal)
             raise
@@ -109,16 +130,14 @@ class TokenExchangeService:
         return refusal
 
     def _exchange(self, request: TokenRequest, line: _Line) -> Release:
-        client_id = self._client_id(request)
-        if not _ID.fullmatch(client_id):
-            raise TokenRefused(RefusalReason.INVALID_CLIENT, detail="client_id")
+        client_id = self._client_id(request.caller)
         if not _ID.fullmatch(request.provider_id):
             raise TokenRefused(RefusalReason.INVALID_REQUEST, detail="audience")
         name = self._likely_name(request, client_id)
         started = self._clock.now()
-        held = self._releases.load(client_id, request.provider_id, name or "-")
+        held = self._releases.load(client_id, request.provider_id, name or _NOTHING)
         line.facts["client"] = client_id
-        application = self._authenticate(request, client_id, held, line)
+        application = self._authenticate(request.caller, client_id, held, line)
         # Before any stop is looked at, so that the person sees in the ledger who asked in vain
         verified = self._subject(request, application, line)
         if verified != name:
@@ -127,28 +146,28 @@ class TokenExchangeService:
 
     # Who asks
 
-    def _client_id(self, request: TokenRequest) -> str:
-        if request.client_assertion is None:
-            return request.client_id
-        claimed = self._jwt_verifier.unverified(request.client_assertion).get("sub")
-        if not isinstance(claimed, str) or request.client_id not in ("", claimed):
-            raise TokenRefused(RefusalReason.INVALID_CLIENT, detail="sub")
+    def _client_id(self, caller: Caller) -> str:
+        claimed: object = caller.client_id
+        if caller.client_assertion is not None:
+            claimed = self._jwt_verifier.unverified(caller.client_assertion).get("sub")
+            if caller.client_id not in ("", claimed):
+                raise TokenRefused(RefusalReason.INVALID_CLIENT, detail="sub")
+        if not isinstance(claimed, str) or not _ID.fullmatch(claimed):
+            raise TokenRefused(RefusalReason.INVALID_CLIENT, detail="client_id")
         return claimed
 
-    def _authenticate(
-        self, request: TokenRequest, client_id: str, held: ReleaseHolding, line: _Line
-    ) -> ClientApplication:
+    def _authenticate(self, caller: Caller, client_id: str, held: ReleaseHolding, line: _Line) -> ClientApplication:
         """The application that asks. One answer for whatever is wrong, whether or not it exists (R72)."""
         now, application = self._clock.now(), held.application
         if application is None:
             raise TokenRefused(RefusalReason.INVALID_CLIENT, detail="unknown")
-        if request.client_assertion is None:
-            if not application.is_role(request.caller_arn):
+        if caller.client_assertion is None:
+            if not application.is_role(caller.arn):
                 raise TokenRefused(RefusalReason.INVALID_CLIENT, detail="role")
             line.use = AssertionUse(self._random.token(24), now)
         else:
             try:
-                claims = self._jwt_verifier.verify(request.client_assertion, application.usable_keys(now))
+                claims = self._jwt_verifier.verify(caller.client_assertion, application.usable_keys(now))
             except InvalidJwt as error:
                 raise TokenRefused(RefusalReason.INVALID_CLIENT, detail=error.detail) from error
             line.use = assertions.client_assertion_use(claims, client_id, self._issuer, now)
@@ -192,7 +211,7 @@ class TokenExchangeService:
 
     @staticmethod
     def _asserted_by_role(request: TokenRequest, application: ClientApplication) -> tuple[str, str]:
-        if request.client_assertion is not None or application.subject_mode is not SubjectMode.SELF_ASSERTED:
+        if request.caller.client_assertion is not None or application.subject_mode is not SubjectMode.SELF_ASSERTED:
             raise TokenRefused(RefusalReason.INVALID_SUBJECT, detail="not signed")
         return assertions.subject_name(request.subject_token.reveal()), assertions.given_reason(request.reason)
 
@@ -230,18 +249,11 @@ class TokenExchangeService:
 
     def _recorded(self, fresh: Fresh, line: _Line) -> Release:
         """The release, its line written: a line that is there already means that the assertion was used (R73)."""
-        grant, tokens, use = fresh.grant, fresh.tokens, line.use
-        if use is None:
-            raise TokenRefused(RefusalReason.INVALID_CLIENT)
-        event = line.event(AuditTag.TOKEN_RELEASED, Outcome.SUCCESS, release=use.id, scopes=" ".join(grant.scopes))
-        try:
-            self._audit_log.record_once(event, use.id, use.issued_at)
-        except Conflict:
-            line.use = None
-            raise TokenRefused(RefusalReason.REPLAYED) from None
+        grant, tokens = fresh.grant, fresh.tokens
+        release_id = self._record_once(line, AuditTag.TOKEN_RELEASED, scopes=" ".join(grant.scopes))
         registered = fresh.holding.provider.scopes
         return Release(
-            id=use.id,
+            id=release_id,
             access_token=tokens.access_token,
             token_type=tokens.token_type,
             expires_at=grant.expires_at,
@@ -251,6 +263,20 @@ class TokenExchangeService:
             missing_scopes=tuple(scope for scope in registered if scope not in grant.scopes),
             extra=tokens.extra,
         )
+
+    def _record_once(self, line: _Line, tag: AuditTag, **facts: str) -> str:
+        """The id of the line, which uses the assertion up. Raises TokenRefused when it was used before."""
+        use = line.use
+        if use is None:
+            raise TokenRefused(RefusalReason.INVALID_CLIENT)
+        if tag is AuditTag.TOKEN_RELEASED:
+            facts["release"] = use.id
+        try:
+            self._audit_log.record_once(line.event(tag, Outcome.SUCCESS, **facts), use.id, use.issued_at)
+        except Conflict:
+            line.use = None
+            raise TokenRefused(RefusalReason.REPLAYED) from None
+        return use.id
 
     def _record_refusal(self, line: _Line, refusal: TokenRefused) -> None:
         """One line for each refusal; it uses up the assertion as a release would."""

@@ -3,8 +3,9 @@
 from dataclasses import asdict, replace
 from typing import Any
 
+from chalicelib.domain.authorization_server import AuthorizationServer, ClientAuthentication
 from chalicelib.domain.errors import Conflict, NotFound
-from chalicelib.domain.provider import AuthorizationServer, ClientAuthentication, Provider, ProviderKey
+from chalicelib.domain.provider import Provider, ProviderKey
 
 from .items import Item
 from .table import Condition, ConditionFailed, Table

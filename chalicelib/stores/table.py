@@ -83,8 +83,8 @@ class Table:
             if failure.item is None or failure.item.get(WRITER) != writer:
                 raise
 
-    def update(self, key: Item, expression: str, values: Item, condition: Condition | None = None) -> None:
-        """Change attributes of one item; names are written `#name`. Raises ConditionFailed.
+    def update(self, key: Item, expression: str, values: Item, condition: Condition | None = None) -> Item | None:
+        """Change attributes of one item and return what it was; names are written `#name`. Raises ConditionFailed.
 
         Without a condition an item that is not there is made.
         """
@@ -95,7 +95,10 @@ class Table:
         if condition is not None:
             arguments = _conditional(Condition(condition.expression, {**values, **condition.values}), expression)
         with storage_errors():
-            self._client.update_item(TableName=self.name, Key=pack(key), UpdateExpression=expression, **arguments)
+            answer = self._client.update_item(
+                TableName=self.name, Key=pack(key), UpdateExpression=expression, ReturnValues="ALL_OLD", **arguments
+            )
+        return unpack(answer["Attributes"]) if "Attributes" in answer else None
 
     def delete(self, key: Item, condition: Condition | None = None) -> Item | None:
         """Delete one item and return what it was. Raises ConditionFailed."""

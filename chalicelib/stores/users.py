@@ -1,5 +1,6 @@
 """Everybody who has logged in, and how far the sweep over them is."""
 
+from chalicelib.domain.aliases import aliases_of
 from chalicelib.domain.errors import Conflict, InvalidRequest
 from chalicelib.domain.user import Departure, SweepProgress, User, UserRecord
 from chalicelib.ports import UserPage
@@ -7,6 +8,7 @@ from chalicelib.ports import UserPage
 from .items import Item
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, LISTING, SORT
+from .user_aliases import DynamoUserAliasStore
 
 _PRESENT, _DEPARTED = "USERS", "DEPARTED"
 _PROGRESS = {KEY: "SWEEP", SORT: "USERS"}
@@ -22,7 +24,10 @@ class DynamoUserStore:
         values = _of_user(user) | _listed(user.id, None, 0) | {"sessions_until": sessions_until, "keeps_tokens": False}
         assignments = " , ".join(f"#{name} = :{name}" for name in values)
         expression = f"SET {assignments} REMOVE #departure , #departed_at ADD #version :one"
-        self._table.update(record_key(user.id), expression, {**values, "one": 1})
+        before = self._table.update(record_key(user.id), expression, {**values, "one": 1})
+        known = aliases_of(record_from_item(before).user) if before else ()
+        new = tuple(alias for alias in aliases_of(user) if alias not in known)
+        DynamoUserAliasStore(self._table).claim(user.id, new)
 
     def get(self, user_id: str) -> UserRecord | None:
         item = self._table.get(record_key(user_id))

@@ -80,11 +80,21 @@ class Endpoints:
 
         def replace_refusals(event: Any, get_response: Callable[[Any], Any]) -> Any:
             response = get_response(event)
-            if isinstance(response, VaultResponse):
-                return response
-            return self.refusal(response.status_code, for_program=event.path in self._addresses_of_programs())
+            return response if isinstance(response, VaultResponse) else self._replaced(event, response.status_code)
 
         app.register_middleware(replace_refusals, "http")
+
+    def _replaced(self, raw: Any, status: int) -> VaultResponse:
+        """Never raises."""
+        for_program = raw.path in self._addresses_of_programs()
+        try:
+            for route in self.routes:
+                if route.on_unreadable and (route.method, route.path) == (raw.method, raw.path):
+                    route.on_unreadable(requests.origin(raw))
+        except VaultError as error:
+            _log_error(error, requests.origin(raw).request_id)
+            status = errors.status_of(error)
+        return self.refusal(status, for_program=for_program)
 
     def refusal(self, status: int, *, for_program: bool = False) -> VaultResponse:
         """Our page, or JSON, for a refusal that was made before any route was reached. Never raises."""

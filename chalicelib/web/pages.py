@@ -10,7 +10,6 @@ from chalicelib.domain.audit import AuditFilter, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.directory_report import Step
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
-from chalicelib.domain.provider import RevocationStyle
 from chalicelib.domain.reach import Obstacle
 from chalicelib.domain.stop import StopKind
 from chalicelib.domain.user import Departure
@@ -58,7 +57,10 @@ class ProviderCard:
     """When an administrator removed the authorization; set in the state `REMOVED`."""
     scopes: tuple[str, ...] = ()
     """In plain words: what the authorization allows, or what the cloud will be asked for."""
-    revocation: RevocationStyle = RevocationStyle.NONE
+    is_revocable: bool = False
+    """Whether the vault can end an authorization at the cloud."""
+    side_effect: str = ""
+    """What else ends then, as a sentence."""
     account_page: str | None = None
     """Where a person ends an authorization at the cloud by hand."""
 

@@ -16,7 +16,6 @@ from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.directory_report import Step, StepName
 from chalicelib.domain.errors import LoginRefused
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
-from chalicelib.domain.provider import RevocationStyle
 from chalicelib.domain.reach import Obstacle
 from chalicelib.domain.stop import StopKind
 from chalicelib.domain.token_exchange import RefusalReason
@@ -73,7 +72,8 @@ OFFERED = ProviderCard(
     "Northwind Cloud",
     "OpenID Connect",
     scopes=("Know who you are", "See your e-mail address", "Read and write your files", "Work while you are away"),
-    revocation=RevocationStyle.RFC7009,
+    is_revocable=True,
+    side_effect="Northwind ends every authorization that this account gave to any client of the same project.",
     account_page="https://northwind.example/account",
 )
 CONNECTED = replace(OFFERED, state=GrantState.ACTIVE, account="alice@contoso.example", since=NOW - 40 * DAY)
@@ -94,7 +94,6 @@ WITHOUT_REVOCATION = replace(
     name="Microsoft 365 for the whole Contoso group of companies",
     type_name="Microsoft 365",
     account="a.very.long.address.of.alice.adams@engineering.contoso-international.example",
-    revocation=RevocationStyle.NONE,
 )
 BROKEN = tuple(
     replace(CONNECTED, id=f"broken-{reason}", name="Tailspin", state=GrantState.NEEDS_REAUTHORIZATION, reason=reason)

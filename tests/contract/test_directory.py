@@ -1,19 +1,47 @@
-"""What every `ports.Directory` promises: run on the fake and on LDAP against the embedded directory."""
+"""What every `ports.Directory` promises: on the fake, and over LDAP on the embedded directory, Samba and slapd."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chalicelib.adapters.directory import Directories
-from chalicelib.domain.directory import DirectorySettings
+from chalicelib.domain.directory import DirectorySettings, folded_dn
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.user import User
 from chalicelib.ports import Directory
 from dev.directory import Authority, EmbeddedDirectory
+from tests.directories import people
+from tests.directories.samba import SambaController
+from tests.directories.slapd import OpenLdap
+from tests.directories.vault import contoso, contoso_with_service, directories, example, example_with_service
 from tests.fakes.directory import ADMIN, ALICE, BOB, VAULT_ADMINISTRATORS, VAULT_USERS, FakeDirectory
 from tests.fakes.system import FakeClock
+
+
+@dataclass(frozen=True)
+class Place:
+    """One directory with alice, bob and somebody who administers; groups are keys as users hold them."""
+
+    directory: Directory
+    domain: str
+    administrator: str
+    ids: Callable[[str], str]
+    users: str
+    administrators: str
+    password_end: str = "-Pass1!"
+
+    def password(self, login: str) -> str:
+        return login + self.password_end
+
+    def log_in(self, login: str, password: str | None = None) -> User:
+        return self.try_name(f"{self.domain}\\{login}", self.password(login) if password is None else password)
+
+    def try_name(self, name: str, password: str) -> User:
+        return self.directory.authenticate(self.directory.account(name), Secret(password))
 
 
 @pytest.fixture(scope="module")
@@ -21,94 +49,139 @@ def authority() -> Authority:
     return Authority()
 
 
-@pytest.fixture(params=["fake", "ldap"])
-def directory(request: pytest.FixtureRequest, authority: Authority, tmp_path: Path) -> Iterator[Directory]:
-    if request.param == "fake":
-        yield FakeDirectory(ALICE, BOB, ADMIN)
-        return
-    with EmbeddedDirectory(authority) as embedded:
-        yield over_ldap(embedded, tmp_path)
+_REAL = [pytest.mark.integration, pytest.mark.xdist_group("directories")]
+_PLACES = [
+    "fake",
+    "embedded",
+    *(
+        pytest.param(name, marks=_REAL)
+        for name in ("samba, own bind", "samba, service account", "slapd, own bind", "slapd, service account")
+    ),
+]
 
 
-def over_ldap(embedded: EmbeddedDirectory, folder: Path) -> Directory:
+@pytest.fixture(params=_PLACES)
+def place(request: pytest.FixtureRequest, authority: Authority, tmp_path: Path) -> Iterator[Place]:
+    kind, _, reader = request.param.partition(", ")
+    if kind == "samba":
+        yield _on_samba(request.getfixturevalue("samba"), reader == "service account")
+    elif kind == "slapd":
+        yield _on_slapd(request.getfixturevalue("openldap"), reader == "service account")
+    elif kind == "fake":
+        yield _contoso(FakeDirectory(ALICE, BOB, ADMIN))
+    else:
+        with EmbeddedDirectory(authority) as embedded:
+            yield _contoso(_over_ldap(embedded, tmp_path))
+
+
+def _contoso(directory: Directory) -> Place:
+    ids = {person.user.login_name.split("\\")[1]: person.user.id for person in (ALICE, BOB, ADMIN)}
+    return Place(directory, "CONTOSO", "admin", ids.__getitem__, VAULT_USERS, VAULT_ADMINISTRATORS, "-pass")
+
+
+def _on_samba(samba: SambaController, has_service: bool) -> Place:
+    settings = contoso_with_service(samba) if has_service else contoso(samba)
+    groups = samba.sid(people.USERS), samba.sid(people.ADMINISTRATORS)
+    return Place(directories(settings), "CONTOSO", "carol", samba.sid, *groups)
+
+
+def _on_slapd(openldap: OpenLdap, has_service: bool) -> Place:
+    groups = openldap.dn(people.USERS), openldap.dn(people.IT)
+    changed: dict[str, Any] = {"administrator_groups": groups}
+    settings = example_with_service(openldap, **changed) if has_service else example(openldap, **changed)
+    directory = directories(settings, secret=openldap.service_password)
+    return Place(directory, "EXAMPLE", "carol", openldap.entry_uuid, *map(folded_dn, groups))
+
+
+def _over_ldap(embedded: EmbeddedDirectory, folder: Path) -> Directory:
     ca_file = folder / "ca.pem"
     ca_file.write_text(embedded.ca_pem)
     settings = DirectorySettings(domain="CONTOSO", servers=(embedded.url,), ca_file=str(ca_file))
     return Directories((settings,), None, FakeClock())
 
 
-def log_in(directory: Directory, name: str, password: str) -> User:
-    return directory.authenticate(directory.account(name), Secret(password))
-
-
-@pytest.fixture(params=["fake", "ldap"])
-def dead_directory(request: pytest.FixtureRequest, authority: Authority, tmp_path: Path) -> Directory:
-    if request.param == "fake":
+@pytest.fixture(params=_PLACES)
+def dead_place(request: pytest.FixtureRequest, authority: Authority, tmp_path: Path) -> Place:
+    kind, _, reader = request.param.partition(", ")
+    if kind == "samba":
+        samba = request.getfixturevalue("samba")
+        here = _on_samba(samba, reader == "service account")
+        samba.stop()
+        return here
+    if kind == "slapd":
+        openldap = request.getfixturevalue("openldap")
+        here = _on_slapd(openldap, reader == "service account")
+        openldap.stop()
+        return here
+    if kind == "fake":
         fake = FakeDirectory(ALICE)
         fake.available = False
-        return fake
+        return _contoso(fake)
     with EmbeddedDirectory(authority) as embedded:
-        return over_ldap(embedded, tmp_path)
+        return _contoso(_over_ldap(embedded, tmp_path))
 
 
 class TestDirectory:
-    @pytest.mark.parametrize("person", [ALICE, BOB, ADMIN], ids=lambda person: person.user.display_name)
-    def test_the_right_password_tells_who_it_is(self, directory, person):
-        user = log_in(directory, person.user.login_name, person.password)
+    @pytest.mark.parametrize("login", ["alice", "bob"])
+    def test_the_right_password_tells_who_it_is(self, place, login):
+        user = place.log_in(login)
 
+        names = {"alice": "Alice Adams", "bob": "Bob Brown"}
         assert (user.id, user.login_name, user.display_name, user.email) == (
-            person.user.id,
-            person.user.login_name,
-            person.user.display_name,
-            person.user.email,
+            place.ids(login),
+            f"{place.domain}\\{login}",
+            names[login],
+            f"{login}@contoso.example",
         )
 
-    def test_groups_are_sids_with_nested_ones_and_without_the_user(self, directory):
-        user = log_in(directory, "CONTOSO\\admin", "admin-pass")
+    def test_groups_are_keys_of_the_settings_and_without_the_user(self, place):
+        user = place.log_in(place.administrator)
 
-        assert {VAULT_USERS, VAULT_ADMINISTRATORS} <= user.groups
+        assert place.administrators in user.groups
         assert user.id not in user.groups
+        assert place.users in place.log_in("alice").groups
 
-    def test_who_is_no_administrator_is_not_in_their_group(self, directory):
-        user = log_in(directory, "CONTOSO\\alice", "alice-pass")
+    def test_who_is_no_administrator_is_not_in_their_group(self, place):
+        assert place.administrators not in place.log_in("alice").groups
 
-        assert VAULT_ADMINISTRATORS not in user.groups
+    def test_r24_every_spelling_of_a_name_is_the_same_user(self, place):
+        domain = place.domain
+        spellings = [f"{domain}\\alice", f"{domain.lower()}\\ALICE", f" {domain.title()}\\Alice "]
 
-    def test_r24_every_spelling_of_a_name_is_the_same_user(self, directory):
-        spellings = ["CONTOSO\\alice", "contoso\\ALICE", " Contoso\\Alice "]
-
-        users = {log_in(directory, spelling, "alice-pass") for spelling in spellings}
+        users = {place.try_name(spelling, place.password("alice")) for spelling in spellings}
 
         assert len(users) == 1
 
     @pytest.mark.parametrize(
-        ("name", "password", "cause"),
+        ("name", "password", "causes"),
         [
-            ("CONTOSO\\alice", "bob-pass", "bad_credentials"),
-            ("CONTOSO\\alice", "ALICE-PASS", "bad_credentials"),
-            ("CONTOSO\\alice", "alice-pass ", "bad_credentials"),
-            ("CONTOSO\\nobody", "alice-pass", "bad_credentials"),
-            ("FABRIKAM\\alice", "alice-pass", "foreign_domain"),
-            ("CONTOSO\\alice", "", "empty_password"),
-            ("CONTOSO\\alice", " \t ", "empty_password"),
-            ("CONTOSO\\alice", "alice-pass\0", "malformed_password"),
-            ("CONTOSO\\alice", "alice\x1bpass", "malformed_password"),
-            ("CONTOSO\\alice", "a" * 257, "malformed_password"),
+            ("{domain}\\alice", "bob{end}", {"bad_credentials"}),
+            ("{domain}\\alice", "ALICE{END}", {"bad_credentials"}),
+            ("{domain}\\alice", "alice{end} ", {"bad_credentials"}),
+            # A service account knows it before any bind
+            ("{domain}\\nobody", "alice{end}", {"bad_credentials", "no_such_account"}),
+            ("FABRIKAM\\alice", "alice{end}", {"foreign_domain"}),
+            ("{domain}\\alice", "", {"empty_password"}),
+            ("{domain}\\alice", " \t ", {"empty_password"}),
+            ("{domain}\\alice", "alice{end}\0", {"malformed_password"}),
+            ("{domain}\\alice", "alice\x1b{end}", {"malformed_password"}),
+            ("{domain}\\alice", "a" * 257, {"malformed_password"}),
         ],
     )
-    def test_r29_every_refusal_has_its_cause_and_the_one_sentence(self, directory, name, password, cause):
+    def test_r29_every_refusal_has_its_cause_and_the_one_sentence(self, place, name, password, causes):
+        end = place.password_end
         with pytest.raises(LoginRefused) as caught:
-            log_in(directory, name, password)
+            place.try_name(name.format(domain=place.domain), password.format(end=end, END=end.upper()))
 
-        assert caught.value.cause == cause
+        assert caught.value.cause in causes
         assert caught.value.message == LoginRefused.message
 
-    def test_a_refusal_does_not_stop_the_next_login(self, directory):
+    def test_a_refusal_does_not_stop_the_next_login(self, place):
         with pytest.raises(LoginRefused):
-            log_in(directory, "CONTOSO\\alice", "wrong")
+            place.log_in("alice", "wrong")
 
-        assert log_in(directory, "CONTOSO\\alice", "alice-pass").login_name == "CONTOSO\\alice"
+        assert place.log_in("alice").login_name == f"{place.domain}\\alice"
 
-    def test_a_directory_that_nobody_can_reach_is_unavailable(self, dead_directory):
+    def test_a_directory_that_nobody_can_reach_is_unavailable(self, dead_place):
         with pytest.raises(DirectoryUnavailable):
-            log_in(dead_directory, "CONTOSO\\alice", "alice-pass")
+            dead_place.log_in("alice")

@@ -34,11 +34,22 @@ class ScriptedController:
     """Takes one connection after the other; each gets the same answers, one for each message, then silence.
 
     An answer is a list of operations, sent under the request's message id, or octets that are sent as they
-    are. Without `tls` it speaks plain text. `drip` seconds pass between any two octets.
+    are. Without `tls` it speaks plain text. `drip` seconds pass between any two octets. With `start_tls`, the answer
+    to the client's StartTLS, it speaks plain text until it has given that; `put_in` are octets that somebody on the
+    way appends to it.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None, *answers: Sequence[bytes] | bytes, drip: float = 0.0) -> None:
+    def __init__(
+        self,
+        tls: ssl.SSLContext | None,
+        *answers: Sequence[bytes] | bytes,
+        drip: float = 0.0,
+        start_tls: Sequence[bytes] | None = None,
+        put_in: bytes = b"",
+    ) -> None:
         self._tls = tls
+        self._start_tls = start_tls
+        self._put_in = put_in
         self._answers = answers
         self._drip = drip
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -48,7 +59,8 @@ class ScriptedController:
 
     @property
     def url(self) -> str:
-        return f"ldaps://localhost:{self._listener.getsockname()[1]}"
+        scheme = "ldaps" if self._start_tls is None else "ldap"
+        return f"{scheme}://localhost:{self._listener.getsockname()[1]}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -69,6 +81,9 @@ class ScriptedController:
                     self._converse(connection)
 
     def _converse(self, plain: socket.socket) -> None:
+        if self._start_tls is not None:
+            self.received += (request := plain.recv(65536))
+            plain.sendall(_rendered(self._start_tls, request) + self._put_in)
         connection = self._tls.wrap_socket(plain, server_side=True) if self._tls else plain
         with connection:
             waiting = list(self._answers)

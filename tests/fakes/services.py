@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.grant import Grant
-from chalicelib.domain.provider import ProviderType, RevocationStyle
+from chalicelib.domain.provider_type import ProviderType, RevocationStyle
 from chalicelib.domain.session import Session
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.services.consent import Callback, Consented, ConsentService
@@ -71,6 +71,7 @@ class FakeVault:
             providers=self.providers,
             grants=self.grant_store,
             cipher=self.cipher,
+            catalogue=self.catalogue,
             oauth_client=self.cloud,
             audit_log=self.audit_log,
             clock=self.clock,

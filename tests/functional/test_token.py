@@ -13,25 +13,34 @@ import pytest
 from botocore.exceptions import ClientError
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
+from openapi_schema_validator import OAS31Validator
 
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.client_application import AccessRule, ClientApplication, SubjectMode, TrustedIssuer, Whose
 from chalicelib.domain.stop import StopKind
+from dev.process import ROOT
 from tests.fakes import directory
 from tests.fakes.application import JWT, Application
 from tests.fakes.misbehaviour import Answer as CloudAnswer
 from tests.fakes.misbehaviour import error, instead, status
 from tests.samples import ADMINISTRATOR, APPLICATION, NOW
 
-from .client import BASE, FORM, Browser
+from .client import BASE, FORM, Answer, Browser
 from .conftest import NORTHWIND, Running
 
+OPENAPI = json.loads((ROOT / "chalicelib/data/openapi.json").read_text(encoding="utf-8"))
 ORIGIN = Origin("request-1", "127.0.0.1")
 SCOPES = ("openid", "profile", "email", "offline_access")
 EVERYBODY = AccessRule(NORTHWIND, SCOPES, Whose(everybody=True))
 ALICE_ID, BOB_ID = directory.ALICE.user.id, directory.BOB.user.id
 ROLE = "arn:aws:iam::123456789012:role/scanner"
 SESSION_OF_ROLE = "arn:aws:sts::123456789012:assumed-role/scanner/i-0123"
+
+
+def conforms(path: str, answer: Answer) -> None:
+    """To what the OpenAPI document says of this address and status."""
+    described = OPENAPI["paths"][path]["post"]["responses"][str(answer.status)]["content"]["application/json"]["schema"]
+    OAS31Validator({**described, "components": OPENAPI["components"]}).validate(json.loads(answer.body))
 
 
 class Api:
@@ -61,6 +70,7 @@ class Api:
         assert answer.header("Cache-Control") == "no-store"
         assert answer.header("Content-Type") == "application/json", answer.body
         assert answer.header("Set-Cookie") == ""
+        conforms("/oauth2/token", answer)
         return answer.status, json.loads(answer.body)
 
     def fetch(self, name: str = "CONTOSO\\alice", **more: str) -> dict[str, Any]:
@@ -592,6 +602,7 @@ class TestRequests:
     def test_r12_only_forms_are_read(self, api: Api, content_type: str) -> None:
         status, answer = api.send(b"{}", **{"Content-Type": content_type})
         assert (status, answer["error"]) == (415, "invalid_request")
+        assert [line["tag"] for line in api.ledger()] == ["token.refused"]
 
     def test_cookies_and_origins_count_for_nothing(self, api: Api) -> None:
         form = urlencode(api.application.form("CONTOSO\\alice", NORTHWIND)).encode()
@@ -725,3 +736,13 @@ class TestIam:
         subject = Application("archiver", BASE, registered.running.clock.now).subject("CONTOSO\\alice")
         form = self.form(subject_token=subject, subject_token_type=JWT)
         assert self.call(registered, form, SESSION_OF_ROLE)[1]["reason"] == "invalid_subject"
+
+
+class TestNames:
+    def test_who_is_renamed_is_found_by_the_new_name_after_the_next_log_in(self, api: Api) -> None:
+        people = api.running.directory
+        renamed = replace(directory.ALICE.user, login_name="CONTOSO\\smith", email="smith@contoso.example")
+        people.changed[ALICE_ID] = renamed
+        assert api.refuse("CONTOSO\\smith") == (400, "invalid_grant", "not_connected")
+        api.running.browser("alice")
+        assert api.fetch("CONTOSO\\smith")["scope"] == api.fetch("smith@contoso.example")["scope"] == " ".join(SCOPES)

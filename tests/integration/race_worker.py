@@ -26,9 +26,9 @@ from chalicelib.bootstrap import Vault, create_vault
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.directory import DirectorySettings
 from chalicelib.domain.grant import Grant
-from chalicelib.domain.provider import ProviderType
+from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.secret import Secret
-from chalicelib.domain.token_exchange import TokenRefused, TokenRequest
+from chalicelib.domain.token_exchange import Caller, TokenRefused, TokenRequest
 from chalicelib.domain.token_set import TokenSet
 from chalicelib.ports import Client
 from chalicelib.services import refresh
@@ -136,10 +136,10 @@ def main() -> None:
 
 def fetch(vault: Vault, application: Application, name: str) -> str:
     request = TokenRequest(
+        caller=Caller(client_assertion=Secret(application.assertion())),
         provider_id="strict",
         subject_token=Secret(application.subject(name)),
         subject_is_jwt=True,
-        client_assertion=Secret(application.assertion()),
     )
     return vault.token_exchange.exchange(request, Origin("race", "127.0.0.1")).access_token.reveal()
 

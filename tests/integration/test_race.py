@@ -24,9 +24,9 @@ from chalicelib.adapters.oauth_client import AuthlibClient
 from chalicelib.adapters.system import SystemClock
 from chalicelib.bootstrap import Vault, create_vault
 from chalicelib.domain.audit import Origin
+from chalicelib.domain.authorization_server import AuthorizationServer
 from chalicelib.domain.client_application import ANY_SCOPE, AccessRule, Whose
 from chalicelib.domain.grant import Grant, GrantReason, GrantState
-from chalicelib.domain.provider import AuthorizationServer
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from dev.process import ROOT, Child

@@ -219,6 +219,28 @@ class TestTls:
         assert controller.received.startswith(b"\x16\x03")  # a TLS ClientHello
         assert PASSWORD.encode() not in controller.received
 
+    @pytest.mark.parametrize("code", [1, 2, 10, 52, 53])
+    def test_r26_no_password_for_a_server_that_refuses_starttls(self, authority, code):
+        with ScriptedController(None, BOUND, start_tls=[result(EXTENDED, code)]) as controller:
+            failure(authority, controller.url, total=1)
+
+        assert PASSWORD.encode() not in controller.received
+
+    def test_r26_no_password_for_a_server_that_agrees_to_starttls_and_goes_on_in_plain_text(self, authority):
+        with ScriptedController(None, BOUND, start_tls=[result(EXTENDED, 0)]) as controller:
+            failure(authority, controller.url, total=1)
+
+        assert controller.connections
+        assert PASSWORD.encode() not in controller.received
+
+    def test_r26_an_answer_put_in_before_starttls_is_not_taken_for_the_controllers(self, authority, tls):
+        put_in = sequence([integer(2), result(BIND, 0)]) + sequence([integer(3), result(BIND, 0)])
+        refused = [result(BIND, 49, "data 52e")]
+        with ScriptedController(tls, refused, start_tls=[result(EXTENDED, 0)]) as honest:
+            assert refusal(authority, honest.url).cause == "bad_credentials"
+        with ScriptedController(tls, refused, start_tls=[result(EXTENDED, 0)], put_in=put_in) as between:
+            failure(authority, between.url, total=1)
+
     def test_r26_the_context_is_made_once_and_checks_everything(self):
         made = LdapDirectory(DirectorySettings(domain="CONTOSO", servers=("ldaps://dc",)), None)
 

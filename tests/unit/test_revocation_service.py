@@ -7,7 +7,7 @@ import pytest
 from chalicelib.domain.audit import AuditTag, Outcome
 from chalicelib.domain.errors import CloudRefused, CloudUnavailable, Conflict
 from chalicelib.domain.grant import Grant, RevocationOutcome
-from chalicelib.domain.provider import RevocationStyle
+from chalicelib.domain.provider_type import RevocationStyle
 from chalicelib.services.revocations import FIRST_RETRY_SECONDS, GIVE_UP_SECONDS
 from tests.fakes.services import ORIGIN, FakeVault
 from tests.samples import ACCOUNT, ALICE
