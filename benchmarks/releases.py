@@ -53,6 +53,9 @@ class MovableClock:
     def now(self) -> int:
         return int(time.time()) + self.off
 
+    def monotonic(self) -> float:
+        return time.monotonic() + self.off
+
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 

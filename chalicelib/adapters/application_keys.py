@@ -1,6 +1,7 @@
 """Public keys of client applications, from a JWKS or an X.509 certificate that an administrator pastes."""
 
 import json
+import re
 from typing import Any
 
 from cryptography import x509
@@ -17,7 +18,8 @@ from chalicelib.domain.errors import InvalidRequest
 from .id_token import MALFORMED
 
 _MAX_TEXT = 64 * 1024
-_MAX_KID = 128
+_KID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}")
+"""Nothing in it means anything to a shell or in a program's string, where people copy it to."""
 _MIN_RSA_BITS, _MAX_RSA_BITS = 2048, 8192
 _EC = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 _RSA = ("RS256", "PS256")
@@ -84,8 +86,8 @@ def _from_jwk(entry: Any, now: int) -> ApplicationKey:
         kid = entry.get("kid") or key.thumbprint()
     except MALFORMED:
         raise InvalidRequest("A key of the JWKS is malformed.") from None
-    if not isinstance(kid, str) or len(kid) > _MAX_KID or not kid.isprintable():
-        raise InvalidRequest("A key of the JWKS has an impossible “kid”.")
+    if not isinstance(kid, str) or not _KID.fullmatch(kid):
+        raise InvalidRequest("The “kid” of a key must have 1 to 128 of letters, digits and - . _ ~ : / + = @ only.")
     return _checked(key, kid, entry.get("alg"), now, None)
 
 

@@ -103,6 +103,8 @@ class AuthlibClient:
         if provider_type.revocation is RevocationStyle.BEARER:
             try:
                 tokens = self._alive(client, provider_type, tokens)
+            except CloudMisconfigured:
+                raise
             except CloudRefused:
                 return  # neither token is good for anything any more
         for token in _to_be_revoked(tokens, provider_type):

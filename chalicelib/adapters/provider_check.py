@@ -130,15 +130,15 @@ class CloudCheck:
         """A made-up refresh token: who refuses the token has accepted the client (RFC 6749 5.2)."""
         try:
             self._oauth.refresh(client, provider_type, self._made_up())
-        except CloudRefused as error:
-            steps.add(CloudStep.CLIENT, error.detail)
-            return True
         except CloudMisconfigured as error:
             code = (
                 "not_allowed" if error.error in ("unauthorized_client", "unsupported_grant_type") else "client_refused"
             )
             steps.add(CloudStep.CLIENT, error.detail, code=code)
             return False
+        except CloudRefused as error:
+            steps.add(CloudStep.CLIENT, error.detail)
+            return True
         except CloudError as error:
             steps.add(CloudStep.CLIENT, error.detail, code=_code(error, "not_a_token_endpoint"))
             return False

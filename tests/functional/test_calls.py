@@ -114,6 +114,20 @@ def test_activity(running: Running, calls: Calls) -> None:
     assert calls.of(lambda: alice.get("/activity")) == ["GetItem", "Query", "Query"]
 
 
+def test_applications_of_a_person(running: Running, calls: Calls) -> None:
+    alice = running.browser("alice")
+    # Session, applications, own blocks, providers, the person, grants, what was fetched lately
+    assert calls.of(lambda: alice.get("/applications")) == ["GetItem", *["Query"] * 3, "GetItem", "Query", "Query"]
+
+
+def test_manage_clients_and_stop(running: Running, calls: Calls) -> None:
+    admin = running.browser("admin")
+    # Providers, three kinds of stops, applications
+    assert calls.of(lambda: admin.get("/admin/clients")) == ["GetItem", *["Query"] * 5]
+    del calls.made[:]
+    assert calls.of(lambda: admin.get("/admin/stops")) == ["GetItem", *["Query"] * 6]
+
+
 def test_removing_all_tokens_is_two_writes_and_the_audit_entry(running: Running, calls: Calls) -> None:
     admin = running.browser("admin")
     running.authorize(admin)

@@ -28,6 +28,7 @@ from requests.adapters import BaseAdapter
 import token_vault_client
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.client_application import AccessRule, Whose
+from chalicelib.domain.stop import StopKind
 from chalicelib.domain.token_exchange import RefusalReason
 from tests.fakes.misbehaviour import error, status
 from tests.samples import ADMINISTRATOR, APPLICATION
@@ -177,6 +178,10 @@ class Program:
     def rules(self, *rules: AccessRule) -> None:
         self.registered = self.service.set_rules(self.registered, rules, ADMINISTRATOR, ORIGIN)
 
+    def stop(self) -> None:
+        stops = self.running.vault.stops
+        stops.stop(StopKind.APPLICATION, "scanner", "drill", ADMINISTRATOR, ORIGIN)
+
 
 @pytest.fixture(autouse=True)
 def same_clock(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +237,7 @@ class TestGetToken:
             SigningKey.from_pem("scanner", pem)
 
     def test_as_an_iam_role_without_any_key(self, program: Program) -> None:
-        role = replace(APPLICATION, id="archiver", role_arn=ROLE, rules=(EVERYBODY,))
+        role = replace(APPLICATION, id="archiver", name="Archiver", role_arn=ROLE, rules=(EVERYBODY,))
         program.service.register(role, ADMINISTRATOR, ORIGIN)
         vault = VaultClient(BASE, IamRole("archiver", REGION, AWS), session=program.session)
         assert vault.get_token(NORTHWIND, ALICE, reason="Filing").scopes == SCOPES
@@ -287,7 +292,7 @@ class TestKeeping:
     def test_a_stop_counts_on_the_next_call_where_nothing_is_kept(self, program: Program, keep: bool) -> None:
         vault = program.vault(keep=keep)
         vault.get_token(NORTHWIND, ALICE, reason="Filing")
-        program.service.stop("scanner", "drill", ADMINISTRATOR, ORIGIN)
+        program.stop()
         if keep:
             assert vault.get_token(NORTHWIND, ALICE, reason="Filing")
             vault.forget()
@@ -491,7 +496,7 @@ class TestCommandLine:
         )
         program.rules()
         assert "may fetch nothing yet" in run("whoami")[1]
-        program.service.stop("scanner", "drill", ADMINISTRATOR, ORIGIN)
+        program.stop()
         assert "stopped" in run("whoami")[1]
 
     def test_exit_codes_say_what_to_do(self, program: Program, run) -> None:

@@ -180,6 +180,8 @@ class TestJwks:
             public(EC_KEY, alg="RS256"),
             public(EC_KEY, use="enc"),
             public(EC_KEY, kid="a\nb"),
+            public(EC_KEY, kid='"; import os #'),
+            public(EC_KEY, kid="$(id)"),
             public(EC_KEY, kid="x" * 129),
             {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"},
             {"kty": "RSA"},
