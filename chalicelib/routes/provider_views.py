@@ -44,7 +44,7 @@ class ProviderPages:
         return Page("manage_providers.html", {"rows": tuple(map(self.row, self._registration.all()))})
 
     def types(self) -> Page:
-        types = tuple(_type(type_) for type_ in self._registration.types())
+        types = tuple(type_view(type_) for type_ in self._registration.types())
         return Page("provider_types.html", {"types": types})
 
     def one(
@@ -63,7 +63,7 @@ class ProviderPages:
         self, provider_type: ProviderType, provider_id: str, form: FormView, status: int = 200, *, version: int = 0
     ) -> Page:
         context = {
-            "type": _type(provider_type),
+            "type": type_view(provider_type),
             "id": provider_id,
             "redirect_uri": self._redirect_uri(provider_id),
             "form": form,
@@ -97,7 +97,7 @@ class ProviderPages:
     def view(self, provider: Provider) -> ProviderView:
         return ProviderView(
             row=self.row(provider),
-            type=_type(self._registration.type(provider.type_id)),
+            type=type_view(self._registration.type(provider.type_id)),
             redirect_uri=self.redirect_uri(provider),
             client_id=provider.client_id,
             fields=tuple(provider.fields.items()),
@@ -109,7 +109,7 @@ class ProviderPages:
         )
 
 
-def _type(type_: ProviderType) -> ProviderTypeView:
+def type_view(type_: ProviderType) -> ProviderTypeView:
     return ProviderTypeView(
         id=type_.id,
         name=type_.name,
