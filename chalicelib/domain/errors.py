@@ -41,16 +41,6 @@ class InvalidForm(InvalidRequest):
         super().__init__(next(iter(self.problems.values()), None), detail=" ".join(self.problems))
 
 
-class InvalidField(InvalidRequest):
-    """One field of a form cannot be used: `field` is its name, the text a sentence to show beside it."""
-
-    code = "invalid_field"
-
-    def __init__(self, field: str, sentence: str) -> None:
-        self.field = field
-        super().__init__(sentence)
-
-
 class TooLarge(InvalidRequest):
     code = "too_large"
     message = "The request is larger than the vault accepts."

@@ -7,7 +7,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from .authorization_server import AuthorizationServer, ClientAuthentication
-from .errors import InvalidField
+from .errors import InvalidForm
 
 _VARIABLE = re.compile(r"\{([a-z_]+)\}")
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -95,7 +95,7 @@ class TypeField:
     required: bool = True
 
     def checked(self, value: str) -> str:
-        """The value as it is stored. Raises InvalidField."""
+        """The value as it is stored. Raises InvalidForm."""
         value = value.strip() or self.default
         if not value:
             self._require(not self.required, f"Please fill in “{self.label}”.")
@@ -117,7 +117,7 @@ class TypeField:
 
     def _require(self, holds: object, sentence: str) -> None:
         if not holds:
-            raise InvalidField(self.id, sentence)
+            raise InvalidForm({self.id: sentence})
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +206,17 @@ class ProviderType:
     """Facts above that no source states, in words."""
 
     def checked(self, values: Mapping[str, str]) -> dict[str, str]:
-        """The administrator's values, cleaned, defaults filled in. Raises InvalidField."""
-        return {one.id: one.checked(values.get(one.id, "")) for one in self.fields}
+        """The administrator's values, cleaned, defaults filled in. Raises InvalidForm with all that is wrong."""
+        checked: dict[str, str] = {}
+        problems: dict[str, str] = {}
+        for one in self.fields:
+            try:
+                checked[one.id] = one.checked(values.get(one.id, ""))
+            except InvalidForm as error:
+                problems |= error.problems
+        if problems:
+            raise InvalidForm(problems)
+        return checked
 
     def issuer(self, values: Mapping[str, str]) -> str:
         """Whose discovery document says the rest, where `is_discovered`."""

@@ -9,7 +9,6 @@ STATUS: dict[type[VaultError], int] = {
     errors.VaultError: 500,
     errors.InvalidRequest: 400,
     errors.InvalidForm: 400,
-    errors.InvalidField: 400,
     errors.TooLarge: 413,
     errors.UnsupportedContentType: 415,
     errors.MethodNotAllowed: 405,

@@ -11,7 +11,7 @@ DAY = 86400
 
 
 def days(seconds: int | None) -> str:
-    return f"{seconds // DAY} days" if seconds else "–"  # noqa: RUF001 - as the document writes it
+    return f"{seconds // DAY} days" if seconds else "-"
 
 
 def row(type_: ProviderType) -> str:
@@ -24,7 +24,7 @@ def row(type_: ProviderType) -> str:
         days(type_.refresh_token_idle_seconds),
         days(type_.refresh_token_absolute_seconds),
         type_.revocation.value,
-        ", ".join(f"`{quirk}`" for quirk in sorted(type_.quirks)) or "–",  # noqa: RUF001 - as the document writes it
+        ", ".join(f"`{quirk}`" for quirk in sorted(type_.quirks)) or "-",
     ]
     return f"| {' | '.join(cells)} |"
 

@@ -19,7 +19,7 @@ from chalicelib.domain.errors import (
     CloudMisconfigured,
     CloudRefused,
     CloudUnavailable,
-    InvalidField,
+    InvalidForm,
 )
 from chalicelib.domain.provider_type import FieldKind, ProviderType, RevocationStyle, TypeField
 from chalicelib.domain.secret import Secret
@@ -342,9 +342,9 @@ class TestFields:
     )
     def test_what_cannot_be_is_said_beside_the_field(self, kind: FieldKind, typed: str) -> None:
         pattern = "[a-z]+" if kind is FieldKind.TEXT else ""
-        with pytest.raises(InvalidField) as caught:
+        with pytest.raises(InvalidForm) as caught:
             TypeField("it", "Label", kind, pattern=pattern).checked(typed)
-        assert caught.value.field == "it"
+        assert list(caught.value.problems) == ["it"]
         assert "“Label”" in caught.value.message
 
     def test_every_variable_of_an_endpoint_is_a_field_with_a_pattern(self) -> None:
