@@ -14,11 +14,12 @@ from .adapters.directory import Directories
 from .adapters.endpoint_guard import EndpointGuard
 from .adapters.jwt_verifier import JoseVerifier
 from .adapters.oauth_client import AuthlibClient
+from .adapters.provider_check import CloudCheck
 from .adapters.secrets_manager import SecretsManager
 from .adapters.system import SystemClock, SystemRandom
 from .adapters.token_cipher import KmsTokenCipher
 from .domain.directory import user_name_hint
-from .ports import Catalogue, Clock, Directory, JwtVerifier, OAuthClient, Random, TokenCipher
+from .ports import Catalogue, Clock, Directory, JwtVerifier, OAuthClient, ProviderCheck, Random, TokenCipher
 from .routes import (
     activity,
     admin_audit,
@@ -27,6 +28,8 @@ from .routes import (
     admin_clients,
     admin_directory,
     admin_leavers,
+    admin_provider_acts,
+    admin_providers,
     admin_stops,
     admin_tokens,
     applications,
@@ -38,6 +41,7 @@ from .routes import (
     token,
 )
 from .routes.client_views import ClientPages
+from .routes.provider_views import ProviderPages
 from .services.administration import AdministrationService
 from .services.audit import AuditService
 from .services.audit_seals import SealService
@@ -91,17 +95,20 @@ class World:
     catalogue: Catalogue
     cipher: TokenCipher
     jwt_verifier: JwtVerifier
+    provider_check: ProviderCheck
 
     @classmethod
     def of(cls, settings: Settings, **replaced: Any) -> "World":
         aws: AwsClients = replaced.pop("aws", None) or AwsClients.create()
         clock: Clock = replaced.pop("clock", None) or SystemClock()
-        cloud_client = AuthlibClient(clock, EndpointGuard(allow_private=settings.allow_private_clouds))
+        guard = EndpointGuard(allow_private=settings.allow_private_clouds)
+        cloud_client = AuthlibClient(clock, guard)
         parts: dict[str, Any] = {
             "random": SystemRandom(),
             "directory": Directories(settings.directories, SecretsManager(aws), clock),
             "oauth_client": cloud_client,
             "jwt_verifier": JoseVerifier(clock, cloud_client.json_object),
+            "provider_check": CloudCheck(clock, guard),
             "catalogue": FileCatalogue(),
             "cipher": KmsTokenCipher(aws.kms, settings.kms_key),
         }
@@ -127,6 +134,7 @@ class Vault:
         stop_store = DynamoStopStore(vault)
         audit_log = DynamoAuditLog(vault, world.clock, world.random)
 
+        self.provider_health = DynamoProviderHealthStore(vault)
         self.directory = world.directory
         self.sessions = SessionService(
             sessions=session_store,
@@ -139,13 +147,6 @@ class Vault:
         throttle = Throttle(DynamoTryStore(session_table), world.clock, world.random)
         self.login = LoginService(world.directory, self.sessions, throttle, audit_log, world.clock)
         self.providers = ProviderService(provider_store, grant_store, world.catalogue)
-        self.registration = RegistrationService(
-            providers=provider_store,
-            cipher=world.cipher,
-            oauth_client=world.oauth_client,
-            catalogue=world.catalogue,
-            audit_log=audit_log,
-        )
         self.revocations = RevocationService(
             catalogue=world.catalogue,
             revocations=revocation_store,
@@ -177,7 +178,7 @@ class Vault:
         )
         self.refresh = RefreshService(
             grants=grant_store,
-            health=DynamoProviderHealthStore(vault),
+            health=self.provider_health,
             catalogue=world.catalogue,
             oauth_client=world.oauth_client,
             revocations=self.revocations,
@@ -227,6 +228,16 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
         )
+        self.registration = RegistrationService(
+            providers=provider_store,
+            cipher=world.cipher,
+            oauth_client=world.oauth_client,
+            check=world.provider_check,
+            catalogue=world.catalogue,
+            administration=self.administration,
+            audit_log=audit_log,
+            clock=world.clock,
+        )
         self.client_applications = ClientApplicationService(
             applications=application_store,
             key_reader=PublicKeyReader(),
@@ -271,6 +282,7 @@ class Vault:
 
     def _endpoints(self, world: World, groups: frozenset[str]) -> Endpoints:
         urls = Urls(self.settings.public_url)
+        provider_pages = ProviderPages(self.registration, self.administration, self.provider_health, world.clock, urls)
         endpoints = Endpoints(self.sessions, Renderer(urls.base_path), urls, groups)
         client_pages = ClientPages(
             clients=self.client_applications,
@@ -290,6 +302,8 @@ class Vault:
             sessions.blueprint(endpoints, self.sessions),
             admin_leavers.blueprint(endpoints, self.leavers),
             admin_directory.blueprint(endpoints, self.settings.directories, self.directory, self.login),
+            admin_providers.blueprint(endpoints, self.registration, provider_pages),
+            admin_provider_acts.blueprint(endpoints, self.registration, self.administration, provider_pages),
             admin_tokens.blueprint(endpoints, self.administration, self.sessions),
             admin_audit.blueprint(endpoints, self.audit),
             activity.blueprint(endpoints, self.audit),

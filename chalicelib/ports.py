@@ -13,7 +13,7 @@ from .domain.audit import AuditEntry, AuditEvent, Period
 from .domain.authorization_request import AuthorizationRequest
 from .domain.authorization_server import AuthorizationServer
 from .domain.client_application import ApplicationKey, ClientApplication, TrustedIssuer
-from .domain.directory_report import DirectoryReport, Steps
+from .domain.directory_report import DirectoryReport, Step, Steps
 from .domain.grant import Grant, Holding, ReleaseHolding, Revocation
 from .domain.provider import Provider, ProviderKey
 from .domain.provider_health import ProviderHealth
@@ -180,6 +180,9 @@ class ProviderStore(Protocol):
 
     def update(self, provider: Provider) -> Provider:
         """Write over `provider.version` and return it with the next one. Raises Conflict."""
+
+    def delete(self, provider: Provider) -> None:
+        """Delete exactly this version; idempotent. Raises Conflict when another version is there."""
 
     def key(self, provider_id: str, generation: int) -> ProviderKey:
         """Raises NotFound."""
@@ -420,6 +423,8 @@ class Client:
     id: str
     secret: Secret
     server: AuthorizationServer
+    older_secret: Secret | None = None
+    """Tried where the cloud does not take the newest one any more, or not yet."""
 
 
 class OAuthClient(Protocol):
@@ -453,6 +458,13 @@ class OAuthClient(Protocol):
 
     def discover(self, issuer: str) -> AuthorizationServer:
         """Read the OpenID Connect discovery document of `issuer`. Raises a CloudError."""
+
+
+class ProviderCheck(Protocol):
+    def check(
+        self, provider: Provider, provider_type: ProviderType, client: Client, redirect_uri: str
+    ) -> tuple[Step, ...]:
+        """Try the provider as far as that goes without a person. Raises nothing: faults are steps."""
 
 
 class Catalogue(Protocol):

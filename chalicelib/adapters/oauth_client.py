@@ -38,6 +38,7 @@ _HTTP_OK = 200
 _GONE = (204, 404)
 """Deleted now, or before."""
 _SKEW_SECONDS = 60
+_WRONG_SECRET = ("invalid_client", "bad_client_secret", "incorrect_client_credentials")
 _JSON = {"Accept": "application/json"}
 
 
@@ -75,10 +76,8 @@ class AuthlibClient:
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": request.redirect_uri}
         if provider_type.uses_pkce:
             form["code_verifier"] = code_verifier.reveal()
-        with self._session(client) as session:
-            response = _ask_for_tokens(session, client, form)
-            hide = (client.secret, Secret(code), code_verifier)
-            answer = json_object(response, *hide, provider_type=provider_type)
+        with self.session(client) as session:
+            answer = _ask_for_tokens(session, client, provider_type, form, Secret(code), code_verifier)
             tokens = token_set(answer, provider_type, request.scopes, self._clock.now())
             claims = self._claims(session, provider_type, request, answer, tokens.access_token)
         tokens = replace(tokens, extra=tokens.extra | extra(claims, provider_type.account_extra_fields))
@@ -90,9 +89,8 @@ class AuthlibClient:
         form = {"grant_type": "refresh_token", "refresh_token": current.reveal()}
         if provider_type.refresh_sends_scope:
             form["scope"] = provider_type.scope_delimiter.join(tokens.scopes)
-        with self._session(client) as session:
-            response = _ask_for_tokens(session, client, form)
-        answer = json_object(response, client.secret, current, provider_type=provider_type)
+        with self.session(client) as session:
+            answer = _ask_for_tokens(session, client, provider_type, form, current)
         fresh = token_set(answer, provider_type, tokens.scopes, self._clock.now())
         kept = fresh.refresh_token or tokens.refresh_token
         return replace(fresh, refresh_token=kept, extra=tokens.extra | fresh.extra)
@@ -105,12 +103,22 @@ class AuthlibClient:
         if provider_type.revocation is RevocationStyle.BEARER:
             try:
                 tokens = self._alive(client, provider_type, tokens)
+            except CloudMisconfigured:
+                raise
             except CloudRefused:
                 return  # neither token is good for anything any more
         for token in _to_be_revoked(tokens, provider_type):
-            with self._session(client) as session:
-                response = _REVOCATIONS[provider_type.revocation](session, client, endpoint, token)
-            self._check_revoked(response, provider_type, client.secret, token)
+            try:
+                self._revoke(client, provider_type, endpoint, token)
+            except CloudMisconfigured as error:
+                if client.older_secret is None or error.error not in _WRONG_SECRET:
+                    raise
+                self._revoke(replace(client, secret=client.older_secret), provider_type, endpoint, token)
+
+    def _revoke(self, client: Client, provider_type: ProviderType, endpoint: str, token: Secret) -> None:
+        with self.session(client) as session:
+            response = _REVOCATIONS[provider_type.revocation](session, client, endpoint, token)
+        self._check_revoked(response, provider_type, client.secret, token)
 
     def _alive(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> TokenSet:
         """A call with a token that has expired would end nothing."""
@@ -131,7 +139,7 @@ class AuthlibClient:
 
     def discover(self, issuer: str) -> AuthorizationServer:
         """See `ports.OAuthClient`."""
-        with self._session() as session:
+        with self.session() as session:
             server = authorization_server(issuer, _get(session, document_url(issuer)))
         for url in endpoints(server):
             self._guard.check(url)
@@ -139,11 +147,11 @@ class AuthlibClient:
 
     def json_object(self, url: str) -> dict[str, Any]:
         """The JSON object at a public address, for example a JWKS. Raises a CloudError."""
-        with self._session() as session:
+        with self.session() as session:
             return _get(session, url)
 
     @contextmanager
-    def _session(self, client: Client | None = None) -> Iterator[Any]:
+    def session(self, client: Client | None = None) -> Iterator[Any]:
         """A session for one operation, as `client` or as nobody."""
         session = _authenticated(client) if client else OAuth2Session()
         session.trust_env = False  # no proxy, CA file or password file that the environment names
@@ -232,8 +240,26 @@ def _check_identity_source(request: AuthorizationRequest, provider_type: Provide
         raise CloudMisconfigured("no_identity_source", detail="neither an id_token nor userinfo can name the account")
 
 
-def _ask_for_tokens(session: Any, client: Client, form: dict[str, str]) -> Response:
-    """One request to the token endpoint. Codes and many refresh tokens work once: it is never sent again."""
+def _ask_for_tokens(
+    session: Any, client: Client, provider_type: ProviderType, form: dict[str, str], *hide: Secret
+) -> dict[str, Any]:
+    """The token endpoint's answer. Codes and many refresh tokens work once: a request is sent once.
+
+    Only where the cloud does not know the newest client secret, and so has not looked at the rest (RFC 6749 4.1.3),
+    the older one is tried.
+    """
+    try:
+        return json_object(_posted(session, client, form), client.secret, *hide, provider_type=provider_type)
+    except CloudMisconfigured as error:
+        if client.older_secret is None or error.error not in _WRONG_SECRET:
+            raise
+    older = replace(client, secret=client.older_secret, older_secret=None)
+    with_older = _authenticated(older)
+    with_older.adapters = session.adapters
+    return json_object(_posted(with_older, older, form), older.secret, *hide, provider_type=provider_type)
+
+
+def _posted(session: Any, client: Client, form: dict[str, str]) -> Response:
     response: Response = session.post(
         client.server.token_endpoint,
         data=form,

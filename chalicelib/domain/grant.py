@@ -118,6 +118,13 @@ class Grant:
         """False for a grant of a generation that an administrator has removed."""
         return self.generation == provider.generation
 
+    def as_seen(self, provider: Provider) -> Self:
+        """For showing, not for opening: with what the provider's registration says about it."""
+        if not provider.outdates(self.authorized_at) or self.state is GrantState.REMOVED:
+            return self
+        state, reason = GrantState.NEEDS_REAUTHORIZATION, GrantReason.PERMISSIONS_CHANGED
+        return replace(self, state=state, reason=reason, state_at=provider.authorize_again_since or 0)
+
     @property
     def lifetime(self) -> int:
         """Seconds the access token lives in all."""

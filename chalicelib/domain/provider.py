@@ -1,8 +1,36 @@
 """The clouds that are registered."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Self
 
 from .authorization_server import AuthorizationServer
+from .secret import Secret
+
+SECRET_WARNING_SECONDS = 30 * 86400
+"""So long before a client secret's end administrators are warned."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSecrets:
+    """The newest client secret, and one that may be good beside it while the cloud changes over."""
+
+    newest: Secret
+    older: Secret | None = None
+
+    def with_newest(self, newest: Secret, *, keeps_current: bool) -> Self:
+        """A new one in front; the current one stays beside it or goes."""
+        return type(self)(newest, self.newest if keeps_current else None)
+
+    def to_bytes(self) -> bytes:
+        """The plain serialization, to be encrypted at once."""
+        return json.dumps([secret.reveal() for secret in (self.newest, self.older) if secret]).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The inverse of `to_bytes`."""
+        return cls(*map(Secret, json.loads(data)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +59,7 @@ class Provider:
     name: str
     client_id: str
     client_secret: bytes
-    """The secret encrypted under the key of this generation, in `secret_context()`."""
+    """`ClientSecrets`, encrypted under the key of this generation, in `secret_context()`."""
     server: AuthorizationServer
     scopes: tuple[str, ...]
     enabled: bool = True
@@ -41,6 +69,31 @@ class Provider:
     removed_at: int | None = None
     """When `generation` was last raised, epoch seconds."""
     version: int = 1
+    fields: dict[str, str] = field(default_factory=dict)
+    """What the administrator gave for the fields of the type."""
+    visible_to: tuple[str, ...] = ()
+    """Keys of directory groups whose members may use it; none: everybody."""
+    secret_ends_at: int | None = None
+    """When the cloud stops taking the newest client secret, as far as the administrator knows; epoch seconds."""
+    has_older_secret: bool = False
+    authorize_again_since: int | None = None
+    """Authorizations of before lack permissions that are asked for now, and are not used any more."""
+    is_deleted: bool = False
+    """Gone for everybody; what is left of it is being deleted."""
+
+    def is_for(self, groups: AbstractSet[str]) -> bool:
+        """Whether members of these groups may use it."""
+        return not self.visible_to or not groups.isdisjoint(self.visible_to)
+
+    def is_offered_to(self, groups: AbstractSet[str]) -> bool:
+        return self.enabled and not self.is_deleted and self.is_for(groups)
+
+    def outdates(self, authorized_at: int) -> bool:
+        """Whether an authorization of that time has to be given again."""
+        return self.authorize_again_since is not None and authorized_at < self.authorize_again_since
+
+    def secret_ends_soon(self, now: int) -> bool:
+        return self.secret_ends_at is not None and self.secret_ends_at - now < SECRET_WARNING_SECONDS
 
     def secret_context(self) -> dict[str, str]:
         """The encryption context of the client secret.

@@ -20,8 +20,9 @@ def decide(
     grant = holding.grant if held.subject else None
     if grant is None or grant.token_set is None or not _is_account(grant, account):
         raise TokenRefused(RefusalReason.NOT_CONNECTED)
-    if grant.state not in (GrantState.ACTIVE, GrantState.FAILING):
-        raise TokenRefused(RefusalReason.NEEDS_REAUTHORIZATION, detail=grant.reason.value)
+    seen = grant.as_seen(holding.provider)
+    if seen.state not in (GrantState.ACTIVE, GrantState.FAILING):
+        raise TokenRefused(RefusalReason.NEEDS_REAUTHORIZATION, detail=seen.reason.value)
     if not permits(rules, grant.scopes):
         raise TokenRefused(RefusalReason.APP_NOT_ALLOWED, detail="scopes")
     missing = tuple(scope for scope in scopes if scope not in grant.scopes)
@@ -56,7 +57,10 @@ def _running(held: ReleaseHolding) -> ClientApplication:
 
 def _stopped(held: ReleaseHolding, holding: Holding) -> StopKind | None:
     """What stops this person's token at this provider, for an application that may know of both."""
-    if StopKind.PROVIDER in held.stops or not holding.provider.enabled:
+    provider = holding.provider
+    if StopKind.PROVIDER in held.stops or not provider.enabled or provider.is_deleted:
+        return StopKind.PROVIDER
+    if held.subject is not None and not provider.is_for(held.subject.groups):
         return StopKind.PROVIDER
     if StopKind.PERSON in held.stops or (held.subject is not None and held.subject.is_blocked):
         return StopKind.PERSON

@@ -32,6 +32,7 @@ NEXT_PAGES = {
     "directory": "/admin/directory",
     "leavers": "/admin/leavers",
     "clients": "/admin/clients",
+    "providers": "/admin/providers",
     "stops": "/admin/stops",
 }
 """Where one may go on after confirming the password, by name: no address is ever taken from a request (R47)."""

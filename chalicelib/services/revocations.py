@@ -7,9 +7,8 @@ from dataclasses import replace
 from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Outcome
 from chalicelib.domain.errors import CloudError, Conflict, IntegrityViolation, NotFound, VaultError
 from chalicelib.domain.grant import Grant, Holding, Revocation
-from chalicelib.domain.provider import Provider, ProviderKey
+from chalicelib.domain.provider import ClientSecrets, Provider, ProviderKey
 from chalicelib.domain.provider_type import ProviderType
-from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_set import TokenSet
 from chalicelib.ports import (
     AuditLog,
@@ -34,8 +33,8 @@ GIVE_UP_SECONDS = 7 * 24 * 3600
 
 def client_of(provider: Provider, box: Box) -> Client:
     """The vault as the provider's client, its secret opened with the key of the provider's own generation."""
-    secret = box.decrypt(provider.client_secret, provider.secret_context())
-    return Client(provider.client_id, Secret(secret.decode()), provider.server)
+    secrets = ClientSecrets.from_bytes(box.decrypt(provider.client_secret, provider.secret_context()))
+    return Client(provider.client_id, secrets.newest, provider.server, secrets.older)
 
 
 class RevocationService:

@@ -10,6 +10,7 @@ from chalicelib.domain.audit import AuditFilter, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.directory_report import Step
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
+from chalicelib.domain.provider_type import CheckItem, ScopePreset
 from chalicelib.domain.reach import Obstacle
 from chalicelib.domain.stop import StopKind
 from chalicelib.domain.user import Departure
@@ -126,6 +127,81 @@ class SessionRow:
     signed_in_at: int
     last_seen_at: int
     is_current: bool
+
+
+# Manage authorization providers
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRow:
+    """A provider in the list. `error`: the OAuth error with which the cloud refuses the vault itself."""
+
+    id: str
+    name: str
+    type_name: str
+    enabled: bool
+    users: int
+    are_more: bool = False
+    is_for_groups: bool = False
+    error: str = ""
+    failing_since: int | None = None
+    secret_ends_at: int | None = None
+    secret_ends_soon: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TypeFieldView:
+    """A field of a type in the form."""
+
+    name: str
+    label: str
+    hint: str
+    placeholder: str
+    is_optional: bool
+    choices: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderTypeView:
+    """A kind of cloud, and what an administrator has to know of it."""
+
+    id: str
+    name: str
+    description: str
+    fields: tuple[TypeFieldView, ...] = ()
+    presets: tuple[ScopePreset, ...] = ()
+    required_scopes: tuple[str, ...] = ()
+    checklist: tuple[CheckItem, ...] = ()
+    unverified: tuple[str, ...] = ()
+    app_page: str = ""
+    documentation: str = ""
+    side_effect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderView:
+    """One provider, all that may be shown of it."""
+
+    row: ProviderRow
+    type: ProviderTypeView
+    redirect_uri: str
+    client_id: str
+    fields: tuple[tuple[str, str], ...]
+    scopes: tuple[str, ...]
+    groups: tuple[str, ...]
+    has_older_secret: bool
+    authorize_again_since: int | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteProviderDialog:
+    """How many authorizations end with the provider."""
+
+    template: ClassVar[str] = "dialog_provider_delete.html"
+
+    count: int
+    is_more: bool = False
 
 
 # Manage tokens

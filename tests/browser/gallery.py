@@ -11,15 +11,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from chalicelib.adapters.catalogue import FileCatalogue
 from chalicelib.domain.audit import AuditFilter, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.directory_report import Step, StepName
 from chalicelib.domain.errors import LoginRefused
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
+from chalicelib.domain.provider_report import CLOUD_ADVICE, CloudStep
 from chalicelib.domain.reach import Obstacle
 from chalicelib.domain.stop import StopKind
 from chalicelib.domain.token_exchange import RefusalReason
 from chalicelib.domain.user import Departure
+from chalicelib.routes.provider_views import type_view
 from chalicelib.web.pages import (
     ActivityItem,
     AuditFilterForm,
@@ -29,6 +32,7 @@ from chalicelib.web.pages import (
     ClientView,
     ConsentFailedDialog,
     DeleteClientDialog,
+    DeleteProviderDialog,
     DeveloperView,
     DirectoryView,
     ErrorView,
@@ -40,6 +44,8 @@ from chalicelib.web.pages import (
     ProviderCard,
     ProviderChoice,
     ProviderDialog,
+    ProviderRow,
+    ProviderView,
     ReachRow,
     ReachView,
     RemoveDialog,
@@ -425,6 +431,69 @@ OWN = (
 HINT = "DOMAIN\\USERNAME"
 
 
+TYPES = {type_.id: type_view(type_) for type_ in FileCatalogue().all()}
+PROVIDER_ROW = ProviderRow("microsoft-365-k2v9x0ab", "Microsoft 365", "Microsoft 365", True, 1000, are_more=True)
+PROVIDER_ROWS = (
+    PROVIDER_ROW,
+    ProviderRow(
+        "google-1", "Gmail for the service desk", "Google", True, 12, is_for_groups=True,
+        secret_ends_at=NOW + 20 * 86400, secret_ends_soon=True,
+    ),
+    ProviderRow("box-1", "Box", "Box", True, 1, error="invalid_client"),
+    ProviderRow("slack-1", "Slack", "Slack", True, 40, failing_since=NOW - 900),
+    ProviderRow("northwind", "Northwind Cloud", "OpenID Connect", False, 0),
+)  # fmt: skip
+PROVIDER_VIEW = ProviderView(
+    row=PROVIDER_ROW,
+    type=TYPES["microsoft-365"],
+    redirect_uri="https://vault.contoso.example/oauth/callback/microsoft-365-k2v9x0ab",
+    client_id="6731de76-14a6-49ae-97bc-6eba6914391e",
+    fields=(("cloud", "login.microsoftonline.com"), ("tenant", "contoso.example")),
+    scopes=("openid", "profile", "email", "offline_access", "Files.ReadWrite"),
+    groups=("S-1-5-21-1004336348-1177238915-682003330-1603",),
+    has_older_secret=True,
+    authorize_again_since=NOW - 86400,
+    version=3,
+)
+CLOUD_TESTED = StepsView(
+    "What the test found",
+    (
+        Step(CloudStep.ADDRESSES, detail="graph.microsoft.com, login.microsoftonline.com", milliseconds=41.2),
+        Step(CloudStep.DISCOVERY, milliseconds=88.0, server="https://login.microsoftonline.com/contoso.example/v2.0"),
+        Step(CloudStep.PKCE, detail="S256"),
+        Step(CloudStep.CLIENT, "client_refused", "invalid_client: AADSTS7000222", 120.5, advices=CLOUD_ADVICE),
+    ),
+)
+
+
+def _provider(**changes: Any) -> dict[str, Any]:
+    shown = {"provider": PROVIDER_VIEW, "result": None, "dialog": None, "is_outdated": False}
+    return {"viewer": ADMIN} | shown | changes
+
+
+def _provider_form(type_id: str, form: FormView, version: int = 0) -> dict[str, Any]:
+    uri = f"https://vault.contoso.example/oauth/callback/{type_id}-k2v9x0ab"
+    shown = {"type": TYPES[type_id], "id": f"{type_id}-k2v9x0ab", "redirect_uri": uri, "form": form}
+    return {"viewer": ADMIN, "version": version} | shown
+
+
+EMPTY_PROVIDER = FormView({"name": "", "whose": "everybody", "grants": "again", "field_tenant": "organizations"})
+WRONG_PROVIDER = FormView(
+    {"name": "Northwind Cloud", "whose": "groups", "groups": "everyone", "field_issuer": "http//id"},
+    {
+        "name": "There is a provider of this name already. Please choose another one.",
+        "field_issuer": "“Issuer” must be an address, such as https://id.example.com.",
+        "client_secret": "Please give the client secret.",
+        "groups": "This is neither a group's SID nor its distinguished name: everyone",
+    },
+)
+OUTDATED_PROVIDER = FormView(
+    {"name": "My name", "client_id": "a", "whose": "everybody", "grants": "leave"},
+    is_outdated=True,
+    stored={"name": "Their name", "client_id": "a"},
+)
+
+
 def _login(**changes: Any) -> dict[str, Any]:
     form = {"csrf": "csrf-token", "user_name": "", "user_name_hint": HINT, "error": "", "info": ""}
     return {"viewer": None} | form | changes
@@ -524,6 +593,22 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         _directory(StepsView("Check of CONTOSO", GOOD_STEPS), StepsView("Check of FABRIKAM", BAD_STEPS)),
     ),
     "directory_tested": ("directory.html", _directory(StepsView("What the test found", TESTED))),
+    "manage_providers": ("manage_providers.html", {"viewer": ADMIN, "rows": PROVIDER_ROWS}),
+    "manage_providers_none": ("manage_providers.html", {"viewer": ADMIN, "rows": ()}),
+    "provider_types": ("provider_types.html", {"viewer": ADMIN, "types": tuple(TYPES.values())}),
+    **{f"provider_new_{name}": ("provider_form.html", _provider_form(name, EMPTY_PROVIDER)) for name in TYPES},
+    "provider_new_wrong": ("provider_form.html", _provider_form("openid-connect", WRONG_PROVIDER)),
+    "provider_edit": ("provider_form.html", _provider_form("microsoft-365", replace(EMPTY_PROVIDER), 3)),
+    "provider_edit_outdated": ("provider_form.html", _provider_form("box", OUTDATED_PROVIDER, 3)),
+    "provider": ("manage_provider.html", _provider()),
+    "provider_tested": ("manage_provider.html", _provider(result=CLOUD_TESTED)),
+    "provider_outdated": ("manage_provider.html", _provider(is_outdated=True)),
+    "provider_new_disabled": (
+        "manage_provider.html",
+        _provider(provider=replace(PROVIDER_VIEW, row=replace(PROVIDER_ROW, enabled=False))),
+    ),
+    "provider_delete": ("manage_provider.html", _provider(dialog=DeleteProviderDialog(1000, is_more=True))),
+    "provider_delete_unused": ("manage_provider.html", _provider(dialog=DeleteProviderDialog(0))),
     "clients": ("clients.html", _clients()),
     "clients_none": ("clients.html", _clients(rows=())),
     "clients_all_stopped": ("clients.html", _clients(everything=STOPS[0])),

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.grant import Grant
+from chalicelib.domain.provider import ClientSecrets
 from chalicelib.domain.provider_type import ProviderType, RevocationStyle
+from chalicelib.domain.secret import Secret
 from chalicelib.domain.session import Session
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.services.consent import Callback, Consented, ConsentService
@@ -111,7 +113,7 @@ class FakeVault:
         )
         key = self.cipher.new_key("northwind", 1)
         with self.cipher.unlock(key) as box:
-            secret = box.encrypt(b"client-secret", PROVIDER.secret_context())
+            secret = box.encrypt(ClientSecrets(Secret("client-secret")).to_bytes(), PROVIDER.secret_context())
         self.providers.add(replace(PROVIDER, client_secret=secret), key)
         self.sessions.add(SESSION, 0)
 

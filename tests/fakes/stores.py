@@ -197,6 +197,12 @@ class FakeProviderStore:
         self.providers[provider.id] = replace(provider, version=provider.version + 1)
         return self.providers[provider.id]
 
+    def delete(self, provider: Provider) -> None:
+        there = self.providers.get(provider.id)
+        if there is not None and there.version != provider.version:
+            raise Conflict
+        self.providers.pop(provider.id, None)
+
     def key(self, provider_id: str, generation: int) -> ProviderKey:
         if (provider_id, generation) not in self.keys:
             raise NotFound

@@ -211,6 +211,20 @@ class TestSingleClouds:
         life.revoke(tokens)
         assert [url for _, url in life.cloud.log[-2:]] == [Dropbox.token_url, Dropbox.revoke_url]
 
+    @pytest.mark.parametrize("error", ["invalid_client", "invalid_grant"])
+    def test_an_expired_token_that_cannot_be_renewed_is_over_only_where_the_cloud_says_so(
+        self, monkeypatch: pytest.MonkeyPatch, error: str
+    ) -> None:
+        life = Life(Dropbox, monkeypatch)
+        tokens, _ = life.authorize()
+        life.clock.advance(Dropbox.life)
+        life.cloud.instead = Answer.json({"error": error}, 400)
+        if error == "invalid_grant":
+            life.revoke(tokens)
+            return
+        with pytest.raises(CloudMisconfigured):
+            life.revoke(tokens)
+
     def test_slack_whose_tokens_never_expire_needs_no_refresh(self, monkeypatch: pytest.MonkeyPatch) -> None:
         life = Life(Slack, monkeypatch)
         monkeypatch.setattr(Slack, "token_fields", _without_rotation)

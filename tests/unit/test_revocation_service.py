@@ -153,7 +153,7 @@ class TestRetry:
         vault.providers.add_key(second)
         raised = replace(provider, generation=2)
         with vault.cipher.unlock(second) as box:
-            vault.providers.update(replace(raised, client_secret=box.encrypt(b"s", raised.secret_context())))
+            vault.providers.update(replace(raised, client_secret=box.encrypt(b'["s"]', raised.secret_context())))
         vault.clock.advance(FIRST_RETRY_SECONDS)
         assert vault.revocations.retry_due() == 1
 
