@@ -16,6 +16,7 @@ from .conftest import Running
 
 EXAMPLES = {
     "provider_id": "northwind",
+    "provider": "northwind",
     "handle": "0123456789abcdef",
     "name": "app.css",
     "user": "S-1-5-21-9",
