@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import UndefinedError
 
-from chalicelib.adapters.catalogue import FileCataloguefrom jinja2 import UndefinedError
-
+from chalicelib.adapters.catalogue import FileCatalogue
 from chalicelib.domain.audit import AuditTag
 from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.web.pages import AuthorizedDialog, ConsentFailedDialog, ErrorView, RemoveDialog
