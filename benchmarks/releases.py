@@ -36,7 +36,7 @@ from tests.fakes.application import Application
 from tests.fakes.directory import FakeDirectory
 from tests.fakes.oauth_client import FakeOAuthClient
 from tests.functional.client import BASE, Browser, going_to
-from tests.samples import ACCOUNT, APPLICATION, SERVER
+from tests.samples import ACCOUNT, ADMINISTRATOR, APPLICATION, SERVER
 
 ROUNDS = 30
 HOUR = 3600
@@ -52,6 +52,9 @@ class MovableClock:
 
     def now(self) -> int:
         return int(time.time()) + self.off
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.off
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -102,8 +105,8 @@ class Bench:
         )  # fmt: skip
         rule = AccessRule("cloud", (ANY_SCOPE,), Whose(everybody=True))
         service = self.vault.client_applications
-        registered = service.register(replace(APPLICATION, rules=(rule,)), "benchmark", ORIGIN)
-        service.add_jwks(registered, json.dumps(self.application.jwks()), "benchmark", ORIGIN)
+        registered = service.register(replace(APPLICATION, rules=(rule,)), ADMINISTRATOR, ORIGIN)
+        service.add_keys(registered, json.dumps(self.application.jwks()), ADMINISTRATOR, ORIGIN)
 
     def _authorize(self) -> None:
         browser = Browser(self.vault.app())

@@ -14,17 +14,25 @@ from .adapters.directory import Directories
 from .adapters.endpoint_guard import EndpointGuard
 from .adapters.jwt_verifier import JoseVerifier
 from .adapters.oauth_client import AuthlibClient
+from .adapters.provider_check import CloudCheck
 from .adapters.secrets_manager import SecretsManager
 from .adapters.system import SystemClock, SystemRandom
 from .adapters.token_cipher import KmsTokenCipher
 from .domain.directory import user_name_hint
-from .ports import Catalogue, Clock, Directory, JwtVerifier, OAuthClient, Random, TokenCipher
+from .ports import Catalogue, Clock, Directory, JwtVerifier, OAuthClient, ProviderCheck, Random, TokenCipher
 from .routes import (
     activity,
     admin_audit,
+    admin_client_keys,
+    admin_client_rules,
+    admin_clients,
     admin_directory,
     admin_leavers,
+    admin_provider_acts,
+    admin_providers,
+    admin_stops,
     admin_tokens,
+    applications,
     consent,
     login,
     providers,
@@ -32,6 +40,8 @@ from .routes import (
     static,
     token,
 )
+from .routes.client_views import ClientPages
+from .routes.provider_views import ProviderPages
 from .services.administration import AdministrationService
 from .services.audit import AuditService
 from .services.audit_seals import SealService
@@ -41,11 +51,14 @@ from .services.grants import GrantService
 from .services.keep_alive import KeepAliveService
 from .services.leavers import LeaverService
 from .services.login import LoginService
+from .services.people import PeopleService
 from .services.providers import ProviderService
+from .services.reach import ReachService
 from .services.refresh import RefreshService
 from .services.registration import RegistrationService
 from .services.revocations import RevocationService
 from .services.sessions import SessionService
+from .services.stops import StopService
 from .services.throttle import Throttle
 from .services.token_exchange import TokenExchangeService
 from .settings import Settings
@@ -60,6 +73,7 @@ from .stores.releases import DynamoReleaseStore
 from .stores.revocations import DynamoRevocationStore
 from .stores.seals import DynamoSealStore
 from .stores.sessions import DynamoSessionStore
+from .stores.stops import DynamoStopStore
 from .stores.table import Table
 from .stores.tries import DynamoTryStore
 from .stores.user_aliases import DynamoUserAliasStore
@@ -81,17 +95,20 @@ class World:
     catalogue: Catalogue
     cipher: TokenCipher
     jwt_verifier: JwtVerifier
+    provider_check: ProviderCheck
 
     @classmethod
     def of(cls, settings: Settings, **replaced: Any) -> "World":
         aws: AwsClients = replaced.pop("aws", None) or AwsClients.create()
         clock: Clock = replaced.pop("clock", None) or SystemClock()
-        cloud_client = AuthlibClient(clock, EndpointGuard(allow_private=settings.allow_private_clouds))
+        guard = EndpointGuard(allow_private=settings.allow_private_clouds)
+        cloud_client = AuthlibClient(clock, guard)
         parts: dict[str, Any] = {
             "random": SystemRandom(),
             "directory": Directories(settings.directories, SecretsManager(aws), clock),
             "oauth_client": cloud_client,
             "jwt_verifier": JoseVerifier(clock, cloud_client.json_object),
+            "provider_check": CloudCheck(clock, guard),
             "catalogue": FileCatalogue(),
             "cipher": KmsTokenCipher(aws.kms, settings.kms_key),
         }
@@ -112,9 +129,12 @@ class Vault:
         provider_store = DynamoProviderStore(vault, keys)
         grant_store = DynamoGrantStore(world.aws.dynamodb, vault, keys, session_table)
         revocation_store = DynamoRevocationStore(world.aws.dynamodb, vault)
-        user_store = DynamoUserStore(vault)
+        user_store, alias_store = DynamoUserStore(vault), DynamoUserAliasStore(vault)
+        application_store = DynamoClientApplicationStore(world.aws.dynamodb, vault)
+        stop_store = DynamoStopStore(vault)
         audit_log = DynamoAuditLog(vault, world.clock, world.random)
 
+        self.provider_health = DynamoProviderHealthStore(vault)
         self.directory = world.directory
         self.sessions = SessionService(
             sessions=session_store,
@@ -127,14 +147,8 @@ class Vault:
         throttle = Throttle(DynamoTryStore(session_table), world.clock, world.random)
         self.login = LoginService(world.directory, self.sessions, throttle, audit_log, world.clock)
         self.providers = ProviderService(provider_store, grant_store, world.catalogue)
-        self.registration = RegistrationService(
-            providers=provider_store,
-            cipher=world.cipher,
-            oauth_client=world.oauth_client,
-            catalogue=world.catalogue,
-            audit_log=audit_log,
-        )
         self.revocations = RevocationService(
+            catalogue=world.catalogue,
             revocations=revocation_store,
             providers=provider_store,
             grants=grant_store,
@@ -164,7 +178,7 @@ class Vault:
         )
         self.refresh = RefreshService(
             grants=grant_store,
-            health=DynamoProviderHealthStore(vault),
+            health=self.provider_health,
             catalogue=world.catalogue,
             oauth_client=world.oauth_client,
             revocations=self.revocations,
@@ -179,6 +193,7 @@ class Vault:
             catalogue=world.catalogue,
             cipher=world.cipher,
             refresh=self.refresh,
+            stops=stop_store,
             clock=world.clock,
         )
         self.token_exchange = TokenExchangeService(
@@ -194,7 +209,7 @@ class Vault:
         self.consent = ConsentService(
             requests=DynamoAuthorizationRequestStore(session_table),
             sessions=session_store,
-            aliases=DynamoUserAliasStore(vault),
+            aliases=alias_store,
             grant_store=grant_store,
             grants=self.grants,
             cipher=world.cipher,
@@ -213,9 +228,38 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
         )
+        self.registration = RegistrationService(
+            providers=provider_store,
+            cipher=world.cipher,
+            oauth_client=world.oauth_client,
+            check=world.provider_check,
+            catalogue=world.catalogue,
+            administration=self.administration,
+            audit_log=audit_log,
+            clock=world.clock,
+        )
         self.client_applications = ClientApplicationService(
-            applications=DynamoClientApplicationStore(world.aws.dynamodb, vault),
+            applications=application_store,
             key_reader=PublicKeyReader(),
+            oauth_client=world.oauth_client,
+            audit_log=audit_log,
+            clock=world.clock,
+        )
+        self.people = PeopleService(alias_store, user_store, world.directory)
+        self.stops = StopService(
+            stops=stop_store,
+            applications=application_store,
+            providers=provider_store,
+            people=self.people,
+            audit_log=audit_log,
+            clock=world.clock,
+        )
+        self.reach = ReachService(
+            applications=application_store,
+            providers=provider_store,
+            grants=grant_store,
+            stops=stop_store,
+            people=self.people,
             audit_log=audit_log,
             clock=world.clock,
         )
@@ -238,7 +282,16 @@ class Vault:
 
     def _endpoints(self, world: World, groups: frozenset[str]) -> Endpoints:
         urls = Urls(self.settings.public_url)
+        provider_pages = ProviderPages(self.registration, self.administration, self.provider_health, world.clock, urls)
         endpoints = Endpoints(self.sessions, Renderer(urls.base_path), urls, groups)
+        client_pages = ClientPages(
+            clients=self.client_applications,
+            administration=self.administration,
+            people=self.people,
+            stops=self.stops,
+            clock=world.clock,
+            vault=urls.public_url,
+        )
         self._blueprints = (
             static.blueprint(endpoints),
             login.blueprint(
@@ -249,9 +302,18 @@ class Vault:
             sessions.blueprint(endpoints, self.sessions),
             admin_leavers.blueprint(endpoints, self.leavers),
             admin_directory.blueprint(endpoints, self.settings.directories, self.directory, self.login),
+            admin_providers.blueprint(endpoints, self.registration, provider_pages),
+            admin_provider_acts.blueprint(endpoints, self.registration, self.administration, provider_pages),
             admin_tokens.blueprint(endpoints, self.administration, self.sessions),
             admin_audit.blueprint(endpoints, self.audit),
             activity.blueprint(endpoints, self.audit),
+            applications.blueprint(endpoints, self.reach),
+            admin_clients.blueprint(endpoints, self.client_applications, self.reach, client_pages),
+            admin_client_keys.blueprint(endpoints, self.client_applications, client_pages),
+            admin_client_rules.blueprint(
+                endpoints, self.client_applications, self.people, self.administration, client_pages
+            ),
+            admin_stops.blueprint(endpoints, self.stops, self.client_applications, self.administration),
             token.blueprint(endpoints, self.token_exchange, urls),
         )
         return endpoints

@@ -11,14 +11,17 @@ from typing import Any, Protocol
 
 from .domain.audit import AuditEntry, AuditEvent, Period
 from .domain.authorization_request import AuthorizationRequest
+from .domain.authorization_server import AuthorizationServer
 from .domain.client_application import ApplicationKey, ClientApplication, TrustedIssuer
-from .domain.directory_report import DirectoryReport, Steps
+from .domain.directory_report import DirectoryReport, Step, Steps
 from .domain.grant import Grant, Holding, ReleaseHolding, Revocation
-from .domain.provider import AuthorizationServer, Provider, ProviderKey, ProviderType
+from .domain.provider import Provider, ProviderKey
 from .domain.provider_health import ProviderHealth
+from .domain.provider_type import ProviderType
 from .domain.seal import Seal, StoredEntry, Tip
 from .domain.secret import Secret
 from .domain.session import Notice, Session
+from .domain.stop import Block, Stop, StopKind
 from .domain.token_set import CloudAccount, TokenSet
 from .domain.user import Account, Standing, SweepProgress, User, UserRecord
 
@@ -178,6 +181,9 @@ class ProviderStore(Protocol):
     def update(self, provider: Provider) -> Provider:
         """Write over `provider.version` and return it with the next one. Raises Conflict."""
 
+    def delete(self, provider: Provider) -> None:
+        """Delete exactly this version; idempotent. Raises Conflict when another version is there."""
+
     def key(self, provider_id: str, generation: int) -> ProviderKey:
         """Raises NotFound."""
 
@@ -251,6 +257,31 @@ class ClientApplicationStore(Protocol):
     def update(self, application: ClientApplication) -> ClientApplication:
         """Write over `application.version` and return it with the next one. Raises Conflict."""
 
+    def delete(self, application: ClientApplication) -> None:
+        """Delete exactly this version; idempotent. Raises Conflict when another version is there."""
+
+
+class StopStore(Protocol):
+    """Stops of everything, providers and people, and what people block for themselves; strongly consistent."""
+
+    def all(self) -> list[Stop]:
+        """Every stop by an administrator, newest first."""
+
+    def add(self, stop: Stop) -> None:
+        """Raises Conflict when it is stopped already."""
+
+    def remove(self, kind: StopKind, target: str) -> Stop | None:
+        """Take a stop back and return it; None where there was none."""
+
+    def blocks(self, user_id: str) -> list[Block]:
+        """What a person does not let fetch anything."""
+
+    def block(self, block: Block) -> bool:
+        """False where it was there already: that one stays."""
+
+    def unblock(self, user_id: str, application_id: str) -> bool:
+        """False where there was none."""
+
 
 class ProviderHealthStore(Protocol):
     def get(self, provider_id: str) -> ProviderHealth:
@@ -270,6 +301,9 @@ class CursorStore(Protocol):
 class PublicKeyReader(Protocol):
     def from_jwks(self, text: str, now: int) -> tuple[ApplicationKey, ...]:
         """The public keys of a JWKS (RFC 7517 5). Raises InvalidRequest with the sentence for who pasted it."""
+
+    def from_text(self, text: str, now: int) -> tuple[ApplicationKey, ...]:
+        """Either of the two below, by what the text begins with. Raises InvalidRequest."""
 
     def from_certificate(self, pem: str, now: int) -> ApplicationKey:
         """The key of an X.509 certificate, good as long as that is. Raises InvalidRequest."""
@@ -294,6 +328,9 @@ class RevocationStore(Protocol):
 class UserAliasStore(Protocol):
     def claim(self, user_id: str, aliases: tuple[str, ...]) -> None:
         """Note that a person is called so. An alias that several claim fits nobody any more."""
+
+    def owners(self, alias: str) -> tuple[str, ...]:
+        """The ids of everybody who is called so (strongly consistent)."""
 
 
 class ReleaseStore(Protocol):
@@ -386,6 +423,8 @@ class Client:
     id: str
     secret: Secret
     server: AuthorizationServer
+    older_secret: Secret | None = None
+    """Tried where the cloud does not take the newest one any more, or not yet."""
 
 
 class OAuthClient(Protocol):
@@ -414,11 +453,18 @@ class OAuthClient(Protocol):
         Raises CloudRefused (final), CloudMisconfigured, CloudUnavailable or CloudAnswerInvalid.
         """
 
-    def revoke(self, client: Client, token: Secret) -> None:
-        """RFC 7009. Returns when the server confirmed (200, also for an unknown token), else raises a CloudError."""
+    def revoke(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> None:
+        """End the authorization as the type has it. Returns when the cloud confirmed, else raises a CloudError."""
 
     def discover(self, issuer: str) -> AuthorizationServer:
         """Read the OpenID Connect discovery document of `issuer`. Raises a CloudError."""
+
+
+class ProviderCheck(Protocol):
+    def check(
+        self, provider: Provider, provider_type: ProviderType, client: Client, redirect_uri: str
+    ) -> tuple[Step, ...]:
+        """Try the provider as far as that goes without a person. Raises nothing: faults are steps."""
 
 
 class Catalogue(Protocol):

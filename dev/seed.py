@@ -51,6 +51,7 @@ def register_cloud(vault: Vault) -> None:
         client_id=os.environ["DEV_CLOUD_CLIENT_ID"],
         client_secret=Secret(os.environ["DEV_CLOUD_CLIENT_SECRET"]),
         server=vault.registration.discover(os.environ["DEV_CLOUD_ISSUER"]),
+        fields={"issuer": os.environ["DEV_CLOUD_ISSUER"]},
         scopes=SCOPES,
         actor="seed",
         origin=Origin("-", "seed"),

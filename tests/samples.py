@@ -1,9 +1,11 @@
 """Ordinary values to start a test from; a test changes what it is about with `dataclasses.replace`."""
 
+from chalicelib.domain.audit import Actor
 from chalicelib.domain.authorization_request import AuthorizationRequest
+from chalicelib.domain.authorization_server import AuthorizationServer
 from chalicelib.domain.client_application import AccessRule, ClientApplication, SubjectMode, Whose
 from chalicelib.domain.grant import Grant, GrantState, Revocation
-from chalicelib.domain.provider import AuthorizationServer, Provider, ProviderKey
+from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.session import Session
 from chalicelib.domain.token_set import CloudAccount, TokenSet
@@ -14,6 +16,7 @@ ADMINISTRATORS = "S-1-5-21-1-2-3-1601"
 ALICE = User("S-1-5-21-1-2-3-1101", "CONTOSO\\alice", "Alice Adams", "alice@contoso.example", frozenset({"S-1-5-32"}))
 BOB = User("S-1-5-21-1-2-3-1102", "CONTOSO\\bob", "Bob Brown", "bob@contoso.example")
 ADMIN = User("S-1-5-21-1-2-3-1103", "CONTOSO\\admin", "Adele Admin", groups=frozenset({ADMINISTRATORS}))
+ADMINISTRATOR = Actor(ADMIN.id, ADMIN.login_name)
 ACCOUNT = CloudAccount("cloud-alice", "alice@contoso.example")
 OTHER_ACCOUNT = CloudAccount("cloud-alice2", "alice.personal@mail.example")
 SERVER = AuthorizationServer(

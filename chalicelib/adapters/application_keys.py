@@ -1,6 +1,7 @@
 """Public keys of client applications, from a JWKS or an X.509 certificate that an administrator pastes."""
 
 import json
+import re
 from typing import Any
 
 from cryptography import x509
@@ -17,16 +18,32 @@ from chalicelib.domain.errors import InvalidRequest
 from .id_token import MALFORMED
 
 _MAX_TEXT = 64 * 1024
-_MAX_KID = 128
+_KID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}")
+"""Nothing in it means anything to a shell or in a program's string, where people copy it to."""
 _MIN_RSA_BITS, _MAX_RSA_BITS = 2048, 8192
 _EC = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 _RSA = ("RS256", "PS256")
 _PUBLIC = {"RSA": ("kty", "n", "e"), "EC": ("kty", "crv", "x", "y"), "OKP": ("kty", "crv", "x")}
+_PRIVATE = (
+    "That is a private key. It was not stored, but it has left the application: please make a new pair, and paste "
+    "the public half only."
+)
 _CERTIFICATE_KEYS = {RSAPublicKey: RSAKey, EllipticCurvePublicKey: ECKey, Ed25519PublicKey: OKPKey}
 
 
 class PublicKeyReader:
     """Implements `ports.PublicKeyReader`."""
+
+    def from_text(self, text: str, now: int) -> tuple[ApplicationKey, ...]:
+        """See `ports.PublicKeyReader`."""
+        text = text.strip()
+        if "PRIVATE KEY-----" in text:
+            raise InvalidRequest(_PRIVATE)
+        if text.startswith("-----BEGIN CERTIFICATE-----"):
+            return (self.from_certificate(text, now),)
+        if text.startswith("-----"):
+            raise InvalidRequest("That is no certificate. Please paste an X.509 certificate (PEM) or a JWKS.")
+        return self.from_jwks(text, now)
 
     def from_jwks(self, text: str, now: int) -> tuple[ApplicationKey, ...]:
         """See `ports.PublicKeyReader`. A single JWK is taken, too."""
@@ -56,10 +73,12 @@ class PublicKeyReader:
 
 
 def _from_jwk(entry: Any, now: int) -> ApplicationKey:
+    if isinstance(entry, dict) and entry.get("kty") == "oct":
+        raise InvalidRequest("A key of the JWKS is a shared secret (kty “oct”). Please paste public keys only.")
     if not isinstance(entry, dict) or entry.get("kty") not in _PUBLIC:
         raise InvalidRequest("A key of the JWKS is neither RSA, EC nor OKP.")
     if "d" in entry:
-        raise InvalidRequest("That is a private key. Nobody but the application may have it: please make a new one.")
+        raise InvalidRequest(_PRIVATE)
     if entry.get("use", "sig") != "sig":
         raise InvalidRequest("A key of the JWKS is not for signatures.")
     try:
@@ -67,8 +86,8 @@ def _from_jwk(entry: Any, now: int) -> ApplicationKey:
         kid = entry.get("kid") or key.thumbprint()
     except MALFORMED:
         raise InvalidRequest("A key of the JWKS is malformed.") from None
-    if not isinstance(kid, str) or len(kid) > _MAX_KID or not kid.isprintable():
-        raise InvalidRequest("A key of the JWKS has an impossible “kid”.")
+    if not isinstance(kid, str) or not _KID.fullmatch(kid):
+        raise InvalidRequest("The “kid” of a key must have 1 to 128 of letters, digits and - . _ ~ : / + = @ only.")
     return _checked(key, kid, entry.get("alg"), now, None)
 
 

@@ -2,12 +2,24 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+from chalicelib.domain.authorization_server import ClientAuthentication
 from chalicelib.domain.errors import NotFound
-from chalicelib.domain.provider import ProviderType, RevocationStyle
+from chalicelib.domain.provider_type import (
+    AccountSource,
+    CheckItem,
+    Choice,
+    ErrorKind,
+    FieldKind,
+    ProviderType,
+    Quirk,
+    RevocationStyle,
+    ScopePreset,
+    TypeField,
+)
 
 FOLDER = Path(__file__).parent.parent / "data" / "providers"
-_LISTS = ("subject_fields", "label_fields")
 
 
 class FileCatalogue:
@@ -31,9 +43,29 @@ class FileCatalogue:
 
 def _read(path: Path) -> ProviderType:
     try:
-        values = json.loads(path.read_text("utf-8"))
-        lists = {name: tuple(values[name]) for name in _LISTS if name in values}
-        revocation = {"revocation": RevocationStyle(values["revocation"])}
-        return ProviderType(**(values | lists | revocation | {"id": path.stem}))
-    except (LookupError, TypeError, ValueError) as error:
+        values: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        read = {name: _READERS.get(name, _as_it_is)(value) for name, value in values.items()}
+        return ProviderType(**(read | {"id": path.stem}))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"provider type {path.name}: {error}") from error
+
+
+def _as_it_is(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _field(values: dict[str, Any]) -> TypeField:
+    choices = tuple(Choice(**choice) for choice in values.get("choices", ()))
+    return TypeField(**(values | {"kind": FieldKind(values.get("kind", "text")), "choices": choices}))
+
+
+_READERS: dict[str, Any] = {
+    "fields": lambda values: tuple(map(_field, values)),
+    "client_authentication": ClientAuthentication,
+    "presets": lambda values: tuple(ScopePreset(**(one | {"scopes": tuple(one["scopes"])})) for one in values),
+    "account_from": AccountSource,
+    "revocation": RevocationStyle,
+    "error_words": lambda values: {word: ErrorKind(kind) for word, kind in values.items()},
+    "quirks": lambda values: frozenset(map(Quirk, values)),
+    "checklist": lambda values: tuple(CheckItem(**one) for one in values),
+}

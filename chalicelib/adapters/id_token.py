@@ -14,6 +14,8 @@ from chalicelib.domain.authorization_request import AuthorizationRequest
 from chalicelib.domain.errors import CloudAnswerInvalid
 from chalicelib.ports import Clock
 
+from .dialects import issuer_of
+
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519")
 """Signatures the vault verifies, all of them with a public key. RFC 9864 replaces "EdDSA" by "Ed25519"."""
 
@@ -69,7 +71,7 @@ class IdTokenVerifier:
         jwt.JWTClaimsRegistry(
             now=self._clock.now(),
             leeway=LEEWAY_SECONDS,
-            iss={"essential": True, "value": request.server.issuer or ""},
+            iss={"essential": True, "value": issuer_of(request.server.issuer or "", claims)},
             aud={"essential": True, "value": request.client_id},
             sub={"essential": True},
             exp={"essential": True},

@@ -1,8 +1,8 @@
 """The vault as an OAuth 2.0 and OpenID Connect client, on Authlib and requests.
 
-Authlib builds the requests and authenticates us. What comes back is read here and not by Authlib, which takes any
-JSON object without `error` for a token; and the whole URL of a callback is never handed to it, since one without a
-code would make it send a client_credentials request with our secret (R42).
+Authlib authenticates us. What comes back is read here and not by Authlib, which takes any JSON object without `error`
+for a token; and the whole URL of a callback is never handed to it, since one without a code would make it send a
+client_credentials request with our secret (R42).
 """
 
 import base64
@@ -15,24 +15,31 @@ from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit
 
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
-from requests import RequestException, Response
+from requests import Response
 from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 
 from chalicelib.domain.authorization_request import AuthorizationRequest
-from chalicelib.domain.errors import CloudAnswerInvalid, CloudError, CloudMisconfigured, CloudUnavailable
-from chalicelib.domain.provider import AuthorizationServer, ClientAuthentication, ProviderType
+from chalicelib.domain.authorization_server import AuthorizationServer, ClientAuthentication
+from chalicelib.domain.errors import CloudAnswerInvalid, CloudError, CloudMisconfigured, CloudRefused, CloudUnavailable
+from chalicelib.domain.provider_type import AccountSource, ProviderType, RevocationStyle
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.ports import Client, Clock
 
 from .cloud_transport import CloudTransport
+from .dialects import STANDARD, api_request, scope_parameters
 from .endpoint_guard import EndpointGuard
 from .id_token import IdTokenVerifier
-from .oauth_answers import clean, json_object, raise_for_error, token_set
+from .oauth_answers import account, extra, json_object, names_somebody, raise_for_error, token_set
 from .oauth_discovery import authorization_server, document_url, endpoints
 
 _OPENID = "openid"
 _HTTP_OK = 200
+_GONE = (204, 404)
+"""Deleted now, or before."""
+_SKEW_SECONDS = 60
+_WRONG_SECRET = ("invalid_client", "bad_client_secret", "incorrect_client_credentials")
+_JSON = {"Accept": "application/json"}
 
 
 class AuthlibClient:
@@ -65,49 +72,74 @@ class AuthlibClient:
         code_verifier: Secret,
     ) -> tuple[TokenSet, CloudAccount]:
         """See `ports.OAuthClient` (RFC 6749 4.1.3, RFC 7636 4.5)."""
-        _check_identity_source(request)
-        with self._session(client) as session:
-            answer = _fetch_token(
-                session, request, hide=(client.secret, Secret(code), code_verifier), code=code, verifier=code_verifier
-            )
+        _check_identity_source(request, provider_type)
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": request.redirect_uri}
+        if provider_type.uses_pkce:
+            form["code_verifier"] = code_verifier.reveal()
+        with self.session(client) as session:
+            answer = _ask_for_tokens(session, client, provider_type, form, Secret(code), code_verifier)
             tokens = token_set(answer, provider_type, request.scopes, self._clock.now())
-            claims = self._claims(session, provider_type, request, answer.get("id_token"), tokens.access_token)
-        return tokens, _account(claims, provider_type)
+            claims = self._claims(session, provider_type, request, answer, tokens.access_token)
+        tokens = replace(tokens, extra=tokens.extra | extra(claims, provider_type.account_extra_fields))
+        return tokens, account(claims, provider_type)
 
     def refresh(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> TokenSet:
-        """See `ports.OAuthClient` (RFC 6749 6). The scopes go along: some clouds pin the resource by them."""
+        """See `ports.OAuthClient` (RFC 6749 6). Some clouds pin the resource by the scopes that go along."""
         current = tokens.refresh_token or Secret("")
-        with self._session(client) as session:
-            response = session.post(
-                client.server.token_endpoint,
-                data={
-                    "grant_type": "refresh_token",
-                    "refresh_token": current.reveal(),
-                    "scope": provider_type.scope_delimiter.join(tokens.scopes),
-                },
-                auth=session.client_auth(client.server.client_authentication.value),
-                headers={"Accept": "application/json"},
-                withhold_token=True,
-            )
-        answer = json_object(response, client.secret, current)
+        form = {"grant_type": "refresh_token", "refresh_token": current.reveal()}
+        if provider_type.refresh_sends_scope:
+            form["scope"] = provider_type.scope_delimiter.join(tokens.scopes)
+        with self.session(client) as session:
+            answer = _ask_for_tokens(session, client, provider_type, form, current)
         fresh = token_set(answer, provider_type, tokens.scopes, self._clock.now())
         kept = fresh.refresh_token or tokens.refresh_token
         return replace(fresh, refresh_token=kept, extra=tokens.extra | fresh.extra)
 
-    def revoke(self, client: Client, token: Secret) -> None:
-        """See `ports.OAuthClient`. No hint goes along: it is optional, and a wrong one only costs time."""
-        endpoint = client.server.revocation_endpoint
-        if endpoint is None:
+    def revoke(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> None:
+        """See `ports.OAuthClient`."""
+        endpoint = (client.server.revocation_endpoint or "").replace("{client_id}", quote(client.id, safe=""))
+        if not endpoint:
             raise CloudMisconfigured("no_revocation_endpoint")
-        with self._session(client) as session:
-            response = session.revoke_token(endpoint, token=token.reveal(), headers={"Accept": "application/json"})
-        raise_for_error(response, client.secret, token)
-        if response.status_code != _HTTP_OK:
+        if provider_type.revocation is RevocationStyle.BEARER:
+            try:
+                tokens = self._alive(client, provider_type, tokens)
+            except CloudMisconfigured:
+                raise
+            except CloudRefused:
+                return  # neither token is good for anything any more
+        for token in _to_be_revoked(tokens, provider_type):
+            try:
+                self._revoke(client, provider_type, endpoint, token)
+            except CloudMisconfigured as error:
+                if client.older_secret is None or error.error not in _WRONG_SECRET:
+                    raise
+                self._revoke(replace(client, secret=client.older_secret), provider_type, endpoint, token)
+
+    def _revoke(self, client: Client, provider_type: ProviderType, endpoint: str, token: Secret) -> None:
+        with self.session(client) as session:
+            response = _REVOCATIONS[provider_type.revocation](session, client, endpoint, token)
+        self._check_revoked(response, provider_type, client.secret, token)
+
+    def _alive(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> TokenSet:
+        """A call with a token that has expired would end nothing."""
+        has_expired = tokens.expires_at <= self._clock.now() + _SKEW_SECONDS
+        return self.refresh(client, provider_type, tokens) if has_expired and tokens.refresh_token else tokens
+
+    @staticmethod
+    def _check_revoked(response: Response, provider_type: ProviderType, *hide: Secret) -> None:
+        try:
+            raise_for_error(response, *hide, provider_type=provider_type)
+        except (CloudRefused, CloudMisconfigured) as error:
+            if error.error in provider_type.ended_words:
+                return
+            raise
+        is_gone = provider_type.revocation is RevocationStyle.REST_DELETE and response.status_code in _GONE
+        if response.status_code != _HTTP_OK and not is_gone:
             raise CloudAnswerInvalid(detail=f"HTTP {response.status_code} from the revocation endpoint")
 
     def discover(self, issuer: str) -> AuthorizationServer:
         """See `ports.OAuthClient`."""
-        with self._session() as session:
+        with self.session() as session:
             server = authorization_server(issuer, _get(session, document_url(issuer)))
         for url in endpoints(server):
             self._guard.check(url)
@@ -115,11 +147,11 @@ class AuthlibClient:
 
     def json_object(self, url: str) -> dict[str, Any]:
         """The JSON object at a public address, for example a JWKS. Raises a CloudError."""
-        with self._session() as session:
+        with self.session() as session:
             return _get(session, url)
 
     @contextmanager
-    def _session(self, client: Client | None = None) -> Iterator[Any]:
+    def session(self, client: Client | None = None) -> Iterator[Any]:
         """A session for one operation, as `client` or as nobody."""
         session = _authenticated(client) if client else OAuth2Session()
         session.trust_env = False  # no proxy, CA file or password file that the environment names
@@ -137,20 +169,23 @@ class AuthlibClient:
         session: Any,
         provider_type: ProviderType,
         request: AuthorizationRequest,
-        id_token: object,
+        answer: dict[str, Any],
         access_token: Secret,
     ) -> dict[str, Any]:
         """Who consented: what the verified id_token says, and userinfo where that names nobody."""
         fetch = partial(_get, session)
         userinfo_endpoint = request.server.userinfo_endpoint
-        if _OPENID not in request.scopes:
-            return fetch(userinfo_endpoint or "", access_token)
-        claims = self._id_tokens.verify(id_token, request, fetch)
-        if userinfo_endpoint is None or _names_somebody(claims, provider_type):
+        source = _account_source(request, provider_type)
+        if source is AccountSource.ANSWER:
+            return answer
+        if source is AccountSource.USERINFO:
+            return _get(session, userinfo_endpoint or "", access_token, provider_type)
+        claims = self._id_tokens.verify(answer.get("id_token"), request, fetch)
+        if userinfo_endpoint is None or names_somebody(claims, provider_type):
             return claims
         userinfo = {}
         with suppress(CloudError):  # the account is known: its label alone is not worth a consent
-            userinfo = fetch(userinfo_endpoint, access_token)
+            userinfo = _get(session, userinfo_endpoint, access_token, provider_type)
         if userinfo and userinfo.get("sub") != claims["sub"]:
             raise CloudAnswerInvalid(detail="userinfo: another sub")  # OpenID Connect Core 5.3.2
         return userinfo | claims
@@ -171,66 +206,125 @@ def _authenticated(client: Client) -> Any:
 def _protocol_parameters(
     request: AuthorizationRequest, provider_type: ProviderType, state: str, code_verifier: str
 ) -> dict[str, str]:
-    nonce = {"nonce": request.nonce} if _OPENID in request.scopes else {}
-    return nonce | {
+    parameters = {
         "response_type": "code",
         "client_id": request.client_id,
         "redirect_uri": request.redirect_uri,
-        "scope": provider_type.scope_delimiter.join(request.scopes),
         "state": state,
-        "code_challenge": create_s256_code_challenge(code_verifier),
-        "code_challenge_method": "S256",
+        **scope_parameters(request.scopes, provider_type),
     }
+    if _account_source(request, provider_type) is AccountSource.OPENID:
+        parameters["nonce"] = request.nonce
+    if provider_type.uses_pkce:
+        parameters["code_challenge"] = create_s256_code_challenge(code_verifier)
+        parameters["code_challenge_method"] = "S256"
+    return parameters
 
 
-def _check_identity_source(request: AuthorizationRequest) -> None:
+def _account_source(request: AuthorizationRequest, provider_type: ProviderType) -> AccountSource:
+    """There is no id_token without the scope `openid` (OpenID Connect Core 3.1.2.1)."""
+    if provider_type.account_from is AccountSource.OPENID and _OPENID not in request.scopes:
+        return AccountSource.USERINFO
+    return provider_type.account_from
+
+
+def _check_identity_source(request: AuthorizationRequest, provider_type: ProviderType) -> None:
     """Before the code is spent: without an identity a second account could not be told from the first."""
     server = request.server
-    known = server.issuer and server.jwks_uri if _OPENID in request.scopes else server.userinfo_endpoint
-    if not known:
+    known = {
+        AccountSource.OPENID: server.issuer and server.jwks_uri,
+        AccountSource.USERINFO: server.userinfo_endpoint,
+        AccountSource.ANSWER: True,
+    }
+    if not known[_account_source(request, provider_type)]:
         raise CloudMisconfigured("no_identity_source", detail="neither an id_token nor userinfo can name the account")
 
 
-def _fetch_token(
-    session: Any, request: AuthorizationRequest, *, hide: tuple[Secret, ...], code: str, verifier: Secret
+def _ask_for_tokens(
+    session: Any, client: Client, provider_type: ProviderType, form: dict[str, str], *hide: Secret
 ) -> dict[str, Any]:
-    """One request to the token endpoint. A code works once: whatever happens, it is never sent again."""
+    """The token endpoint's answer. Codes and many refresh tokens work once: a request is sent once.
 
-    def checked(response: Response) -> Response:
-        json_object(response, *hide)
-        return response
-
-    session.register_compliance_hook("access_token_response", checked)
+    Only where the cloud does not know the newest client secret, and so has not looked at the rest (RFC 6749 4.1.3),
+    the older one is tried.
+    """
     try:
-        return dict(
-            session.fetch_token(
-                request.server.token_endpoint,
-                grant_type="authorization_code",
-                code=code,
-                redirect_uri=request.redirect_uri,
-                code_verifier=verifier.reveal(),
-            )
-        )
-    except RequestException:
-        raise
-    except (ValueError, TypeError, OverflowError):
-        # Authlib converts expires_in and expires_at before we see them
-        raise CloudAnswerInvalid(detail="expires_in is malformed") from None
+        return json_object(_posted(session, client, form), client.secret, *hide, provider_type=provider_type)
+    except CloudMisconfigured as error:
+        if client.older_secret is None or error.error not in _WRONG_SECRET:
+            raise
+    older = replace(client, secret=client.older_secret, older_secret=None)
+    with_older = _authenticated(older)
+    with_older.adapters = session.adapters
+    return json_object(_posted(with_older, older, form), older.secret, *hide, provider_type=provider_type)
 
 
-def _get(session: Any, url: str, access_token: Secret | None = None) -> dict[str, Any]:
+def _posted(session: Any, client: Client, form: dict[str, str]) -> Response:
+    response: Response = session.post(
+        client.server.token_endpoint,
+        data=form,
+        auth=session.client_auth(client.server.client_authentication.value),
+        headers=_JSON,
+        withhold_token=True,
+    )
+    return response
+
+
+def _to_be_revoked(tokens: TokenSet, provider_type: ProviderType) -> list[Secret]:
+    if provider_type.revocation in (RevocationStyle.BEARER, RevocationStyle.REST_DELETE):
+        return [tokens.access_token]
+    named = {"refresh_token": tokens.refresh_token, "access_token": tokens.access_token}
+    found = [token for name in provider_type.revoked_tokens if (token := named[name])]
+    return found or [tokens.access_token]
+
+
+def _revoke_as_client(session: Any, _client: Client, endpoint: str, token: Secret) -> Response:
+    """RFC 7009 2.1. No hint goes along: it is optional, and a wrong one only costs time."""
+    response: Response = session.revoke_token(endpoint, token=token.reveal(), headers=_JSON)
+    return response
+
+
+def _revoke_as_nobody(session: Any, _client: Client, endpoint: str, token: Secret) -> Response:
+    response: Response = session.post(endpoint, data={"token": token.reveal()}, headers=_JSON, withhold_token=True)
+    return response
+
+
+def _revoke_by_call(session: Any, _client: Client, endpoint: str, token: Secret) -> Response:
+    headers = _JSON | {"Authorization": f"Bearer {token.reveal()}"}
+    response: Response = session.post(endpoint, headers=headers, withhold_token=True)
+    return response
+
+
+def _revoke_by_delete(session: Any, client: Client, endpoint: str, token: Secret) -> Response:
+    pair = base64.b64encode(f"{client.id}:{client.secret.reveal()}".encode()).decode()
+    headers = _JSON | {"Authorization": f"Basic {pair}"}
+    body = {"access_token": token.reveal()}
+    response: Response = session.delete(endpoint, json=body, headers=headers, withhold_token=True)
+    return response
+
+
+_REVOCATIONS = {
+    RevocationStyle.RFC7009: _revoke_as_client,
+    RevocationStyle.RFC7009_WITHOUT_CLIENT: _revoke_as_nobody,
+    RevocationStyle.BEARER: _revoke_by_call,
+    RevocationStyle.REST_DELETE: _revoke_by_delete,
+}
+
+
+def _get(
+    session: Any, url: str, access_token: Secret | None = None, provider_type: ProviderType = STANDARD
+) -> dict[str, Any]:
     """The JSON object at `url`. Tried twice where nothing came back: reading changes nothing."""
-    headers = {"Accept": "application/json"}
-    if access_token:
-        headers["Authorization"] = f"Bearer {access_token.reveal()}"
-    get = partial(session.get, url, headers=headers, withhold_token=True)
+    method, authorization = api_request(access_token.reveal(), provider_type) if access_token else ("GET", {})
+    headers = {"Accept": "application/json"} | authorization
+    get = partial(session.request, method, url, headers=headers, withhold_token=True)
     try:
         response = get()
     except CloudUnavailable as error:
         if error.retry_after is not None:
             raise
         response = get()
-    return json_object(response, *filter(None, [access_token]))
+    return json_object(response, *filter(None, [access_token]), provider_type=provider_type)
 
 
 def _encoded_basic(client: Any, _method: str, uri: str, headers: Any, body: Any) -> tuple[str, Any, Any]:
@@ -238,21 +332,3 @@ def _encoded_basic(client: Any, _method: str, uri: str, headers: Any, body: Any)
     pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
     headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
     return uri, headers, body
-
-
-def _names_somebody(claims: dict[str, Any], provider_type: ProviderType) -> bool:
-    """True when there is a label that tells a person more than the subject does."""
-    return any(claims.get(field) for field in provider_type.label_fields if field not in provider_type.subject_fields)
-
-
-def _account(claims: dict[str, Any], provider_type: ProviderType) -> CloudAccount:
-    subject = _first(claims, provider_type.subject_fields)
-    if not subject:
-        raise CloudAnswerInvalid(detail="the answer names no account")
-    return CloudAccount(subject, clean(_first(claims, provider_type.label_fields)) or subject)
-
-
-def _first(claims: dict[str, Any], fields: tuple[str, ...]) -> str:
-    """The first field with a value. Some clouds have numbers for subjects."""
-    values = (claims.get(field) for field in fields)
-    return next((str(value) for value in values if value and type(value) in (str, int)), "")

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from chalicelib.domain.authorization_server import AuthorizationServer, ClientAuthentication
 from chalicelib.domain.errors import CloudAnswerInvalid, CloudMisconfigured
-from chalicelib.domain.provider import AuthorizationServer, ClientAuthentication
 
+from .dialects import is_issuer
 from .id_token import ALGORITHMS
 
 _PATH = "/.well-known/openid-configuration"
@@ -21,10 +22,10 @@ def authorization_server(issuer: str, document: dict[str, Any]) -> Authorization
     Raises CloudAnswerInvalid for a document of another issuer or without what every server has,
     CloudMisconfigured for a server that knows no client authentication of ours.
     """
-    if document.get("issuer") != issuer:
+    if not is_issuer(document.get("issuer"), issuer):
         raise CloudAnswerInvalid(detail="discovery: another issuer")
     return AuthorizationServer(
-        issuer=issuer,
+        issuer=document["issuer"],
         authorization_endpoint=_required_url(document, "authorization_endpoint"),
         token_endpoint=_required_url(document, "token_endpoint"),
         jwks_uri=_required_url(document, "jwks_uri"),

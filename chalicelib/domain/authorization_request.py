@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from .authorization_server import AuthorizationServer
 from .errors import VaultError
-from .provider import AuthorizationServer
 
 LIFETIME_SECONDS = 10 * 60
 

@@ -1,19 +1,23 @@
 """Back-end programs that fetch access tokens: how each proves itself, and what it may fetch."""
 
+import json
 import re
-from collections.abc import Sequence
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from hashlib import sha256
 from ipaddress import ip_address, ip_network
 from typing import Self
 
-from .errors import InvalidRequest
+from .errors import InvalidForm, NotFound
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::(?P<account>[0-9]{12}):role/(?:[!-~]*/)?(?P<name>[\w+=,.@-]{1,64})", re.ASCII)
 _ASSUMED = re.compile(
     r"arn:aws[a-z-]*:sts::(?P<account>[0-9]{12}):assumed-role/(?P<name>[\w+=,.@-]{1,64})/[\w+=,.@-]{2,64}", re.ASCII
 )
+MAX_NAME = 100
 MAX_KEYS = 10
 MAX_RULES = 100
 
@@ -47,6 +51,12 @@ class ApplicationKey:
 
     def is_usable(self, now: int) -> bool:
         return self.expires_at is None or now < self.expires_at
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 thumbprint of the public key (RFC 7638), the same wherever the key came from."""
+        canonical = json.dumps(self.jwk, separators=(",", ":"), sort_keys=True)
+        return urlsafe_b64encode(sha256(canonical.encode()).digest()).decode().rstrip("=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,28 +147,43 @@ class ClientApplication:
     enabled: bool = True
     stopped_reason: str = ""
     stopped_at: int | None = None
+    stopped_by: str = ""
+    """The log-in name of the administrator who did."""
     version: int = 1
 
     def check(self) -> None:
-        """Raise InvalidRequest, with the sentence for the administrator, for a registration that cannot work."""
-        _require(
-            bool(_ID.fullmatch(self.id)), "The id must be 1 to 64 of a-z, 0-9, _ and -, and begin with a-z or 0-9."
+        """Raise InvalidForm, with the sentence for the administrator, for a registration that cannot work."""
+        problems = {name: sentence for name, holds, sentence in self._promises() if not holds}
+        if problems:
+            raise InvalidForm(problems)
+
+    def _promises(self) -> Iterator[tuple[str, bool, str]]:
+        """What must hold: the field it is about, whether it does, and what to say where it does not."""
+        yield (
+            "id",
+            bool(_ID.fullmatch(self.id)),
+            "The id must be 1 to 64 of a-z, 0-9, _ and -, and begin with a-z or 0-9.",
         )
-        _require(0 < len(self.name) <= 100 and self.name.isprintable(), "The name must have 1 to 100 characters.")  # noqa: PLR2004
-        _require(len(self.keys) <= MAX_KEYS, f"An application can have {MAX_KEYS} keys. Please remove an old one.")
-        ids = {key.id for key in self.keys}
-        _require(len(ids) == len(self.keys), "Two keys have the same id.")
-        _require(self.role_arn is None or _ROLE.fullmatch(self.role_arn) is not None, "That is no ARN of an IAM role.")
+        named = 0 < len(self.name) <= MAX_NAME and self.name.isprintable()
+        yield "name", named, f"The name must have 1 to {MAX_NAME} characters."
+        few = len(self.keys) <= MAX_KEYS
+        yield "keys", few, f"An application can have {MAX_KEYS} keys. Please remove an old one."
+        different = len({key.id for key in self.keys}) == len(self.keys)
+        yield "keys", different or not few, "The application has a key with this id already."
+        is_role = self.role_arn is None or _ROLE.fullmatch(self.role_arn) is not None
+        yield "role_arn", is_role, "That is no ARN of an IAM role, such as arn:aws:iam::123456789012:role/scanner."
         needs_issuer = self.subject_mode is SubjectMode.IDENTITY_PROVIDER
-        _require(
-            needs_issuer == (self.trusted_issuer is not None), "A trusted issuer belongs to that subject mode alone."
-        )
-        _require(len(self.rules) <= MAX_RULES, f"An application can have {MAX_RULES} rules.")
-        for block in (block for rule in self.rules for block in rule.sources):
-            _require(_is_network(block), "A source must be a CIDR block, for example 10.1.0.0/16.")
+        fits = needs_issuer == (self.trusted_issuer is not None)
+        yield "issuer", fits, "A trusted issuer belongs to that subject mode alone."
+        yield "rules", len(self.rules) <= MAX_RULES, f"An application can have {MAX_RULES} rules."
+        blocks = [block for rule in self.rules for block in rule.sources]
+        yield "sources", all(map(_is_network, blocks)), "A source must be a CIDR block, for example 10.1.0.0/16."
 
     def usable_keys(self, now: int) -> tuple[ApplicationKey, ...]:
         return tuple(key for key in self.keys if key.is_usable(now))
+
+    def can_prove_itself(self, now: int) -> bool:
+        return self.role_arn is not None or bool(self.usable_keys(now))
 
     def is_role(self, caller_arn: str) -> bool:
         """True when `caller_arn`, as STS writes the ARN of a session, is a session of this application's role."""
@@ -166,26 +191,27 @@ class ClientApplication:
         session = _ASSUMED.fullmatch(caller_arn)
         return role is not None and session is not None and role.groupdict() == session.groupdict()
 
-    def stopped(self, reason: str, at: int) -> Self:
-        return replace(self, enabled=False, stopped_reason=reason, stopped_at=at)
+    def stopped(self, reason: str, at: int, by: str = "") -> Self:
+        return replace(self, enabled=False, stopped_reason=reason, stopped_at=at, stopped_by=by)
 
     def resumed(self) -> Self:
-        return replace(self, enabled=True, stopped_reason="", stopped_at=None)
+        return replace(self, enabled=True, stopped_reason="", stopped_at=None, stopped_by="")
 
     def rules_for(self, provider_id: str, subject: Subject | None, source: str) -> list[AccessRule]:
         """The rules that admit the call. None of them: the application may not even know whether the person exists."""
         return [rule for rule in self.rules if rule.admits(provider_id, subject, source)]
 
 
+def check_id(text: str) -> str:
+    """`text` if an application can have it as its id. Raises NotFound."""
+    if not _ID.fullmatch(text):
+        raise NotFound
+    return text
+
+
 def permits(rules: Sequence[AccessRule], scopes: Sequence[str]) -> bool:
     """True when one rule alone covers all scopes: two ceilings do not add up to a higher one."""
     return any(rule.covers(scopes) for rule in rules)
-
-
-def could_fetch(application: ClientApplication, provider_id: str, subject: Subject, scopes: Sequence[str]) -> bool:
-    """Whether the application could get this token from a source that its rules allow: for administrators to read."""
-    fitting = [r for r in application.rules if r.provider_id == provider_id and r.whose.includes(subject)]
-    return application.enabled and not subject.is_blocked and permits(fitting, scopes)
 
 
 def _is_network(text: str) -> bool:
@@ -194,8 +220,3 @@ def _is_network(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _require(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise InvalidRequest(sentence)

@@ -215,6 +215,11 @@ def user_name_hint(directories: Iterable[DirectorySettings]) -> str:
     return " or ".join(word for form, word in words.items() if form.value in forms)
 
 
+def is_group(text: str) -> bool:
+    """Whether this can name a group: its SID in a domain, or its distinguished name."""
+    return _SID.match(text) is not None or _DN.match(text) is not None
+
+
 def is_dn(group: str) -> bool:
     """Whether a group is named by its distinguished name and not by its SID."""
     return _DN.match(group) is not None and _SID.match(group) is None

@@ -1,4 +1,4 @@
-"""What a look at a directory found, step by step: for the administrator's test page and the command line."""
+"""What a look at a directory, or at a cloud, found, step by step: for administrators' pages and the command line."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,11 +25,12 @@ class StepName(StrEnum):
 class Step:
     """One step. `code` is empty for one that went well, else what `ADVICE` knows; `detail` holds the raw facts."""
 
-    name: StepName
+    name: StrEnum
     code: str = ""
     detail: str = ""
     milliseconds: float = 0.0
     server: str = ""
+    advices: Mapping[str, str] = field(default_factory=lambda: ADVICE, repr=False, compare=False)
 
     @property
     def is_good(self) -> bool:
@@ -38,7 +39,7 @@ class Step:
     @property
     def advice(self) -> str:
         """What to do about it, in a sentence; empty for a step that went well."""
-        return ADVICE.get(self.code, UNKNOWN) if self.code else ""
+        return self.advices.get(self.code, UNKNOWN) if self.code else ""
 
 
 @dataclass(slots=True)
@@ -46,15 +47,16 @@ class Steps:
     """Collects steps, each with the time since the one before. `clock` gives seconds that only grow."""
 
     clock: Callable[[], float]
+    advices: Mapping[str, str] = field(default_factory=lambda: ADVICE)
     steps: list[Step] = field(default_factory=list)
     _since: float = 0.0
 
     def __post_init__(self) -> None:
         self._since = self.clock()
 
-    def add(self, name: StepName, detail: str = "", *, code: str = "", server: str = "") -> None:
+    def add(self, name: StrEnum, detail: str = "", *, code: str = "", server: str = "") -> None:
         now = self.clock()
-        self.steps.append(Step(name, code, detail, round((now - self._since) * 1000, 1), server))
+        self.steps.append(Step(name, code, detail, round((now - self._since) * 1000, 1), server, self.advices))
         self._since = now
 
     @property
@@ -74,7 +76,7 @@ class DirectoryReport:
         return all(step.is_good for step in self.steps)
 
 
-UNKNOWN = "The directory gave an answer the vault does not know. The raw code is for whoever runs the directory."
+UNKNOWN = "An answer that the vault does not know. The raw code is for whoever runs the other side."
 
 ADVICE: Mapping[str, str] = {
     # Names

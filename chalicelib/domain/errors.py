@@ -5,6 +5,7 @@ it may be shown and logged as it is (security requirement R17). What the other s
 `detail`, cleaned and cut, for the log alone.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -27,6 +28,17 @@ class VaultError(Exception):
 class InvalidRequest(VaultError):
     code = "invalid_request"
     message = "The request was not understood. Please go back and try again."
+
+
+class InvalidForm(InvalidRequest):
+    """Fields of a form are wrong. `problems` has a sentence of ours for each, by the field's name."""
+
+    code = "invalid_form"
+    message = "Something in the form is not right. Nothing was changed."
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        self.problems = dict(problems)
+        super().__init__(next(iter(self.problems.values()), None), detail=" ".join(self.problems))
 
 
 class TooLarge(InvalidRequest):

@@ -7,6 +7,7 @@ from typing import Self
 from .client_application import ClientApplication, Subject
 from .provider import Provider, ProviderKey
 from .provider_health import ProviderHealth
+from .stop import StopKind
 from .token_set import CloudAccount
 
 LEASE_SECONDS = 15
@@ -117,6 +118,13 @@ class Grant:
         """False for a grant of a generation that an administrator has removed."""
         return self.generation == provider.generation
 
+    def as_seen(self, provider: Provider) -> Self:
+        """For showing, not for opening: with what the provider's registration says about it."""
+        if not provider.outdates(self.authorized_at) or self.state is GrantState.REMOVED:
+            return self
+        state, reason = GrantState.NEEDS_REAUTHORIZATION, GrantReason.PERMISSIONS_CHANGED
+        return replace(self, state=state, reason=reason, state_at=provider.authorize_again_since or 0)
+
     @property
     def lifetime(self) -> int:
         """Seconds the access token lives in all."""
@@ -218,6 +226,8 @@ class ReleaseHolding:
     """The one person, None where the name fits nobody or several."""
     holding: Holding | None
     """None: there is no such provider."""
+    stops: frozenset[StopKind] = frozenset()
+    """Which stops there are for this provider, person and pair; an application's own stop is in its registration."""
 
 
 class RevocationOutcome(StrEnum):
@@ -232,7 +242,7 @@ class RevocationOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """A token that has still to be revoked at its cloud; retried until it is, or given up after a week."""
+    """Tokens that have still to be revoked at their cloud; retried until they are, or given up after a week."""
 
     id: str
     user_id: str
@@ -240,14 +250,14 @@ class Revocation:
     generation: int
     grant_version: int
     account: CloudAccount
-    token: bytes
-    """The token, encrypted in `encryption_context()`."""
+    tokens: bytes
+    """The token set, encrypted in `encryption_context()`."""
     created_at: int
     next_attempt_at: int
     attempts: int = 0
 
     def encryption_context(self) -> dict[str, str]:
-        """Binds the token to this entry and its owner."""
+        """Binds the tokens to this entry and its owner."""
         return {
             "purpose": "revocation",
             "revocation": self.id,

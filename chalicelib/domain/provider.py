@@ -1,65 +1,36 @@
-"""Kinds of cloud, and the ones that are registered."""
+"""The clouds that are registered."""
 
+import json
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from enum import StrEnum
+from typing import Self
 
+from .authorization_server import AuthorizationServer
+from .secret import Secret
 
-class RevocationStyle(StrEnum):
-    """How a cloud lets a client end an authorization."""
-
-    RFC7009 = "rfc7009"
-    NONE = "none"
-
-
-class ClientAuthentication(StrEnum):
-    """How the vault proves itself at a token endpoint (OpenID Connect Core 9)."""
-
-    BASIC = "client_secret_basic"
-    POST = "client_secret_post"
+SECRET_WARNING_SECONDS = 30 * 86400
+"""So long before a client secret's end administrators are warned."""
 
 
 @dataclass(frozen=True, slots=True)
-class AuthorizationServer:
-    """Where and how to talk to one cloud, resolved: no variables are left in it.
+class ClientSecrets:
+    """The newest client secret, and one that may be good beside it while the cloud changes over."""
 
-    Frozen into the provider when it is saved, and into each authorization request at its start, so that
-    nothing read later can move a flow to another server (R41).
-    """
+    newest: Secret
+    older: Secret | None = None
 
-    authorization_endpoint: str
-    token_endpoint: str
-    issuer: str | None = None
-    jwks_uri: str | None = None
-    userinfo_endpoint: str | None = None
-    revocation_endpoint: str | None = None
-    iss_parameter_promised: bool = False
-    """RFC 9207: the metadata says that every authorization response carries `iss`."""
-    client_authentication: ClientAuthentication = ClientAuthentication.BASIC
-    id_token_algorithms: tuple[str, ...] = ("RS256",)
+    def with_newest(self, newest: Secret, *, keeps_current: bool) -> Self:
+        """A new one in front; the current one stays beside it or goes."""
+        return type(self)(newest, self.newest if keeps_current else None)
 
+    def to_bytes(self) -> bytes:
+        """The plain serialization, to be encrypted at once."""
+        return json.dumps([secret.reveal() for secret in (self.newest, self.older) if secret]).encode()
 
-@dataclass(frozen=True, slots=True)
-class ProviderType:
-    """A kind of cloud from the catalogue: what is the same for every registration of it."""
-
-    id: str
-    name: str
-    scope_delimiter: str = " "
-    authorize_parameters: dict[str, str] = field(default_factory=dict)
-    reauthorize_parameters: dict[str, str] = field(default_factory=dict)
-    """Sent instead of `authorize_parameters` when the person should choose the cloud account anew."""
-    revocation: RevocationStyle = RevocationStyle.NONE
-    account_page: str | None = None
-    """Where a person ends an authorization at the cloud by hand."""
-    default_access_token_seconds: int = 3600
-    """Assumed life of an access token when the answer has no `expires_in` (RFC 6749 5.1)."""
-    refresh_token_idle_seconds: int | None = None
-    """How long an unused refresh token lives; None: for ever, or nobody knows."""
-    subject_fields: tuple[str, ...] = ("sub",)
-    label_fields: tuple[str, ...] = ("email", "preferred_username", "name", "sub")
-    """Claims that name the cloud account, the first one present wins."""
-    scope_words: dict[str, str] = field(default_factory=dict)
-    """What a scope allows, in plain words."""
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The inverse of `to_bytes`."""
+        return cls(*map(Secret, json.loads(data)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +59,7 @@ class Provider:
     name: str
     client_id: str
     client_secret: bytes
-    """The secret encrypted under the key of this generation, in `secret_context()`."""
+    """`ClientSecrets`, encrypted under the key of this generation, in `secret_context()`."""
     server: AuthorizationServer
     scopes: tuple[str, ...]
     enabled: bool = True
@@ -98,6 +69,31 @@ class Provider:
     removed_at: int | None = None
     """When `generation` was last raised, epoch seconds."""
     version: int = 1
+    fields: dict[str, str] = field(default_factory=dict)
+    """What the administrator gave for the fields of the type."""
+    visible_to: tuple[str, ...] = ()
+    """Keys of directory groups whose members may use it; none: everybody."""
+    secret_ends_at: int | None = None
+    """When the cloud stops taking the newest client secret, as far as the administrator knows; epoch seconds."""
+    has_older_secret: bool = False
+    authorize_again_since: int | None = None
+    """Authorizations of before lack permissions that are asked for now, and are not used any more."""
+    is_deleted: bool = False
+    """Gone for everybody; what is left of it is being deleted."""
+
+    def is_for(self, groups: AbstractSet[str]) -> bool:
+        """Whether members of these groups may use it."""
+        return not self.visible_to or not groups.isdisjoint(self.visible_to)
+
+    def is_offered_to(self, groups: AbstractSet[str]) -> bool:
+        return self.enabled and not self.is_deleted and self.is_for(groups)
+
+    def outdates(self, authorized_at: int) -> bool:
+        """Whether an authorization of that time has to be given again."""
+        return self.authorize_again_since is not None and authorized_at < self.authorize_again_since
+
+    def secret_ends_soon(self, now: int) -> bool:
+        return self.secret_ends_at is not None and self.secret_ends_at - now < SECRET_WARNING_SECONDS
 
     def secret_context(self) -> dict[str, str]:
         """The encryption context of the client secret.

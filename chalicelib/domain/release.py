@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from .client_application import AccessRule, permits
+from .client_application import AccessRule, ClientApplication, permits
 from .grant import Grant, GrantState, Holding, ReleaseHolding
+from .stop import StopKind
 from .token_exchange import RefusalReason, TokenRefused
 
 
@@ -19,8 +20,9 @@ def decide(
     grant = holding.grant if held.subject else None
     if grant is None or grant.token_set is None or not _is_account(grant, account):
         raise TokenRefused(RefusalReason.NOT_CONNECTED)
-    if grant.state not in (GrantState.ACTIVE, GrantState.FAILING):
-        raise TokenRefused(RefusalReason.NEEDS_REAUTHORIZATION, detail=grant.reason.value)
+    seen = grant.as_seen(holding.provider)
+    if seen.state not in (GrantState.ACTIVE, GrantState.FAILING):
+        raise TokenRefused(RefusalReason.NEEDS_REAUTHORIZATION, detail=seen.reason.value)
     if not permits(rules, grant.scopes):
         raise TokenRefused(RefusalReason.APP_NOT_ALLOWED, detail="scopes")
     missing = tuple(scope for scope in scopes if scope not in grant.scopes)
@@ -31,17 +33,38 @@ def decide(
 
 def _admitted(held: ReleaseHolding, provider_id: str, source: str) -> tuple[list[AccessRule], Holding]:
     """The rules that let the call in; nothing about the grant yet."""
-    application, subject, holding = held.application, held.subject, held.holding
-    if application is None or not application.enabled:
-        raise TokenRefused(RefusalReason.BLOCKED, detail="application")
+    application, subject, holding = _running(held), held.subject, held.holding
     rules = application.rules_for(provider_id, subject, source)
     if not rules or holding is None:
         raise TokenRefused(RefusalReason.APP_NOT_ALLOWED)
     if len(held.owners) > 1:
         raise TokenRefused(RefusalReason.AMBIGUOUS_SUBJECT)
-    if not holding.provider.enabled or (subject is not None and subject.is_blocked):
-        raise TokenRefused(RefusalReason.BLOCKED, detail="provider or person")
+    stopped = _stopped(held, holding)
+    if stopped:
+        raise TokenRefused(RefusalReason.BLOCKED, detail=stopped.value)
     return rules, holding
+
+
+def _running(held: ReleaseHolding) -> ClientApplication:
+    """The application, if anything may be released to it at all; raises TokenRefused otherwise (R76)."""
+    application = held.application
+    if application is None or not application.enabled:
+        raise TokenRefused(RefusalReason.BLOCKED, detail=StopKind.APPLICATION.value)
+    if StopKind.EVERYTHING in held.stops:
+        raise TokenRefused(RefusalReason.BLOCKED, detail=StopKind.EVERYTHING.value)
+    return application
+
+
+def _stopped(held: ReleaseHolding, holding: Holding) -> StopKind | None:
+    """What stops this person's token at this provider, for an application that may know of both."""
+    provider = holding.provider
+    if StopKind.PROVIDER in held.stops or not provider.enabled or provider.is_deleted:
+        return StopKind.PROVIDER
+    if held.subject is not None and not provider.is_for(held.subject.groups):
+        return StopKind.PROVIDER
+    if StopKind.PERSON in held.stops or (held.subject is not None and held.subject.is_blocked):
+        return StopKind.PERSON
+    return StopKind.OWN if StopKind.OWN in held.stops else None
 
 
 def _is_account(grant: Grant, asked: str) -> bool:

@@ -55,7 +55,7 @@ _WORDS = {
     RefusalReason.APP_NOT_ALLOWED: ("unauthorized_client", "The application may not fetch this token."),
     RefusalReason.BLOCKED: (
         "unauthorized_client",
-        "Releases are stopped for the application, the person or the provider.",
+        "Releases are stopped, for the application, the person, the provider or at all.",
     ),
     RefusalReason.NOT_CONNECTED: ("invalid_grant", "The person has not authorized this provider."),
     RefusalReason.NEEDS_REAUTHORIZATION: ("invalid_grant", "The person must authorize this provider again."),

@@ -40,4 +40,5 @@ def _item(entry: AuditEntry, providers: dict[str, str]) -> ActivityItem:
         by_other=event.actor != event.user_id,
         origin=event.origin,
         facts=event.facts,
+        actor=event.actor_name or event.actor,
     )

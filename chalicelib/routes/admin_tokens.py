@@ -110,7 +110,7 @@ def _table(tokens: Tokens, cursor: str | None) -> TokenTable:
     return TokenTable(
         provider_id=provider.id,
         provider_name=provider.name,
-        rows=tuple(_row(grant) for grant in tokens.page.grants),
+        rows=tuple(_row(grant.as_seen(provider)) for grant in tokens.page.grants),
         next_cursor=tokens.page.next_cursor,
         is_first_page=cursor is None,
     )

@@ -27,7 +27,14 @@ HINTS = {
 }
 """Sentences that a redirect to the log-in page may ask for by name; text from an address is never shown (R17)."""
 
-NEXT_PAGES = {"tokens": "/admin/tokens", "directory": "/admin/directory", "leavers": "/admin/leavers"}
+NEXT_PAGES = {
+    "tokens": "/admin/tokens",
+    "directory": "/admin/directory",
+    "leavers": "/admin/leavers",
+    "clients": "/admin/clients",
+    "providers": "/admin/providers",
+    "stops": "/admin/stops",
+}
 """Where one may go on after confirming the password, by name: no address is ever taken from a request (R47)."""
 
 

@@ -74,7 +74,8 @@ def _card(offer: Offer) -> ProviderCard:
         name=provider.name,
         type_name=provider_type.name,
         scopes=tuple(provider_type.scope_words.get(scope, scope) for scope in scopes),
-        revocation=provider_type.revocation,
+        is_revocable=provider_type.can_revoke(provider.server),
+        side_effect=provider_type.revocation_side_effect,
         account_page=provider_type.account_page,
     )
     if grant is None:

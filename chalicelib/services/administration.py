@@ -67,13 +67,14 @@ class AdministrationService:
 
     def providers(self) -> list[Provider]:
         """Every provider, enabled or not, by name."""
-        return self._providers.all()
+        return [provider for provider in self._providers.all() if not provider.is_deleted]
 
     def provider(self, provider_id: str) -> Provider:
         """Raises NotFound, also for text that no provider can have as its id."""
-        if not _ID.match(provider_id):
+        provider = self._providers.get(provider_id) if _ID.match(provider_id) else None
+        if provider is None or provider.is_deleted:
             raise NotFound
-        return self._providers.get(provider_id)
+        return provider
 
     def tokens(self, provider: Provider, user_prefix: str, cursor: str | None) -> Tokens:
         """One page of a provider's live grants, by user name. Raises InvalidRequest for an over-long prefix."""
@@ -104,7 +105,7 @@ class AdministrationService:
         From that write on no grant of before is found by anyone; the items go later, in `clean_up`.
         """
         provider = self.provider(provider_id)
-        raised = self._raise_generation(provider)
+        raised = self.raise_generation(provider)
         facts = {"generation": str(provider.generation)}
         self._record(AuditTag.PROVIDER_TOKENS_REMOVED, administrator, origin, provider_id, facts=facts)
         return raised
@@ -122,6 +123,10 @@ class AdministrationService:
                 except VaultError as error:
                     # One provider's trouble must not keep the others' tokens from being deleted
                     _LOG.error("clean_up.failed", extra=_line(provider, error))
+            elif provider.is_deleted:
+                # Nothing was ever stored under the last generation: it began with the deletion
+                self._providers.delete_key(provider.id, provider.generation)
+                self._providers.delete(provider)
         return buried
 
     def _live(self, grant_id: str) -> Grant | None:
@@ -149,7 +154,8 @@ class AdministrationService:
             return True
         raise Conflict
 
-    def _raise_generation(self, provider: Provider) -> Provider:
+    def raise_generation(self, provider: Provider) -> Provider:
+        """End everything that was stored under the provider's generation. Raises Conflict."""
         for _ in range(_ATTEMPTS):
             try:
                 return self._providers.update(self._raised(provider))

@@ -1,36 +1,41 @@
-"""Client applications in the hands of administrators: registered, changed, stopped, resumed. Each is audited."""
+"""Client applications in the hands of administrators: registered, changed, deleted. Each is audited.
+
+Stopping and resuming one is `services.stops`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
+from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.client_application import (
     AccessRule,
     ApplicationKey,
     ClientApplication,
-    Subject,
-    could_fetch,
 )
-from chalicelib.domain.errors import InvalidRequest
-from chalicelib.domain.grant import Grant
-from chalicelib.ports import AuditLog, ClientApplicationStore, Clock, PublicKeyReader
+from chalicelib.domain.errors import CloudError, Conflict, InvalidForm, InvalidRequest, NotFound
+from chalicelib.ports import AuditLog, ClientApplicationStore, Clock, OAuthClient, PublicKeyReader
 
-_MAX_REASON = 200
+_LONGEST_ADDRESS = 512
 
 
 class ClientApplicationService:
-    """Every act here is an administrator's; the routes check that."""
+    """Every act here is an administrator's; the routes check that.
+
+    Changes are made to an application as it was read: Conflict says that somebody else was faster.
+    """
 
     def __init__(
         self,
         *,
         applications: ClientApplicationStore,
         key_reader: PublicKeyReader,
+        oauth_client: OAuthClient,
         audit_log: AuditLog,
         clock: Clock,
     ) -> None:
         self._applications = applications
         self._key_reader = key_reader
+        self._oauth_client = oauth_client
         self._audit_log = audit_log
         self._clock = clock
 
@@ -42,70 +47,90 @@ class ClientApplicationService:
         """Raises NotFound."""
         return self._applications.get(application_id)
 
-    def register(self, application: ClientApplication, actor: str, origin: Origin) -> ClientApplication:
-        """Store a new one. Raises InvalidRequest for what cannot work, Conflict when the id is taken."""
+    def keys_of(self, text: str) -> tuple[ApplicationKey, ...]:
+        """The public keys in a JWKS or certificate; none in empty text. Raises InvalidForm."""
+        try:
+            return self._key_reader.from_text(text, self._clock.now()) if text.strip() else ()
+        except InvalidForm:
+            raise
+        except InvalidRequest as error:
+            raise InvalidForm({"keys": error.message}) from error
+
+    def jwks_uri_of(self, issuer: str) -> str:
+        """Where a trusted identity provider publishes its keys, by its discovery document. Raises InvalidForm."""
+        if not issuer or len(issuer) > _LONGEST_ADDRESS:
+            raise InvalidForm({"issuer": "Please give the address of the issuer, as its tokens name it (“iss”)."})
+        try:
+            jwks_uri = self._oauth_client.discover(issuer).jwks_uri
+        except CloudError as error:
+            raise InvalidForm({"issuer": "The discovery document of this issuer could not be read."}) from error
+        if not jwks_uri:
+            raise InvalidForm({"issuer": "The discovery document of this issuer names no keys."})
+        return jwks_uri
+
+    def register(self, application: ClientApplication, actor: Actor, origin: Origin) -> ClientApplication:
+        """Store a new one. Raises InvalidForm for what cannot work and for an id or name that is taken."""
         registered = replace(application, created_at=self._clock.now(), version=1)
         registered.check()
-        self._applications.add(registered)
+        self._check_name(registered)
+        try:
+            self._applications.add(registered)
+        except Conflict as error:
+            raise InvalidForm({"id": "Another application has this id. Please choose another one."}) from error
         self._record(AuditTag.CLIENT_REGISTERED, registered, actor, origin)
         return registered
 
+    def change(self, application: ClientApplication, actor: Actor, origin: Origin) -> ClientApplication:
+        """Store another name, role or way to name people. Raises InvalidForm or Conflict."""
+        application.check()
+        self._check_name(application)
+        facts = {"name": application.name, "subject_mode": application.subject_mode.value}
+        return self._change(application, AuditTag.CLIENT_CHANGED, actor, origin, facts)
+
     def set_rules(
-        self, application: ClientApplication, rules: Sequence[AccessRule], actor: str, origin: Origin
+        self, application: ClientApplication, rules: Sequence[AccessRule], actor: Actor, origin: Origin
     ) -> ClientApplication:
-        """Replace what it may fetch. Raises InvalidRequest, or Conflict when it was changed meanwhile."""
+        """Replace what it may fetch. Raises InvalidForm, or Conflict when it was changed meanwhile."""
         facts = {"rules": str(len(rules)), "providers": " ".join(sorted({rule.provider_id for rule in rules}))}
         return self._change(
             replace(application, rules=tuple(rules)), AuditTag.CLIENT_RULES_CHANGED, actor, origin, facts
         )
 
-    def add_jwks(self, application: ClientApplication, text: str, actor: str, origin: Origin) -> ClientApplication:
-        """Add the keys of a JWKS; the ones it has stay good, so that it can change over without a pause."""
-        return self._add_keys(application, self._key_reader.from_jwks(text, self._clock.now()), actor, origin)
+    def add_keys(self, application: ClientApplication, text: str, actor: Actor, origin: Origin) -> ClientApplication:
+        """Add the keys of a JWKS or certificate; those it has stay good, so that it can change over without a pause.
 
-    def add_certificate(
-        self, application: ClientApplication, pem: str, actor: str, origin: Origin
+        Raises InvalidForm or Conflict.
+        """
+        keys = self.keys_of(text)
+        if not keys:
+            raise InvalidForm({"keys": "Please paste a certificate (PEM) or a JWKS."})
+        facts = {"added": " ".join(key.id for key in keys)}
+        added = replace(application, keys=application.keys + keys)
+        return self._change(added, AuditTag.CLIENT_KEYS_CHANGED, actor, origin, facts)
+
+    def remove_key(
+        self, application: ClientApplication, key_id: str, actor: Actor, origin: Origin
     ) -> ClientApplication:
-        """Add the key of an X.509 certificate, good until that expires."""
-        return self._add_keys(application, (self._key_reader.from_certificate(pem, self._clock.now()),), actor, origin)
-
-    def remove_key(self, application: ClientApplication, key_id: str, actor: str, origin: Origin) -> ClientApplication:
-        """From the next call on nothing signed with it counts."""
+        """From the next call on nothing signed with it counts. Raises NotFound or Conflict."""
         keys = tuple(key for key in application.keys if key.id != key_id)
+        if len(keys) == len(application.keys):
+            raise NotFound("The application has no such key, or not any more.")
         facts = {"removed": key_id}
         return self._change(replace(application, keys=keys), AuditTag.CLIENT_KEYS_CHANGED, actor, origin, facts)
 
-    def stop(self, application_id: str, reason: str, actor: str, origin: Origin) -> ClientApplication:
-        """Nothing is released to it from the next call on. Stopping twice is stopping once."""
-        application = self._applications.get(application_id)
-        reason = reason.strip()
-        if not 0 < len(reason) <= _MAX_REASON or not reason.isprintable():
-            raise InvalidRequest(f"Please give a reason of at most {_MAX_REASON} characters.")
-        if not application.enabled:
-            return application
-        stopped = application.stopped(reason, self._clock.now())
-        return self._change(stopped, AuditTag.CLIENT_STOPPED, actor, origin, {"reason": reason})
+    def delete(self, application: ClientApplication, actor: Actor, origin: Origin) -> None:
+        """From the next call on nobody knows it; what it did stays in the ledger. Raises Conflict."""
+        self._applications.delete(application)
+        self._record(AuditTag.CLIENT_DELETED, application, actor, origin, {"name": application.name})
 
-    def resume(self, application_id: str, actor: str, origin: Origin) -> ClientApplication:
-        """Undo a stop."""
-        application = self._applications.get(application_id)
-        if application.enabled:
-            return application
-        return self._change(application.resumed(), AuditTag.CLIENT_RESUMED, actor, origin, {})
-
-    def who_could_get(self, grant: Grant, subject: Subject) -> list[ClientApplication]:
-        """The applications that could fetch this grant's token."""
-        return [a for a in self._applications.all() if could_fetch(a, grant.provider_id, subject, grant.scopes)]
-
-    def _add_keys(
-        self, application: ClientApplication, keys: tuple[ApplicationKey, ...], actor: str, origin: Origin
-    ) -> ClientApplication:
-        added = replace(application, keys=application.keys + keys)
-        facts = {"added": " ".join(key.id for key in keys)}
-        return self._change(added, AuditTag.CLIENT_KEYS_CHANGED, actor, origin, facts)
+    def _check_name(self, application: ClientApplication) -> None:
+        """Not a lock: two at the same moment may still get one name, and are told apart by their ids."""
+        name = application.name.casefold()
+        if any(other.name.casefold() == name for other in self.all() if other.id != application.id):
+            raise InvalidForm({"name": "Another application has this name. Please choose another one."})
 
     def _change(
-        self, application: ClientApplication, tag: AuditTag, actor: str, origin: Origin, facts: dict[str, str]
+        self, application: ClientApplication, tag: AuditTag, actor: Actor, origin: Origin, facts: dict[str, str]
     ) -> ClientApplication:
         application.check()
         updated = self._applications.update(application)
@@ -116,9 +141,9 @@ class ClientApplicationService:
         self,
         tag: AuditTag,
         application: ClientApplication,
-        actor: str,
+        actor: Actor,
         origin: Origin,
         facts: dict[str, str] | None = None,
     ) -> None:
-        event = AuditEvent(tag, Outcome.SUCCESS, actor, origin, facts={"client": application.id} | (facts or {}))
-        self._audit_log.record(event)
+        facts = {"client": application.id} | (facts or {})
+        self._audit_log.record(AuditEvent(tag, Outcome.SUCCESS, actor.id, origin, facts=facts, actor_name=actor.name))

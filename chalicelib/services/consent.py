@@ -105,7 +105,7 @@ class ConsentService:
         Raises NotFound when the provider does not exist or is switched off.
         """
         holding = self._grant_store.load(session.user.id, provider_id)
-        if not holding.provider.enabled:
+        if not holding.provider.is_offered_to(session.user.groups):
             raise NotFound
         state, code_verifier = self._random.token(), self._random.token(_VERIFIER_BYTES)
         flow = flow or self._random.token()
@@ -194,7 +194,11 @@ class ConsentService:
             raise ConsentFailed(ConsentProblem.PROVIDER_CHANGED) from None
         provider = holding.provider
         then = (request.generation, request.client_id, request.server)
-        if not provider.enabled or then != (provider.generation, provider.client_id, provider.server):
+        if (
+            not provider.enabled
+            or provider.is_deleted
+            or then != (provider.generation, provider.client_id, provider.server)
+        ):
             raise ConsentFailed(ConsentProblem.PROVIDER_CHANGED)
         return holding
 

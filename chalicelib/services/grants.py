@@ -7,7 +7,7 @@ from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import ConsentFailed, ConsentProblem
 from chalicelib.domain.errors import Conflict, IntegrityViolation, StorageUnavailable, VaultError
 from chalicelib.domain.grant import Grant, GrantState, Holding, Revocation, RevocationOutcome
-from chalicelib.domain.provider import ProviderType, RevocationStyle
+from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.domain.user import User
 from chalicelib.ports import AuditLog, Box, Catalogue, Client, Clock, GrantStore, TokenCipher
@@ -87,7 +87,7 @@ class GrantService:
         return Revoked(outcome, grant.account)
 
     def _end(self, holding: Holding, grant: Grant) -> RevocationOutcome:
-        if self._type(holding).revocation is RevocationStyle.NONE:
+        if not self._type(holding).can_revoke(holding.provider.server):
             self._grants.delete(grant)
             return RevocationOutcome.NOT_OFFERED
         with self._cipher.unlock(holding.key) as box:
@@ -98,7 +98,8 @@ class GrantService:
                 return RevocationOutcome.UNREADABLE
             self._delete(grant, revocation)
             try:
-                confirmed = self._revocations.attempt(revocation, client_of(holding.provider, box), box)
+                client = client_of(holding.provider, box)
+                confirmed = self._revocations.attempt(revocation, self._type(holding), client, box)
             except IntegrityViolation:
                 # The client secret does not open: the grant is ended here all the same
                 confirmed = False
@@ -114,7 +115,7 @@ class GrantService:
 
     def _end_replaced(self, old: Grant, holding: Holding, client: Client, box: Box) -> None:
         """The account of before is to be ended at the cloud as well: by the background function, else at once."""
-        if self._type(holding).revocation is RevocationStyle.NONE:
+        if not self._type(holding).can_revoke(holding.provider.server):
             return
         with suppress(IntegrityViolation):
             try:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from chalicelib.domain.errors import VaultError
 from chalicelib.domain.grant import Grant, GrantState, Holding
 from chalicelib.domain.provider import Provider
+from chalicelib.domain.stop import ALL, StopKind
 from chalicelib.domain.token_exchange import Need
-from chalicelib.ports import Catalogue, Clock, CursorStore, GrantStore, ProviderStore, TokenCipher
+from chalicelib.ports import Catalogue, Clock, CursorStore, GrantStore, ProviderStore, StopStore, TokenCipher
 
 from .refresh import RefreshService
 
@@ -41,6 +42,7 @@ class KeepAliveService:
         catalogue: Catalogue,
         cipher: TokenCipher,
         refresh: RefreshService,
+        stops: StopStore,
         clock: Clock,
     ) -> None:
         self._providers = providers
@@ -49,19 +51,27 @@ class KeepAliveService:
         self._catalogue = catalogue
         self._cipher = cipher
         self._refresh = refresh
+        self._stops = stops
         self._clock = clock
 
     def run(self, *, pages: int = 20, refreshes: int = 50) -> KeptAlive:
         """Refresh what would lapse: at most `pages` pages of a listing, and no further page after `refreshes` of them.
 
-        One grant's or provider's trouble stops no other.
+        One grant's or provider's trouble stops no other. While everything or a provider is stopped nothing is sent
+        there; a stopped person or application changes nothing here, so that resuming finds what there was.
         """
-        done = KeptAlive()
+        done, stopped = KeptAlive(), self._stopped()
+        if ALL in stopped:
+            return done
         for provider in self._providers.all():
             idle = self._catalogue.get(provider.type_id).refresh_token_idle_seconds
-            if idle is not None and provider.enabled:
+            if idle is not None and provider.enabled and provider.id not in stopped:
                 done += self._walk(provider, idle, pages, refreshes - done.refreshed - done.failed)
         return done
+
+    def _stopped(self) -> set[str]:
+        """The ids of providers that are stopped; `ALL` for everything."""
+        return {stop.target for stop in self._stops.all() if stop.kind is not StopKind.PERSON}
 
     def _walk(self, provider: Provider, idle: int, pages: int, refreshes: int) -> KeptAlive:
         name = f"keep-alive/{provider.id}/{provider.generation}"

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from chalicelib.domain.grant import Grant, GrantState
-from chalicelib.domain.provider import Provider, ProviderType
+from chalicelib.domain.provider import Provider
+from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.user import User
 from chalicelib.ports import Catalogue, GrantStore, ProviderStore
 
@@ -16,6 +17,10 @@ class Offer:
     type: ProviderType
     grant: Grant | None
 
+    @property
+    def is_held(self) -> bool:
+        return self.grant is not None and self.grant.state is not GrantState.REMOVED
+
 
 class ProviderService:
     """Lists providers for people."""
@@ -26,12 +31,14 @@ class ProviderService:
         self._catalogue = catalogue
 
     def offers(self, user: User) -> list[Offer]:
-        """Every enabled provider, by name."""
-        providers = [provider for provider in self._providers.all() if provider.enabled]
+        """Every provider that is enabled and for them, by name; and those of which they still hold something."""
         grants = self._grants.of_user(user.id)
-        return [
-            Offer(provider, self._catalogue.get(provider.type_id), _held(provider, grants)) for provider in providers
+        offers = [
+            Offer(provider, self._catalogue.get(provider.type_id), _held(provider, grants))
+            for provider in self._providers.all()
+            if provider.enabled and not provider.is_deleted
         ]
+        return [offer for offer in offers if offer.provider.is_for(user.groups) or offer.is_held]
 
 
 def _held(provider: Provider, grants: list[Grant]) -> Grant | None:
@@ -40,6 +47,8 @@ def _held(provider: Provider, grants: list[Grant]) -> Grant | None:
     if not mine:
         return None
     newest = max(mine, key=lambda grant: grant.generation)
-    if newest.is_of(provider) or newest.state is GrantState.REMOVED:
+    if newest.state is GrantState.REMOVED:
         return newest
+    if newest.is_of(provider):
+        return newest.as_seen(provider)
     return newest.removed(provider.removed_at or newest.authorized_at)

@@ -136,8 +136,9 @@ class RefreshService:
         grant, now = holding.grant, self._clock.now()
         if grant is None or grant.token_set is None:
             raise TokenRefused(RefusalReason.NOT_CONNECTED)
-        if grant.state not in (GrantState.ACTIVE, GrantState.FAILING):
-            raise TokenRefused(RefusalReason.NEEDS_REAUTHORIZATION, detail=grant.reason.value)
+        seen = grant.as_seen(holding.provider)
+        if seen.state not in (GrantState.ACTIVE, GrantState.FAILING):
+            raise TokenRefused(RefusalReason.NEEDS_REAUTHORIZATION, detail=seen.reason.value)
         try:
             tokens = TokenSet.from_bytes(box.decrypt(grant.token_set, grant.encryption_context()))
         except IntegrityViolation as violation:

@@ -1,17 +1,43 @@
-"""Registering providers."""
+"""Providers in the hands of administrators: registered, changed, enabled, disabled, deleted. Each is audited."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
-from chalicelib.domain.provider import AuthorizationServer, Provider
+from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
+from chalicelib.domain.authorization_server import AuthorizationServer
+from chalicelib.domain.directory_report import Step
+from chalicelib.domain.errors import CloudError, InvalidForm
+from chalicelib.domain.provider import ClientSecrets, Provider
+from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.secret import Secret
-from chalicelib.ports import AuditLog, Catalogue, OAuthClient, ProviderStore, TokenCipher
+from chalicelib.ports import AuditLog, Catalogue, Clock, OAuthClient, ProviderCheck, ProviderStore, TokenCipher
+
+from .administration import AdministrationService
+from .revocations import client_of
 
 _FIRST_GENERATION = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What an administrator says about a provider. An empty `client_secret` keeps the one there is."""
+
+    type_id: str
+    name: str
+    client_id: str
+    client_secret: Secret
+    fields: Mapping[str, str]
+    scopes: tuple[str, ...]
+    visible_to: tuple[str, ...] = ()
+    secret_ends_at: int | None = None
+    keeps_older_secret: bool = False
+    """A new secret goes beside the current one instead of replacing it."""
+    authorize_again: bool = False
+    """People whose authorizations lack a scope that is new must authorize again; else those stay as they are."""
+
+
 class RegistrationService:
-    """Makes a provider out of what an administrator, or a seed, says about it."""
+    """Makes providers out of what administrators, or a seed, say about them."""
 
     def __init__(
         self,
@@ -19,18 +45,62 @@ class RegistrationService:
         providers: ProviderStore,
         cipher: TokenCipher,
         oauth_client: OAuthClient,
+        check: ProviderCheck,
         catalogue: Catalogue,
+        administration: AdministrationService,
         audit_log: AuditLog,
+        clock: Clock,
     ) -> None:
         self._providers = providers
         self._cipher = cipher
         self._oauth_client = oauth_client
+        self._check = check
         self._catalogue = catalogue
+        self._administration = administration
         self._audit_log = audit_log
+        self._clock = clock
+
+    def types(self) -> list[ProviderType]:
+        """The kinds of cloud, by name."""
+        return self._catalogue.all()
+
+    def type(self, type_id: str) -> ProviderType:
+        """Raises NotFound."""
+        return self._catalogue.get(type_id)
+
+    def all(self) -> list[Provider]:
+        """Every provider, enabled or not, by name."""
+        return self._administration.providers()
+
+    def get(self, provider_id: str) -> Provider:
+        """Raises NotFound."""
+        return self._administration.provider(provider_id)
 
     def discover(self, issuer: str) -> AuthorizationServer:
         """The server as its OpenID Connect discovery document describes it. Raises a CloudError."""
         return self._oauth_client.discover(issuer)
+
+    def add(self, provider_id: str, asked: Registration, actor: Actor, origin: Origin) -> Provider:
+        """Store a new provider, disabled. Raises InvalidForm, or Conflict for a taken id."""
+        self._check_name(asked.name, provider_id)
+        if not asked.client_secret:
+            raise InvalidForm({"client_secret": "Please give the client secret."})
+        provider_type = self._catalogue.get(asked.type_id)
+        fields = provider_type.checked(asked.fields)
+        provider = Provider(
+            id=provider_id,
+            type_id=asked.type_id,
+            name=asked.name,
+            client_id=asked.client_id,
+            client_secret=b"",
+            server=self._server(provider_type, fields),
+            scopes=asked.scopes,
+            enabled=False,
+            fields=fields,
+            visible_to=asked.visible_to,
+            secret_ends_at=asked.secret_ends_at,
+        )
+        return self._store(provider, asked.client_secret, actor, origin)
 
     def register(
         self,
@@ -44,8 +114,9 @@ class RegistrationService:
         scopes: tuple[str, ...],
         actor: str,
         origin: Origin,
+        fields: Mapping[str, str] | None = None,
     ) -> Provider:
-        """Store a new provider, its secret encrypted. Raises NotFound for the type, Conflict for a taken id."""
+        """Store a new one, enabled, whose server is known. Raises NotFound for the type, Conflict for a taken id."""
         provider = Provider(
             id=provider_id,
             type_id=self._catalogue.get(type_id).id,
@@ -54,14 +125,115 @@ class RegistrationService:
             client_secret=b"",
             server=server,
             scopes=scopes,
-            generation=_FIRST_GENERATION,
+            fields=dict(fields or {}),
         )
-        key = self._cipher.new_key(provider_id, _FIRST_GENERATION)
+        return self._store(provider, client_secret, Actor(actor), origin)
+
+    def change(self, provider: Provider, asked: Registration, actor: Actor, origin: Origin) -> Provider:
+        """Store it as asked, all or nothing. Raises InvalidForm, or Conflict when it was changed meanwhile."""
+        self._check_name(asked.name, provider.id)
+        provider_type = self._catalogue.get(provider.type_id)
+        fields = provider_type.checked(asked.fields)
+        server = provider.server if fields == provider.fields else self._server(provider_type, fields)
+        changed = replace(
+            provider,
+            name=asked.name,
+            client_id=asked.client_id,
+            server=server,
+            fields=fields,
+            scopes=asked.scopes,
+            visible_to=asked.visible_to,
+            secret_ends_at=asked.secret_ends_at,
+        )
+        if asked.authorize_again and not set(asked.scopes) <= set(provider.scopes):
+            changed = replace(changed, authorize_again_since=self._clock.now())
+        changed = self._with_secret(provider, changed, asked)
+        updated = self._providers.update(changed)
+        facts = {"changed": " ".join(_differences(provider, changed, asked))}
+        self._record(AuditTag.PROVIDER_CHANGED, updated, actor, origin, facts)
+        return updated
+
+    def enable(self, provider: Provider, actor: Actor, origin: Origin) -> Provider:
+        """People see it from now on. Raises Conflict."""
+        return self._switch(provider, True, AuditTag.PROVIDER_ENABLED, actor, origin)
+
+    def disable(self, provider: Provider, actor: Actor, origin: Origin) -> Provider:
+        """Nobody sees it and nothing of it is released; authorizations stay. Raises Conflict."""
+        return self._switch(provider, False, AuditTag.PROVIDER_DISABLED, actor, origin)
+
+    def test(self, provider: Provider, redirect_uri: str, actor: Actor, origin: Origin) -> tuple[Step, ...]:
+        """Try the provider without any person. Changes nothing but the audit log."""
+        with self._cipher.unlock(self._providers.key(provider.id, provider.generation)) as box:
+            client = client_of(provider, box)
+        steps = self._check.check(provider, self._catalogue.get(provider.type_id), client, redirect_uri)
+        found = " ".join(step.code for step in steps if step.code) or "all good"
+        self._record(AuditTag.PROVIDER_TESTED, provider, actor, origin, {"found": found})
+        return steps
+
+    def delete(self, provider: Provider, actor: Actor, origin: Origin) -> None:
+        """It is gone at once, its authorizations with it; what is stored follows. Raises Conflict."""
+        hidden = self._providers.update(replace(provider, enabled=False, is_deleted=True))
+        # The generation after it, so that not even a restored backup brings an authorization back
+        self._administration.raise_generation(hidden)
+        self._record(AuditTag.PROVIDER_DELETED, hidden, actor, origin, {"name": provider.name})
+
+    def _store(self, provider: Provider, client_secret: Secret, actor: Actor, origin: Origin) -> Provider:
+        key = self._cipher.new_key(provider.id, _FIRST_GENERATION)
         with self._cipher.unlock(key) as box:
-            secret = box.encrypt(client_secret.reveal().encode(), provider.secret_context())
+            secret = box.encrypt(ClientSecrets(client_secret).to_bytes(), provider.secret_context())
         provider = replace(provider, client_secret=secret)
         self._providers.add(provider, key)
-        self._audit_log.record(
-            AuditEvent(AuditTag.PROVIDER_REGISTERED, Outcome.SUCCESS, actor, origin, provider_id=provider_id)
-        )
+        self._record(AuditTag.PROVIDER_REGISTERED, provider, actor, origin, {"name": provider.name})
         return provider
+
+    def _with_secret(self, before: Provider, after: Provider, asked: Registration) -> Provider:
+        """The secret encrypted for where it goes now. An old one never goes elsewhere than it was given for."""
+        is_elsewhere = before.secret_context() != after.secret_context()
+        if not asked.client_secret and not is_elsewhere:
+            return after
+        if not asked.client_secret:
+            why = "The client or its server is another one now: please give the secret again."
+            raise InvalidForm({"client_secret": why})
+        keeps = asked.keeps_older_secret and not is_elsewhere
+        with self._cipher.unlock(self._providers.key(before.id, before.generation)) as box:
+            secrets = ClientSecrets(asked.client_secret)
+            if keeps:
+                current = ClientSecrets.from_bytes(box.decrypt(before.client_secret, before.secret_context()))
+                secrets = current.with_newest(asked.client_secret, keeps_current=True)
+            sealed = box.encrypt(secrets.to_bytes(), after.secret_context())
+        return replace(after, client_secret=sealed, has_older_secret=keeps)
+
+    def _server(self, provider_type: ProviderType, fields: Mapping[str, str]) -> AuthorizationServer:
+        if not provider_type.is_discovered:
+            return provider_type.server(fields)
+        try:
+            return self._oauth_client.discover(provider_type.issuer(fields))
+        except CloudError as error:
+            name = provider_type.fields[-1].id if provider_type.fields else "type"
+            why = f"The cloud's discovery document cannot be used: {error.detail or error.message}"
+            raise InvalidForm({name: why}) from error
+
+    def _check_name(self, name: str, provider_id: str) -> None:
+        """Not a lock: two at the same moment may still get one name, and are told apart by their ids."""
+        if any(other.name.casefold() == name.casefold() for other in self.all() if other.id != provider_id):
+            raise InvalidForm({"name": "There is a provider of this name already. Please choose another one."})
+
+    def _switch(self, provider: Provider, enabled: bool, tag: AuditTag, actor: Actor, origin: Origin) -> Provider:
+        if provider.enabled == enabled:
+            return provider
+        updated = self._providers.update(replace(provider, enabled=enabled))
+        self._record(tag, updated, actor, origin, {})
+        return updated
+
+    def _record(self, tag: AuditTag, provider: Provider, actor: Actor, origin: Origin, facts: dict[str, str]) -> None:
+        event = AuditEvent(
+            tag, Outcome.SUCCESS, actor.id, origin, provider_id=provider.id, facts=facts, actor_name=actor.name
+        )
+        self._audit_log.record(event)
+
+
+def _differences(before: Provider, after: Provider, asked: Registration) -> list[str]:
+    """What was changed, by name: values may be secrets, or long."""
+    names = ("name", "client_id", "fields", "scopes", "visible_to", "secret_ends_at", "authorize_again_since")
+    changed = [name for name in names if getattr(before, name) != getattr(after, name)]
+    return [*changed, *(["client_secret"] if asked.client_secret else [])]

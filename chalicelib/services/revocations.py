@@ -7,12 +7,13 @@ from dataclasses import replace
 from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Outcome
 from chalicelib.domain.errors import CloudError, Conflict, IntegrityViolation, NotFound, VaultError
 from chalicelib.domain.grant import Grant, Holding, Revocation
-from chalicelib.domain.provider import Provider, ProviderKey, ProviderType, RevocationStyle
-from chalicelib.domain.secret import Secret
+from chalicelib.domain.provider import ClientSecrets, Provider, ProviderKey
+from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.token_set import TokenSet
 from chalicelib.ports import (
     AuditLog,
     Box,
+    Catalogue,
     Client,
     Clock,
     GrantStore,
@@ -32,8 +33,8 @@ GIVE_UP_SECONDS = 7 * 24 * 3600
 
 def client_of(provider: Provider, box: Box) -> Client:
     """The vault as the provider's client, its secret opened with the key of the provider's own generation."""
-    secret = box.decrypt(provider.client_secret, provider.secret_context())
-    return Client(provider.client_id, Secret(secret.decode()), provider.server)
+    secrets = ClientSecrets.from_bytes(box.decrypt(provider.client_secret, provider.secret_context()))
+    return Client(provider.client_id, secrets.newest, provider.server, secrets.older)
 
 
 class RevocationService:
@@ -46,6 +47,7 @@ class RevocationService:
         providers: ProviderStore,
         grants: GrantStore,
         cipher: TokenCipher,
+        catalogue: Catalogue,
         oauth_client: OAuthClient,
         audit_log: AuditLog,
         clock: Clock,
@@ -55,6 +57,7 @@ class RevocationService:
         self._providers = providers
         self._grants = grants
         self._cipher = cipher
+        self._catalogue = catalogue
         self._oauth_client = oauth_client
         self._audit_log = audit_log
         self._clock = clock
@@ -65,8 +68,7 @@ class RevocationService:
 
         The first retry is due in a minute, so that it does not meet an attempt that is under way.
         """
-        plain = box.decrypt(grant.token_set or b"", grant.encryption_context())
-        token = TokenSet.from_bytes(plain).revocable()
+        tokens = box.decrypt(grant.token_set or b"", grant.encryption_context())
         now = self._clock.now()
         revocation = Revocation(
             id=self._random.token(16),
@@ -75,12 +77,11 @@ class RevocationService:
             generation=grant.generation,
             grant_version=grant.version,
             account=grant.account,
-            token=b"",
+            tokens=b"",
             created_at=now,
             next_attempt_at=now + FIRST_RETRY_SECONDS,
         )
-        encrypted = box.encrypt(token.reveal().encode(), revocation.encryption_context())
-        revocation = replace(revocation, token=encrypted)
+        revocation = replace(revocation, tokens=box.encrypt(tokens, revocation.encryption_context()))
         self._revocations.add(revocation)
         return revocation
 
@@ -88,11 +89,11 @@ class RevocationService:
         """Take an entry back that turned out not to be needed."""
         self._revocations.delete(revocation.id)
 
-    def attempt(self, revocation: Revocation, client: Client, box: Box) -> bool:
+    def attempt(self, revocation: Revocation, provider_type: ProviderType, client: Client, box: Box) -> bool:
         """Ask the cloud once. True when it confirmed; otherwise the entry stays for a retry."""
-        token = Secret(box.decrypt(revocation.token, revocation.encryption_context()).decode())
+        tokens = TokenSet.from_bytes(box.decrypt(revocation.tokens, revocation.encryption_context()))
         try:
-            self._oauth_client.revoke(client, token)
+            self._oauth_client.revoke(client, provider_type, tokens)
         except CloudError as error:
             self._log_failure(revocation.provider_id, error)
             return False
@@ -101,10 +102,10 @@ class RevocationService:
 
     def end_orphan(self, provider: Provider, provider_type: ProviderType, client: Client, token_set: TokenSet) -> None:
         """Revoke tokens that could not be stored: one try, since there is nowhere to keep them."""
-        if provider_type.revocation is RevocationStyle.NONE:
+        if not provider_type.can_revoke(provider.server):
             return
         try:
-            self._oauth_client.revoke(client, token_set.revocable())
+            self._oauth_client.revoke(client, provider_type, token_set)
         except CloudError as error:
             self._log_failure(provider.id, error)
 
@@ -142,12 +143,13 @@ class RevocationService:
 
     def _attempt_with(self, revocation: Revocation, holding: Holding) -> bool:
         provider = holding.provider
+        provider_type = self._catalogue.get(provider.type_id)
         with self._cipher.unlock(holding.key) as box:
             client = client_of(provider, box)
             if revocation.generation == provider.generation:
-                return self.attempt(revocation, client, box)
+                return self.attempt(revocation, provider_type, client, box)
         with self._cipher.unlock(self._key(revocation)) as older_box:
-            return self.attempt(revocation, client, older_box)
+            return self.attempt(revocation, provider_type, client, older_box)
 
     def _key(self, revocation: Revocation) -> ProviderKey:
         return self._providers.key(revocation.provider_id, revocation.generation)

@@ -43,14 +43,26 @@ class _Line:
 
     origin: Origin
     actor: str = "-"
+    actor_name: str = ""
     user_id: str = ""
+    user_name: str = ""
     provider_id: str = ""
     use: AssertionUse | None = None
     facts: dict[str, str] = field(default_factory=dict)
 
     def event(self, tag: AuditTag, outcome: Outcome, **facts: str) -> AuditEvent:
         known = self.facts | {name: value for name, value in facts.items() if value}
-        return AuditEvent(tag, outcome, self.actor, self.origin, self.user_id, self.provider_id, known)
+        return AuditEvent(
+            tag,
+            outcome,
+            self.actor,
+            self.origin,
+            self.user_id,
+            self.provider_id,
+            known,
+            actor_name=self.actor_name,
+            user_name=self.user_name,
+        )
 
 
 class TokenExchangeService:
@@ -126,8 +138,7 @@ class TokenExchangeService:
         held = self._releases.load(client_id, request.provider_id, name or _NOTHING)
         line.facts["client"] = client_id
         application = self._authenticate(request.caller, client_id, held, line)
-        if not application.enabled:
-            raise TokenRefused(RefusalReason.BLOCKED, detail="application")
+        # Before any stop is looked at, so that the person sees in the ledger who asked in vain
         verified = self._subject(request, application, line)
         if verified != name:
             held = self._releases.load(client_id, request.provider_id, verified)
@@ -160,7 +171,7 @@ class TokenExchangeService:
             except InvalidJwt as error:
                 raise TokenRefused(RefusalReason.INVALID_CLIENT, detail=error.detail) from error
             line.use = assertions.client_assertion_use(claims, client_id, self._issuer, now)
-        line.actor = client_id
+        line.actor, line.actor_name = client_id, application.name
         return application
 
     # For whom
@@ -210,6 +221,7 @@ class TokenExchangeService:
         line.user_id = held.subject.user_id if held.subject else ""
         if held.holding is not None and held.holding.grant is not None:
             line.facts["account"] = held.holding.grant.account.label
+            line.user_name = held.holding.grant.user_name
         return decide(
             held,
             provider_id=request.provider_id,
@@ -268,7 +280,8 @@ class TokenExchangeService:
 
     def _record_refusal(self, line: _Line, refusal: TokenRefused) -> None:
         """One line for each refusal; it uses up the assertion as a release would."""
-        event = line.event(AuditTag.TOKEN_REFUSED, Outcome.FAILURE, code=refusal.reason.value)
+        stopped = refusal.detail if refusal.reason is RefusalReason.BLOCKED else ""
+        event = line.event(AuditTag.TOKEN_REFUSED, Outcome.FAILURE, code=refusal.reason.value, stopped=stopped)
         if line.use is None:
             self._audit_log.record(event)
             return

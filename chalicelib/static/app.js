@@ -64,7 +64,29 @@ function countSelection(form) {
   update();
 }
 
+/** Offers to copy what a button names, and says that it was done. */
+function offerCopy(button) {
+  if (!navigator.clipboard) return;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+}
+
+/** Reads a chosen file into the field it names; the file itself is never sent. */
+function readFile(input) {
+  input.closest("label").hidden = false;
+  input.addEventListener("change", async () => {
+    const [file] = input.files;
+    if (file) document.getElementById(input.dataset.into).value = await file.text();
+  });
+}
+
 localizeTimes();
 sendOnce();
 upgradeDialog();
 document.querySelectorAll("form[data-selection]").forEach(countSelection);
+document.querySelectorAll("[data-copy]").forEach(offerCopy);
+document.querySelectorAll("[data-into]").forEach(readFile);

@@ -51,6 +51,14 @@ class DynamoClientApplicationStore:
         self._put(updated, Condition.equals(version=application.version))
         return updated
 
+    def delete(self, application: ClientApplication) -> None:
+        try:
+            self._table.delete(application_key(application.id), Condition.equals(version=application.version))
+        except ConditionFailed as failure:
+            # Nothing there is what was wanted: boto3 repeats a delete whose reply was lost
+            if failure.item is not None:
+                raise Conflict from None
+
     def _put(self, application: ClientApplication, condition: Condition) -> None:
         try:
             self._table.put(_to_item(application), condition)
@@ -76,6 +84,7 @@ def application_from_item(item: Item) -> ClientApplication:
         enabled=item["enabled"],
         stopped_reason=item["stopped_reason"],
         stopped_at=item.get("stopped_at"),
+        stopped_by=item.get("stopped_by", ""),
         version=item["version"],
     )
 

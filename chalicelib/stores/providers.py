@@ -3,8 +3,9 @@
 from dataclasses import asdict, replace
 from typing import Any
 
+from chalicelib.domain.authorization_server import AuthorizationServer, ClientAuthentication
 from chalicelib.domain.errors import Conflict, NotFound
-from chalicelib.domain.provider import AuthorizationServer, ClientAuthentication, Provider, ProviderKey
+from chalicelib.domain.provider import Provider, ProviderKey
 
 from .items import Item
 from .table import Condition, ConditionFailed, Table
@@ -39,6 +40,13 @@ class DynamoProviderStore:
         updated = replace(provider, version=provider.version + 1)
         _put(self._vault, _provider_to_item(updated), Condition.equals(version=provider.version))
         return updated
+
+    def delete(self, provider: Provider) -> None:
+        try:
+            self._vault.delete(provider_key(provider.id), Condition.equals(version=provider.version))
+        except ConditionFailed as failure:
+            if failure.item is not None:
+                raise Conflict from None
 
     def key(self, provider_id: str, generation: int) -> ProviderKey:
         item = self._keys.get(wrapped_key_key(provider_id, generation))
@@ -80,6 +88,12 @@ def provider_from_item(item: Item) -> Provider:
         cleaned_generation=item["cleaned_generation"],
         removed_at=item.get("removed_at"),
         version=item["version"],
+        fields=item["fields"],
+        visible_to=tuple(item["visible_to"]),
+        secret_ends_at=item.get("secret_ends_at"),
+        has_older_secret=item["has_older_secret"],
+        authorize_again_since=item.get("authorize_again_since"),
+        is_deleted=item["is_deleted"],
     )
 
 

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 from chalicelib.domain.aliases import is_user_id
 from chalicelib.domain.client_application import Subject
-from chalicelib.domain.grant import Holding, ReleaseHolding
+from chalicelib.domain.grant import ReleaseHolding
+from chalicelib.domain.stop import StopKind
 
 from .client_applications import application_from_item, application_key
 from .grants import DynamoGrantStore
 from .items import Item
+from .stops import block_key, stop_key
 from .user_aliases import alias_key, owners_from_item
 from .users import record_from_item, record_key
 
@@ -27,35 +29,42 @@ class DynamoReleaseStore:
 
     def load(self, application_id: str, provider_id: str, name: str) -> ReleaseHolding:
         if is_user_id(name):
-            more = [application_key(application_id), record_key(name)]
-            holding, (application, record) = self._grants.load_with(name, provider_id, more)
-            return _release_holding(application, (name,), record, holding)
+            return self._load(application_id, provider_id, name)
         guess = self._likely_owner.get(name, _NOBODY)
-        held = self._load(application_id, provider_id, name, guess)
+        held = self._load(application_id, provider_id, guess, name)
         if held.subject is not None and held.subject.user_id == guess:
             return held
         if held.subject is None:
-            # The grant that was guessed at is not the one of this name, or not its alone
-            return replace(held, holding=replace(held.holding, grant=None) if held.holding else None)
+            # What was guessed at is not of this name, or not its alone
+            holding = replace(held.holding, grant=None) if held.holding else None
+            return replace(held, holding=holding, stops=held.stops - {StopKind.PERSON, StopKind.OWN})
         self._remember(name, held.subject.user_id)
-        return self._load(application_id, provider_id, name, held.subject.user_id)
+        return self._load(application_id, provider_id, held.subject.user_id, name)
 
-    def _load(self, application_id: str, provider_id: str, alias: str, user_id: str) -> ReleaseHolding:
-        more = [application_key(application_id), alias_key(alias), record_key(user_id)]
-        holding, (application, claims, record) = self._grants.load_with(user_id, provider_id, more)
-        return _release_holding(application, owners_from_item(claims), record, holding)
+    def _load(self, application_id: str, provider_id: str, user_id: str, alias: str = "") -> ReleaseHolding:
+        """One read. With `alias` the person is whom that names, which need not be `user_id`."""
+        stops = {
+            StopKind.EVERYTHING: stop_key(StopKind.EVERYTHING),
+            StopKind.PROVIDER: stop_key(StopKind.PROVIDER, provider_id),
+            StopKind.PERSON: stop_key(StopKind.PERSON, user_id),
+            StopKind.OWN: block_key(user_id, application_id),
+        }
+        more = [application_key(application_id), record_key(user_id), *stops.values()]
+        more += [alias_key(alias)] if alias else []
+        holding, (application, record, *found) = self._grants.load_with(user_id, provider_id, more)
+        owners = owners_from_item(found[len(stops)]) if alias else (user_id,)
+        return ReleaseHolding(
+            application=application_from_item(application) if application else None,
+            owners=owners,
+            subject=_subject(owners[0], record) if len(owners) == 1 else None,
+            holding=holding,
+            stops=frozenset(kind for kind, item in zip(stops, found, strict=False) if item is not None),
+        )
 
     def _remember(self, name: str, user_id: str) -> None:
         if len(self._likely_owner) >= _REMEMBERED:
             self._likely_owner.clear()
         self._likely_owner[name] = user_id
-
-
-def _release_holding(
-    application: Item | None, owners: tuple[str, ...], record: Item | None, holding: Holding | None
-) -> ReleaseHolding:
-    subject = _subject(owners[0], record) if len(owners) == 1 else None
-    return ReleaseHolding(application_from_item(application) if application else None, owners, subject, holding)
 
 
 def _subject(user_id: str, record: Item | None) -> Subject:

@@ -72,7 +72,7 @@ def _from_item(item: Item) -> Revocation:
         generation=item["generation"],
         grant_version=item["grant_version"],
         account=CloudAccount(**item["account"]),
-        token=item["token"],
+        tokens=item["tokens"],
         created_at=item["created_at"],
         next_attempt_at=item["next_attempt_at"],
         attempts=item["attempts"],

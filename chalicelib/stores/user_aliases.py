@@ -16,6 +16,9 @@ class DynamoUserAliasStore:
             # Adding to a set: two who claim the same at the same moment are both in it, without any condition
             self._table.update(alias_key(alias), "ADD #user_ids :user_ids", {"user_ids": {user_id}})
 
+    def owners(self, alias: str) -> tuple[str, ...]:
+        return owners_from_item(self._table.get(alias_key(alias)))
+
 
 def alias_key(alias: str) -> Item:
     return {KEY: f"ALIAS#{alias}", SORT: "ALIAS"}

@@ -8,6 +8,7 @@ from chalicelib.domain.token_exchange import InvalidJwt, TokenRefused
 STATUS: dict[type[VaultError], int] = {
     errors.VaultError: 500,
     errors.InvalidRequest: 400,
+    errors.InvalidForm: 400,
     errors.TooLarge: 413,
     errors.UnsupportedContentType: 415,
     errors.MethodNotAllowed: 405,

@@ -1,10 +1,11 @@
 """Fields of forms and query strings, strictly: known, once, UTF-8, not too many, not too long."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from chalicelib.domain.errors import InvalidRequest, TooLarge
+from chalicelib.domain.errors import InvalidForm, InvalidRequest, TooLarge
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 MAX_BODY = 16 * 1024
@@ -29,6 +30,34 @@ class Fields:
 
     def all(self, name: str) -> list[str]:
         return self.values.get(name, [])
+
+
+class Problems:
+    """Collects what is wrong with the fields of one form, so that a person is told of all of it at once."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, str] = {}
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """What is refused in here does not end the reading of the form."""
+        try:
+            yield
+        except InvalidForm as error:
+            self._found |= {name: sentence for name, sentence in error.problems.items() if name not in self._found}
+
+    def add(self, name: str, sentence: str) -> None:
+        self._found.setdefault(name, sentence)
+
+    def check(self) -> None:
+        """Raises InvalidForm if anything was found."""
+        if self._found:
+            raise InvalidForm(self._found)
+
+
+def lines(text: str) -> list[str]:
+    """The entries of a field that takes one a line, each once."""
+    return list(dict.fromkeys(filter(None, map(str.strip, text.splitlines()))))
 
 
 def parse_form(body: bytes, allowed: Collection[str], repeatable: Collection[str]) -> Fields:

@@ -3,14 +3,16 @@
 They hold codes, names and numbers. The sentences are the templates'. Times are epoch seconds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from chalicelib.domain.audit import AuditFilter, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.directory_report import Step
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
-from chalicelib.domain.provider import RevocationStyle
+from chalicelib.domain.provider_type import CheckItem, ScopePreset
+from chalicelib.domain.reach import Obstacle
+from chalicelib.domain.stop import StopKind
 from chalicelib.domain.user import Departure
 
 
@@ -56,7 +58,10 @@ class ProviderCard:
     """When an administrator removed the authorization; set in the state `REMOVED`."""
     scopes: tuple[str, ...] = ()
     """In plain words: what the authorization allows, or what the cloud will be asked for."""
-    revocation: RevocationStyle = RevocationStyle.NONE
+    is_revocable: bool = False
+    """Whether the vault can end an authorization at the cloud."""
+    side_effect: str = ""
+    """What else ends then, as a sentence."""
     account_page: str | None = None
     """Where a person ends an authorization at the cloud by hand."""
 
@@ -122,6 +127,81 @@ class SessionRow:
     signed_in_at: int
     last_seen_at: int
     is_current: bool
+
+
+# Manage authorization providers
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRow:
+    """A provider in the list. `error`: the OAuth error with which the cloud refuses the vault itself."""
+
+    id: str
+    name: str
+    type_name: str
+    enabled: bool
+    users: int
+    are_more: bool = False
+    is_for_groups: bool = False
+    error: str = ""
+    failing_since: int | None = None
+    secret_ends_at: int | None = None
+    secret_ends_soon: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TypeFieldView:
+    """A field of a type in the form."""
+
+    name: str
+    label: str
+    hint: str
+    placeholder: str
+    is_optional: bool
+    choices: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderTypeView:
+    """A kind of cloud, and what an administrator has to know of it."""
+
+    id: str
+    name: str
+    description: str
+    fields: tuple[TypeFieldView, ...] = ()
+    presets: tuple[ScopePreset, ...] = ()
+    required_scopes: tuple[str, ...] = ()
+    checklist: tuple[CheckItem, ...] = ()
+    unverified: tuple[str, ...] = ()
+    app_page: str = ""
+    documentation: str = ""
+    side_effect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderView:
+    """One provider, all that may be shown of it."""
+
+    row: ProviderRow
+    type: ProviderTypeView
+    redirect_uri: str
+    client_id: str
+    fields: tuple[tuple[str, str], ...]
+    scopes: tuple[str, ...]
+    groups: tuple[str, ...]
+    has_older_secret: bool
+    authorize_again_since: int | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteProviderDialog:
+    """How many authorizations end with the provider."""
+
+    template: ClassVar[str] = "dialog_provider_delete.html"
+
+    count: int
+    is_more: bool = False
 
 
 # Manage tokens
@@ -244,6 +324,188 @@ class StepsView:
         return all(step.is_good for step in self.steps)
 
 
+# Manage clients
+
+
+@dataclass(frozen=True, slots=True)
+class FormView:
+    """A form as it was typed, and what is wrong with it: a sentence for each field's name.
+
+    `is_outdated`: somebody else changed the same thing meanwhile; `stored` is then what stands there now.
+    """
+
+    values: dict[str, str]
+    problems: dict[str, str] = field(default_factory=dict)
+    chosen: frozenset[str] = frozenset()
+    """Values of ticked boxes."""
+    is_outdated: bool = False
+    stored: dict[str, str] = field(default_factory=dict)
+
+    def value(self, name: str) -> str:
+        return self.values.get(name, "")
+
+    def stored_otherwise(self, name: str) -> str | None:
+        """What is stored in a field that was typed otherwise; None where there is nothing to tell."""
+        now = self.stored.get(name, "")
+        return now if self.is_outdated and name in self.stored and now != self.value(name) else None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """A public key of an application. `fingerprint` is its JWK thumbprint (RFC 7638)."""
+
+    id: str
+    algorithm: str
+    fingerprint: str
+    added_at: int
+    expires_at: int | None
+    is_usable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRow:
+    """One thing an application may fetch. `scopes` None: no ceiling. Nobody chosen: everybody."""
+
+    number: int
+    provider: str
+    scopes: tuple[str, ...] | None
+    everybody: bool = True
+    groups: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StopRow:
+    """Something that is stopped. `by` is empty where nobody noted it; `target` goes back with "Resume"."""
+
+    kind: StopKind
+    target: str
+    name: str
+    reason: str
+    at: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRow:
+    """One client application in the list."""
+
+    id: str
+    name: str
+    keys: int
+    """How many of its keys are good now."""
+    has_role: bool
+    providers: tuple[str, ...]
+    """The names of those it has a rule for."""
+    stop: StopRow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientView:
+    """Everything about one client application. `issuer` is empty where it names people itself."""
+
+    row: ClientRow
+    version: int
+    created_at: int
+    role_arn: str
+    issuer: str
+    issuer_audience: str
+    user_claim: str
+    keys: tuple[KeyRow, ...]
+    rules: tuple[RuleRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeveloperView:
+    """What the author of an application has to know. `key` is the one to sign with, None where there is none."""
+
+    vault: str
+    client_id: str
+    key: KeyRow | None
+    provider_id: str
+    """One it has a rule for, or an example."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReachRow:
+    """An application that has a rule for a person's token, and what is in its way."""
+
+    client_id: str
+    name: str
+    rules: tuple[RuleRow, ...]
+    obstacles: tuple[Obstacle, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReachView:
+    """Who could get a person's token of a provider. `account` is None where the person has not authorized it."""
+
+    person: str
+    provider: str
+    account: str | None
+    scopes: tuple[str, ...]
+    rows: tuple[ReachRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveKeyDialog:
+    """The question before a key of an application is removed. `is_last`: no other one is good."""
+
+    template: ClassVar[str] = "dialog_client_key.html"
+
+    key: KeyRow
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveRuleDialog:
+    """The question before a rule is removed."""
+
+    template: ClassVar[str] = "dialog_client_rule.html"
+
+    rule: RuleRow
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteClientDialog:
+    """The question before an application is deleted."""
+
+    template: ClassVar[str] = "dialog_client_delete.html"
+
+
+ClientDialog = RemoveKeyDialog | RemoveRuleDialog | DeleteClientDialog
+
+
+@dataclass(frozen=True, slots=True)
+class StopDialog:
+    """The question before an application or everything is stopped; it asks for the reason."""
+
+    template: ClassVar[str] = "dialog_stop.html"
+
+    kind: StopKind
+    target: str
+    name: str
+    back: str
+    form: FormView
+
+
+# Applications of a person
+
+
+@dataclass(frozen=True, slots=True)
+class OwnApplicationRow:
+    """An application as the person sees it whose tokens it fetches; None as a time means never."""
+
+    id: str
+    name: str
+    providers: tuple[str, ...]
+    fetched_at: int | None
+    fetched_from: str
+    blocked_at: int | None
+    is_registered: bool = True
+
+
 # Audit log
 
 
@@ -297,3 +559,5 @@ class ActivityItem:
     by_other: bool
     origin: Origin
     facts: dict[str, str]
+    actor: str = ""
+    """What whoever did it was called then: an application, for what that did."""

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from dev import chromium
-from dev.stack import Stack
+from dev.stack import PROVIDER_ID, Stack
 
 FLAGS = [
     "--no-sandbox",
@@ -63,6 +63,6 @@ def clean_stack(stack: Stack) -> Stack:
     )
     for table, keys in (("vault", ("pk", "sk")), ("vault-sessions", ("pk",))):
         for item in client.scan(TableName=table)["Items"]:
-            if item["pk"]["S"] != "PROVIDERS":
+            if item["pk"]["S"] != "PROVIDERS" or item["sk"]["S"] != PROVIDER_ID:
                 client.delete_item(TableName=table, Key={key: item[key] for key in keys})
     return stack

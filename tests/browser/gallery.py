@@ -11,32 +11,54 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from chalicelib.adapters.catalogue import FileCatalogue
 from chalicelib.domain.audit import AuditFilter, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.directory_report import Step, StepName
 from chalicelib.domain.errors import LoginRefused
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
-from chalicelib.domain.provider import RevocationStyle
+from chalicelib.domain.provider_report import CLOUD_ADVICE, CloudStep
+from chalicelib.domain.reach import Obstacle
+from chalicelib.domain.stop import StopKind
+from chalicelib.domain.token_exchange import RefusalReason
 from chalicelib.domain.user import Departure
+from chalicelib.routes.provider_views import type_view
 from chalicelib.web.pages import (
     ActivityItem,
     AuditFilterForm,
     AuditRow,
     AuthorizedDialog,
+    ClientRow,
+    ClientView,
     ConsentFailedDialog,
+    DeleteClientDialog,
+    DeleteProviderDialog,
+    DeveloperView,
     DirectoryView,
     ErrorView,
+    FormView,
+    KeyRow,
     LeaverDialog,
     LeaverRow,
+    OwnApplicationRow,
     ProviderCard,
     ProviderChoice,
     ProviderDialog,
+    ProviderRow,
+    ProviderView,
+    ReachRow,
+    ReachView,
     RemoveDialog,
     RemovedNotice,
+    RemoveKeyDialog,
+    RemoveRuleDialog,
     RevokedDialog,
     RevokeDialog,
+    RuleRow,
     SessionRow,
     StepsView,
+    StopDialog,
+    StopRow,
     TokenFilter,
     TokenRow,
     TokenTable,
@@ -56,7 +78,8 @@ OFFERED = ProviderCard(
     "Northwind Cloud",
     "OpenID Connect",
     scopes=("Know who you are", "See your e-mail address", "Read and write your files", "Work while you are away"),
-    revocation=RevocationStyle.RFC7009,
+    is_revocable=True,
+    side_effect="Northwind ends every authorization that this account gave to any client of the same project.",
     account_page="https://northwind.example/account",
 )
 CONNECTED = replace(OFFERED, state=GrantState.ACTIVE, account="alice@contoso.example", since=NOW - 40 * DAY)
@@ -77,7 +100,6 @@ WITHOUT_REVOCATION = replace(
     name="Microsoft 365 for the whole Contoso group of companies",
     type_name="Microsoft 365",
     account="a.very.long.address.of.alice.adams@engineering.contoso-international.example",
-    revocation=RevocationStyle.NONE,
 )
 BROKEN = tuple(
     replace(CONNECTED, id=f"broken-{reason}", name="Tailspin", state=GrantState.NEEDS_REAUTHORIZATION, reason=reason)
@@ -155,6 +177,25 @@ ACTIVITY = (
     _act(7, AuditTag.SESSION_ENDED, facts={"count": "1"}),
     _act(8, AuditTag.SESSION_ENDED, facts={"count": "3"}),
     _act(9, AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE),
+    _act(9, AuditTag.TOKEN_RELEASED, actor="Scan server", facts=ACCOUNT | {"reason": "nightly filing"}),
+    *(
+        _act(9, AuditTag.TOKEN_REFUSED, Outcome.FAILURE, actor="Scan server", facts={"code": reason.value})
+        for reason in RefusalReason
+    ),
+    *(
+        _act(
+            9,
+            AuditTag.TOKEN_REFUSED,
+            Outcome.FAILURE,
+            actor="Scan server",
+            facts={"code": "blocked", "stopped": kind.value, "reason": "nightly filing"},
+        )
+        for kind in StopKind
+    ),
+    _act(9, AuditTag.CLIENT_BLOCKED, facts={"client": "scanner"}),
+    _act(9, AuditTag.CLIENT_UNBLOCKED, facts={"client": "scanner"}),
+    _act(9, AuditTag.RELEASES_STOPPED, by_other=True),
+    _act(9, AuditTag.RELEASES_RESUMED, by_other=True),
     _act(10, AuditTag.LOGIN_CONFIRMED),
     _act(11, AuditTag.LOGIN),
     _act(12, AuditTag.LOGOUT),
@@ -238,7 +279,219 @@ def _directory(*results: StepsView) -> dict[str, Any]:
     return {"directories": (contoso, fabrikam), "results": results, "user_name": "CONTOSO\\dora" if results else ""}
 
 
+STOP = StopRow(StopKind.APPLICATION, "mailer", "Mail poller", "Its laptop was lost", NOW - 3 * 3600, "CONTOSO\\adele")
+CLIENTS = (
+    ClientRow("archive-robot", "Archive robot", 0, has_role=True, providers=("Northwind Cloud", "Box")),
+    ClientRow("mailer", "Mail poller", 1, has_role=False, providers=("Northwind Cloud",), stop=STOP),
+    ClientRow("new", "New application", 0, has_role=False, providers=()),
+    ClientRow("scanner", "Scan server", 2, has_role=True, providers=("Northwind Cloud",)),
+)
+KEY_ROWS = (
+    KeyRow("2026-01", "ES256", "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", NOW - 300 * DAY, None, is_usable=True),
+    KeyRow(
+        "HbL5lLIXYw2rGm3zvZm7mA5RGc0GVqYb1w8Gr5mYx0A",
+        "PS256",
+        "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s",
+        NOW - 2 * DAY,
+        NOW + 363 * DAY,
+        is_usable=True,
+    ),
+    KeyRow("old", "RS256", "PQqPN6ZqFvdfBcSSpm4GS6oBAhqWkS_8aJX8oWqEOLw", NOW - 400 * DAY, NOW - DAY, is_usable=False),
+)
+OPEN_RULE = RuleRow(0, "Northwind Cloud", None)
+NARROW_RULE = RuleRow(
+    1,
+    "Box",
+    ("openid", "email", "https://graph.example/files.readwrite.all"),
+    everybody=False,
+    groups=("S-1-5-21-1004336348-1177238915-682003330-1603",),
+    users=("CONTOSO\\alice", "CONTOSO\\bob"),
+    sources=("10.1.0.0/16", "2001:db8:85a3::/48"),
+)
+CLIENT = ClientView(
+    CLIENTS[3],
+    7,
+    NOW - 300 * DAY,
+    "arn:aws:iam::123456789012:role/scanner",
+    "",
+    "",
+    "",
+    KEY_ROWS,
+    (OPEN_RULE, NARROW_RULE),
+)
+UNFINISHED = ClientView(CLIENTS[2], 1, NOW - 60, "", "", "", "", (), ())
+WITH_ISSUER = ClientView(
+    CLIENTS[1], 3, NOW - DAY, "", "https://login.contoso.example", "mail-poller", "upn", KEY_ROWS[:1], (OPEN_RULE,)
+)
+VAULT = "https://vault.contoso.example"
+
+
+def _clients(**changes: Any) -> dict[str, Any]:
+    providers = (ProviderChoice("northwind", "Northwind Cloud"), ProviderChoice("box", "Box"))
+    shown = {"rows": CLIENTS, "providers": providers, "search": {}, "problem": "", "found": None, "everything": None}
+    return shown | changes
+
+
+def _client(client: ClientView, **changes: Any) -> dict[str, Any]:
+    key = client.keys[0] if client.keys else None
+    return {
+        "client": client,
+        "developer": DeveloperView(VAULT, client.row.id, key, "northwind"),
+        "providers": (ProviderChoice("northwind", "Northwind Cloud"),),
+        "dialog": None,
+        "is_outdated": False,
+    } | changes
+
+
+def _found(*rows: ReachRow, account: str | None = "alice@contoso.example") -> ReachView:
+    return ReachView("CONTOSO\\alice", "Northwind Cloud", account, ("openid", "email"), rows)
+
+
+SEARCH = {"user": "CONTOSO\\alice", "provider": "northwind"}
+NEW_FORM = FormView({"subject_mode": "self_asserted"})
+WRONG_FORM = FormView(
+    {
+        "name": "Scan server",
+        "id": "Scan Server",
+        "role_arn": "arn:aws:iam::1:user/x",
+        "subject_mode": "identity_provider",
+    },
+    {
+        "name": "Another application has this name. Please choose another one.",
+        "id": "The id must be 1 to 64 of a-z, 0-9, _ and -, and begin with a-z or 0-9.",
+        "keys": "That is a private key. It was not stored, but it has left the application: please make a new pair.",
+        "role_arn": "That is no ARN of an IAM role, such as arn:aws:iam::123456789012:role/scanner.",
+        "issuer": "The discovery document of this issuer could not be read.",
+        "issuer_audience": "Please give the audience (“aud”) that its tokens for this application have.",
+    },
+)
+OUTDATED_FORM = FormView(
+    {"name": "Scan server 2", "role_arn": "", "subject_mode": "self_asserted"},
+    is_outdated=True,
+    stored={"name": "Scan server", "role_arn": "arn:aws:iam::123456789012:role/scanner"},
+)
+
+
+def _client_form(form: FormView, client: ClientView | None = None) -> dict[str, Any]:
+    return {"form": form, "client": client}
+
+
+def _rule_form(form: FormView, number: str = "") -> dict[str, Any]:
+    return {
+        "form": form,
+        "client": CLIENT,
+        "provider": ProviderChoice("northwind", "Northwind Cloud"),
+        "scopes": ("openid", "profile", "email", "offline_access"),
+        "number": number,
+    }
+
+
+EMPTY_RULE = FormView(
+    {"users": "CONTOSO\\nobody"},
+    {
+        "ceiling": "Please choose how far a token may reach: some scopes, or all that is authorized.",
+        "whose": "Please choose whose tokens: everybody’s, or those of groups or people you name.",  # noqa: RUF001
+        "users": "Line 1: Nobody is known by this name.",
+        "sources": "A source is an address or a CIDR block such as 10.1.0.0/16, one a line.",
+    },
+)
+FULL_RULE = FormView(
+    {
+        "ceiling": "chosen",
+        "whose": "chosen",
+        "users": "CONTOSO\\alice",
+        "more_scopes": "files",
+        "sources": "10.1.0.0/16",
+    },
+    chosen=frozenset({"openid", "email"}),
+)
+STOPS = (
+    StopRow(
+        StopKind.EVERYTHING, "-", "-", "Incident 4711: a build server was broken into", NOW - 600, "CONTOSO\\adele"
+    ),
+    STOP,
+    StopRow(StopKind.PERSON, "S-1-5-21-1-2-3-1101", "CONTOSO\\alice", "Laptop lost", NOW - DAY, "CONTOSO\\adele"),
+    StopRow(StopKind.PROVIDER, "box", "Box", "Box reports an incident of its own", NOW - DAY, ""),
+)
+
+
+def _stops(*rows: StopRow, form: FormView | None = None, dialog: StopDialog | None = None) -> dict[str, Any]:
+    choices = (ProviderChoice("northwind", "Northwind Cloud"),)
+    return {"rows": rows, "applications": choices, "providers": choices, "form": form or FormView({}), "dialog": dialog}
+
+
+OWN = (
+    OwnApplicationRow("archive-robot", "Archive robot", ("Northwind Cloud", "Box"), NOW - 300, "Box", None),
+    OwnApplicationRow("mailer", "Mail poller", ("Northwind Cloud",), NOW - DAY, "Northwind Cloud", NOW - 3600),
+    OwnApplicationRow(
+        "old", "Old robot that was deleted", (), NOW - 9 * DAY, "Northwind Cloud", None, is_registered=False
+    ),
+    OwnApplicationRow("scanner", "Scan server", ("Northwind Cloud",), None, "", None),
+)
 HINT = "DOMAIN\\USERNAME"
+
+
+TYPES = {type_.id: type_view(type_) for type_ in FileCatalogue().all()}
+PROVIDER_ROW = ProviderRow("microsoft-365-k2v9x0ab", "Microsoft 365", "Microsoft 365", True, 1000, are_more=True)
+PROVIDER_ROWS = (
+    PROVIDER_ROW,
+    ProviderRow(
+        "google-1", "Gmail for the service desk", "Google", True, 12, is_for_groups=True,
+        secret_ends_at=NOW + 20 * 86400, secret_ends_soon=True,
+    ),
+    ProviderRow("box-1", "Box", "Box", True, 1, error="invalid_client"),
+    ProviderRow("slack-1", "Slack", "Slack", True, 40, failing_since=NOW - 900),
+    ProviderRow("northwind", "Northwind Cloud", "OpenID Connect", False, 0),
+)  # fmt: skip
+PROVIDER_VIEW = ProviderView(
+    row=PROVIDER_ROW,
+    type=TYPES["microsoft-365"],
+    redirect_uri="https://vault.contoso.example/oauth/callback/microsoft-365-k2v9x0ab",
+    client_id="6731de76-14a6-49ae-97bc-6eba6914391e",
+    fields=(("cloud", "login.microsoftonline.com"), ("tenant", "contoso.example")),
+    scopes=("openid", "profile", "email", "offline_access", "Files.ReadWrite"),
+    groups=("S-1-5-21-1004336348-1177238915-682003330-1603",),
+    has_older_secret=True,
+    authorize_again_since=NOW - 86400,
+    version=3,
+)
+CLOUD_TESTED = StepsView(
+    "What the test found",
+    (
+        Step(CloudStep.ADDRESSES, detail="graph.microsoft.com, login.microsoftonline.com", milliseconds=41.2),
+        Step(CloudStep.DISCOVERY, milliseconds=88.0, server="https://login.microsoftonline.com/contoso.example/v2.0"),
+        Step(CloudStep.PKCE, detail="S256"),
+        Step(CloudStep.CLIENT, "client_refused", "invalid_client: AADSTS7000222", 120.5, advices=CLOUD_ADVICE),
+    ),
+)
+
+
+def _provider(**changes: Any) -> dict[str, Any]:
+    shown = {"provider": PROVIDER_VIEW, "result": None, "dialog": None, "is_outdated": False}
+    return {"viewer": ADMIN} | shown | changes
+
+
+def _provider_form(type_id: str, form: FormView, version: int = 0) -> dict[str, Any]:
+    uri = f"https://vault.contoso.example/oauth/callback/{type_id}-k2v9x0ab"
+    shown = {"type": TYPES[type_id], "id": f"{type_id}-k2v9x0ab", "redirect_uri": uri, "form": form}
+    return {"viewer": ADMIN, "version": version} | shown
+
+
+EMPTY_PROVIDER = FormView({"name": "", "whose": "everybody", "grants": "again", "field_tenant": "organizations"})
+WRONG_PROVIDER = FormView(
+    {"name": "Northwind Cloud", "whose": "groups", "groups": "everyone", "field_issuer": "http//id"},
+    {
+        "name": "There is a provider of this name already. Please choose another one.",
+        "field_issuer": "“Issuer” must be an address, such as https://id.example.com.",
+        "client_secret": "Please give the client secret.",
+        "groups": "This is neither a group's SID nor its distinguished name: everyone",
+    },
+)
+OUTDATED_PROVIDER = FormView(
+    {"name": "My name", "client_id": "a", "whose": "everybody", "grants": "leave"},
+    is_outdated=True,
+    stored={"name": "Their name", "client_id": "a"},
+)
 
 
 def _login(**changes: Any) -> dict[str, Any]:
@@ -340,6 +593,99 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         _directory(StepsView("Check of CONTOSO", GOOD_STEPS), StepsView("Check of FABRIKAM", BAD_STEPS)),
     ),
     "directory_tested": ("directory.html", _directory(StepsView("What the test found", TESTED))),
+    "manage_providers": ("manage_providers.html", {"viewer": ADMIN, "rows": PROVIDER_ROWS}),
+    "manage_providers_none": ("manage_providers.html", {"viewer": ADMIN, "rows": ()}),
+    "provider_types": ("provider_types.html", {"viewer": ADMIN, "types": tuple(TYPES.values())}),
+    **{f"provider_new_{name}": ("provider_form.html", _provider_form(name, EMPTY_PROVIDER)) for name in TYPES},
+    "provider_new_wrong": ("provider_form.html", _provider_form("openid-connect", WRONG_PROVIDER)),
+    "provider_edit": ("provider_form.html", _provider_form("microsoft-365", replace(EMPTY_PROVIDER), 3)),
+    "provider_edit_outdated": ("provider_form.html", _provider_form("box", OUTDATED_PROVIDER, 3)),
+    "provider": ("manage_provider.html", _provider()),
+    "provider_tested": ("manage_provider.html", _provider(result=CLOUD_TESTED)),
+    "provider_outdated": ("manage_provider.html", _provider(is_outdated=True)),
+    "provider_new_disabled": (
+        "manage_provider.html",
+        _provider(provider=replace(PROVIDER_VIEW, row=replace(PROVIDER_ROW, enabled=False))),
+    ),
+    "provider_delete": ("manage_provider.html", _provider(dialog=DeleteProviderDialog(1000, is_more=True))),
+    "provider_delete_unused": ("manage_provider.html", _provider(dialog=DeleteProviderDialog(0))),
+    "clients": ("clients.html", _clients()),
+    "clients_none": ("clients.html", _clients(rows=())),
+    "clients_all_stopped": ("clients.html", _clients(everything=STOPS[0])),
+    "clients_found": (
+        "clients.html",
+        _clients(
+            search=SEARCH,
+            found=_found(
+                ReachRow("scanner", "Scan server", (OPEN_RULE,), ()),
+                ReachRow("mailer", "Mail poller", (NARROW_RULE,), (Obstacle.APPLICATION_STOPPED, Obstacle.CEILING)),
+            ),
+        ),
+    ),
+    "clients_every_obstacle": (
+        "clients.html",
+        _clients(
+            search=SEARCH,
+            found=_found(*(ReachRow("scanner", "Scan server", (OPEN_RULE,), (obstacle,)) for obstacle in Obstacle)),
+        ),
+    ),
+    "clients_found_none": ("clients.html", _clients(search=SEARCH, found=_found())),
+    "clients_not_authorized": ("clients.html", _clients(search=SEARCH, found=_found(account=None))),
+    "clients_nobody": ("clients.html", _clients(search=SEARCH, problem="Nobody is known by this name.")),
+    "client": ("client.html", _client(CLIENT)),
+    "client_unfinished": ("client.html", _client(UNFINISHED, providers=())),
+    "client_stopped": ("client.html", _client(WITH_ISSUER)),
+    "client_outdated": ("client.html", _client(CLIENT, is_outdated=True)),
+    "client_remove_key": ("client.html", _client(CLIENT, dialog=RemoveKeyDialog(KEY_ROWS[0], is_last=False))),
+    "client_remove_last_key": ("client.html", _client(WITH_ISSUER, dialog=RemoveKeyDialog(KEY_ROWS[0], is_last=True))),
+    "client_remove_rule": ("client.html", _client(CLIENT, dialog=RemoveRuleDialog(NARROW_RULE))),
+    "client_delete": ("client.html", _client(CLIENT, dialog=DeleteClientDialog())),
+    "client_new": ("client_form.html", _client_form(NEW_FORM)),
+    "client_new_wrong": ("client_form.html", _client_form(WRONG_FORM)),
+    "client_edit": ("client_form.html", _client_form(FormView({"name": "Scan server"}), CLIENT)),
+    "client_edit_outdated": ("client_form.html", _client_form(OUTDATED_FORM, CLIENT)),
+    "client_key": ("client_key_form.html", _client_form(FormView({}), CLIENT)),
+    "client_key_wrong": (
+        "client_key_form.html",
+        _client_form(FormView({}, {"keys": "That certificate has expired."}), CLIENT),
+    ),
+    "client_rule": ("client_rule_form.html", _rule_form(FormView({}))),
+    "client_rule_change": ("client_rule_form.html", _rule_form(FULL_RULE, "1")),
+    "client_rule_wrong": ("client_rule_form.html", _rule_form(EMPTY_RULE)),
+    "client_rule_outdated": ("client_rule_form.html", _rule_form(replace(FULL_RULE, is_outdated=True))),
+    "stops": ("stops.html", _stops(*STOPS)),
+    "stops_none": ("stops.html", _stops()),
+    "stops_wrong": (
+        "stops.html",
+        _stops(
+            STOP,
+            form=FormView(
+                {"kind": "person", "target": "nobody", "reason": ""},
+                {
+                    "target": "Nobody is known by this name.",
+                    "reason": "Please give a reason of at most 200 characters.",
+                },
+            ),
+        ),
+    ),
+    "stop_everything": (
+        "stops.html",
+        _stops(dialog=StopDialog(StopKind.EVERYTHING, "-", "", "/admin/stops", FormView({}))),
+    ),
+    "stop_application": (
+        "stops.html",
+        _stops(
+            dialog=StopDialog(
+                StopKind.APPLICATION,
+                "scanner",
+                "Scan server",
+                "/admin/clients/scanner",
+                FormView({}, {"reason": "Please give a reason of at most 200 characters."}),
+            )
+        ),
+    ),
+    "applications": ("applications.html", {"rows": OWN}),
+    "applications_none": ("applications.html", {"rows": ()}),
     "audit": ("audit.html", _audit()),
     "audit_last_page": ("audit.html", _audit(rows=AUDIT_ROWS[:1], next_cursor=None, is_first_page=False)),
     "audit_empty": ("audit.html", _audit(rows=(), next_cursor=None)),
@@ -363,7 +709,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
 def html(name: str, base_path: str = "") -> str:
     """The page of this name in `PAGES`."""
     template, context = PAGES[name]
-    viewer = ALICE if template in ("providers.html", "sessions.html", "activity.html") else ADMIN
+    viewer = ALICE if template in ("providers.html", "sessions.html", "activity.html", "applications.html") else ADMIN
     return _renderer(base_path).page(template, **{"nonce": NONCE, "viewer": viewer} | context)
 
 

@@ -45,7 +45,17 @@ def test_axe_finds_nothing_and_nothing_is_too_wide(
     check(admin.page, problems, "authorized")
     admin.press("Revoke authorization")
     check(admin.page, problems, "revoke dialog")
-    for path in ("/sessions", "/activity", "/admin/tokens", "/admin/audit", "/login/confirm?next=tokens", "/nowhere"):
+    for path in (
+        "/sessions",
+        "/applications",
+        "/activity",
+        "/admin/tokens",
+        "/admin/clients",
+        "/admin/stops",
+        "/admin/audit",
+        "/login/confirm?next=tokens",
+        "/nowhere",
+    ):
         admin.page.goto(admin.url + path)
         check(admin.page, problems, path)
     admin.page.goto(f"{admin.url}/admin/tokens/remove-all?provider=northwind")

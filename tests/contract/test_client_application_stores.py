@@ -22,7 +22,7 @@ FULL = replace(
     role_arn="arn:aws:iam::123456789012:role/scanner",
     trusted_issuer=TrustedIssuer("https://idp.example", "https://idp.example/jwks", "scanner", "upn"),
     rules=(replace(RULE, whose=Whose(groups=frozenset({"S-1"}), users=frozenset({"S-2"})), sources=("10.0.0.0/8",)),),
-).stopped("lost laptop", NOW)
+).stopped("lost laptop", NOW, "CONTOSO\\admin")
 
 
 @pytest.fixture(params=["fake", "dynamodb"])
@@ -71,3 +71,15 @@ def test_the_second_of_two_updates_is_told(store: ClientApplicationStore) -> Non
 def test_what_does_not_exist_is_not_found(store: ClientApplicationStore) -> None:
     with pytest.raises(NotFound):
         store.get("nobody")
+
+
+def test_deletes_the_version_that_was_read_and_no_other(store: ClientApplicationStore) -> None:
+    store.add(APPLICATION)
+    updated = store.update(APPLICATION)
+    with pytest.raises(Conflict):
+        store.delete(APPLICATION)
+    for _ in range(2):
+        store.delete(updated)
+    with pytest.raises(NotFound):
+        store.get("scanner")
+    assert store.all() == []

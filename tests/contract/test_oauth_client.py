@@ -9,9 +9,9 @@ from chalicelib.adapters.endpoint_guard import EndpointGuard
 from chalicelib.adapters.oauth_client import AuthlibClient
 from chalicelib.domain.authorization_request import AuthorizationRequest
 from chalicelib.domain.errors import CloudError, CloudRefused, CloudUnavailable
-from chalicelib.domain.provider import ProviderType
+from chalicelib.domain.provider_type import ProviderType, RevocationStyle
 from chalicelib.domain.secret import Secret
-from chalicelib.domain.token_set import CloudAccount
+from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.ports import Client, OAuthClient
 from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, ScriptedCloud, parameters
 from tests.fakes.misbehaviour import status
@@ -20,7 +20,12 @@ from tests.fakes.system import FakeClock
 from tests.samples import REQUEST, SERVER
 
 VERIFIER = "v" * 64
-TYPE = ProviderType("openid-connect", "OpenID Connect", reauthorize_parameters={"prompt": "select_account"})
+TYPE = ProviderType(
+    "openid-connect",
+    "OpenID Connect",
+    reauthorize_parameters={"prompt": "select_account"},
+    revocation=RevocationStyle.RFC7009,
+)
 ALICE = CloudAccount("cloud-alice", "alice@contoso.example")
 
 
@@ -132,17 +137,17 @@ class TestOAuthClient:
         tokens, _ = world.oauth.exchange_code(
             world.client, TYPE, world.request, code=code, code_verifier=Secret(VERIFIER)
         )
-        world.oauth.revoke(world.client, tokens.revocable())
+        world.oauth.revoke(world.client, TYPE, tokens)
         assert world.is_revoked(tokens.revocable())
 
     def test_r88_an_unknown_token_counts_as_revoked(self, world: World) -> None:
-        world.oauth.revoke(world.client, Secret("never-issued"))
+        world.oauth.revoke(world.client, TYPE, TokenSet(Secret("access"), Secret("never-issued"), world.now + 60, ()))
         assert world.is_revoked(Secret("never-issued"))
 
     def test_r88_a_revocation_that_was_not_confirmed_is_said_as_such(self, world: World) -> None:
         world.fail_next()
         with pytest.raises(CloudUnavailable):
-            world.oauth.revoke(world.client, Secret("some-token"))
+            world.oauth.revoke(world.client, TYPE, TokenSet(Secret("access"), None, world.now + 60, ()))
 
     def test_discovers_a_server(self, world: World) -> None:
         issuer = str(world.request.server.issuer)

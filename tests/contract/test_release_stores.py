@@ -8,12 +8,22 @@ from chalicelib.adapters.system import SystemRandom
 from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.client_application import Subject
 from chalicelib.domain.errors import Conflict
-from chalicelib.ports import AuditLog, ClientApplicationStore, GrantStore, ProviderStore, ReleaseStore, UserAliasStore
+from chalicelib.domain.stop import ALL, Block, Stop, StopKind
+from chalicelib.ports import (
+    AuditLog,
+    ClientApplicationStore,
+    GrantStore,
+    ProviderStore,
+    ReleaseStore,
+    StopStore,
+    UserAliasStore,
+)
 from chalicelib.stores.audit_log import DynamoAuditLog
 from chalicelib.stores.client_applications import DynamoClientApplicationStore
 from chalicelib.stores.grants import DynamoGrantStore
 from chalicelib.stores.providers import DynamoProviderStore
 from chalicelib.stores.releases import DynamoReleaseStore
+from chalicelib.stores.stops import DynamoStopStore
 from chalicelib.stores.user_aliases import DynamoUserAliasStore
 from tests.aws import Aws
 from tests.fakes.stores import (
@@ -22,10 +32,11 @@ from tests.fakes.stores import (
     FakeGrantStore,
     FakeProviderStore,
     FakeReleaseStore,
+    FakeStopStore,
     FakeUserAliasStore,
 )
 from tests.fakes.system import FakeClock
-from tests.samples import ALICE, APPLICATION, BOB, GRANT, KEY, NOW, PROVIDER
+from tests.samples import ADMINISTRATOR, ALICE, APPLICATION, BOB, GRANT, KEY, NOW, PROVIDER
 
 NAMES = ("contoso\\alice", "alice@contoso.example")
 EVENT = AuditEvent(AuditTag.TOKEN_RELEASED, Outcome.SUCCESS, "scanner", Origin("request-1", "127.0.0.1"))
@@ -38,15 +49,15 @@ class Stores:
     applications: ClientApplicationStore
     aliases: UserAliasStore
     releases: ReleaseStore
+    stops: StopStore
     audit_log: AuditLog
 
 
 def fakes() -> Stores:
     providers, applications, aliases = FakeProviderStore(), FakeClientApplicationStore(), FakeUserAliasStore()
-    grants = FakeGrantStore(providers)
-    return Stores(
-        providers, grants, applications, aliases, FakeReleaseStore(applications, grants, aliases), FakeAuditLog()
-    )
+    grants, stops = FakeGrantStore(providers), FakeStopStore()
+    releases = FakeReleaseStore(applications, grants, aliases, stops)
+    return Stores(providers, grants, applications, aliases, releases, stops, FakeAuditLog())
 
 
 def dynamodb(aws: Aws) -> Stores:
@@ -58,6 +69,7 @@ def dynamodb(aws: Aws) -> Stores:
         DynamoClientApplicationStore(client, vault),
         DynamoUserAliasStore(vault),
         DynamoReleaseStore(grants),
+        DynamoStopStore(vault),
         DynamoAuditLog(vault, FakeClock(), SystemRandom()),
     )
 
@@ -99,6 +111,48 @@ def test_f21_r76_what_was_changed_a_moment_ago_is_seen(stores: Stores) -> None:
     assert held.application == stopped
     assert held.holding is not None
     assert (held.holding.provider, held.holding.grant) == (raised, None)
+
+
+STOPS = {
+    StopKind.EVERYTHING: (ALL, "other"),
+    StopKind.PROVIDER: ("northwind", "other"),
+    StopKind.PERSON: (ALICE.id, BOB.id),
+}
+
+
+@pytest.mark.parametrize("name", [*NAMES, ALICE.id])
+@pytest.mark.parametrize("kind", STOPS)
+def test_r76_a_stop_is_read_along_and_so_is_its_end(stores: Stores, kind: StopKind, name: str) -> None:
+    target, other = STOPS[kind]
+    stores.stops.add(Stop(kind, other, "reason", NOW, ADMINISTRATOR))
+    assert stores.releases.load("scanner", "northwind", name).stops == frozenset()
+    stores.stops.add(Stop(kind, target, "reason", NOW, ADMINISTRATOR))
+    assert stores.releases.load("scanner", "northwind", name).stops == {kind}
+    stores.stops.remove(kind, target)
+    assert stores.releases.load("scanner", "northwind", name).stops == frozenset()
+
+
+@pytest.mark.parametrize("name", [*NAMES, ALICE.id])
+def test_r76_a_persons_own_block_is_read_along(stores: Stores, name: str) -> None:
+    stores.stops.block(Block(ALICE.id, "other", NOW))
+    stores.stops.block(Block(BOB.id, "scanner", NOW))
+    assert stores.releases.load("scanner", "northwind", name).stops == frozenset()
+    stores.stops.block(Block(ALICE.id, "scanner", NOW))
+    assert stores.releases.load("scanner", "northwind", name).stops == {StopKind.OWN}
+
+
+def test_stops_of_who_was_guessed_at_are_not_those_of_a_name_that_is_nobodys(stores: Stores) -> None:
+    stores.releases.load("scanner", "northwind", NAMES[1])
+    stores.stops.add(Stop(StopKind.PERSON, ALICE.id, "reason", NOW, ADMINISTRATOR))
+    stores.aliases.claim(BOB.id, (NAMES[1],))
+    assert stores.releases.load("scanner", "northwind", NAMES[1]).stops == frozenset()
+
+
+def test_who_is_called_so(stores: Stores) -> None:
+    assert stores.aliases.owners(NAMES[0]) == (ALICE.id,)
+    stores.aliases.claim(BOB.id, (NAMES[0],))
+    assert stores.aliases.owners(NAMES[0]) == (ALICE.id, BOB.id)
+    assert stores.aliases.owners("contoso\\nobody") == ()
 
 
 def test_what_does_not_exist_is_none(stores: Stores) -> None:

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlencode, urlsplit
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from chalicelib.domain.provider import AuthorizationServer, ClientAuthentication
+from chalicelib.domain.authorization_server import AuthorizationServer, ClientAuthentication
 
 from .misbehaviour import Answer, Rule
 

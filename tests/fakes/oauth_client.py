@@ -8,8 +8,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from chalicelib.domain.authorization_request import AuthorizationRequest
+from chalicelib.domain.authorization_server import AuthorizationServer
 from chalicelib.domain.errors import CloudError, CloudRefused, CloudUnavailable
-from chalicelib.domain.provider import AuthorizationServer, ProviderType
+from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.secret import Secret, fingerprint
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.ports import Client, Clock
@@ -100,9 +101,9 @@ class FakeOAuthClient:
         self.meanwhile()
         return fresh
 
-    def revoke(self, client: Client, token: Secret) -> None:
+    def revoke(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> None:
         self._fail()
-        self.revoked.append(token.reveal())
+        self.revoked.append(tokens.revocable().reveal())
 
     def discover(self, issuer: str) -> AuthorizationServer:
         self._fail()

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.grant import Grant
-from chalicelib.domain.provider import ProviderType, RevocationStyle
+from chalicelib.domain.provider import ClientSecrets
+from chalicelib.domain.provider_type import ProviderType, RevocationStyle
+from chalicelib.domain.secret import Secret
 from chalicelib.domain.session import Session
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.services.consent import Callback, Consented, ConsentService
@@ -21,6 +23,7 @@ from tests.fakes.stores import (
     FakeReleaseStore,
     FakeRevocationStore,
     FakeSessionStore,
+    FakeStopStore,
     FakeUserAliasStore,
 )
 from tests.fakes.system import FakeClock, FakeRandom
@@ -58,13 +61,19 @@ class FakeVault:
         self.providers, self.revocation_store = FakeProviderStore(), FakeRevocationStore()
         self.grant_store = FakeGrantStore(self.providers)
         self.aliases, self.applications = FakeUserAliasStore(), FakeClientApplicationStore()
-        self.releases = FakeReleaseStore(self.applications, self.grant_store, self.aliases)
-        self.audit_log, self.cloud, self.catalogue = FakeAuditLog(), FakeOAuthClient(self.clock), FakeCatalogue()
+        self.stop_store = FakeStopStore()
+        self.releases = FakeReleaseStore(self.applications, self.grant_store, self.aliases, self.stop_store)
+        self.audit_log, self.cloud, self.catalogue = (
+            FakeAuditLog(self.clock),
+            FakeOAuthClient(self.clock),
+            FakeCatalogue(),
+        )
         self.revocations = RevocationService(
             revocations=self.revocation_store,
             providers=self.providers,
             grants=self.grant_store,
             cipher=self.cipher,
+            catalogue=self.catalogue,
             oauth_client=self.cloud,
             audit_log=self.audit_log,
             clock=self.clock,
@@ -104,7 +113,7 @@ class FakeVault:
         )
         key = self.cipher.new_key("northwind", 1)
         with self.cipher.unlock(key) as box:
-            secret = box.encrypt(b"client-secret", PROVIDER.secret_context())
+            secret = box.encrypt(ClientSecrets(Secret("client-secret")).to_bytes(), PROVIDER.secret_context())
         self.providers.add(replace(PROVIDER, client_secret=secret), key)
         self.sessions.add(SESSION, 0)
 

@@ -15,6 +15,7 @@ from chalicelib.domain.provider_health import ProviderHealth
 from chalicelib.domain.seal import Seal, StoredEntry, Tip
 from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.session import Notice, Session
+from chalicelib.domain.stop import ALL, Block, Stop, StopKind
 from chalicelib.domain.user import SweepProgress, User, UserRecord
 from chalicelib.ports import Clock, GrantPage, UserPage
 from tests.fakes.system import FakeClock
@@ -195,6 +196,12 @@ class FakeProviderStore:
             raise Conflict
         self.providers[provider.id] = replace(provider, version=provider.version + 1)
         return self.providers[provider.id]
+
+    def delete(self, provider: Provider) -> None:
+        there = self.providers.get(provider.id)
+        if there is not None and there.version != provider.version:
+            raise Conflict
+        self.providers.pop(provider.id, None)
 
     def key(self, provider_id: str, generation: int) -> ProviderKey:
         if (provider_id, generation) not in self.keys:
@@ -377,24 +384,66 @@ class FakeClientApplicationStore:
         self.applications[application.id] = replace(application, version=application.version + 1)
         return self.applications[application.id]
 
+    def delete(self, application: ClientApplication) -> None:
+        if self.applications.get(application.id, application).version != application.version:
+            raise Conflict
+        self.applications.pop(application.id, None)
+
+
+class FakeStopStore:
+    """Implements `ports.StopStore`."""
+
+    def __init__(self) -> None:
+        self.stops: dict[tuple[StopKind, str], Stop] = {}
+        self.blocked: dict[tuple[str, str], Block] = {}
+
+    def all(self) -> list[Stop]:
+        return sorted(self.stops.values(), key=lambda stop: stop.at, reverse=True)
+
+    def add(self, stop: Stop) -> None:
+        if (stop.kind, stop.target) in self.stops:
+            raise Conflict
+        self.stops[stop.kind, stop.target] = stop
+
+    def remove(self, kind: StopKind, target: str) -> Stop | None:
+        return self.stops.pop((kind, target), None)
+
+    def blocks(self, user_id: str) -> list[Block]:
+        return [block for block in self.blocked.values() if block.user_id == user_id]
+
+    def block(self, block: Block) -> bool:
+        key = block.user_id, block.application_id
+        return self.blocked.setdefault(key, block) is block
+
+    def unblock(self, user_id: str, application_id: str) -> bool:
+        return self.blocked.pop((user_id, application_id), None) is not None
+
 
 class FakeUserAliasStore:
     """Implements `ports.UserAliasStore`."""
 
     def __init__(self) -> None:
-        self.owners: dict[str, set[str]] = {}
+        self.claimed: dict[str, set[str]] = {}
 
     def claim(self, user_id: str, aliases: tuple[str, ...]) -> None:
         for alias in aliases:
-            self.owners.setdefault(alias, set()).add(user_id)
+            self.claimed.setdefault(alias, set()).add(user_id)
+
+    def owners(self, alias: str) -> tuple[str, ...]:
+        return tuple(sorted(self.claimed.get(alias, ())))
 
 
 class FakeReleaseStore:
     """Implements `ports.ReleaseStore` over the other fakes; `subjects` are people with groups, or blocked ones."""
 
     def __init__(
-        self, applications: FakeClientApplicationStore, grants: FakeGrantStore, aliases: FakeUserAliasStore
+        self,
+        applications: FakeClientApplicationStore,
+        grants: FakeGrantStore,
+        aliases: FakeUserAliasStore,
+        stops: FakeStopStore | None = None,
     ) -> None:
+        self._stops = stops or FakeStopStore()
         self._applications = applications
         self._grants = grants
         self._aliases = aliases
@@ -403,13 +452,20 @@ class FakeReleaseStore:
 
     def load(self, application_id: str, provider_id: str, name: str) -> ReleaseHolding:
         self.loads += 1
-        owners = (name,) if is_user_id(name) else tuple(sorted(self._aliases.owners.get(name, ())))
+        owners = (name,) if is_user_id(name) else self._aliases.owners(name)
         subject = self.subjects.get(owners[0], Subject(owners[0])) if len(owners) == 1 else None
         try:
             holding = self._grants.load(subject.user_id if subject else "-", provider_id)
         except NotFound:
             holding = None
-        return ReleaseHolding(self._applications.applications.get(application_id), owners, subject, holding)
+        application = self._applications.applications.get(application_id)
+        return ReleaseHolding(application, owners, subject, holding, self._found(application_id, provider_id, subject))
+
+    def _found(self, application_id: str, provider_id: str, subject: Subject | None) -> frozenset[StopKind]:
+        person = subject.user_id if subject else ""
+        wanted = {(StopKind.EVERYTHING, ALL), (StopKind.PROVIDER, provider_id), (StopKind.PERSON, person)}
+        own = {StopKind.OWN} if (person, application_id) in self._stops.blocked else set()
+        return frozenset({kind for kind, _ in wanted & self._stops.stops.keys()} | own)
 
 
 class FakeAuditLog:

@@ -7,6 +7,7 @@ import pytest
 
 from chalicelib.adapters.endpoint_guard import EndpointGuard
 from chalicelib.adapters.oauth_client import AuthlibClient
+from chalicelib.adapters.provider_check import CloudCheck
 from chalicelib.bootstrap import Vault, create_vault
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.directory import DirectorySettings
@@ -81,6 +82,7 @@ def running(aws: Aws) -> Iterator[Running]:
             clock=clock,
             directory=people,
             oauth_client=AuthlibClient(clock, EndpointGuard(allow_private=True)),
+            provider_check=CloudCheck(clock, EndpointGuard(allow_private=True)),
         )
         vault.registration.register(
             NORTHWIND,

@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain.stop import StopKind
+from tests.samples import ADMINISTRATOR
+
 from .client import Answer, Browser, going_to
 from .conftest import Running
 from .test_token import ALICE_ID, ORIGIN, Api
@@ -111,6 +114,20 @@ def test_activity(running: Running, calls: Calls) -> None:
     assert calls.of(lambda: alice.get("/activity")) == ["GetItem", "Query", "Query"]
 
 
+def test_applications_of_a_person(running: Running, calls: Calls) -> None:
+    alice = running.browser("alice")
+    # Session, applications, own blocks, providers, the person, grants, what was fetched lately
+    assert calls.of(lambda: alice.get("/applications")) == ["GetItem", *["Query"] * 3, "GetItem", "Query", "Query"]
+
+
+def test_manage_clients_and_stop(running: Running, calls: Calls) -> None:
+    admin = running.browser("admin")
+    # Providers, three kinds of stops, applications
+    assert calls.of(lambda: admin.get("/admin/clients")) == ["GetItem", *["Query"] * 5]
+    del calls.made[:]
+    assert calls.of(lambda: admin.get("/admin/stops")) == ["GetItem", *["Query"] * 6]
+
+
 def test_removing_all_tokens_is_two_writes_and_the_audit_entry(running: Running, calls: Calls) -> None:
     admin = running.browser("admin")
     running.authorize(admin)
@@ -142,7 +159,7 @@ class TestToken:
 
     def test_a_refusal_is_one_read_and_its_line(self, api: Api, calls: Calls) -> None:
         api.fetch()
-        api.running.vault.client_applications.stop("scanner", "reason", "admin", ORIGIN)
+        api.running.vault.stops.stop(StopKind.APPLICATION, "scanner", "reason", ADMINISTRATOR, ORIGIN)
         made = calls.of(lambda: self.send(api, "CONTOSO\\alice"), refused=True)
         assert made == ["BatchGetItem", "PutItem"]
 

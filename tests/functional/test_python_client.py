@@ -28,9 +28,10 @@ from requests.adapters import BaseAdapter
 import token_vault_client
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.client_application import AccessRule, Whose
+from chalicelib.domain.stop import StopKind
 from chalicelib.domain.token_exchange import RefusalReason
 from tests.fakes.misbehaviour import error, status
-from tests.samples import ADMIN, APPLICATION
+from tests.samples import ADMINISTRATOR, APPLICATION
 from token_vault_client import (
     AccessToken,
     Blocked,
@@ -160,10 +161,10 @@ class Program:
         self.session.mount(BASE, self.gateway)
         self.service = running.vault.client_applications
         self.pem = private_pem(KEYS[kind]())
-        self.registered = self.service.register(replace(APPLICATION, rules=(EVERYBODY,)), ADMIN.id, ORIGIN)
+        self.registered = self.service.register(replace(APPLICATION, rules=(EVERYBODY,)), ADMINISTRATOR, ORIGIN)
         public = import_key(self.pem.decode(), "RSA" if kind == "RSA" else "OKP" if kind == "Ed25519" else "EC")
         keys = json.dumps({"keys": [public.as_dict(private=False)]})
-        self.registered = self.service.add_jwks(self.registered, keys, ADMIN.id, ORIGIN)
+        self.registered = self.service.add_keys(self.registered, keys, ADMINISTRATOR, ORIGIN)
         self.browser = running.browser("alice")
         running.authorize(self.browser)
 
@@ -175,7 +176,11 @@ class Program:
         return self.vault().get_token(NORTHWIND, ALICE, **({"reason": "Filing"} | wanted))
 
     def rules(self, *rules: AccessRule) -> None:
-        self.registered = self.service.set_rules(self.registered, rules, ADMIN.id, ORIGIN)
+        self.registered = self.service.set_rules(self.registered, rules, ADMINISTRATOR, ORIGIN)
+
+    def stop(self) -> None:
+        stops = self.running.vault.stops
+        stops.stop(StopKind.APPLICATION, "scanner", "drill", ADMINISTRATOR, ORIGIN)
 
 
 @pytest.fixture(autouse=True)
@@ -211,7 +216,7 @@ class TestGetToken:
             .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
             .sign(key, SHA256()).public_bytes(serialization.Encoding.PEM)
         )  # fmt: skip
-        program.service.add_certificate(program.registered, certificate.decode(), ADMIN.id, ORIGIN)
+        program.service.add_keys(program.registered, certificate.decode(), ADMINISTRATOR, ORIGIN)
         (tmp_path / "key.pem").write_bytes(private_pem(key))
         (tmp_path / "certificate.pem").write_bytes(certificate)
         mine = SigningKey.from_file("scanner", tmp_path / "key.pem", certificate=tmp_path / "certificate.pem")
@@ -232,8 +237,8 @@ class TestGetToken:
             SigningKey.from_pem("scanner", pem)
 
     def test_as_an_iam_role_without_any_key(self, program: Program) -> None:
-        role = replace(APPLICATION, id="archiver", role_arn=ROLE, rules=(EVERYBODY,))
-        program.service.register(role, ADMIN.id, ORIGIN)
+        role = replace(APPLICATION, id="archiver", name="Archiver", role_arn=ROLE, rules=(EVERYBODY,))
+        program.service.register(role, ADMINISTRATOR, ORIGIN)
         vault = VaultClient(BASE, IamRole("archiver", REGION, AWS), session=program.session)
         assert vault.get_token(NORTHWIND, ALICE, reason="Filing").scopes == SCOPES
         assert vault.who_am_i()["client_id"] == "archiver"
@@ -287,7 +292,7 @@ class TestKeeping:
     def test_a_stop_counts_on_the_next_call_where_nothing_is_kept(self, program: Program, keep: bool) -> None:
         vault = program.vault(keep=keep)
         vault.get_token(NORTHWIND, ALICE, reason="Filing")
-        program.service.stop("scanner", "drill", ADMIN.id, ORIGIN)
+        program.stop()
         if keep:
             assert vault.get_token(NORTHWIND, ALICE, reason="Filing")
             vault.forget()
@@ -491,7 +496,7 @@ class TestCommandLine:
         )
         program.rules()
         assert "may fetch nothing yet" in run("whoami")[1]
-        program.service.stop("scanner", "drill", ADMIN.id, ORIGIN)
+        program.stop()
         assert "stopped" in run("whoami")[1]
 
     def test_exit_codes_say_what_to_do(self, program: Program, run) -> None:

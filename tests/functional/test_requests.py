@@ -14,7 +14,14 @@ from tests.fakes.misbehaviour import error, html, status
 from .client import Browser, going_to
 from .conftest import Running
 
-EXAMPLES = {"provider_id": "northwind", "handle": "0123456789abcdef", "name": "app.css", "user": "S-1-5-21-9"}
+EXAMPLES = {
+    "provider_id": "northwind",
+    "provider": "northwind",
+    "handle": "0123456789abcdef",
+    "name": "app.css",
+    "user": "S-1-5-21-9",
+    "client": "scanner",
+}
 STATES = ("anonymous", "user", "administrator")
 ALLOWED = {
     Access.PUBLIC: set(STATES),

@@ -17,12 +17,13 @@ from openapi_schema_validator import OAS31Validator
 
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.client_application import AccessRule, ClientApplication, SubjectMode, TrustedIssuer, Whose
+from chalicelib.domain.stop import StopKind
 from dev.process import ROOT
 from tests.fakes import directory
 from tests.fakes.application import JWT, Application
 from tests.fakes.misbehaviour import Answer as CloudAnswer
 from tests.fakes.misbehaviour import error, instead, status
-from tests.samples import ADMIN, APPLICATION, NOW
+from tests.samples import ADMINISTRATOR, APPLICATION, NOW
 
 from .client import BASE, FORM, Answer, Browser
 from .conftest import NORTHWIND, Running
@@ -54,12 +55,12 @@ class Api:
 
     def register(self, application: ClientApplication, client: Application) -> ClientApplication:
         service = self.running.vault.client_applications
-        registered = service.register(application, ADMIN.id, ORIGIN)
-        return service.add_jwks(registered, json.dumps(client.jwks()), ADMIN.id, ORIGIN)
+        registered = service.register(application, ADMINISTRATOR, ORIGIN)
+        return service.add_keys(registered, json.dumps(client.jwks()), ADMINISTRATOR, ORIGIN)
 
     def rules(self, *rules: AccessRule) -> None:
         application = self.running.vault.client_applications.get("scanner")
-        self.running.vault.client_applications.set_rules(application, rules, ADMIN.id, ORIGIN)
+        self.running.vault.client_applications.set_rules(application, rules, ADMINISTRATOR, ORIGIN)
 
     def send(self, form: dict[str, str] | bytes, **headers: str) -> tuple[int, dict[str, Any]]:
         body = form if isinstance(form, bytes) else urlencode(form).encode()
@@ -244,9 +245,9 @@ class TestAccess:
 
     def test_r76_a_stop_counts_on_the_next_call_and_is_undone(self, api: Api) -> None:
         api.fetch()
-        api.running.vault.client_applications.stop("scanner", "lost laptop", ADMIN.id, ORIGIN)
+        api.running.vault.stops.stop(StopKind.APPLICATION, "scanner", "lost laptop", ADMINISTRATOR, ORIGIN)
         assert api.refuse() == (400, "unauthorized_client", "blocked")
-        api.running.vault.client_applications.resume("scanner", ADMIN.id, ORIGIN)
+        api.running.vault.stops.resume(StopKind.APPLICATION, "scanner", ADMINISTRATOR, ORIGIN)
         api.fetch()
 
     def test_r76_so_do_a_revocation_a_removal_and_a_provider_that_is_switched_off(self, api: Api) -> None:
@@ -269,7 +270,7 @@ class TestAccess:
 
         def slow(handle: Callable[[], CloudAnswer]) -> CloudAnswer:
             api.running.clock.advance(2)
-            api.running.vault.client_applications.stop("scanner", "now", ADMIN.id, ORIGIN)
+            api.running.vault.stops.stop(StopKind.APPLICATION, "scanner", "now", ADMINISTRATOR, ORIGIN)
             return handle()
 
         api.running.cloud.misbehave("/token", slow)
@@ -443,10 +444,10 @@ class TestClientAuthentication:
     def test_keys_overlap_and_a_removed_one_is_dead_at_once(self, api: Api) -> None:
         service = api.running.vault.client_applications
         second = Application("scanner", BASE, api.running.clock.now, RSAKey.generate_key(2048, {"kid": "k2"}))
-        both = service.add_jwks(service.get("scanner"), json.dumps(second.jwks()), ADMIN.id, ORIGIN)
+        both = service.add_keys(service.get("scanner"), json.dumps(second.jwks()), ADMINISTRATOR, ORIGIN)
         assert api.send(second.form("CONTOSO\\alice", NORTHWIND))[0] == 200
         api.fetch()
-        service.remove_key(both, "k1", ADMIN.id, ORIGIN)
+        service.remove_key(both, "k1", ADMINISTRATOR, ORIGIN)
         assert api.refuse()[0] == 401
         assert api.send(second.form("CONTOSO\\alice", NORTHWIND))[0] == 200
 
@@ -490,6 +491,7 @@ class TestSubject:
             replace(
                 APPLICATION,
                 id="mailer",
+                name="Mailer",
                 subject_mode=SubjectMode.IDENTITY_PROVIDER,
                 trusted_issuer=issuer,
                 rules=(EVERYBODY,),
@@ -533,6 +535,7 @@ class TestSubject:
             replace(
                 APPLICATION,
                 id="mailer",
+                name="Mailer",
                 subject_mode=SubjectMode.IDENTITY_PROVIDER,
                 trusted_issuer=issuer,
                 rules=(EVERYBODY,),
@@ -695,8 +698,8 @@ class TestIam:
 
     @pytest.fixture
     def registered(self, api: Api) -> Api:
-        archiver = replace(APPLICATION, id="archiver", role_arn=ROLE, rules=(EVERYBODY,))
-        api.running.vault.client_applications.register(archiver, ADMIN.id, ORIGIN)
+        archiver = replace(APPLICATION, id="archiver", name="Archiver", role_arn=ROLE, rules=(EVERYBODY,))
+        api.running.vault.client_applications.register(archiver, ADMINISTRATOR, ORIGIN)
         return api
 
     def test_r72_a_role_is_proof_enough(self, registered: Api) -> None:
@@ -722,10 +725,10 @@ class TestIam:
         assert self.call(registered, self.form(reason=""), SESSION_OF_ROLE)[1]["reason"] == "invalid_subject"
         issuer = TrustedIssuer("https://idp.example", "https://idp.example/jwks", "archiver")
         strict = replace(
-            APPLICATION, id="strict", role_arn=ROLE, rules=(EVERYBODY,),
+            APPLICATION, id="strict", name="Strict", role_arn=ROLE, rules=(EVERYBODY,),
             subject_mode=SubjectMode.IDENTITY_PROVIDER, trusted_issuer=issuer,
         )  # fmt: skip
-        registered.running.vault.client_applications.register(strict, ADMIN.id, ORIGIN)
+        registered.running.vault.client_applications.register(strict, ADMINISTRATOR, ORIGIN)
         status, body = self.call(registered, self.form(client_id="strict"), SESSION_OF_ROLE)
         assert (status, body["reason"]) == (400, "invalid_subject")
 

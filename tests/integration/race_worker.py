@@ -26,7 +26,7 @@ from chalicelib.bootstrap import Vault, create_vault
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.directory import DirectorySettings
 from chalicelib.domain.grant import Grant
-from chalicelib.domain.provider import ProviderType
+from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_exchange import Caller, TokenRefused, TokenRequest
 from chalicelib.domain.token_set import TokenSet

@@ -24,15 +24,15 @@ from chalicelib.adapters.oauth_client import AuthlibClient
 from chalicelib.adapters.system import SystemClock
 from chalicelib.bootstrap import Vault, create_vault
 from chalicelib.domain.audit import Origin
+from chalicelib.domain.authorization_server import AuthorizationServer
 from chalicelib.domain.client_application import ANY_SCOPE, AccessRule, Whose
 from chalicelib.domain.grant import Grant, GrantReason, GrantState
-from chalicelib.domain.provider import AuthorizationServer
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from dev.process import ROOT, Child
 from tests.aws import ENVIRONMENT, TABLES
 from tests.integration.race_worker import settings_of
-from tests.samples import APPLICATION
+from tests.samples import ADMINISTRATOR, APPLICATION
 
 pytestmark = pytest.mark.integration
 
@@ -189,8 +189,10 @@ def registered(aws: dict[str, str], cloud: StrictCloud, tmp_path_factory: pytest
     )  # fmt: skip
     key = ECKey.generate_key("P-256", {"kid": "k1"})
     rule = AccessRule("strict", (ANY_SCOPE,), Whose(everybody=True))
-    application = vault.client_applications.register(replace(APPLICATION, id="racer", rules=(rule,)), "test", ORIGIN)
-    vault.client_applications.add_jwks(application, json.dumps(key.as_dict(private=False)), "test", ORIGIN)
+    application = vault.client_applications.register(
+        replace(APPLICATION, id="racer", rules=(rule,)), ADMINISTRATOR, ORIGIN
+    )
+    vault.client_applications.add_keys(application, json.dumps(key.as_dict(private=False)), ADMINISTRATOR, ORIGIN)
     private = {name: str(value) for name, value in key.as_dict(private=True).items()}
     return Race(vault, cloud, settings, aws, private, tmp_path_factory.mktemp("race"))
 

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from chalicelib.adapters.catalogue import FOLDER, FileCatalogue
 from chalicelib.domain.errors import NotFound
-from chalicelib.domain.provider import ProviderType, RevocationStyle
+from chalicelib.domain.provider_type import ProviderType, RevocationStyle
 
 SCHEMA = json.loads((FOLDER.parent / "provider-type.schema.json").read_text())
 BOX: dict[str, Any] = {

@@ -15,10 +15,9 @@ from chalicelib.domain.client_application import (
     SubjectMode,
     TrustedIssuer,
     Whose,
-    could_fetch,
     permits,
 )
-from chalicelib.domain.errors import InvalidRequest
+from chalicelib.domain.errors import InvalidForm, InvalidRequest
 from tests.samples import ALICE, APPLICATION, BOB, NOW, RULE
 
 STAFF, OTHERS = "S-1-5-21-1-2-3-1603", "S-1-5-21-1-2-3-1604"
@@ -97,14 +96,6 @@ class TestRules:
         assert permits(rules, ["files"])
         assert not permits(rules, ["mail", "files"])
 
-    def test_an_administrator_sees_who_could_get_what(self) -> None:
-        scopes = ("openid", "email")
-        assert could_fetch(APPLICATION, "northwind", ALICE_HERE, scopes)
-        assert not could_fetch(APPLICATION, "other", ALICE_HERE, scopes)
-        assert not could_fetch(APPLICATION, "northwind", ALICE_HERE, (*scopes, "mail"))
-        assert not could_fetch(APPLICATION, "northwind", replace(ALICE_HERE, is_blocked=True), scopes)
-        assert not could_fetch(APPLICATION.stopped("x", NOW), "northwind", ALICE_HERE, scopes)
-
 
 class TestRole:
     ROLE = "arn:aws:iam::123456789012:role/service/scanner"
@@ -150,6 +141,7 @@ WRONG: dict[str, Callable[[ClientApplication], ClientApplication]] = {
     "issuer missing": lambda a: replace(a, subject_mode=SubjectMode.IDENTITY_PROVIDER),
     "issuer unused": lambda a: replace(a, trusted_issuer=ISSUER),
     "source": lambda a: replace(a, rules=(replace(RULE, sources=("10.1.2.3/8",)),)),
+    "a source that is no address": lambda a: replace(a, rules=(replace(RULE, sources=("office",)),)),
     "too many rules": lambda a: replace(a, rules=(RULE,) * 101),
 }
 
@@ -159,6 +151,12 @@ def test_a_registration_that_cannot_work_is_refused_with_a_sentence(wrong: str) 
     with pytest.raises(InvalidRequest, match=r"^[A-Z].*\.$") as refusal:
         WRONG[wrong](APPLICATION).check()
     assert refusal.value.message != InvalidRequest.message
+
+
+def test_every_field_that_is_wrong_is_named() -> None:
+    with pytest.raises(InvalidForm) as refusal:
+        replace(APPLICATION, id="No", name="", role_arn="x").check()
+    assert set(refusal.value.problems) == {"id", "name", "role_arn"}
 
 
 def test_ordinary_registrations_are_taken() -> None:

@@ -2,25 +2,22 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from chalicelib.adapters.application_keys import PublicKeyReader
 from chalicelib.domain.audit import AuditTag, Origin
-from chalicelib.domain.client_application import ClientApplication, Subject
-from chalicelib.domain.errors import Conflict, InvalidRequest, NotFound
+from chalicelib.domain.client_application import ClientApplication
+from chalicelib.domain.errors import Conflict, InvalidForm, InvalidRequest, NotFound
 from chalicelib.services.client_applications import ClientApplicationService
+from tests.fakes.oauth_client import FakeOAuthClient
+from tests.fakes.pasted import KEY, PRIVATE_PEM, PUBLIC_PEM, certificate
 from tests.fakes.stores import FakeAuditLog, FakeClientApplicationStore
 from tests.fakes.system import FakeClock
-from tests.samples import ADMIN, ALICE, APPLICATION, GRANT, NOW, RULE
+from tests.samples import ADMIN, ADMINISTRATOR, APPLICATION, NOW, RULE, SERVER
 
 ORIGIN = Origin("request-1", "127.0.0.1")
 EC_KEY, RSA_KEY = ECKey.generate_key("P-256"), RSAKey.generate_key(2048)
@@ -29,17 +26,22 @@ EC_KEY, RSA_KEY = ECKey.generate_key("P-256"), RSAKey.generate_key(2048)
 class World:
     def __init__(self) -> None:
         self.store, self.audit_log, self.clock = FakeClientApplicationStore(), FakeAuditLog(), FakeClock()
+        self.cloud = FakeOAuthClient(self.clock)
         self.service = ClientApplicationService(
-            applications=self.store, key_reader=PublicKeyReader(), audit_log=self.audit_log, clock=self.clock
+            applications=self.store,
+            key_reader=PublicKeyReader(),
+            oauth_client=self.cloud,
+            audit_log=self.audit_log,
+            clock=self.clock,
         )
-        self.registered = self.service.register(APPLICATION, ADMIN.id, ORIGIN)
+        self.registered = self.service.register(APPLICATION, ADMINISTRATOR, ORIGIN)
 
     def add_jwks(self, *keys: object) -> ClientApplication:
         application = self.store.get("scanner")
-        return self.service.add_jwks(application, json.dumps({"keys": list(keys)}), ADMIN.id, ORIGIN)
+        return self.service.add_keys(application, json.dumps({"keys": list(keys)}), ADMINISTRATOR, ORIGIN)
 
     def add_certificate(self, pem: str) -> ClientApplication:
-        return self.service.add_certificate(self.store.get("scanner"), pem, ADMIN.id, ORIGIN)
+        return self.service.add_keys(self.store.get("scanner"), pem, ADMINISTRATOR, ORIGIN)
 
 
 @pytest.fixture
@@ -51,73 +53,97 @@ def public(key: object, **more: str) -> dict[str, str]:
     return {**key.as_dict(private=False), **more}  # type: ignore[attr-defined]
 
 
-def certificate(key: object, days: int = 30) -> str:
-    now = datetime.fromtimestamp(NOW, UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "scanner")])
-    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())  # type: ignore[attr-defined]
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=60))
-        .not_valid_after(now + timedelta(days=days))
-        .sign(key, algorithm)  # type: ignore[arg-type]
-    )
-    return made.public_bytes(Encoding.PEM).decode()
-
-
 class TestRegistration:
     def test_r67_every_change_is_an_audit_event(self, world: World) -> None:
         with_key = world.add_jwks(public(EC_KEY, kid="k1"))
-        without = world.service.remove_key(with_key, "k1", ADMIN.id, ORIGIN)
-        world.service.set_rules(without, [RULE, RULE], ADMIN.id, ORIGIN)
-        world.service.stop("scanner", "lost laptop", ADMIN.id, ORIGIN)
-        world.service.resume("scanner", ADMIN.id, ORIGIN)
-        assert [(event.tag, event.actor, event.facts) for event in world.audit_log.events] == [
-            (AuditTag.CLIENT_REGISTERED, ADMIN.id, {"client": "scanner"}),
-            (AuditTag.CLIENT_KEYS_CHANGED, ADMIN.id, {"client": "scanner", "added": "k1"}),
-            (AuditTag.CLIENT_KEYS_CHANGED, ADMIN.id, {"client": "scanner", "removed": "k1"}),
-            (AuditTag.CLIENT_RULES_CHANGED, ADMIN.id, {"client": "scanner", "rules": "2", "providers": "northwind"}),
-            (AuditTag.CLIENT_STOPPED, ADMIN.id, {"client": "scanner", "reason": "lost laptop"}),
-            (AuditTag.CLIENT_RESUMED, ADMIN.id, {"client": "scanner"}),
+        without = world.service.remove_key(with_key, "k1", ADMINISTRATOR, ORIGIN)
+        ruled = world.service.set_rules(without, [RULE, RULE], ADMINISTRATOR, ORIGIN)
+        renamed = world.service.change(replace(ruled, name="New name"), ADMINISTRATOR, ORIGIN)
+        world.service.delete(renamed, ADMINISTRATOR, ORIGIN)
+        assert {(event.actor, event.actor_name) for event in world.audit_log.events} == {(ADMIN.id, ADMIN.login_name)}
+        assert [(event.tag, event.facts) for event in world.audit_log.events] == [
+            (AuditTag.CLIENT_REGISTERED, {"client": "scanner"}),
+            (AuditTag.CLIENT_KEYS_CHANGED, {"client": "scanner", "added": "k1"}),
+            (AuditTag.CLIENT_KEYS_CHANGED, {"client": "scanner", "removed": "k1"}),
+            (AuditTag.CLIENT_RULES_CHANGED, {"client": "scanner", "rules": "2", "providers": "northwind"}),
+            (
+                AuditTag.CLIENT_CHANGED,
+                {"client": "scanner", "name": "New name", "subject_mode": "self_asserted"},
+            ),
+            (AuditTag.CLIENT_DELETED, {"client": "scanner", "name": "New name"}),
         ]
 
     def test_an_id_is_given_once(self, world: World) -> None:
-        with pytest.raises(Conflict):
-            world.service.register(replace(APPLICATION, name="another"), ADMIN.id, ORIGIN)
+        with pytest.raises(InvalidForm):
+            world.service.register(replace(APPLICATION, name="another"), ADMINISTRATOR, ORIGIN)
         with pytest.raises(InvalidRequest):
-            world.service.register(replace(APPLICATION, id="no good"), ADMIN.id, ORIGIN)
+            world.service.register(replace(APPLICATION, id="no good"), ADMINISTRATOR, ORIGIN)
         assert world.service.all() == [world.registered]
 
     def test_a_change_of_what_somebody_else_changed_is_told(self, world: World) -> None:
-        world.service.set_rules(world.registered, [], ADMIN.id, ORIGIN)
+        world.service.set_rules(world.registered, [], ADMINISTRATOR, ORIGIN)
         with pytest.raises(Conflict):
-            world.service.set_rules(world.registered, [RULE], ADMIN.id, ORIGIN)
+            world.service.set_rules(world.registered, [RULE], ADMINISTRATOR, ORIGIN)
         assert world.service.get("scanner").rules == ()
 
-    def test_a_stop_keeps_its_first_reason_and_is_undone(self, world: World) -> None:
-        stopped = world.service.stop("scanner", " lost laptop ", ADMIN.id, ORIGIN)
-        assert (stopped.enabled, stopped.stopped_reason, stopped.stopped_at) == (False, "lost laptop", NOW)
-        assert world.service.stop("scanner", "again", ADMIN.id, ORIGIN) == stopped
-        resumed = world.service.resume("scanner", ADMIN.id, ORIGIN)
-        assert resumed == replace(world.registered, version=3)
-        assert world.service.resume("scanner", ADMIN.id, ORIGIN) == resumed
+    def test_a_name_is_given_once(self, world: World) -> None:
+        other = replace(APPLICATION, id="other", name="SCAN server")
+        with pytest.raises(InvalidForm) as refusal:
+            world.service.register(other, ADMINISTRATOR, ORIGIN)
+        assert set(refusal.value.problems) == {"name"}
+        registered = world.service.register(replace(other, name="Other"), ADMINISTRATOR, ORIGIN)
+        with pytest.raises(InvalidForm):
+            world.service.change(replace(registered, name="scan server"), ADMINISTRATOR, ORIGIN)
+        world.service.change(replace(registered, name="OTHER"), ADMINISTRATOR, ORIGIN)
 
-    @pytest.mark.parametrize("reason", ["", "  ", "x" * 201, "a\nb"])
-    def test_a_stop_has_a_reason(self, world: World, reason: str) -> None:
-        with pytest.raises(InvalidRequest):
-            world.service.stop("scanner", reason, ADMIN.id, ORIGIN)
-        assert world.service.get("scanner").enabled
+    def test_what_somebody_else_changed_is_not_deleted(self, world: World) -> None:
+        world.service.set_rules(world.registered, [], ADMINISTRATOR, ORIGIN)
+        with pytest.raises(Conflict):
+            world.service.delete(world.registered, ADMINISTRATOR, ORIGIN)
+        assert world.service.all() != []
 
-    def test_an_unknown_application_is_not_found(self, world: World) -> None:
+    def test_a_key_that_is_not_there_cannot_be_removed(self, world: World) -> None:
         with pytest.raises(NotFound):
-            world.service.stop("nobody", "reason", ADMIN.id, ORIGIN)
+            world.service.remove_key(world.registered, "k1", ADMINISTRATOR, ORIGIN)
+        assert [event.tag for event in world.audit_log.events] == [AuditTag.CLIENT_REGISTERED]
 
-    def test_says_which_applications_could_get_a_token(self, world: World) -> None:
-        assert world.service.who_could_get(GRANT, Subject(ALICE.id)) == [world.registered]
-        assert world.service.who_could_get(replace(GRANT, provider_id="other"), Subject(ALICE.id)) == []
+
+class TestTrustedIssuer:
+    def test_its_keys_are_found_by_discovery(self, world: World) -> None:
+        world.cloud.servers["https://idp.example"] = SERVER
+        assert world.service.jwks_uri_of("https://idp.example") == SERVER.jwks_uri
+
+    @pytest.mark.parametrize("issuer", ["", "https://nobody.example", "https://keyless.example", "x" * 600])
+    def test_without_keys_it_is_refused_beside_the_field(self, world: World, issuer: str) -> None:
+        world.cloud.servers["https://keyless.example"] = replace(SERVER, jwks_uri=None)
+        with pytest.raises(InvalidForm) as refusal:
+            world.service.jwks_uri_of(issuer)
+        assert set(refusal.value.problems) == {"issuer"}
+
+
+class TestPastedKeys:
+    @pytest.mark.parametrize(
+        "text",
+        [PRIVATE_PEM, f"{certificate(KEY)}\n{PRIVATE_PEM}", json.dumps(EC_KEY.as_dict(private=True))],
+        ids=["a", "b", "c"],
+    )
+    def test_r73_a_private_key_is_refused_in_so_many_words(self, world: World, text: str) -> None:
+        with pytest.raises(InvalidForm, match="private key") as refusal:
+            world.service.add_keys(world.registered, text, ADMINISTRATOR, ORIGIN)
+        assert set(refusal.value.problems) == {"keys"}
+        assert world.service.get("scanner") == world.registered
+
+    def test_a_shared_secret_is_named_as_such(self, world: World) -> None:
+        with pytest.raises(InvalidForm, match="shared secret"):
+            world.add_jwks(OctKey.generate_key(256).as_dict())
+
+    @pytest.mark.parametrize("text", [PUBLIC_PEM, " "], ids=["a bare key", "nothing"])
+    def test_what_is_neither_certificate_nor_jwks_is_refused(self, world: World, text: str) -> None:
+        with pytest.raises(InvalidForm):
+            world.service.add_keys(world.registered, text, ADMINISTRATOR, ORIGIN)
+
+    def test_nothing_pasted_is_no_key(self, world: World) -> None:
+        assert world.service.keys_of(" \n") == ()
 
 
 class TestJwks:
@@ -154,6 +180,8 @@ class TestJwks:
             public(EC_KEY, alg="RS256"),
             public(EC_KEY, use="enc"),
             public(EC_KEY, kid="a\nb"),
+            public(EC_KEY, kid='"; import os #'),
+            public(EC_KEY, kid="$(id)"),
             public(EC_KEY, kid="x" * 129),
             {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"},
             {"kty": "RSA"},
@@ -171,13 +199,13 @@ class TestJwks:
     )
     def test_what_is_no_jwks_is_refused(self, world: World, text: str) -> None:
         with pytest.raises(InvalidRequest):
-            world.service.add_jwks(world.registered, text, ADMIN.id, ORIGIN)
+            world.service.add_keys(world.registered, text, ADMINISTRATOR, ORIGIN)
 
     def test_keys_overlap_and_the_old_one_is_removed_later(self, world: World) -> None:
         world.add_jwks(public(EC_KEY, kid="old"))
         both = world.add_jwks(public(RSA_KEY, kid="new"))
         assert [key.id for key in both.usable_keys(NOW)] == ["old", "new"]
-        assert [key.id for key in world.service.remove_key(both, "old", ADMIN.id, ORIGIN).keys] == ["new"]
+        assert [key.id for key in world.service.remove_key(both, "old", ADMINISTRATOR, ORIGIN).keys] == ["new"]
 
 
 class TestCertificate:

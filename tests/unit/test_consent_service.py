@@ -18,7 +18,7 @@ from chalicelib.domain.errors import (
     StorageUnavailable,
 )
 from chalicelib.domain.grant import Grant, GrantState
-from chalicelib.domain.provider import RevocationStyle
+from chalicelib.domain.provider_type import RevocationStyle
 from chalicelib.domain.session import MAX_OPEN_REQUESTS
 from chalicelib.services.consent import Callback
 from tests.fakes.services import ORIGIN, FakeVault

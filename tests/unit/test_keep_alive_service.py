@@ -6,10 +6,11 @@ import pytest
 
 from chalicelib.domain.errors import CloudUnavailable
 from chalicelib.domain.grant import GrantState
+from chalicelib.domain.stop import ALL, Stop, StopKind
 from chalicelib.services.keep_alive import KeepAliveService, KeptAlive
 from tests.fakes.services import FakeVault
 from tests.fakes.stores import FakeCursorStore
-from tests.samples import GRANT, TOKENS
+from tests.samples import ADMINISTRATOR, GRANT, TOKENS
 
 DAY = 24 * 3600
 IDLE = 60 * DAY
@@ -29,6 +30,7 @@ class World(FakeVault):
             catalogue=self.catalogue,
             cipher=self.cipher,
             refresh=self.refresh,
+            stops=self.stop_store,
             clock=self.clock,
         )
         key = self.providers.key("northwind", 1)
@@ -108,3 +110,22 @@ def test_a_cloud_without_idle_time_or_switched_off_is_not_asked(world: World) ->
     world.providers.update(replace(world.providers.get("northwind"), enabled=True))
     world.catalogue.type = replace(world.catalogue.type, refresh_token_idle_seconds=None)
     assert world.keep_alive.run() == KeptAlive()
+
+
+class TestStops:
+    @pytest.mark.parametrize(("kind", "target"), [(StopKind.EVERYTHING, ALL), (StopKind.PROVIDER, "northwind")])
+    def test_nothing_is_sent_while_everything_or_the_provider_is_stopped(self, kind: StopKind, target: str) -> None:
+        world = World(1)
+        world.clock.advance(IDLE - DAY)
+        world.stop_store.add(Stop(kind, target, "incident", 0, ADMINISTRATOR))
+        assert world.keep_alive.run() == KeptAlive()
+        assert world.cloud.refreshes == 0
+        world.stop_store.remove(kind, target)
+        assert world.keep_alive.run() == KeptAlive(refreshed=1)
+
+    @pytest.mark.parametrize(("kind", "target"), [(StopKind.PERSON, "S-0"), (StopKind.PROVIDER, "other")])
+    def test_another_stop_lets_it_go_on(self, kind: StopKind, target: str) -> None:
+        world = World(1)
+        world.clock.advance(IDLE - DAY)
+        world.stop_store.add(Stop(kind, target, "incident", 0, ADMINISTRATOR))
+        assert world.keep_alive.run() == KeptAlive(refreshed=1)

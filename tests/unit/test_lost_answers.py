@@ -8,8 +8,9 @@ import pytest
 
 from chalicelib.adapters.endpoint_guard import EndpointGuard
 from chalicelib.adapters.oauth_client import AuthlibClient
+from chalicelib.domain.authorization_server import AuthorizationServer
 from chalicelib.domain.errors import CloudUnavailable
-from chalicelib.domain.provider import AuthorizationServer, ProviderType
+from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.secret import Secret
 from chalicelib.ports import Client
 from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET, ScriptedCloud

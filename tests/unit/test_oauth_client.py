@@ -13,6 +13,7 @@ from chalicelib.adapters import cloud_transport
 from chalicelib.adapters.endpoint_guard import EndpointGuard
 from chalicelib.adapters.oauth_client import AuthlibClient
 from chalicelib.domain.authorization_request import AuthorizationRequest
+from chalicelib.domain.authorization_server import AuthorizationServer, ClientAuthentication
 from chalicelib.domain.errors import (
     CloudAnswerInvalid,
     CloudError,
@@ -20,7 +21,7 @@ from chalicelib.domain.errors import (
     CloudRefused,
     CloudUnavailable,
 )
-from chalicelib.domain.provider import AuthorizationServer, ClientAuthentication, ProviderType
+from chalicelib.domain.provider_type import ProviderType, RevocationStyle
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.ports import Client
@@ -37,6 +38,7 @@ TYPE = ProviderType(
     authorize_parameters={"prompt": "consent"},
     reauthorize_parameters={"prompt": "select_account consent"},
     default_access_token_seconds=1200,
+    revocation=RevocationStyle.RFC7009,
 )
 
 
@@ -541,31 +543,35 @@ def test_a_code_is_not_spent_when_nothing_can_tell_whose_it_is(
     assert not trip.cloud.requests
 
 
+def tokens(text: str) -> TokenSet:
+    return TokenSet(Secret(f"access-of-{text}"), Secret(text), NOW + 3600, ())
+
+
 class TestRevoke:
     def revoke(self, trip: Trip, *rules: Rule) -> CloudError:
         trip.cloud.misbehave("/revoke", *rules)
         with pytest.raises(CloudError) as failed:
-            trip.oauth.revoke(trip.client, Secret("the-token"))
+            trip.oauth.revoke(trip.client, trip.type, tokens("the-token"))
         assert "the-token" not in f"{failed.value!r} {failed.value.detail}"
         assert trip.cloud.requests["/revoke"] == 1
         return failed.value
 
     def test_r88_sends_the_token_as_ourselves(self, trip: Trip) -> None:
-        tokens, _ = trip.exchange()
-        trip.oauth.revoke(trip.client, tokens.revocable())
-        assert trip.cloud.forms["/revoke"] == {"token": tokens.revocable().reveal()}
-        assert not trip.cloud.is_live(tokens.access_token.reveal())
+        mine, _ = trip.exchange()
+        trip.oauth.revoke(trip.client, trip.type, mine)
+        assert trip.cloud.forms["/revoke"] == {"token": mine.revocable().reveal()}
+        assert not trip.cloud.is_live(mine.access_token.reveal())
 
     def test_r88_with_credentials_in_the_form(self, trip: Trip) -> None:
         trip.cloud.client_authentication = ClientAuthentication.POST
         trip.change(client_authentication=ClientAuthentication.POST)
-        trip.oauth.revoke(trip.client, Secret("unknown"))
+        trip.oauth.revoke(trip.client, trip.type, tokens("unknown"))
         assert trip.cloud.forms["/revoke"]["client_secret"] == CLIENT_SECRET
 
     def test_r88_what_the_confirmation_says_does_not_matter(self, trip: Trip) -> None:
         trip.cloud.misbehave("/revoke", html(), body(b"{}"), body(b"true"))
         for _ in range(3):
-            trip.oauth.revoke(trip.client, Secret("the-token"))
+            trip.oauth.revoke(trip.client, trip.type, tokens("the-token"))
 
     @pytest.mark.parametrize("rule", [status(503), status(500), status(429), delivered(lost=True)])
     def test_r88_an_overloaded_cloud_is_to_be_asked_later(self, trip: Trip, rule: Rule) -> None:
@@ -590,7 +596,7 @@ class TestRevoke:
     def test_r88_a_cloud_without_revocation_is_said_as_such(self, trip: Trip) -> None:
         trip.change(revocation_endpoint=None)
         with pytest.raises(CloudMisconfigured) as failed:
-            trip.oauth.revoke(trip.client, Secret("the-token"))
+            trip.oauth.revoke(trip.client, trip.type, tokens("the-token"))
         assert failed.value.error == "no_revocation_endpoint"
         assert not trip.cloud.requests
 

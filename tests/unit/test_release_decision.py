@@ -9,6 +9,7 @@ from chalicelib.domain.client_application import Subject, Whose
 from chalicelib.domain.grant import GrantReason, GrantState, Holding, ReleaseHolding
 from chalicelib.domain.provider_health import ProviderHealth
 from chalicelib.domain.release import decide
+from chalicelib.domain.stop import StopKind
 from chalicelib.domain.token_exchange import RefusalReason, TokenRefused
 from tests.samples import ALICE, APPLICATION, BOB, GRANT, KEY, NOW, PROVIDER, RULE
 
@@ -16,6 +17,8 @@ HOLDING = Holding(PROVIDER, KEY, GRANT, ProviderHealth("northwind"))
 HELD = ReleaseHolding(APPLICATION, (ALICE.id,), Subject(ALICE.id), HOLDING)
 ONLY_BOB = replace(APPLICATION, rules=(replace(RULE, whose=Whose(users=frozenset({BOB.id}))),))
 STAFF = replace(APPLICATION, rules=(replace(RULE, whose=Whose(groups=frozenset({"S-1-5-32"}))),))
+
+STOPS = (StopKind.EVERYTHING, StopKind.PROVIDER, StopKind.PERSON, StopKind.OWN)
 
 
 def grant(**changes: object) -> ReleaseHolding:
@@ -52,6 +55,12 @@ def reason(held: ReleaseHolding, **how: object) -> RefusalReason | None:
             RefusalReason.APP_NOT_ALLOWED,
         ),
         (replace(HELD, holding=replace(HOLDING, provider=replace(PROVIDER, enabled=False))), RefusalReason.BLOCKED),
+        *((replace(HELD, stops=frozenset({kind})), RefusalReason.BLOCKED) for kind in STOPS),
+        (replace(HELD, application=ONLY_BOB, stops=frozenset(STOPS)), RefusalReason.BLOCKED),
+        *(
+            (replace(HELD, application=ONLY_BOB, stops=frozenset({kind})), RefusalReason.APP_NOT_ALLOWED)
+            for kind in (StopKind.PROVIDER, StopKind.PERSON, StopKind.OWN)
+        ),
         (replace(HELD, holding=replace(HOLDING, grant=None)), RefusalReason.NOT_CONNECTED),
         (grant(token_set=None, state=GrantState.REMOVED), RefusalReason.NOT_CONNECTED),
         (grant(state=GrantState.NEEDS_REAUTHORIZATION), RefusalReason.NEEDS_REAUTHORIZATION),
@@ -60,6 +69,13 @@ def reason(held: ReleaseHolding, **how: object) -> RefusalReason | None:
 )
 def test_r74_r76_every_ground(held: ReleaseHolding, expected: RefusalReason | None) -> None:
     assert reason(held) is expected
+
+
+@pytest.mark.parametrize("kind", STOPS)
+def test_the_ledger_is_told_what_was_stopped(kind: StopKind) -> None:
+    with pytest.raises(TokenRefused) as refusal:
+        decide(replace(HELD, stops=frozenset({kind})), provider_id="northwind", source="-")
+    assert refusal.value.detail == kind.value
 
 
 def test_a_wish_for_scopes_or_an_account_only_narrows() -> None:

@@ -7,7 +7,7 @@ import pytest
 from chalicelib.domain.audit import AuditTag, Outcome
 from chalicelib.domain.errors import CloudRefused, CloudUnavailable, Conflict
 from chalicelib.domain.grant import Grant, RevocationOutcome
-from chalicelib.domain.provider import RevocationStyle
+from chalicelib.domain.provider_type import RevocationStyle
 from chalicelib.services.revocations import FIRST_RETRY_SECONDS, GIVE_UP_SECONDS
 from tests.fakes.services import ORIGIN, FakeVault
 from tests.samples import ACCOUNT, ALICE
@@ -153,7 +153,7 @@ class TestRetry:
         vault.providers.add_key(second)
         raised = replace(provider, generation=2)
         with vault.cipher.unlock(second) as box:
-            vault.providers.update(replace(raised, client_secret=box.encrypt(b"s", raised.secret_context())))
+            vault.providers.update(replace(raised, client_secret=box.encrypt(b'["s"]', raised.secret_context())))
         vault.clock.advance(FIRST_RETRY_SECONDS)
         assert vault.revocations.retry_due() == 1
 

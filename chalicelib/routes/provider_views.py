@@ -1,0 +1,135 @@
+"""What the pages of "Manage authorization providers" show."""
+
+from collections.abc import Sequence
+
+from chalicelib.domain.directory_report import Step
+from chalicelib.domain.provider import Provider
+from chalicelib.domain.provider_type import ProviderType
+from chalicelib.ports import Clock, ProviderHealthStore
+from chalicelib.services.administration import AdministrationService
+from chalicelib.services.registration import RegistrationService
+from chalicelib.web.answers import Page
+from chalicelib.web.pages import (
+    DeleteProviderDialog,
+    FormView,
+    ProviderRow,
+    ProviderTypeView,
+    ProviderView,
+    StepsView,
+    TypeFieldView,
+)
+from chalicelib.web.urls import Urls
+
+from .provider_forms import name_of
+
+
+class ProviderPages:
+    """Fills the pages; routes decide which."""
+
+    def __init__(
+        self,
+        registration: RegistrationService,
+        administration: AdministrationService,
+        health: ProviderHealthStore,
+        clock: Clock,
+        urls: Urls,
+    ) -> None:
+        self._registration = registration
+        self._administration = administration
+        self._health = health
+        self._clock = clock
+        self._urls = urls
+
+    def list(self) -> Page:
+        return Page("manage_providers.html", {"rows": tuple(map(self.row, self._registration.all()))})
+
+    def types(self) -> Page:
+        types = tuple(type_view(type_) for type_ in self._registration.types())
+        return Page("provider_types.html", {"types": types})
+
+    def one(
+        self,
+        provider: Provider,
+        *,
+        steps: Sequence[Step] | None = None,
+        dialog: DeleteProviderDialog | None = None,
+        is_outdated: bool = False,
+    ) -> Page:
+        result = StepsView("What the test found", tuple(steps)) if steps is not None else None
+        context = {"provider": self.view(provider), "result": result, "dialog": dialog, "is_outdated": is_outdated}
+        return Page("manage_provider.html", context, 409 if is_outdated else 200)
+
+    def form(
+        self, provider_type: ProviderType, provider_id: str, form: FormView, status: int = 200, *, version: int = 0
+    ) -> Page:
+        context = {
+            "type": type_view(provider_type),
+            "id": provider_id,
+            "redirect_uri": self._redirect_uri(provider_id),
+            "form": form,
+            "version": version,
+        }
+        return Page("provider_form.html", context, status)
+
+    def redirect_uri(self, provider: Provider) -> str:
+        return self._urls.absolute(provider.redirect_path())
+
+    def _redirect_uri(self, provider_id: str) -> str:
+        return self._urls.absolute(f"/oauth/callback/{provider_id}")
+
+    def row(self, provider: Provider) -> ProviderRow:
+        count = self._administration.count(provider)
+        health = self._health.get(provider.id)
+        return ProviderRow(
+            id=provider.id,
+            name=provider.name,
+            type_name=self._registration.type(provider.type_id).name,
+            enabled=provider.enabled,
+            users=count.number,
+            are_more=count.more,
+            is_for_groups=bool(provider.visible_to),
+            error=health.misconfigured_error if health.is_misconfigured(provider.version) else "",
+            failing_since=health.failing_since if health.failures else None,
+            secret_ends_at=provider.secret_ends_at,
+            secret_ends_soon=provider.secret_ends_soon(self._clock.now()),
+        )
+
+    def view(self, provider: Provider) -> ProviderView:
+        return ProviderView(
+            row=self.row(provider),
+            type=type_view(self._registration.type(provider.type_id)),
+            redirect_uri=self.redirect_uri(provider),
+            client_id=provider.client_id,
+            fields=tuple(provider.fields.items()),
+            scopes=provider.scopes,
+            groups=provider.visible_to,
+            has_older_secret=provider.has_older_secret,
+            authorize_again_since=provider.authorize_again_since,
+            version=provider.version,
+        )
+
+
+def type_view(type_: ProviderType) -> ProviderTypeView:
+    return ProviderTypeView(
+        id=type_.id,
+        name=type_.name,
+        description=type_.description,
+        fields=tuple(
+            TypeFieldView(
+                name=name_of(field.id),
+                label=field.label,
+                hint=field.help,
+                placeholder=field.placeholder,
+                is_optional=not field.required,
+                choices=tuple((choice.value, choice.label) for choice in field.choices),
+            )
+            for field in type_.fields
+        ),
+        presets=type_.presets,
+        required_scopes=type_.required_scopes,
+        checklist=type_.checklist,
+        unverified=type_.unverified,
+        app_page=type_.app_page,
+        documentation=type_.documentation,
+        side_effect=type_.revocation_side_effect,
+    )

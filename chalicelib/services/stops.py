@@ -1,0 +1,138 @@
+"""Stopping releases and taking that back; each counts on the next call, for stops are read with every release."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
+from chalicelib.domain.client_application import ClientApplication, check_id
+from chalicelib.domain.errors import Conflict, NotFound
+from chalicelib.domain.stop import ALL, Stop, StopKind, checked_reason
+from chalicelib.ports import AuditLog, ClientApplicationStore, Clock, ProviderStore, StopStore
+
+from .people import PeopleService
+
+_ATTEMPTS = 5
+
+
+class StopService:
+    """Every act here is an administrator's; the routes check that."""
+
+    def __init__(
+        self,
+        *,
+        stops: StopStore,
+        applications: ClientApplicationStore,
+        providers: ProviderStore,
+        people: PeopleService,
+        audit_log: AuditLog,
+        clock: Clock,
+    ) -> None:
+        self._stops = stops
+        self._applications = applications
+        self._providers = providers
+        self._people = people
+        self._audit_log = audit_log
+        self._clock = clock
+
+    def all(self) -> list[Stop]:
+        """What is stopped, newest first; everything, if that is, before all."""
+        found = self._stops.all() + [_stop_of(a) for a in self._applications.all() if not a.enabled]
+        return sorted(found, key=lambda stop: (stop.kind is not StopKind.EVERYTHING, -stop.at))
+
+    def everything(self) -> Stop | None:
+        """The stop of everything, while there is one."""
+        return next((stop for stop in self._stops.all() if stop.kind is StopKind.EVERYTHING), None)
+
+    def stop(self, kind: StopKind, target: str, reason: str, by: Actor, origin: Origin) -> Stop:
+        """Stop what `target` names; a person by any name. Stopping twice is stopping once: the first reason stays.
+
+        Raises InvalidForm for a reason that is none, NotFound or InvalidRequest for a target that is none.
+        """
+        reason = checked_reason(reason)
+        if kind is StopKind.APPLICATION:
+            return self._stop_application(target, reason, by, origin)
+        target, name = self._target(kind, target)
+        stop = Stop(kind, target, reason, self._clock.now(), by, name)
+        try:
+            self._stops.add(stop)
+        except Conflict:
+            return next((s for s in self._stops.all() if (s.kind, s.target) == (kind, target)), stop)
+        self._record(AuditTag.RELEASES_STOPPED, stop, by, origin)
+        return stop
+
+    def resume(self, kind: StopKind, target: str, by: Actor, origin: Origin) -> None:
+        """Take a stop back; nothing happens where there is none. Raises NotFound for an unknown application."""
+        if kind is StopKind.APPLICATION:
+            self._change(target, ClientApplication.resumed, AuditTag.CLIENT_RESUMED, by, origin)
+            return
+        target = ALL if kind is StopKind.EVERYTHING else target
+        is_stopped = any((stop.kind, stop.target) == (kind, target) for stop in self._stops.all())
+        stop = self._stops.remove(kind, target) if is_stopped else None
+        if stop is not None:
+            self._record(AuditTag.RELEASES_RESUMED, stop, by, origin)
+
+    def _target(self, kind: StopKind, target: str) -> tuple[str, str]:
+        """Id and name of what is to be stopped."""
+        match kind:
+            case StopKind.PROVIDER:
+                return target, self._provider_name(target)
+            case StopKind.PERSON:
+                person = self._people.find(target)
+                return person.id, person.name
+        return ALL, ""
+
+    def _provider_name(self, provider_id: str) -> str:
+        """Raises NotFound. Looked for in the list: the id may be any text."""
+        for provider in self._providers.all():
+            if provider.id == provider_id:
+                return provider.name
+        raise NotFound
+
+    def _stop_application(self, application_id: str, reason: str, by: Actor, origin: Origin) -> Stop:
+        def stopped(application: ClientApplication) -> ClientApplication:
+            return application.stopped(reason, self._clock.now(), by.name or by.id)
+
+        return _stop_of(self._change(application_id, stopped, AuditTag.CLIENT_STOPPED, by, origin))
+
+    def _change(
+        self,
+        application_id: str,
+        change: Callable[[ClientApplication], ClientApplication],
+        tag: AuditTag,
+        by: Actor,
+        origin: Origin,
+    ) -> ClientApplication:
+        """Whoever edits the registration at the same moment does not keep it from being stopped."""
+        is_wanted = tag is AuditTag.CLIENT_RESUMED
+        for _ in range(_ATTEMPTS):
+            application = self._applications.get(check_id(application_id))
+            if application.enabled == is_wanted:
+                return application
+            try:
+                changed = self._applications.update(change(application))
+            except Conflict:
+                continue
+            self._record(tag, _stop_of(changed), by, origin)
+            return changed
+        raise Conflict
+
+    def _record(self, tag: AuditTag, stop: Stop, by: Actor, origin: Origin) -> None:
+        about = {"client": stop.target} if stop.kind is StopKind.APPLICATION else {"kind": stop.kind.value}
+        is_person = stop.kind is StopKind.PERSON
+        event = AuditEvent(
+            tag,
+            Outcome.SUCCESS,
+            by.id,
+            origin,
+            user_id=stop.target if is_person else "",
+            provider_id=stop.target if stop.kind is StopKind.PROVIDER else "",
+            facts=about | ({"reason": stop.reason} if stop.reason else {}),
+            actor_name=by.name,
+        )
+        self._audit_log.record(replace(event, user_name=stop.target_name) if is_person else event)
+
+
+def _stop_of(application: ClientApplication) -> Stop:
+    by = Actor("", application.stopped_by)
+    at = application.stopped_at or application.created_at
+    return Stop(StopKind.APPLICATION, application.id, application.stopped_reason, at, by, application.name)

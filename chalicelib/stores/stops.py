@@ -1,0 +1,90 @@
+"""Stops and blocks: an item each, under keys that a release can read along without knowing whether they are there."""
+
+from chalicelib.domain.audit import Actor
+from chalicelib.domain.errors import Conflict
+from chalicelib.domain.stop import ALL, Block, Stop, StopKind
+
+from .items import Item
+from .table import Condition, ConditionFailed, Table
+from .tables import KEY, SORT
+
+_KINDS = (StopKind.EVERYTHING, StopKind.PROVIDER, StopKind.PERSON)
+"""An application's stop is in its own item, which every release reads anyway."""
+_BLOCK = "BLOCK#"
+
+
+class DynamoStopStore:
+    """Implements `ports.StopStore`."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def all(self) -> list[Stop]:
+        items = [item for kind in _KINDS for item in self._table.query_all(Condition.equals(**{KEY: _partition(kind)}))]
+        return sorted(map(_stop, items), key=lambda stop: stop.at, reverse=True)
+
+    def add(self, stop: Stop) -> None:
+        values = {
+            "kind": stop.kind.value,
+            "target": stop.target,
+            "target_name": stop.target_name,
+            "reason": stop.reason,
+            "at": stop.at,
+            "actor": stop.by.id,
+            "actor_name": stop.by.name,
+        }
+        try:
+            self._table.put(stop_key(stop.kind, stop.target) | values, Condition.absent(KEY))
+        except ConditionFailed:
+            raise Conflict from None
+
+    def remove(self, kind: StopKind, target: str) -> Stop | None:
+        item = self._table.delete(stop_key(kind, target))
+        return _stop(item) if item else None
+
+    def blocks(self, user_id: str) -> list[Block]:
+        expression = f"#{KEY} = :user AND begins_with( #{SORT} , :block )"
+        condition = Condition(expression, {"user": _of_user(user_id), "block": _BLOCK})
+        return [_block(item) for item in self._table.query_all(condition)]
+
+    def block(self, block: Block) -> bool:
+        values = {"user_id": block.user_id, "application_id": block.application_id, "at": block.at}
+        try:
+            self._table.put(block_key(block.user_id, block.application_id) | values, Condition.absent(KEY))
+        except ConditionFailed:
+            return False
+        return True
+
+    def unblock(self, user_id: str, application_id: str) -> bool:
+        return self._table.delete(block_key(user_id, application_id)) is not None
+
+
+def stop_key(kind: StopKind, target: str = ALL) -> Item:
+    return {KEY: _partition(kind), SORT: target}
+
+
+def block_key(user_id: str, application_id: str) -> Item:
+    return {KEY: _of_user(user_id), SORT: f"{_BLOCK}{application_id}"}
+
+
+def _partition(kind: StopKind) -> str:
+    return f"STOPS#{kind.value}"
+
+
+def _of_user(user_id: str) -> str:
+    return f"USER#{user_id}"
+
+
+def _stop(item: Item) -> Stop:
+    return Stop(
+        kind=StopKind(item["kind"]),
+        target=item["target"],
+        reason=item["reason"],
+        at=item["at"],
+        by=Actor(item["actor"], item["actor_name"]),
+        target_name=item["target_name"],
+    )
+
+
+def _block(item: Item) -> Block:
+    return Block(item["user_id"], item["application_id"], item["at"])
