@@ -1,9 +1,10 @@
-# Two commands do everything: `make run` starts the vault with all it needs, `make test` checks all of it.
+# `make run` starts the vault with all it needs, `make test` checks all of it, `make package` readies it for AWS.
 
 SHELL := /bin/sh
 BIN := .venv/bin
+STAGE ?= prod
 
-.PHONY: help run test check static format clean setup
+.PHONY: help run test check static format package deploy lock clean setup
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -34,6 +35,15 @@ static: setup
 format: setup ## Format the code and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+package: setup ## Make bundle and CloudFormation template of STAGE=prod in build/prod, without AWS credentials
+	@$(BIN)/python -m deploy.package --stage "$(STAGE)"
+
+deploy: setup ## Bring the package of STAGE=prod into the AWS account of the AWS CLI; DRY_RUN=1 only says what it would do
+	@$(BIN)/python -m deploy.deploy --stage "$(STAGE)" $(if $(DRY_RUN),--dry-run)
+
+lock: setup ## Write requirements.lock anew from requirements.txt
+	@$(BIN)/python -m deploy.lock
 
 clean: ## Remove the virtual environment and everything generated
 	rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov build

@@ -68,8 +68,15 @@ class _ProtocolError(Exception):
 class ScriptedCloud:
     """Use as a context manager. `requests` counts by path, `forms` keeps the last form, `headers` the last headers."""
 
-    def __init__(self, *, client_secret: str = CLIENT_SECRET, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        *,
+        client_secret: str = CLIENT_SECRET,
+        redirect_uri: str = REDIRECT_URI,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self.client_secret = client_secret
+        self.redirect_uri = redirect_uri
         self.client_authentication = ClientAuthentication.BASIC
         self.access_token_seconds = 3600
         self.key = signing_key()
@@ -133,6 +140,10 @@ class ScriptedCloud:
         """The person presses Deny (RFC 6749 4.1.2.1)."""
         return _callback(self._authorization_request(url), error="access_denied", iss=self.issuer)
 
+    def issued(self) -> set[str]:
+        """Every code and token that was ever given out."""
+        return {*self._codes, *self._access_tokens, *self._refresh_tokens}
+
     def _authorization_request(self, url: str) -> dict[str, str]:
         endpoint, _, text = url.partition("?")
         query = dict(parse_qsl(text, strict_parsing=True))
@@ -140,7 +151,7 @@ class ScriptedCloud:
             "response_type": "code",
             "client_id": CLIENT_ID,
             "code_challenge_method": "S256",
-            "redirect_uri": REDIRECT_URI,
+            "redirect_uri": self.redirect_uri,
         }
         assert endpoint == f"{self.issuer}/authorize"
         assert len(query) == len(parse_qsl(text)), "no parameter may come twice (RFC 6749 3.1)"

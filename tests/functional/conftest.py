@@ -18,6 +18,7 @@ from tests.fakes import directory
 from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET, ScriptedCloud
 from tests.fakes.directory import FakeDirectory
 from tests.fakes.system import FakeClock
+from tests.iam import recorded
 
 from .client import BASE, Answer, Browser, going_to
 
@@ -68,7 +69,7 @@ class Running:
 def running(aws: Aws) -> Iterator[Running]:
     clock = FakeClock()
     people = FakeDirectory(directory.ALICE, directory.BOB, directory.ADMIN)
-    with ScriptedCloud(now=clock.now) as cloud:
+    with ScriptedCloud(now=clock.now) as cloud, recorded(aws.clients):
         vault = create_vault(
             Settings(
                 public_url=BASE,

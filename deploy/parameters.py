@@ -1,0 +1,89 @@
+"""The parameters file of a stage, checked before anything is sent: what is missing, unknown or cannot be meant."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from chalicelib.domain.directory import DirectorySettings, InvalidDirectory
+
+from .errors import BuildError
+from .stage import Stage
+
+FILE = "parameters.json"
+
+
+def read(stage: Stage) -> dict[str, str]:
+    """Every value as text. Raises BuildError for a file that is not there or no JSON object of texts and numbers."""
+    path = stage.folder / FILE
+    shown = f"stages/{stage.name}/{FILE}"
+    if not path.exists():
+        raise BuildError(f"{shown} is missing. stages/prod/parameters.example.json shows what is in it.")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BuildError(f"{shown} is no JSON: {error}.") from error
+    if not isinstance(found, dict) or not all(isinstance(one, str | int) for one in found.values()):
+        raise BuildError(f"{shown} must be one JSON object of texts and numbers.")
+    return {name: _text(value) for name, value in found.items()}
+
+
+def _text(value: str | int) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def check(given: Mapping[str, str], known: Mapping[str, Any]) -> None:
+    """Raises BuildError with a sentence for every fault. `known` are the template's parameters."""
+    problems = [*_unknown_and_missing(given, known)]
+    for name in given.keys() & known.keys():
+        problems += _value_problems(name, given[name], known[name])
+    problems += [] if problems else _meaning_problems(given)
+    if problems:
+        raise BuildError("The parameters cannot be used:\n" + "\n".join(f"- {one}" for one in sorted(problems)))
+
+
+def _unknown_and_missing(given: Mapping[str, str], known: Mapping[str, Any]) -> Iterator[str]:
+    for name in given.keys() - known.keys():
+        yield f"{name} is no parameter of the template."
+    for name, described in known.items():
+        if name not in given and "Default" not in described:
+            yield f"{name} is missing. {described['Description']}"
+
+
+def _value_problems(name: str, value: str, described: Mapping[str, Any]) -> Iterator[str]:
+    if not re.fullmatch(described.get("AllowedPattern", ".*"), value, re.DOTALL):
+        yield f"{name} is {value!r}. {described['ConstraintDescription']}"
+    allowed = [str(one) for one in described.get("AllowedValues", [])]
+    if allowed and value not in allowed:
+        yield f"{name} is {value!r} and must be one of {', '.join(allowed)}."
+    if len(value) < int(described.get("MinLength", 0)):
+        yield f"{name} is too short. {described['Description']}"
+    if described["Type"] == "Number" and (not value.isdigit() or int(value) < int(described.get("MinValue", 0))):
+        yield f"{name} is {value!r} and must be a number from {described.get('MinValue', 0)}."
+
+
+def _meaning_problems(given: Mapping[str, str]) -> Iterator[str]:
+    """What single values cannot show."""
+    if given.get("VpcId") and not given.get("SubnetIds"):
+        yield "SubnetIds is missing: a VPC is named, and not where in it the functions run."
+    if given.get("VpcEndpoints") == "true" and not given.get("RouteTableIds"):
+        yield "RouteTableIds is missing: the endpoint of DynamoDB is a route in these tables."
+    for name in ("HostedZoneId", "Truststore"):
+        if given.get(name) and not given.get("CertificateArn"):
+            yield f"CertificateArn is missing: {name} is for a domain of your own."
+    if given.get("CertificateArn") and urlsplit(given["PublicUrl"]).path:
+        yield "PublicUrl has a path, and a domain of your own has none."
+    yield from _directory_problems(given["Directories"], given.get("DirectorySecretArns", ""))
+
+
+def _directory_problems(text: str, secrets: str) -> Iterator[str]:
+    if not text.startswith("["):
+        return
+    try:
+        directories = [DirectorySettings.from_mapping(one) for one in json.loads(text)]
+    except (ValueError, TypeError, InvalidDirectory) as error:
+        yield f"Directories cannot be understood: {error}."
+        return
+    if any(one.service_secret for one in directories) and not secrets:
+        yield "DirectorySecretArns is missing: Directories names a secret, and nobody could read it."

@@ -1,0 +1,53 @@
+"""A clean copy of what Chalice packages: the program, its stage's files and the locked packages."""
+
+import json
+import shutil
+from pathlib import Path
+
+from .errors import BuildError
+from .lock import LOCK
+from .pip import pip
+from .stage import ROOT, Stage, python_version
+from .template.permissions import FUNCTIONS, policy
+from .wheels import pip_options
+
+KINDS = {".py", ".html", ".css", ".js", ".svg", ".json"}
+"""Endings of files that belong to the program; whatever else lies about stays behind."""
+
+
+def copy(stage: Stage, project: Path) -> None:
+    """Fill `project`, an empty folder. Raises BuildError."""
+    for source in sorted((ROOT / "chalicelib").rglob("*")):
+        if source.suffix in KINDS and source.is_file() and not source.name.startswith("."):
+            _copy(source, project / source.relative_to(ROOT))
+    _copy(ROOT / "app.py", project / "app.py")
+    # Chalice would resolve and download by itself, and only warn of what has no wheel
+    (project / "requirements.txt").write_text("", encoding="utf-8")
+    _install(project / "vendor")
+    if (stage.folder / "bundle").is_dir():
+        shutil.copytree(stage.folder / "bundle", project / "vendor" / "stage")
+    _configure(stage, project / ".chalice")
+
+
+def _configure(stage: Stage, folder: Path) -> None:
+    """Chalice's configuration with a policy for each function, which gives each a role of its own."""
+    folder.mkdir()
+    files = {name: f"policy-{name}.json" for name in FUNCTIONS}
+    for name, file in files.items():
+        (folder / file).write_text(json.dumps(policy(name)), encoding="utf-8")
+    functions = {name: {"iam_policy_file": file} for name, file in files.items()}
+    stages = {stage.name: stage.configuration["stages"][stage.name] | {"lambda_functions": functions}}
+    (folder / "config.json").write_text(json.dumps(stage.configuration | {"stages": stages}), encoding="utf-8")
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _install(vendor: Path) -> None:
+    """The locked wheels, each checked against its hash; one that is missing or other ends the build."""
+    if not LOCK.exists():
+        raise BuildError("requirements.lock is missing: python -m deploy.lock writes it.")
+    options = ["--no-deps", "--require-hashes", "--no-compile", "--target", str(vendor)]
+    pip(["install", *options, *pip_options(python_version()), "--requirement", str(LOCK)])

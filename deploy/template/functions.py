@@ -1,0 +1,82 @@
+"""What the template says of each function beside its code: settings, log, network, name of its role, alarms."""
+
+from typing import Any
+
+from .permissions import FUNCTIONS, logical, role, role_name
+
+_NO_VALUE = {"Ref": "AWS::NoValue"}
+_SETTINGS = {
+    "public_url": {"Ref": "PublicUrl"},
+    "kms_key": {"Fn::GetAtt": ["TokenKey", "Arn"]},
+    "audit_key": {"Fn::GetAtt": ["AuditKey", "Arn"]},
+    "table": {"Ref": "VaultTable"},
+    "keys_table": {"Ref": "KeysTable"},
+    "sessions_table": {"Ref": "SessionsTable"},
+    "directories": {"Ref": "Directories"},
+    "leaver_days": {"Ref": "LeaverDays"},
+    "log_level": {"Ref": "LogLevel"},
+}
+"""The vault's settings by name; what is not here keeps its default."""
+_NETWORK = {
+    "Fn::If": [
+        "InVpc",
+        {"SubnetIds": {"Ref": "SubnetIds"}, "SecurityGroupIds": [{"Fn::GetAtt": ["FunctionsGroup", "GroupId"]}]},
+        _NO_VALUE,
+    ]
+}
+_WEB_MEGABYTES, _BACKGROUND_MEGABYTES = 1024, 512
+"""Memory also buys processor time: people wait for the one and nobody for the others."""
+
+
+def settings() -> dict[str, Any]:
+    """Environment of the functions."""
+    return {f"VAULT_{name.upper()}": value for name, value in _SETTINGS.items()}
+
+
+def resources() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in FUNCTIONS:
+        found[logical(name)] = {"Properties": _function(name)}
+        found[f"{logical(name)}Log"] = _log(name)
+        found[role(name)] = {"Properties": _role(name)}
+    return found
+
+
+def _function(name: str) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "FunctionName": {"Fn::Sub": _name(name)},
+        "MemorySize": _WEB_MEGABYTES,
+        "Environment": {"Variables": settings()},
+        "VpcConfig": _NETWORK,
+        "LoggingConfig": {"LogFormat": "Text", "LogGroup": {"Ref": f"{logical(name)}Log"}},
+        "Tracing": {"Ref": "Tracing"},
+    }
+    if name != "api_handler":
+        # A run that failed comes again by itself. No reserved concurrency: a young account has none to reserve, and
+        # two runs at once harm nothing
+        properties |= {
+            "MemorySize": _BACKGROUND_MEGABYTES,
+            "EventInvokeConfig": {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 300},
+        }
+    return properties
+
+
+def _log(name: str) -> dict[str, Any]:
+    return {
+        "Type": "AWS::Logs::LogGroup",
+        "DeletionPolicy": "Delete",
+        "UpdateReplacePolicy": "Delete",
+        "Properties": {
+            "LogGroupName": {"Fn::Sub": f"/aws/lambda/{_name(name)}"},
+            "RetentionInDays": {"Ref": "LogDays"},
+        },
+    }
+
+
+def _role(name: str) -> dict[str, Any]:
+    in_vpc = {"Fn::If": ["InVpc", [{"Ref": "NetworkInterfaces"}], _NO_VALUE]}
+    return {"RoleName": {"Fn::Sub": role_name(name)}, "ManagedPolicyArns": in_vpc}
+
+
+def _name(name: str) -> str:
+    return "${AWS::StackName}-" + name.replace("_", "-")

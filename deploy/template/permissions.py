@@ -1,0 +1,174 @@
+"""What each function may do, and nothing else: actions by table, key and secret.
+
+A function's role is its own. Tests record what the functions do and compare it with this list in both directions.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.domain.provider import ProviderKey
+from chalicelib.stores import tables
+
+_READ_AND_KEEP = ("GetItem", "PutItem")
+_CONTEXT = ProviderKey("-", 1, wrapped=b"").encryption_context()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permissions:
+    """DynamoDB actions by table, `Query` of indexes, and what may be done with the keys and secrets."""
+
+    vault: tuple[str, ...] = ()
+    listing: bool = False
+    keys: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    sessions_of_user: bool = False
+    token_key: tuple[str, ...] = ()
+    audit_key: tuple[str, ...] = ()
+    secrets: bool = False
+
+
+FUNCTIONS = {
+    "api_handler": Permissions(
+        vault=("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"),
+        listing=True,
+        keys=("BatchGetItem", *_READ_AND_KEEP),
+        sessions=("DeleteItem", *_READ_AND_KEEP, "UpdateItem"),
+        sessions_of_user=True,
+        token_key=("Decrypt", "GenerateDataKeyWithoutPlaintext"),
+        secrets=True,
+    ),
+    "retry_revocations": Permissions(
+        vault=("BatchGetItem", "DeleteItem", "PutItem"),
+        listing=True,
+        keys=("BatchGetItem", "GetItem"),
+        token_key=("Decrypt",),
+    ),
+    "keep_alive": Permissions(
+        vault=("BatchGetItem", *_READ_AND_KEEP, "Query"),
+        listing=True,
+        keys=("BatchGetItem",),
+        sessions=_READ_AND_KEEP,
+        token_key=("Decrypt",),
+    ),
+    "look_after_leavers": Permissions(
+        vault=("BatchGetItem", "DeleteItem", *_READ_AND_KEEP, "Query"),
+        listing=True,
+        keys=("BatchGetItem",),
+        sessions=("DeleteItem", "UpdateItem"),
+        sessions_of_user=True,
+        token_key=("Decrypt",),
+        secrets=True,
+    ),
+    "clean_up": Permissions(
+        vault=("BatchWriteItem", "PutItem", "Query"),
+        listing=True,
+        keys=("DeleteItem",),
+    ),
+    "seal_audit": Permissions(
+        vault=("PutItem", "Query"),
+        keys=_READ_AND_KEEP,
+        audit_key=("GenerateMac",),
+    ),
+}
+"""By the name that Chalice knows a function by."""
+
+
+def policy(name: str) -> dict[str, Any]:
+    """The policy document of a function's role."""
+    return {"Version": "2012-10-17", "Statement": list(_statements(name, FUNCTIONS[name]))}
+
+
+def _statements(name: str, may: Permissions) -> Iterator[dict[str, Any]]:
+    yield _allow("WriteLogs", "logs", ("CreateLogStream", "PutLogEvents"), [_arn(f"{logical(name)}Log")])
+    yield from _table("Vault", may.vault)
+    yield from _table("Keys", may.keys)
+    yield from _table("Sessions", may.sessions)
+    indexes = [_index("VaultTable", tables.LISTING.name)] * may.listing
+    indexes += [_index("SessionsTable", tables.SESSIONS_OF_USER.name)] * may.sessions_of_user
+    if indexes:
+        yield _allow("ReadIndexes", "dynamodb", ("Query",), indexes)
+    if may.token_key:
+        yield _allow("ProviderKeys", "kms", may.token_key, [_arn("TokenKey")]) | {"Condition": _in_context()}
+    if may.audit_key:
+        yield _allow("SealAuditLog", "kms", may.audit_key, [_arn("AuditKey")])
+    if may.secrets:
+        secret = _allow("ReadDirectorySecrets", "secretsmanager", ("GetSecretValue",), {"Ref": "DirectorySecretArns"})
+        yield {"Fn::If": ["HasSecrets", secret, {"Ref": "AWS::NoValue"}]}
+
+
+def _table(name: str, actions: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    if actions:
+        yield _allow(f"{name}Table", "dynamodb", actions, [_arn(f"{name}Table")])
+
+
+def _allow(sid: str, service: str, actions: tuple[str, ...], resources: Any) -> dict[str, Any]:
+    wanted = [f"{service}:{action}" for action in sorted(actions)]
+    return {"Sid": sid, "Effect": "Allow", "Action": wanted, "Resource": resources}
+
+
+def _arn(logical_id: str) -> dict[str, Any]:
+    return {"Fn::GetAtt": [logical_id, "Arn"]}
+
+
+def _index(table: str, name: str) -> dict[str, Any]:
+    return {"Fn::Sub": f"${{{table}.Arn}}/index/{name}"}
+
+
+def _in_context() -> dict[str, Any]:
+    """Only with the encryption context of a provider key, and no further pairs in it."""
+    return {
+        "StringEquals": {"kms:EncryptionContext:purpose": _CONTEXT["purpose"]},
+        "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": sorted(_CONTEXT)},
+        "Null": {f"kms:EncryptionContext:{name}": "false" for name in sorted(_CONTEXT)},
+    }
+
+
+def key_statements() -> dict[str, list[dict[str, Any]]]:
+    """What the policies of the keys say about the roles, by the key's logical id.
+
+    Both must allow: the role's own policy, and the key's, which names the roles.
+    """
+    return {
+        "TokenKey": [
+            _for_roles("UnwrapByTheVaultOnly", "Decrypt", "token_key", _in_context()),
+            _for_roles("NewKeysByTheVaultOnly", "GenerateDataKeyWithoutPlaintext", "token_key", _in_context()),
+        ],
+        "AuditKey": [_for_roles("SealedByTheVaultOnly", "GenerateMac", "audit_key", {})],
+    }
+
+
+def _for_roles(sid: str, action: str, key: str, condition: dict[str, Any]) -> dict[str, Any]:
+    roles = [role_arn(name) for name, may in FUNCTIONS.items() if action in getattr(may, key)]
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Principal": {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}},
+        "Action": f"kms:{action}",
+        "Resource": "*",
+        "Condition": condition | {"ArnEquals": {"aws:PrincipalArn": roles}},
+    }
+
+
+def role_arn(name: str) -> dict[str, str]:
+    """Written out: by reference, role and key would each wait for the other."""
+    return {"Fn::Sub": f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{role_name(name)}"}
+
+
+def role_name(name: str) -> str:
+    """At most 64 characters, so a stack's name has at most 44. The region, because roles belong to all regions."""
+    return "${AWS::StackName}-${AWS::Region}-" + name.replace("_", "-")
+
+
+def logical(name: str) -> str:
+    """The logical id that Chalice gives to a function."""
+    return "APIHandler" if name == "api_handler" else _capitals(name)
+
+
+def role(name: str) -> str:
+    """The logical id that Chalice gives to a function's role."""
+    return f"{_capitals(name)}Role"
+
+
+def _capitals(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))

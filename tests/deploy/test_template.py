@@ -1,0 +1,287 @@
+"""What the deployed template promises, read from the template itself."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from chalicelib.bootstrap import create_vault
+from chalicelib.domain.directory import DirectorySettings
+from chalicelib.settings import Settings
+from chalicelib.stores.tables import KEYS, SESSIONS, VAULT, TableDefinition
+from chalicelib.web import headers
+from deploy.template.permissions import FUNCTIONS, logical, role
+from deploy.template.watch import EVENTS
+from dev.process import ROOT
+from tests.aws import Aws
+
+pytestmark = pytest.mark.integration
+
+NO_FINER = {
+    # Lambda asks for these on no finer resource (AWS Lambda's guide, "Execution role for VPC")
+    ("NetworkInterfaces", "AttachToTheVpc"),
+    ("NetworkInterfaces", "NotFromWithin"),
+}
+
+
+@pytest.fixture(scope="session")
+def resources(template: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = template["Resources"]
+    return found
+
+
+def of(resources: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {name: one for name, one in resources.items() if one["Type"] == kind}
+
+
+def properties(resources: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = resources[name]["Properties"]
+    return found
+
+
+def statements(resources: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every statement of every identity policy."""
+    for name, one in resources.items():
+        documents = [policy["PolicyDocument"] for policy in one["Properties"].get("Policies", [])]
+        if one["Type"] == "AWS::IAM::ManagedPolicy":
+            documents.append(one["Properties"]["PolicyDocument"])
+        for document in documents:
+            for statement in document["Statement"]:
+                yield name, statement["Fn::If"][1] if "Fn::If" in statement else statement
+
+
+@pytest.mark.parametrize(("name", "table"), [("VaultTable", VAULT), ("KeysTable", KEYS), ("SessionsTable", SESSIONS)])
+def test_tables_are_those_of_the_program(resources: dict[str, Any], name: str, table: TableDefinition) -> None:
+    made = properties(resources, name)
+    wanted = table.create_arguments("") | {"TableName": made["TableName"]}
+    assert made.items() >= wanted.items()
+    assert made["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": table.point_in_time_recovery}
+    assert made["DeletionProtectionEnabled"] is table.deletion_protection
+    assert made.get("TimeToLiveSpecification", {}).get("AttributeName") == table.time_to_live
+    assert made["SSESpecification"] == {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": {"Ref": "TokenKey"}}
+
+
+def test_what_must_last_is_kept_when_the_stack_is_deleted(resources: dict[str, Any]) -> None:
+    lasting = {"VaultTable", "KeysTable", "TokenKey", "AuditKey", "AuditBucket", "BackupVault"}
+    for name in lasting:
+        assert (resources[name]["DeletionPolicy"], resources[name]["UpdateReplacePolicy"]) == ("Retain", "Retain"), name
+
+
+def test_the_token_key_rotates(resources: dict[str, Any]) -> None:
+    assert properties(resources, "TokenKey")["EnableKeyRotation"] is True
+
+
+def test_the_audit_key_can_only_make_and_verify_macs(resources: dict[str, Any]) -> None:
+    made = properties(resources, "AuditKey")
+    assert (made["KeySpec"], made["KeyUsage"]) == ("HMAC_256", "GENERATE_VERIFY_MAC")
+
+
+def test_nobody_but_the_vault_decrypts_and_only_with_its_encryption_context(resources: dict[str, Any]) -> None:
+    for statement in properties(resources, "TokenKey")["KeyPolicy"]["Statement"]:
+        actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+        if not any(re.match(r"kms:(\*|Decrypt|Encrypt|ReEncrypt|GenerateDataKey|CreateGrant)", one) for one in actions):
+            continue
+        condition = statement["Condition"]
+        if "kms:ViaService" in condition["StringEquals"]:
+            # DynamoDB, for the tables' own encryption: its context names the table, never the vault's purpose
+            assert condition["StringEquals"]["kms:CallerAccount"] == {"Ref": "AWS::AccountId"}
+            continue
+        assert condition["StringEquals"] == {"kms:EncryptionContext:purpose": "provider-key"}
+        assert condition["ForAllValues:StringEquals"]["kms:EncryptionContextKeys"] == [
+            "generation",
+            "provider",
+            "purpose",
+        ]
+        roles = [one["Fn::Sub"].rpartition("/")[2] for one in condition["ArnEquals"]["aws:PrincipalArn"]]
+        ours = {properties(resources, role(name))["RoleName"]["Fn::Sub"] for name in FUNCTIONS}
+        assert set(roles) <= ours
+
+
+def test_whoever_manages_the_keys_cannot_use_them_or_let_others(resources: dict[str, Any]) -> None:
+    for key in ("TokenKey", "AuditKey"):
+        manage = properties(resources, key)["KeyPolicy"]["Statement"][0]
+        assert manage["Sid"] == "ManagedByTheAccount"
+        assert not [one for one in manage["Action"] if "*" in one]
+        assert not {"kms:Decrypt", "kms:CreateGrant", "kms:GenerateMac", "kms:GenerateDataKey"} & set(manage["Action"])
+
+
+def test_every_function_has_a_role_of_its_own(resources: dict[str, Any]) -> None:
+    functions = of(resources, "AWS::Lambda::Function")
+    assert set(functions) == {logical(name) for name in FUNCTIONS}
+    roles = [one["Properties"]["Role"]["Fn::GetAtt"][0] for one in functions.values()]
+    assert len(set(roles)) == len(roles)
+
+
+def test_no_statement_reaches_further_than_its_resource(resources: dict[str, Any]) -> None:
+    wide = {
+        (name, statement["Sid"])
+        for name, statement in statements(resources)
+        if statement["Resource"] == "*"
+        or (statement["Effect"] == "Allow" and any("*" in one for one in _list(statement["Action"])))
+    }
+    assert wide == NO_FINER
+
+
+def _list(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def test_logs_are_kept_as_long_as_the_parameter_says(resources: dict[str, Any]) -> None:
+    for name, log in of(resources, "AWS::Logs::LogGroup").items():
+        assert log["Properties"]["RetentionInDays"] == {"Ref": "LogDays"}, name
+    for name in FUNCTIONS:
+        assert properties(resources, logical(name))["LoggingConfig"]["LogGroup"] == {"Ref": f"{logical(name)}Log"}
+
+
+def test_every_function_has_every_setting_without_a_default(resources: dict[str, Any]) -> None:
+    needed = {f"VAULT_{name.upper()}" for name in ("public_url", "kms_key", "audit_key", "directories")}
+    known = {f"VAULT_{name.upper()}" for name in Settings.__slots__}
+    for name in FUNCTIONS:
+        variables = properties(resources, logical(name))["Environment"]["Variables"]
+        assert needed <= set(variables) <= known
+        # Of moto, debugging or other clouds than real ones
+        assert not {"VAULT_ALLOW_PRIVATE_CLOUDS", "AWS_ENDPOINT_URL"} & set(variables)
+
+
+def test_functions_reach_the_vpc_where_there_is_one(resources: dict[str, Any]) -> None:
+    for name in FUNCTIONS:
+        assert properties(resources, logical(name))["VpcConfig"]["Fn::If"][0] == "InVpc"
+        assert properties(resources, role(name))["ManagedPolicyArns"]["Fn::If"][1] == [{"Ref": "NetworkInterfaces"}]
+    endpoints = {
+        one["Properties"]["ServiceName"]["Fn::Sub"].rpartition(".")[2]
+        for one in of(resources, "AWS::EC2::VPCEndpoint").values()
+    }
+    assert endpoints == {"dynamodb", "kms", "secretsmanager"}
+
+
+def test_routes_are_those_of_the_program(resources: dict[str, Any], aws: Aws) -> None:
+    contoso = DirectorySettings(domain="CONTOSO", servers=("ldaps://dc.contoso.example",))
+    settings = Settings(
+        public_url="https://vault.example", kms_key=aws.kms_key, audit_key=aws.audit_key, directories=(contoso,)
+    )
+    routes = create_vault(settings, aws=aws.clients).app().routes
+    paths = properties(resources, "RestAPI")["Body"]["paths"]
+    deployed = {(path, method.upper()) for path, methods in paths.items() for method in methods}
+    assert deployed == {(path, method) for path, methods in routes.items() for method in methods}
+
+
+def test_iam_callers_are_checked_by_the_gateway(resources: dict[str, Any]) -> None:
+    paths = properties(resources, "RestAPI")["Body"]["paths"]
+    signed = {
+        path for path, methods in paths.items() for one in methods.values() if one.get("security") == [{"sigv4": []}]
+    }
+    assert signed == {path for path in paths if path.endswith("/iam")}
+    assert signed
+
+
+def test_the_gateways_own_answers_are_our_pages_with_our_headers(resources: dict[str, Any]) -> None:
+    answers = properties(resources, "RestAPI")["Body"]["x-amazon-apigateway-gateway-responses"]
+    assert {"DEFAULT_4XX", "DEFAULT_5XX", "MISSING_AUTHENTICATION_TOKEN", "THROTTLED", "WAF_FILTERED"} <= set(answers)
+    for kind, answer in answers.items():
+        sent = {name.rpartition(".")[2]: value for name, value in answer["responseParameters"].items()}
+        assert set(sent) == set(headers.security_headers()), kind
+        # A quote ends a value for the gateway, so no policy may have one
+        assert all(text(value)[1:-1].count("'") == 0 for value in sent.values()), kind
+        page = text(answer["responseTemplates"]["text/html"])
+        assert "<h1>" in page, kind
+        assert "<script" not in page, kind
+        assert set(re.findall(r"\$\{?[\w.]+\}?", page)) == {"${PublicUrl}", "$context.requestId"}, kind
+        said = json.loads(answer["responseTemplates"]["application/json"])
+        assert set(said) == {"error", "error_description", "reason", "request_id"}, kind
+    assert answers["MISSING_AUTHENTICATION_TOKEN"]["statusCode"] == "404"
+
+
+def text(value: Any) -> str:
+    return str(value["Fn::Sub"]) if isinstance(value, dict) else str(value)
+
+
+def test_the_stage_throttles_and_logs_no_query(resources: dict[str, Any]) -> None:
+    stage = properties(resources, "RestAPIapiStage")
+    (settings,) = stage["MethodSettings"]
+    assert settings["ThrottlingRateLimit"] == {"Ref": "RequestRate"}
+    assert settings["ThrottlingBurstLimit"] == {"Ref": "RequestBurst"}
+    assert (settings["DataTraceEnabled"], settings["LoggingLevel"]) == (False, "OFF")
+    logged = json.loads(stage["AccessLogSetting"]["Format"])
+    # `$context.path` is what was asked for, ids included; the resource path is only the route
+    assert "$context.path" not in logged.values()
+    assert "$context.requestId" in logged.values()
+
+
+def test_the_stage_waits_for_the_role_that_logs(resources: dict[str, Any]) -> None:
+    assert "${GatewayAccount}" in json.dumps(properties(resources, "RestAPIapiStage"))
+
+
+def test_the_domain_speaks_tls_1_2_and_its_mapping_waits_for_the_stage(resources: dict[str, Any]) -> None:
+    assert properties(resources, "Domain")["SecurityPolicy"] == "TLS_1_2"
+    assert properties(resources, "Domain")["MutualTlsAuthentication"]["Fn::If"][0] == "HasTruststore"
+    assert resources["DomainMapping"]["DependsOn"] == "RestAPIapiStage"
+    endpoint = properties(resources, "RestAPI")["Body"]["x-amazon-apigateway-endpoint-configuration"]
+    assert endpoint["disableExecuteApiEndpoint"] == {"Fn::If": ["HasDomain", True, False]}
+
+
+def test_the_firewall_limits_log_ins_and_blocks_no_password(resources: dict[str, Any]) -> None:
+    rules = {rule["Name"]: rule for rule in properties(resources, "FirewallRules")["Rules"]}
+    rate = rules["log-ins-of-one-address"]["Statement"]["RateBasedStatement"]
+    assert (rate["Limit"], rate["AggregateKeyType"]) == ({"Ref": "LoginRate"}, "IP")
+    groups = {name: rule["Statement"].get("ManagedRuleGroupStatement") for name, rule in rules.items()}
+    overrides = groups["common-rules"]["RuleActionOverrides"]
+    assert all(one["ActionToUse"] == {"Count": {}} for one in overrides)
+    assert {one["Name"] for one in overrides} >= {"CrossSiteScripting_BODY", "GenericLFI_BODY", "SizeRestrictions_BODY"}
+
+
+def test_schedules_are_those_of_the_program(resources: dict[str, Any]) -> None:
+    rules = of(resources, "AWS::Events::Rule").values()
+    deployed = {
+        one["Properties"]["Targets"][0]["Arn"]["Fn::GetAtt"][0]: one["Properties"]["ScheduleExpression"]
+        for one in rules
+    }
+    assert deployed == {
+        "RetryRevocations": "rate(1 minute)",
+        "KeepAlive": "rate(1 hour)",
+        "LookAfterLeavers": "rate(1 minute)",
+        "CleanUp": "rate(1 minute)",
+        "SealAudit": "rate(5 minutes)",
+    }
+
+
+def test_what_the_alarms_count_is_what_the_program_logs(resources: dict[str, Any]) -> None:
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "chalicelib").rglob("*.py"))
+    for event in EVENTS:
+        for word in re.findall(r'\$\.event = "([^"*]+)', event.pattern):
+            assert f'"{word}' in source, word
+        filters = [name for name in of(resources, "AWS::Logs::MetricFilter") if name.startswith(f"{event.metric}In")]
+        assert len(filters) == len(event.functions), event.metric
+
+
+def test_every_function_has_an_alarm_and_all_are_heard(resources: dict[str, Any]) -> None:
+    alarms = of(resources, "AWS::CloudWatch::Alarm")
+    for name in FUNCTIONS:
+        assert {f"{logical(name)}ErrorsAlarm", f"{logical(name)}ThrottlesAlarm"} <= set(alarms)
+    assert all("HasEmail" in json.dumps(one["Properties"]["AlarmActions"]) for one in alarms.values())
+
+
+def test_backups_are_of_the_lasting_table_and_never_of_the_keys(resources: dict[str, Any]) -> None:
+    selected = properties(resources, "BackedUp")["BackupSelection"]["Resources"]
+    assert selected == [{"Fn::GetAtt": ["VaultTable", "Arn"]}]
+
+
+def test_exports_of_the_audit_log_can_be_changed_by_nobody(resources: dict[str, Any]) -> None:
+    bucket = properties(resources, "AuditBucket")
+    rule = bucket["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
+    assert rule == {"Mode": "COMPLIANCE", "Days": {"Ref": "AuditExportDays"}}
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+
+
+def test_only_three_parameters_must_be_given(template: dict[str, Any]) -> None:
+    needed = {name for name, one in template["Parameters"].items() if "Default" not in one}
+    assert needed == {"PublicUrl", "Directories", "BundleBucket"}
+    assert all(one["Description"].endswith(".") for one in template["Parameters"].values())
+
+
+def test_nothing_of_the_template_names_an_account_a_region_or_a_host(template: dict[str, Any]) -> None:
+    written = json.dumps(template)
+    assert not re.search(r"\b\d{12}\b", written)
+    assert not re.search(r"\b(eu|us|ap)-[a-z]+-\d\b", written)

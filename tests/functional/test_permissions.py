@@ -1,0 +1,141 @@
+"""Each function uses all that its role allows, and nothing else: each scenario is the widest that the function has."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from chalicelib.adapters.catalogue import FileCatalogue
+from chalicelib.bootstrap import Vault, create_vault
+from chalicelib.domain.provider import ProviderType
+from chalicelib.domain.user import Departure
+from deploy.template.permissions import FUNCTIONS
+from tests.fakes import directory
+from tests.fakes.misbehaviour import status
+from tests.iam import Recorder, allowed, recorded
+
+from .conftest import Running
+
+DAY = 24 * 3600
+
+
+@pytest.fixture
+def recorder(running: Running) -> Iterator[Recorder]:
+    with recorded(running.aws.clients) as noted:
+        yield noted
+
+
+def assert_exact(recorder: Recorder, name: str) -> None:
+    assert recorder.uses[name] == allowed(FUNCTIONS[name])
+
+
+def test_web(running: Running, recorder: Recorder) -> None:
+    alice, admin = running.browser("alice"), running.browser("admin")
+    running.authorize(alice)
+    for page in ("/sessions", "/activity"):
+        assert alice.get(page).status == 200
+    alice.press(alice.press(alice.get("/providers"), "Revoke authorization"), "Revoke")
+    running.authorize(alice)
+    admin.press(admin.get("/admin/tokens/remove-all?provider=northwind"), "Remove")
+    for page in ("/admin/tokens", "/admin/audit", "/admin/leavers"):
+        assert admin.get(page).status == 200
+    alice.press(alice.get("/providers"), "Sign out")
+    assert_exact(recorder, "api_handler")
+
+
+def test_retry_of_revocations(running: Running, recorder: Recorder) -> None:
+    alice, admin = running.browser("alice"), running.browser("admin")
+    running.authorize(alice)
+    running.authorize(running.browser("bob"), "bob")
+    running.cloud.misbehave("/revoke", status(503), status(503))
+    alice.press(alice.press(alice.get("/providers"), "Revoke authorization"), "Revoke")
+    # Of an earlier generation from now on, whose key is another
+    admin.press(admin.get("/admin/tokens/remove-all?provider=northwind"), "Remove")
+    running.clock.advance(120)
+    assert running.vault.revocations.retry_due() == 0
+    running.clock.advance(DAY)
+    assert running.vault.revocations.retry_due() == 1
+    assert_exact(recorder, "retry_revocations")
+
+
+class IdleCatalogue(FileCatalogue):
+    """Clouds whose refresh tokens lapse when nobody uses them for 90 days."""
+
+    def get(self, type_id: str) -> ProviderType:
+        return replace(super().get(type_id), refresh_token_idle_seconds=90 * DAY)
+
+
+def with_idle_tokens(running: Running) -> Vault:
+    world: dict[str, Any] = {"aws": running.aws.clients, "clock": running.clock, "directory": running.directory}
+    oauth_client = running.vault.keep_alive._refresh._oauth_client
+    return create_vault(running.vault.settings, **world, oauth_client=oauth_client, catalogue=IdleCatalogue())
+
+
+def test_keep_alive(running: Running, recorder: Recorder) -> None:
+    running.authorize(running.browser("alice"))
+    running.clock.advance(80 * DAY)
+    vault = with_idle_tokens(running)
+    with outcomes_refused(running):
+        vault.keep_alive.run()
+    # What was kept aside is brought home
+    running.clock.advance(3600)
+    vault.keep_alive.run()
+    assert_exact(recorder, "keep_alive")
+
+
+@contextmanager
+def outcomes_refused(running: Running) -> Iterator[None]:
+    """The vault's table takes the lease of a refresh, and then not what came of it."""
+    client, writes = running.aws.clients.dynamodb, count(1)
+    put = client.put_item
+
+    def put_item(**arguments: Any) -> Any:
+        is_grant = arguments["TableName"] == "vault" and arguments["Item"]["sk"]["S"].startswith("GRANT#")
+        if is_grant and next(writes) > 1:
+            raise ClientError({"Error": {"Code": "InternalServerError"}}, "PutItem")
+        return put(**arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "put_item", put_item)
+        yield
+
+
+def test_look_after_leavers(running: Running, recorder: Recorder) -> None:
+    alice, bob = directory.ALICE.user, directory.BOB.user
+    running.authorize(running.browser("alice"))
+    running.browser("bob")
+    sweep = running.vault.leavers.sweep
+    running.directory.changed[bob.id] = replace(bob, groups=frozenset({"S-1-5-32-1"}))
+    sweep(pause=0)
+    running.directory.gone[alice.id] = Departure.DISABLED
+    running.clock.advance(DAY)
+    sweep(pause=0)
+    running.clock.advance(31 * DAY)
+    sweep(pause=0)
+    assert "user.removed" in running.audit_tags()
+    assert_exact(recorder, "look_after_leavers")
+
+
+def test_clean_up(running: Running, recorder: Recorder) -> None:
+    admin = running.browser("admin")
+    running.authorize(running.browser("alice"))
+    admin.press(admin.get("/admin/tokens/remove-all?provider=northwind"), "Remove")
+    running.clock.advance(3600)
+    assert running.vault.administration.clean_up() == 1
+    assert_exact(recorder, "clean_up")
+
+
+def test_sealing(running: Running, recorder: Recorder) -> None:
+    running.browser("alice")
+    running.vault.seals.seal_due()
+    running.clock.advance(7200)
+    assert running.vault.seals.seal_due() > 0
+    assert_exact(recorder, "seal_audit")
+
+
+def test_whoever_asks_the_directory_may_read_its_secret() -> None:
+    assert {name for name, may in FUNCTIONS.items() if may.secrets} == {"api_handler", "look_after_leavers"}

@@ -1,0 +1,93 @@
+"""IAM, as far as the vault's own list of permissions goes: who calls what, and whether that is allowed.
+
+Which function of the deployment a call belongs to shows in the call stack: its entry is on it.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import CodeType
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters.aws import AwsClients
+from chalicelib.services.administration import AdministrationService
+from chalicelib.services.audit_seals import SealService
+from chalicelib.services.keep_alive import KeepAliveService
+from chalicelib.services.leavers import LeaverService
+from chalicelib.services.revocations import RevocationService
+from chalicelib.stores import tables
+from chalicelib.web.endpoint import Endpoints
+from deploy.template.permissions import FUNCTIONS, Permissions
+
+ENTRIES: dict[CodeType, str] = {
+    Endpoints.answer.__code__: "api_handler",
+    RevocationService.retry_due.__code__: "retry_revocations",
+    KeepAliveService.run.__code__: "keep_alive",
+    LeaverService.sweep.__code__: "look_after_leavers",
+    AdministrationService.clean_up.__code__: "clean_up",
+    SealService.seal_due.__code__: "seal_audit",
+}
+_TABLES = {"vault": "vault", "vault-keys": "keys", "vault-sessions": "sessions"}
+_INDEXES = {tables.LISTING.name: "listing", tables.SESSIONS_OF_USER.name: "sessions_of_user"}
+_KEYS = {"GenerateMac": "audit_key", "VerifyMac": "audit_key"}
+
+Use = tuple[str, str]
+"""A thing, named as the fields of `Permissions`, and an action."""
+
+
+class Recorder:
+    """Every use by function, as it happened. With `enforced`, one that is not allowed fails the test at once."""
+
+    def __init__(self, *, enforced: bool) -> None:
+        self.uses: dict[str, set[Use]] = {name: set() for name in FUNCTIONS}
+        self._enforced = enforced
+
+    def note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        """Called by botocore before each call."""
+        function = _function()
+        if function is None:
+            return
+        for use in _uses(model.service_model.service_name, model.name, params):
+            self.uses[function].add(use)
+            if self._enforced and use not in allowed(FUNCTIONS[function]):
+                # Not an Exception: no error handling of the product may take it for AWS being out of order
+                pytest.fail(f"{function} may not {use[1]} on {use[0]} (deploy/template/permissions.py)")
+
+
+@contextmanager
+def recorded(clients: AwsClients, *, enforced: bool = True) -> Iterator[Recorder]:
+    recorder = Recorder(enforced=enforced)
+    systems = [client.meta.events for client in (clients.dynamodb, clients.kms)]
+    for events in systems:
+        events.register("provide-client-params", recorder.note)
+    try:
+        yield recorder
+    finally:
+        for events in systems:
+            events.unregister("provide-client-params", recorder.note)
+
+
+def allowed(may: Permissions) -> set[Use]:
+    """Everything but secrets, which no test reads through these clients."""
+    named = ("vault", "keys", "sessions", "token_key", "audit_key")
+    uses = {(name, action) for name in named for action in getattr(may, name)}
+    return uses | {(name, "Query") for name in _INDEXES.values() if getattr(may, name)}
+
+
+def _function() -> str | None:
+    """The outermost entry on the stack: one that calls another does so with its own role."""
+    found, frame = None, sys._getframe(2)
+    while frame is not None:
+        found = ENTRIES.get(frame.f_code, found)
+        frame = frame.f_back  # type: ignore[assignment]
+    return found
+
+
+def _uses(service: str, action: str, params: dict[str, Any]) -> list[Use]:
+    if service == "kms":
+        return [(_KEYS.get(action, "token_key"), action)]
+    if "IndexName" in params:
+        return [(_INDEXES[params["IndexName"]], action)]
+    return [(_TABLES[name], action) for name in params.get("RequestItems", [params.get("TableName")])]
