@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.adapters.catalogue import FileCatalogue
 from chalicelib.bootstrap import Vault, create_vault
-from chalicelib.domain.provider import ProviderType
+from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.user import Departure
 from deploy.template.permissions import FUNCTIONS
 from tests.fakes import directory
