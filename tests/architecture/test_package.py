@@ -2,9 +2,11 @@
 
 import re
 
+from deploy.lock import LOCK
+from deploy.sources import KINDS
 from dev.process import ROOT
 
-PACKAGED = {".py", ".html", ".css", ".js", ".svg", ".json"}
+PACKAGED = KINDS
 # Development tools, by the names of requirements-dev.txt, and what the Lambda's runtime already has
 NEVER = {"moto", "pytest", "coverage", "hypothesis", "canaille", "playwright", "ruff", "mypy", "flask", "chalice"}
 PIN = re.compile(r"(?P<name>[A-Za-z0-9-]+)(\[[a-z,]+\])?==[0-9][0-9a-z.]*")
@@ -36,3 +38,14 @@ def test_the_lambda_gets_no_tool_of_development() -> None:
 
 def test_development_has_what_the_lambda_has() -> None:
     assert "-r requirements.txt" in (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
+
+
+def test_the_lock_file_is_of_these_requirements() -> None:
+    locked = {line.partition(" ")[0] for line in LOCK.read_text(encoding="utf-8").splitlines() if "==" in line}
+    wanted = {line.lower() for line in requirements("requirements.txt")}
+    assert wanted - locked == set(), "make lock"
+
+
+def test_every_locked_package_has_a_hash() -> None:
+    entries = LOCK.read_text(encoding="utf-8").replace("\\\n", "").splitlines()
+    assert [line for line in entries if "==" in line and "--hash=sha256:" not in line] == []

@@ -3,6 +3,8 @@
 import json
 import os
 import secrets
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from benchmarks.cold_start import SETTINGS, login_page
 from chalicelib.bootstrap import Vault, create_vault
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.client_application import AccessRule, Whose
@@ -41,6 +44,11 @@ DOMAIN_URL = "https://vault.contoso.example"
 PROVIDER = "northwind"
 ALICE = "CONTOSO\\alice"
 REVOKE = "Revoke"
+STARTED_WITH = {
+    "_cffi_backend", "app", "attr", "authlib", "aws_encryption_sdk", "boto3", "botocore", "certifi", "chalice",
+    "chalicelib", "charset_normalizer", "cryptography", "dateutil", "idna", "jinja2", "jmespath", "joserfc",
+    "markupsafe", "requests", "s3transfer", "six", "urllib3", "wrapt",
+}  # fmt: skip
 SCOPES = ("openid", "profile", "email", "offline_access")
 ORIGIN = Origin("-", "test")
 AWS = {
@@ -185,8 +193,8 @@ def registered(deployed: Deployed) -> Application:
     application = Application(client_id, STAGE_URL, time.time)
     rules = (AccessRule(PROVIDER, SCOPES, Whose(everybody=True)),)
     service = deployed.vault.client_applications
-    known = service.register(replace(APPLICATION, id=client_id, rules=rules), ADMIN.id, ORIGIN)
-    service.add_jwks(known, json.dumps(application.jwks()), ADMIN.id, ORIGIN)
+    known = service.register(replace(APPLICATION, id=client_id, rules=rules), ADMIN, ORIGIN)
+    service.add_jwks(known, json.dumps(application.jwks()), ADMIN, ORIGIN)
     return application
 
 
@@ -293,6 +301,22 @@ def test_every_module_of_ours_is_compiled_for_the_python_that_runs_it(task: Path
     sources = [task / "app.py", *(task / "chalicelib").rglob("*.py")]
     compiled = [path.parent / "__pycache__" / f"{path.stem}.cpython-{version}.pyc" for path in sources]
     assert [path.name for path in compiled if not path.exists()] == []
+
+
+@pytest.mark.parametrize("page", ["", "/login"])
+def test_a_start_imports_what_it_needs_and_the_directory_only_at_a_log_in(task: Path, page: str) -> None:
+    """A budget: every package more makes each cold start slower, of every function."""
+    script = (
+        "import json, sys; sys.path.insert(0, sys.argv[1]); import app\n"
+        "if sys.argv[2] != '{}': app.app(json.loads(sys.argv[2]), None)\n"
+        "files = [getattr(module, '__file__', None) or '' for module in sys.modules.values()]\n"
+        "inside = {file.removeprefix(sys.argv[1]).split('/')[1] for file in files if file.startswith(sys.argv[1])}\n"
+        "print(json.dumps(sorted(name.partition('.')[0] for name in inside)))"
+    )
+    event = json.dumps(login_page() if page else {})
+    command = [sys.executable, "-I", "-S", "-c", script, str(task), event]
+    done = subprocess.run(command, env=SETTINGS, capture_output=True, text=True, check=True)  # noqa: S603 - our own bundle
+    assert set(json.loads(done.stdout)) - STARTED_WITH == set()
 
 
 def test_the_bill_of_materials_names_everything(made: Package, task: Path) -> None:
