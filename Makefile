@@ -18,7 +18,8 @@ test: setup ## Format, lint, types, import contract and all tests, with coverage
 	@$(BIN)/python -m tests.directories.packages
 	@$(MAKE) --no-print-directory static
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n auto -m "not browser and not integration"
+	$(BIN)/coverage run -m pytest -m "browser or integration"
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -302,8 +302,10 @@ class Vault:
             sessions.blueprint(endpoints, self.sessions),
             admin_leavers.blueprint(endpoints, self.leavers),
             admin_directory.blueprint(endpoints, self.settings.directories, self.directory, self.login),
-            admin_providers.blueprint(endpoints, self.registration, provider_pages),
-            admin_provider_acts.blueprint(endpoints, self.registration, self.administration, provider_pages),
+            admin_providers.blueprint(endpoints, self.registration, self.sessions, provider_pages),
+            admin_provider_acts.blueprint(
+                endpoints, self.registration, self.administration, self.consent, provider_pages
+            ),
             admin_tokens.blueprint(endpoints, self.administration, self.sessions),
             admin_audit.blueprint(endpoints, self.audit),
             activity.blueprint(endpoints, self.audit),

@@ -50,10 +50,15 @@ def _show(reports: Sequence[DirectoryReport], *, as_json: bool) -> int:
 
 def _as_json(reports: Sequence[DirectoryReport], is_good: bool) -> str:
     described = [
-        {"directory": report.domain, "steps": [asdict(step) | {"advice": step.advice} for step in report.steps]}
-        for report in reports
+        {"directory": report.domain, "steps": [_described(step) for step in report.steps]} for report in reports
     ]
     return json.dumps({"good": is_good, "directories": described}) + "\n"
+
+
+def _described(step: Step) -> dict[str, object]:
+    facts = asdict(step) | {"advice": step.advice}
+    del facts["advices"]
+    return facts
 
 
 def _as_text(report: DirectoryReport) -> str:

@@ -57,6 +57,8 @@ class AuthorizationRequest:
     code_verifier: bytes
     """The PKCE verifier (RFC 7636), encrypted in `verifier_context()`."""
     created_at: int
+    is_test: bool = False
+    """An administrator tries the provider: what comes back is shown, and nothing of it is stored."""
 
     @property
     def expires_at(self) -> int:

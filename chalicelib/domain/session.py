@@ -30,6 +30,7 @@ class NoticeKind(StrEnum):
     CONSENT_FAILED = "consent_failed"
     REVOKED = "revoked"
     REMOVED = "removed"
+    TESTED = "tested"
 
 
 @dataclass(frozen=True, slots=True)

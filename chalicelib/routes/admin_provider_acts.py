@@ -5,8 +5,10 @@ from chalice.app import Blueprint
 from chalicelib.domain.access import Access
 from chalicelib.domain.errors import Conflict
 from chalicelib.services.administration import AdministrationService
+from chalicelib.services.consent import ConsentService
 from chalicelib.services.registration import RegistrationService
-from chalicelib.web.answers import Answer, Redirect
+from chalicelib.web.answers import Answer, Page, Redirect
+from chalicelib.web.cookies import Cookie
 from chalicelib.web.endpoint import Endpoints
 from chalicelib.web.pages import DeleteProviderDialog
 from chalicelib.web.request import Request
@@ -21,9 +23,11 @@ def blueprint(
     endpoints: Endpoints,
     registration: RegistrationService,
     administration: AdministrationService,
+    consent: ConsentService,
     pages: ProviderPages,
 ) -> Blueprint:
     routes = Blueprint(__name__)
+    flow_cookie = endpoints.cookie_names.flow
 
     def switching(word: str, enabled: bool) -> None:
         @endpoints.route(
@@ -48,6 +52,13 @@ def blueprint(
         provider = registration.get(request.path["provider"])
         steps = registration.test(provider, pages.redirect_uri(provider), actor_of(request), request.origin)
         return pages.one(provider, steps=steps)
+
+    @endpoints.route(routes, Route("POST", f"{ONE}/test-consent", Access.ADMINISTRATOR, recent_login_for=RECENT))
+    def test_consent(request: Request) -> Answer:
+        provider = registration.get(request.path["provider"])
+        departure = consent.start(request.session, provider.id, request.cookies.get(flow_cookie), is_test=True)
+        context = {"provider_name": departure.provider_name, "url": departure.url}
+        return Page("going.html", context, cookies=(Cookie(flow_cookie, departure.flow),))
 
     # Deleting
 

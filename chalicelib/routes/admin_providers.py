@@ -6,6 +6,7 @@ from chalicelib.domain.access import Access
 from chalicelib.domain.errors import Conflict, InvalidForm
 from chalicelib.domain.provider import Provider
 from chalicelib.services.registration import RegistrationService
+from chalicelib.services.sessions import SessionService
 from chalicelib.web.answers import Answer, Redirect
 from chalicelib.web.endpoint import Endpoints
 from chalicelib.web.pages import FormView
@@ -14,7 +15,7 @@ from chalicelib.web.route import Route
 
 from . import provider_forms
 from .client_changes import actor_of
-from .provider_views import ProviderPages
+from .provider_views import ProviderPages, consent_view
 
 PAGE = "/admin/providers"
 ONE = f"{PAGE}/{{provider}}"
@@ -25,6 +26,7 @@ RECENT = "providers"
 def blueprint(
     endpoints: Endpoints,
     registration: RegistrationService,
+    sessions: SessionService,
     pages: ProviderPages,
 ) -> Blueprint:
     routes = Blueprint(__name__)
@@ -34,9 +36,11 @@ def blueprint(
     def show(_request: Request) -> Answer:
         return pages.list()
 
-    @endpoints.route(routes, Route("GET", ONE, Access.ADMINISTRATOR))
+    @endpoints.route(routes, Route("GET", ONE, Access.ADMINISTRATOR, query=("notice",)))
     def show_one(request: Request) -> Answer:
-        return pages.one(registration.get(request.path["provider"]))
+        provider = registration.get(request.path["provider"])
+        notice = sessions.notice(request.session, request.query.text("notice"))
+        return pages.one(provider, consent=consent_view(notice, provider) if notice else None)
 
     # Registering
 

@@ -7,7 +7,7 @@ from chalicelib.domain.authorization_request import ConsentFailed, ConsentProble
 from chalicelib.domain.errors import InvalidRequest
 from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.session import NoticeKind
-from chalicelib.services.consent import Callback, ConsentService
+from chalicelib.services.consent import TEST_STATE, Callback, ConsentService, Tested
 from chalicelib.services.sessions import SessionService
 from chalicelib.web.answers import Answer, Page, Redirect
 from chalicelib.web.cookies import Cookie
@@ -55,15 +55,28 @@ def blueprint(endpoints: Endpoints, consent: ConsentService, sessions: SessionSe
             kind, facts = NoticeKind.AUTHORIZED, {"account": consented.account.label}
             if consented.previous:
                 facts["previous"] = consented.previous.label
+            if consented.tested:
+                kind, facts = NoticeKind.TESTED, facts | _facts(consented.tested)
         except ConsentFailed as failure:
             if failure.problem in _NOT_OURS:
                 raise InvalidRequest(_NOT_OURS[failure.problem], detail=failure.detail) from None
             kind, facts = NoticeKind.CONSENT_FAILED, {"problem": failure.problem.value}
         facts["provider"] = provider_id
         notice = sessions.notify(session, kind, facts, finished=fingerprint(returned.state))
+        if returned.state.startswith(TEST_STATE):
+            return Redirect(f"/admin/providers/{provider_id}?notice={notice.id}")
         return Redirect(f"/providers?notice={notice.id}")
 
     return routes
+
+
+def _facts(tested: Tested) -> dict[str, str]:
+    return {
+        "scopes": " ".join(tested.scopes),
+        "missing": " ".join(tested.missing),
+        "is_renewable": str(tested.has_refresh_token).lower(),
+        "seconds": str(tested.seconds),
+    }
 
 
 def _callback(request: Request, provider_id: str, flow: str) -> Callback:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.directory_report import Step
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.provider_type import ProviderType
+from chalicelib.domain.session import Notice, NoticeKind
 from chalicelib.ports import Clock, ProviderHealthStore
 from chalicelib.services.administration import AdministrationService
 from chalicelib.services.registration import RegistrationService
@@ -16,6 +18,7 @@ from chalicelib.web.pages import (
     ProviderTypeView,
     ProviderView,
     StepsView,
+    TestConsentView,
     TypeFieldView,
 )
 from chalicelib.web.urls import Urls
@@ -53,10 +56,17 @@ class ProviderPages:
         *,
         steps: Sequence[Step] | None = None,
         dialog: DeleteProviderDialog | None = None,
+        consent: TestConsentView | None = None,
         is_outdated: bool = False,
     ) -> Page:
         result = StepsView("What the test found", tuple(steps)) if steps is not None else None
-        context = {"provider": self.view(provider), "result": result, "dialog": dialog, "is_outdated": is_outdated}
+        context = {
+            "provider": self.view(provider),
+            "result": result,
+            "consent": consent,
+            "dialog": dialog,
+            "is_outdated": is_outdated,
+        }
         return Page("manage_provider.html", context, 409 if is_outdated else 200)
 
     def form(
@@ -107,6 +117,24 @@ class ProviderPages:
             authorize_again_since=provider.authorize_again_since,
             version=provider.version,
         )
+
+
+def consent_view(notice: Notice, provider: Provider) -> TestConsentView | None:
+    """What came of an administrator's test consent at this provider."""
+    facts = notice.facts
+    if facts.get("provider") != provider.id:
+        return None
+    if notice.kind is NoticeKind.CONSENT_FAILED:
+        return TestConsentView(problem=ConsentProblem(facts["problem"]))
+    if notice.kind is not NoticeKind.TESTED:
+        return None
+    return TestConsentView(
+        account=facts["account"],
+        scopes=tuple(facts["scopes"].split()),
+        missing=tuple(facts["missing"].split()),
+        has_refresh_token=facts["is_renewable"] == "true",
+        seconds=int(facts["seconds"]),
+    )
 
 
 def type_view(type_: ProviderType) -> ProviderTypeView:

@@ -34,6 +34,8 @@ from chalicelib.ports import (
 from .grants import GrantService
 from .revocations import client_of
 
+TEST_STATE = "test."
+"""What the state of a test begins with: only to go back to the right page, whatever comes of it."""
 _VERIFIER_BYTES = 48
 """64 characters of PKCE verifier; RFC 7636 4.1 wants 43 to 128."""
 
@@ -60,11 +62,23 @@ class Callback:
 
 
 @dataclass(frozen=True, slots=True)
+class Tested:
+    """What an administrator's own consent brought. Nothing of it was stored."""
+
+    scopes: tuple[str, ...]
+    missing: tuple[str, ...]
+    has_refresh_token: bool
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Consented:
     """A finished trip. `previous` is the cloud account of before, if it was another one."""
 
     account: CloudAccount
-    previous: CloudAccount | None
+    previous: CloudAccount | None = None
+    tested: Tested | None = None
+    """The trip was a test."""
 
 
 class ConsentService:
@@ -99,17 +113,19 @@ class ConsentService:
         self._random = random
         self._public_url = public_url
 
-    def start(self, session: Session, provider_id: str, flow: str | None) -> Departure:
+    def start(self, session: Session, provider_id: str, flow: str | None, *, is_test: bool = False) -> Departure:
         """Freeze where the trip goes and who makes it. `flow` is the browser's flow cookie if it has one.
 
-        Raises NotFound when the provider does not exist or is switched off.
+        `is_test`: an administrator tries the provider, enabled or not. Raises NotFound when the provider does not
+        exist, is switched off or is not for this person.
         """
         holding = self._grant_store.load(session.user.id, provider_id)
-        if not holding.provider.is_offered_to(session.user.groups):
+        provider = holding.provider
+        if provider.is_deleted or not (is_test or provider.is_offered_to(session.user.groups)):
             raise NotFound
-        state, code_verifier = self._random.token(), self._random.token(_VERIFIER_BYTES)
-        flow = flow or self._random.token()
-        request = self._freeze(session, holding, state, code_verifier, flow)
+        state = (TEST_STATE if is_test else "") + self._random.token()
+        code_verifier, flow = self._random.token(_VERIFIER_BYTES), flow or self._random.token()
+        request = self._freeze(session, holding, state, code_verifier, flow, is_test=is_test)
         self._requests.add(request)
         self._remember(session, request)
         # Now, not at log-in: applications can ask for nobody who has authorized nothing
@@ -119,7 +135,7 @@ class ConsentService:
             self._catalogue.get(holding.provider.type_id),
             state=state,
             code_verifier=code_verifier,
-            again=holding.grant is not None,
+            again=is_test or holding.grant is not None,
         )
         return Departure(holding.provider.name, url, flow)
 
@@ -134,8 +150,11 @@ class ConsentService:
         except ConsentFailed as failure:
             self._record(AuditTag.CONSENT_FAILED, session, callback, origin, problem=failure.problem.value)
             raise
-        changed = str(consented.previous is not None).lower()
         account = consented.account.label
+        if consented.tested:
+            self._record(AuditTag.PROVIDER_TESTED, session, callback, origin, account=account)
+            return consented
+        changed = str(consented.previous is not None).lower()
         self._record(AuditTag.GRANT_AUTHORIZED, session, callback, origin, account=account, account_changed=changed)
         return consented
 
@@ -153,13 +172,24 @@ class ConsentService:
         with self._cipher.unlock(holding.key) as box:
             client = client_of(holding.provider, box)
             token_set, account = self._exchange(client, holding, request, code, box)
+            if request.is_test:
+                self._grants.discard(holding, client, token_set)
+                return Consented(account, tested=self._tested(request, token_set))
             previous = self._grants.keep(
                 session.user, holding, client=client, box=box, token_set=token_set, account=account
             )
         return Consented(account, previous)
 
+    def _tested(self, request: AuthorizationRequest, token_set: TokenSet) -> Tested:
+        return Tested(
+            scopes=token_set.scopes,
+            missing=tuple(scope for scope in request.scopes if scope not in token_set.scopes),
+            has_refresh_token=token_set.refresh_token is not None,
+            seconds=token_set.expires_at - self._clock.now(),
+        )
+
     def _freeze(
-        self, session: Session, holding: Holding, state: str, code_verifier: str, flow: str
+        self, session: Session, holding: Holding, state: str, code_verifier: str, flow: str, *, is_test: bool
     ) -> AuthorizationRequest:
         provider = holding.provider
         request = AuthorizationRequest(
@@ -175,6 +205,7 @@ class ConsentService:
             nonce=self._random.token(),
             code_verifier=b"",
             created_at=self._clock.now(),
+            is_test=is_test,
         )
         with self._cipher.unlock(holding.key) as box:
             return replace(request, code_verifier=box.encrypt(code_verifier.encode(), request.verifier_context()))
@@ -194,11 +225,8 @@ class ConsentService:
             raise ConsentFailed(ConsentProblem.PROVIDER_CHANGED) from None
         provider = holding.provider
         then = (request.generation, request.client_id, request.server)
-        if (
-            not provider.enabled
-            or provider.is_deleted
-            or then != (provider.generation, provider.client_id, provider.server)
-        ):
+        is_off = provider.is_deleted or not (provider.enabled or request.is_test)
+        if is_off or then != (provider.generation, provider.client_id, provider.server):
             raise ConsentFailed(ConsentProblem.PROVIDER_CHANGED)
         return holding
 

@@ -63,6 +63,10 @@ class GrantService:
         self._end_replaced(old, holding, client, box)
         return old.account
 
+    def discard(self, holding: Holding, client: Client, token_set: TokenSet) -> None:
+        """End at the cloud, as far as it lets us, what is not to be kept."""
+        self._revocations.end_orphan(holding.provider, self._type(holding), client, token_set)
+
     def revoke(self, user: User, provider_id: str, origin: Origin, *, actor: Actor | None = None) -> Revoked | None:
         """End the user's grant here at once, then at the cloud. None when there is nothing to revoke (any more).
 

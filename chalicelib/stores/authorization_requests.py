@@ -67,6 +67,7 @@ def _from_item(item: Item) -> AuthorizationRequest:
         client_id=item["client_id"],
         scopes=tuple(item["scopes"]),
         redirect_uri=item["redirect_uri"],
+        is_test=item["is_test"],
         nonce=item["nonce"],
         code_verifier=item["code_verifier"],
         created_at=item["created_at"],

@@ -195,6 +195,20 @@ class ProviderView:
 
 
 @dataclass(frozen=True, slots=True)
+class TestConsentView:
+    """What came of an administrator's own consent: a problem, or what the cloud gave."""
+
+    __test__: ClassVar[bool] = False  # its name begins as tests do
+
+    problem: ConsentProblem | None = None
+    account: str = ""
+    scopes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    has_refresh_token: bool = False
+    seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteProviderDialog:
     """How many authorizations end with the provider."""
 

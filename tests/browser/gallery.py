@@ -59,6 +59,7 @@ from chalicelib.web.pages import (
     StepsView,
     StopDialog,
     StopRow,
+    TestConsentView,
     TokenFilter,
     TokenRow,
     TokenTable,
@@ -467,7 +468,7 @@ CLOUD_TESTED = StepsView(
 
 
 def _provider(**changes: Any) -> dict[str, Any]:
-    shown = {"provider": PROVIDER_VIEW, "result": None, "dialog": None, "is_outdated": False}
+    shown = {"provider": PROVIDER_VIEW, "result": None, "consent": None, "dialog": None, "is_outdated": False}
     return {"viewer": ADMIN} | shown | changes
 
 
@@ -602,6 +603,18 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "provider_edit_outdated": ("provider_form.html", _provider_form("box", OUTDATED_PROVIDER, 3)),
     "provider": ("manage_provider.html", _provider()),
     "provider_tested": ("manage_provider.html", _provider(result=CLOUD_TESTED)),
+    "provider_consented": (
+        "manage_provider.html",
+        _provider(
+            consent=TestConsentView(
+                account="adele@contoso.example", scopes=("openid", "email"), missing=("Mail.Send",), seconds=3600
+            )
+        ),
+    ),
+    "provider_consent_failed": (
+        "manage_provider.html",
+        _provider(consent=TestConsentView(ConsentProblem.MISCONFIGURED)),
+    ),
     "provider_outdated": ("manage_provider.html", _provider(is_outdated=True)),
     "provider_new_disabled": (
         "manage_provider.html",

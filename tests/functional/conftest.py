@@ -91,6 +91,7 @@ def running(aws: Aws) -> Iterator[Running]:
             client_id=CLIENT_ID,
             client_secret=Secret(CLIENT_SECRET),
             server=cloud.server,
+            fields={"issuer": cloud.issuer},
             scopes=("openid", "profile", "email", "offline_access"),
             actor="test",
             origin=Origin("-", "test"),

@@ -425,6 +425,42 @@ class TestTheTest:
         assert "address_refused" in page.text
 
 
+class TestTestConsent:
+    def consent(self, console: Console) -> Answer:
+        going = console.browser.press(console.page(console.second()), "Test consent")
+        return console.browser.get(consented(console.running.cloud, going_url(going), console.second()))
+
+    def test_it_shows_what_came_back_and_stores_nothing(self, console: Console) -> None:
+        console.register(scopes="email offline_access files")
+        page = self.consent(console)
+        assert page.url.startswith(f"/admin/providers/{console.second().id}?notice=")
+        assert "alice@contoso.example" in page.text
+        assert "All there" in page.text
+        assert console.running.cloud.requests["/revoke"] == 1
+        assert not any("token_set" in item for item in console.running.aws.items("vault"))
+        assert "provider.tested" in console.running.audit_tags()
+        assert "grant.authorized" not in console.running.audit_tags()
+
+    def test_what_is_missing_is_named(self, console: Console) -> None:
+        console.register()
+        console.running.cloud.misbehave("/token", edit(scope="openid", refresh_token=...))
+        page = self.consent(console)
+        assert "Something is missing" in page.text
+        assert "people would have to authorize again" in page.text
+
+    def test_a_failure_is_said_on_the_providers_own_page(self, console: Console) -> None:
+        console.register()
+        console.running.cloud.misbehave("/token", error("invalid_client", status=401))
+        page = self.consent(console)
+        assert "It failed" in page.text
+        assert "does not accept the vault" in page.text
+
+    def test_r13_it_is_an_administrators(self, console: Console) -> None:
+        console.register()
+        alice = console.running.browser("alice")
+        assert alice.post(f"/admin/providers/{console.second().id}/test-consent", {"csrf": csrf(alice)}).status == 403
+
+
 def test_the_directory_of_the_tests_has_the_groups_that_are_named_here() -> None:
     assert VAULT_USERS in directory.ALICE.user.groups
     assert replace(directory.ADMIN.user).groups >= {VAULT_ADMINISTRATORS}
