@@ -294,11 +294,9 @@ def going_url(going: Answer) -> str:
 
 def consented(cloud: Any, url: str, provider: Provider) -> str:
     """The scripted cloud knows one redirect URI; this provider has its own."""
-    from tests.fakes import cloud as fake
-
     theirs = f"{BASE}/oauth/callback/{provider.id}"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fake, "REDIRECT_URI", theirs)
+        patch.setattr(cloud, "redirect_uri", theirs)
         return cloud.consent(url, "alice").removeprefix(BASE)
 
 
