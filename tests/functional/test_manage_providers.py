@@ -441,6 +441,14 @@ class TestTestConsent:
         assert "provider.tested" in console.running.audit_tags()
         assert "grant.authorized" not in console.running.audit_tags()
 
+    def test_what_the_administrator_holds_with_the_same_account_stays(self, console: Console) -> None:
+        console.register()
+        console.browser.press(console.page(console.second()), "Enable")
+        authorize(console, console.browser, console.second())
+        self.consent(console)
+        assert console.running.cloud.requests["/revoke"] == 0
+        assert "Authorized" in console.browser.get("/providers").text
+
     def test_what_is_missing_is_named(self, console: Console) -> None:
         console.register()
         console.running.cloud.misbehave("/token", edit(scope="openid", refresh_token=...))
