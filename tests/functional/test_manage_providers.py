@@ -293,12 +293,9 @@ def going_url(going: Answer) -> str:
 
 
 def consented(cloud: Any, url: str, provider: Provider) -> str:
-    """The scripted cloud knows one redirect URI; this provider has its own."""
-    from tests.fakes import cloud as fake
-
-    theirs = f"{BASE}/oauth/callback/{provider.id}"
+    """The scripted cloud knows one redirect URI at a time; this provider has its own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fake, "REDIRECT_URI", theirs)
+        patch.setattr(cloud, "redirect_uri", f"{BASE}/oauth/callback/{provider.id}")
         return cloud.consent(url, "alice").removeprefix(BASE)
 
 
