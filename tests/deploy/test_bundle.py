@@ -29,7 +29,7 @@ from dev.process import Child
 from tests.fakes.application import Application
 from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET, ScriptedCloud
 from tests.functional.client import Answer, Browser, going_to
-from tests.samples import ADMIN, APPLICATION
+from tests.samples import ADMINISTRATOR, APPLICATION
 
 from .account import Account, directories
 from .gateway import SOURCE, Gateway
@@ -193,8 +193,8 @@ def registered(deployed: Deployed) -> Application:
     application = Application(client_id, STAGE_URL, time.time)
     rules = (AccessRule(PROVIDER, SCOPES, Whose(everybody=True)),)
     service = deployed.vault.client_applications
-    known = service.register(replace(APPLICATION, id=client_id, rules=rules), ADMIN, ORIGIN)
-    service.add_jwks(known, json.dumps(application.jwks()), ADMIN, ORIGIN)
+    known = service.register(replace(APPLICATION, id=client_id, name=client_id, rules=rules), ADMINISTRATOR, ORIGIN)
+    service.add_keys(known, json.dumps(application.jwks()), ADMINISTRATOR, ORIGIN)
     return application
 
 
