@@ -61,7 +61,7 @@ FUNCTIONS = {
         secrets=True,
     ),
     "clean_up": Permissions(
-        vault=("BatchWriteItem", "PutItem", "Query"),
+        vault=("BatchWriteItem", "DeleteItem", "PutItem", "Query"),
         listing=True,
         keys=("DeleteItem",),
     ),

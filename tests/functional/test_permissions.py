@@ -123,9 +123,11 @@ def test_look_after_leavers(running: Running, recorder: Recorder) -> None:
 def test_clean_up(running: Running, recorder: Recorder) -> None:
     admin = running.browser("admin")
     running.authorize(running.browser("alice"))
-    admin.press(admin.get("/admin/tokens/remove-all?provider=northwind"), "Remove")
-    running.clock.advance(3600)
-    assert running.vault.administration.clean_up() == 1
+    admin.press(admin.get("/admin/providers/northwind/delete"), "Delete")
+    for _ in range(3):
+        running.clock.advance(200)
+        running.vault.administration.clean_up()
+    assert running.aws.items("vault-keys") == []
     assert_exact(recorder, "clean_up")
 
 
