@@ -173,7 +173,9 @@ class ConsentService:
             client = client_of(holding.provider, box)
             token_set, account = self._exchange(client, holding, request, code, box)
             if request.is_test:
-                self._grants.discard(holding, client, token_set)
+                # Many clouds end everything of an account at once: what the administrator holds must not go along
+                if not _holds(holding, account):
+                    self._grants.discard(holding, client, token_set)
                 return Consented(account, tested=self._tested(request, token_set))
             previous = self._grants.keep(
                 session.user, holding, client=client, box=box, token_set=token_set, account=account
@@ -248,6 +250,11 @@ class ConsentService:
         self._audit_log.record(
             AuditEvent(tag, outcome, user_id, origin, user_id, callback.provider_id, facts, name, name)
         )
+
+
+def _holds(holding: Holding, account: CloudAccount) -> bool:
+    grant = holding.grant
+    return grant is not None and grant.token_set is not None and grant.account.subject == account.subject
 
 
 def _code(callback: Callback) -> str:

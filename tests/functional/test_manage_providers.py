@@ -293,10 +293,9 @@ def going_url(going: Answer) -> str:
 
 
 def consented(cloud: Any, url: str, provider: Provider) -> str:
-    """The scripted cloud knows one redirect URI; this provider has its own."""
-    theirs = f"{BASE}/oauth/callback/{provider.id}"
+    """The scripted cloud knows one redirect URI at a time; this provider has its own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cloud, "redirect_uri", theirs)
+        patch.setattr(cloud, "redirect_uri", f"{BASE}/oauth/callback/{provider.id}")
         return cloud.consent(url, "alice").removeprefix(BASE)
 
 
@@ -438,6 +437,14 @@ class TestTestConsent:
         assert not any("token_set" in item for item in console.running.aws.items("vault"))
         assert "provider.tested" in console.running.audit_tags()
         assert "grant.authorized" not in console.running.audit_tags()
+
+    def test_what_the_administrator_holds_with_the_same_account_stays(self, console: Console) -> None:
+        console.register()
+        console.browser.press(console.page(console.second()), "Enable")
+        authorize(console, console.browser, console.second())
+        self.consent(console)
+        assert console.running.cloud.requests["/revoke"] == 0
+        assert "Authorized" in console.browser.get("/providers").text
 
     def test_what_is_missing_is_named(self, console: Console) -> None:
         console.register()
