@@ -30,6 +30,7 @@ from .routes import (
     admin_leavers,
     admin_provider_acts,
     admin_providers,
+    admin_removals,
     admin_stops,
     admin_tokens,
     applications,
@@ -45,6 +46,7 @@ from .routes.provider_views import ProviderPages
 from .services.administration import AdministrationService
 from .services.audit import AuditService
 from .services.audit_seals import SealService
+from .services.clean_up import CleanUpService
 from .services.client_applications import ClientApplicationService
 from .services.consent import ConsentService
 from .services.grants import GrantService
@@ -56,6 +58,7 @@ from .services.providers import ProviderService
 from .services.reach import ReachService
 from .services.refresh import RefreshService
 from .services.registration import RegistrationService
+from .services.removals import RemovalService
 from .services.revocations import RevocationService
 from .services.sessions import SessionService
 from .services.stops import StopService
@@ -70,6 +73,7 @@ from .stores.grants import DynamoGrantStore
 from .stores.provider_health import DynamoProviderHealthStore
 from .stores.providers import DynamoProviderStore
 from .stores.releases import DynamoReleaseStore
+from .stores.removals import DynamoRemovalStore
 from .stores.revocations import DynamoRevocationStore
 from .stores.seals import DynamoSealStore
 from .stores.sessions import DynamoSessionStore
@@ -129,6 +133,7 @@ class Vault:
         provider_store = DynamoProviderStore(vault, keys)
         grant_store = DynamoGrantStore(world.aws.dynamodb, vault, keys, session_table)
         revocation_store = DynamoRevocationStore(world.aws.dynamodb, vault)
+        removal_store = DynamoRemovalStore(world.aws.dynamodb, vault)
         user_store, alias_store = DynamoUserStore(vault), DynamoUserAliasStore(vault)
         application_store = DynamoClientApplicationStore(world.aws.dynamodb, vault)
         stop_store = DynamoStopStore(vault)
@@ -150,6 +155,7 @@ class Vault:
         self.revocations = RevocationService(
             catalogue=world.catalogue,
             revocations=revocation_store,
+            removals=removal_store,
             providers=provider_store,
             grants=grant_store,
             cipher=world.cipher,
@@ -220,10 +226,27 @@ class Vault:
             random=world.random,
             public_url=settings.public_url,
         )
-        self.administration = AdministrationService(
+        self.people = PeopleService(alias_store, user_store, world.directory)
+        self.administration = AdministrationService(providers=provider_store, grants=grant_store, people=self.people)
+        self.removals = RemovalService(
             providers=provider_store,
             grants=grant_store,
-            revocations=revocation_store,
+            removals=removal_store,
+            administration=self.administration,
+            revocations=self.revocations,
+            catalogue=world.catalogue,
+            cipher=world.cipher,
+            audit_log=audit_log,
+            clock=world.clock,
+            random=world.random,
+        )
+        self.clean_up = CleanUpService(
+            providers=provider_store,
+            grants=grant_store,
+            removals=removal_store,
+            revocation_store=revocation_store,
+            revocations=self.revocations,
+            catalogue=world.catalogue,
             cipher=world.cipher,
             audit_log=audit_log,
             clock=world.clock,
@@ -235,6 +258,7 @@ class Vault:
             check=world.provider_check,
             catalogue=world.catalogue,
             administration=self.administration,
+            removals=self.removals,
             audit_log=audit_log,
             clock=world.clock,
         )
@@ -245,7 +269,6 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
         )
-        self.people = PeopleService(alias_store, user_store, world.directory)
         self.stops = StopService(
             stops=stop_store,
             applications=application_store,
@@ -292,6 +315,7 @@ class Vault:
             clock=world.clock,
             vault=urls.public_url,
         )
+        token_pages = admin_tokens.TokenPages(self.administration)
         self._blueprints = (
             static.blueprint(endpoints),
             login.blueprint(
@@ -306,7 +330,15 @@ class Vault:
             admin_provider_acts.blueprint(
                 endpoints, self.registration, self.administration, self.consent, provider_pages
             ),
-            admin_tokens.blueprint(endpoints, self.administration, self.sessions),
+            admin_tokens.blueprint(endpoints, self.administration, self.sessions, token_pages),
+            admin_removals.blueprint(
+                endpoints,
+                administration=self.administration,
+                removals=self.removals,
+                people=self.people,
+                sessions=self.sessions,
+                pages=token_pages,
+            ),
             admin_audit.blueprint(endpoints, self.audit),
             activity.blueprint(endpoints, self.audit),
             applications.blueprint(endpoints, self.reach),
