@@ -22,6 +22,7 @@ from .domain.directory import user_name_hint
 from .ports import Catalogue, Clock, Directory, JwtVerifier, OAuthClient, ProviderCheck, Random, TokenCipher
 from .routes import (
     activity,
+    admin_administrators,
     admin_audit,
     admin_client_keys,
     admin_client_rules,
@@ -44,6 +45,7 @@ from .routes import (
 from .routes.client_views import ClientPages
 from .routes.provider_views import ProviderPages
 from .services.administration import AdministrationService
+from .services.administrators import AdministratorService
 from .services.audit import AuditService
 from .services.audit_seals import SealService
 from .services.clean_up import CleanUpService
@@ -65,6 +67,7 @@ from .services.stops import StopService
 from .services.throttle import Throttle
 from .services.token_exchange import TokenExchangeService
 from .settings import Settings
+from .stores.administrators import DynamoAdministratorStore
 from .stores.audit_log import DynamoAuditLog
 from .stores.authorization_requests import DynamoAuthorizationRequestStore
 from .stores.client_applications import DynamoClientApplicationStore
@@ -136,7 +139,7 @@ class Vault:
         removal_store = DynamoRemovalStore(world.aws.dynamodb, vault)
         user_store, alias_store = DynamoUserStore(vault), DynamoUserAliasStore(vault)
         application_store = DynamoClientApplicationStore(world.aws.dynamodb, vault)
-        stop_store = DynamoStopStore(vault)
+        stop_store, administrator_store = DynamoStopStore(vault), DynamoAdministratorStore(vault)
         audit_log = DynamoAuditLog(vault, world.clock, world.random)
 
         self.provider_health = DynamoProviderHealthStore(vault)
@@ -147,6 +150,7 @@ class Vault:
             clock=world.clock,
             random=world.random,
             users=user_store,
+            administrators=administrator_store,
             administrator_groups=groups,
         )
         throttle = Throttle(DynamoTryStore(session_table), world.clock, world.random)
@@ -227,6 +231,14 @@ class Vault:
             public_url=settings.public_url,
         )
         self.people = PeopleService(alias_store, user_store, world.directory)
+        self.administrators = AdministratorService(
+            administrators=administrator_store,
+            groups=groups,
+            people=self.people,
+            directory=world.directory,
+            audit_log=audit_log,
+            clock=world.clock,
+        )
         self.administration = AdministrationService(providers=provider_store, grants=grant_store, people=self.people)
         self.removals = RemovalService(
             providers=provider_store,
@@ -293,7 +305,7 @@ class Vault:
             key=KmsAuditKey(world.aws.kms, settings.audit_key),
             clock=world.clock,
         )
-        self.endpoints = self._endpoints(world, groups)
+        self.endpoints = self._endpoints(world)
 
     def app(self) -> Chalice:
         """The Chalice app with all routes."""
@@ -303,10 +315,10 @@ class Vault:
         self.endpoints.install(app)
         return app
 
-    def _endpoints(self, world: World, groups: frozenset[str]) -> Endpoints:
+    def _endpoints(self, world: World) -> Endpoints:
         urls = Urls(self.settings.public_url)
         provider_pages = ProviderPages(self.registration, self.administration, self.provider_health, world.clock, urls)
-        endpoints = Endpoints(self.sessions, Renderer(urls.base_path), urls, groups)
+        endpoints = Endpoints(self.sessions, Renderer(urls.base_path), urls)
         client_pages = ClientPages(
             clients=self.client_applications,
             administration=self.administration,
@@ -325,6 +337,7 @@ class Vault:
             consent.blueprint(endpoints, self.consent, self.sessions),
             sessions.blueprint(endpoints, self.sessions),
             admin_leavers.blueprint(endpoints, self.leavers),
+            admin_administrators.blueprint(endpoints, self.administrators),
             admin_directory.blueprint(endpoints, self.settings.directories, self.directory, self.login),
             admin_providers.blueprint(endpoints, self.registration, self.sessions, provider_pages),
             admin_provider_acts.blueprint(

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from .domain.administrators import Appointments
 from .domain.audit import AuditEntry, AuditEvent, Period
 from .domain.authorization_request import AuthorizationRequest
 from .domain.authorization_server import AuthorizationServer
@@ -58,6 +59,12 @@ class Directory(Protocol):
 
     def check(self) -> list[DirectoryReport]:
         """Look at every server of every directory as the settings have them. Never raises."""
+
+    def group(self, named: str) -> str:
+        """The key among `User.groups` of a group given by SID or distinguished name.
+
+        Raises NotFound where no directory has it, InvalidRequest where none can be asked about a distinguished name.
+        """
 
     def standings(self, users: Sequence[User]) -> Mapping[str, Standing]:
         """How people stand today, by user id. Who is missing is in a directory that cannot be asked about others."""
@@ -273,6 +280,14 @@ class ClientApplicationStore(Protocol):
 
     def delete(self, application: ClientApplication) -> None:
         """Delete exactly this version; idempotent. Raises Conflict when another version is there."""
+
+
+class AdministratorStore(Protocol):
+    def get(self) -> Appointments:
+        """As of the last write (strongly consistent)."""
+
+    def save(self, appointments: Appointments) -> None:
+        """Write over `appointments.version` as the next one. Raises Conflict."""
 
 
 class StopStore(Protocol):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.adapters.catalogue import FileCatalogue
+from chalicelib.domain.administrators import Appointment
 from chalicelib.domain.audit import Actor, AuditFilter, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.client_application import Subject
@@ -255,6 +256,18 @@ REMOVALS = (
     Removal("r3", RemovalScope.PERSON, True, ADELE, NOW - 2 * DAY, BOB.id, BOB.name),
     Removal("r4", RemovalScope.TOKENS, True, ADELE, NOW - 3 * DAY),
 )
+GROUP = "CN=Vault Helpdesk,OU=Groups,DC=contoso,DC=example"
+APPOINTMENTS = (
+    Appointment("S-1-5-21-1004336348-1177238915-682003330-1605", True, GROUP, NOW - DAY, ADELE),
+    Appointment(BOB.id, False, BOB.name, NOW - 9 * DAY, ADELE),
+)
+
+
+def _administrators(**changes: Any) -> dict[str, Any]:
+    groups = ("S-1-5-21-1004336348-1177238915-682003330-1601",)
+    return {"groups": groups, "entries": APPOINTMENTS, "form": FormView({}), "problem": ""} | changes
+
+
 CLOUDS = (
     CloudRow("Northwind Cloud", CloudReceipt("northwind", 12400, 12390, 8120, 3, 0, 10), 1000, is_more=True),
     CloudRow("Box", CloudReceipt("box", 3, not_offered=3)),
@@ -615,6 +628,16 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "tokens_of_nobody": (
         "tokens.html",
         _tokens(filter=TokenFilter(user="zoe@contoso.example", problem="Nobody is known by this name."), tables=()),
+    ),
+    "administrators": ("administrators.html", _administrators()),
+    "administrators_none": ("administrators.html", _administrators(entries=(), groups=())),
+    "administrators_wrong": (
+        "administrators.html",
+        _administrators(form=FormView({"who": "zoe"}, {"who": "Nobody is known by this name."})),
+    ),
+    "administrators_own": (
+        "administrators.html",
+        _administrators(problem="You would not be an administrator any more."),
     ),
     "removals": ("removals.html", {"removals": REMOVALS}),
     "removals_none": ("removals.html", {"removals": ()}),

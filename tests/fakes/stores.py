@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
+from chalicelib.domain.administrators import Appointments
 from chalicelib.domain.aliases import is_user_id
 from chalicelib.domain.audit import AuditEntry, AuditEvent, Period, position
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
@@ -319,6 +320,21 @@ def _matches(grant: Grant, prefix: str) -> bool:
     domain, _, name = prefix.casefold().rpartition("\\")
     grant_domain, _, grant_name = grant.user_name.casefold().rpartition("\\")
     return grant_name.startswith(name) and domain in ("", grant_domain)
+
+
+class FakeAdministratorStore:
+    """Implements `ports.AdministratorStore`."""
+
+    def __init__(self) -> None:
+        self.stored = Appointments()
+
+    def get(self) -> Appointments:
+        return self.stored
+
+    def save(self, appointments: Appointments) -> None:
+        if appointments.version != self.stored.version:
+            raise Conflict
+        self.stored = replace(appointments, version=appointments.version + 1)
 
 
 class FakeRemovalStore:

@@ -58,7 +58,7 @@ class TestRoles:
 
     def test_r64_an_administrator_who_is_none_any_more_is_turned_away(self, running: Running) -> None:
         browser = running.browser("admin")
-        running.vault.endpoints._administrator_groups = frozenset()
+        running.vault.sessions._administrator_groups = frozenset()
         assert browser.get("/admin/tokens").status == 403
 
     def test_r64_posts_of_people_without_the_role_change_nothing(self, running: Running) -> None:
