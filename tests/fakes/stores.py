@@ -270,7 +270,7 @@ class FakeGrantStore:
             raise InvalidRequest
         matching = [grant for grant in self._listed(provider_id, generation) if _matches(grant, user_prefix)]
         found = [grant for grant in matching if _position(grant) > (cursor or "")]
-        shown = [replace(grant, token_set=None) for grant in found[:limit]]
+        shown = [replace(grant, token_set=None, is_renewable=True) for grant in found[:limit]]
         return GrantPage(shown, _position(shown[-1]) if len(found) > limit else None)
 
     def count(self, provider_id: str, generation: int, *, at_most: int) -> int:

@@ -30,6 +30,7 @@ class World(FakeVault):
             catalogue=self.catalogue,
             cipher=self.cipher,
             refresh=self.refresh,
+            events=self.events,
             stops=self.stop_store,
             clock=self.clock,
         )
