@@ -61,16 +61,16 @@ class EventService:
             except VaultError as error:
                 _LOG.error("event.lost", extra=_line(event, channel) | {"code": error.code, "detail": error.detail})
 
-    def deliver_due(self, *, seconds: float = 40.0) -> int:
-        """Deliver what is due until nothing is, or the time is over. Returns how much was delivered."""
+    def deliver_due(self, *, seconds: float = 15.0) -> int:
+        """Deliver what is due, beginning nothing more after `seconds`. Returns how much was delivered."""
         if not self.is_on:
             return 0
         end, delivered = self._clock.monotonic() + seconds, 0
-        while self._clock.monotonic() < end:
-            due = self._outbox.due(self._clock.now(), limit=_PAGE)
-            if not due:
-                break
-            delivered += sum(self._deliver(one) for one in due)
+        while due := self._outbox.due(self._clock.now(), limit=_PAGE):
+            for delivery in due:
+                if self._clock.monotonic() >= end:
+                    return delivered
+                delivered += self._deliver(delivery)
         return delivered
 
     def _deliver(self, delivery: Delivery) -> bool:

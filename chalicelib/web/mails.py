@@ -107,7 +107,7 @@ _CAUSES = {
 }
 _REFUSED = "{provider} does not accept your authorization{account} any more."
 _WHY = {
-    Channel.PERSON: "Token Vault sends this because you authorized {provider} there.",
+    Channel.PERSON: "Token Vault sends this because you authorized {provider} with it.",
     Channel.ADMINISTRATORS: "Token Vault sends this to its administrators, for each provider and matter once a day at "
     "most.",
 }

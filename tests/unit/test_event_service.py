@@ -226,6 +226,18 @@ class TestDelivery:
         assert told.events.deliver_due() == 0
         assert told.bus.published == []
 
+    def test_a_run_ends_in_time_and_the_next_one_goes_on(self, told: World) -> None:
+        publish = told.bus.publish
+        told.bus.publish = lambda event: (told.clock.sleep(9), publish(event))[1]  # type: ignore[method-assign, func-returns-value]
+        grant = told.grant()
+        assert grant is not None
+        for number in range(3):
+            told.events.tell(Event.of_grant(EventKind.GRANT_RECOVERED, replace(grant, version=number), PROVIDER, NOW))
+        told.events.deliver_due(seconds=10)
+        assert len(told.bus.published) == 2
+        told.events.deliver_due(seconds=60)
+        assert len(told.bus.published) == 4
+
     def test_the_same_event_told_twice_is_one(self, told: World) -> None:
         (delivery, *_) = told.outbox.waiting.values()
         told.events.deliver_due()
