@@ -217,7 +217,7 @@ class TestDelivery:
         assert told.outbox.waiting == {}
         assert [record.getMessage() for record in caplog.records].count("event.lost") == 1
 
-    def test_one_that_somebody_else_claimed_is_left_alone(self, told: World) -> None:
+    def test_f29_what_another_run_has_claimed_is_left_alone(self, told: World) -> None:
         due = told.outbox.due
         told.outbox.due = lambda *a, **k: [replace(one, attempts=9) for one in due(*a, **k)]  # type: ignore[method-assign]
         # Every look at the clock takes a second, so that the time of the run ends
@@ -238,7 +238,7 @@ class TestDelivery:
         told.events.deliver_due(seconds=60)
         assert len(told.bus.published) == 4
 
-    def test_the_same_event_told_twice_is_one(self, told: World) -> None:
+    def test_r84_the_same_event_told_twice_is_one(self, told: World) -> None:
         (delivery, *_) = told.outbox.waiting.values()
         told.events.deliver_due()
         told.events.tell(delivery.event)
