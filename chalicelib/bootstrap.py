@@ -32,6 +32,7 @@ from .routes import (
     admin_leavers,
     admin_provider_acts,
     admin_providers,
+    admin_removals,
     admin_stops,
     admin_tokens,
     applications,
@@ -47,6 +48,7 @@ from .routes.provider_views import ProviderPages
 from .services.administration import AdministrationService
 from .services.audit import AuditService
 from .services.audit_seals import SealService
+from .services.clean_up import CleanUpService
 from .services.client_applications import ClientApplicationService
 from .services.consent import ConsentService
 from .services.events import EventService, Outlets
@@ -59,6 +61,7 @@ from .services.providers import ProviderService
 from .services.reach import ReachService
 from .services.refresh import RefreshService
 from .services.registration import RegistrationService
+from .services.removals import RemovalService
 from .services.revocations import RevocationService
 from .services.sessions import SessionService
 from .services.stops import StopService
@@ -74,6 +77,7 @@ from .stores.outbox import DynamoOutbox
 from .stores.provider_health import DynamoProviderHealthStore
 from .stores.providers import DynamoProviderStore
 from .stores.releases import DynamoReleaseStore
+from .stores.removals import DynamoRemovalStore
 from .stores.revocations import DynamoRevocationStore
 from .stores.seals import DynamoSealStore
 from .stores.sessions import DynamoSessionStore
@@ -134,6 +138,7 @@ class Vault:
         provider_store = DynamoProviderStore(vault, keys)
         grant_store = DynamoGrantStore(world.aws.dynamodb, vault, keys, session_table)
         revocation_store = DynamoRevocationStore(world.aws.dynamodb, vault)
+        removal_store = DynamoRemovalStore(world.aws.dynamodb, vault)
         user_store, alias_store = DynamoUserStore(vault), DynamoUserAliasStore(vault)
         application_store = DynamoClientApplicationStore(world.aws.dynamodb, vault)
         stop_store = DynamoStopStore(vault)
@@ -155,6 +160,7 @@ class Vault:
         self.revocations = RevocationService(
             catalogue=world.catalogue,
             revocations=revocation_store,
+            removals=removal_store,
             providers=provider_store,
             grants=grant_store,
             cipher=world.cipher,
@@ -234,10 +240,27 @@ class Vault:
             random=world.random,
             public_url=settings.public_url,
         )
-        self.administration = AdministrationService(
+        self.people = PeopleService(alias_store, user_store, world.directory)
+        self.administration = AdministrationService(providers=provider_store, grants=grant_store, people=self.people)
+        self.removals = RemovalService(
             providers=provider_store,
             grants=grant_store,
-            revocations=revocation_store,
+            removals=removal_store,
+            administration=self.administration,
+            revocations=self.revocations,
+            catalogue=world.catalogue,
+            cipher=world.cipher,
+            audit_log=audit_log,
+            clock=world.clock,
+            random=world.random,
+        )
+        self.clean_up = CleanUpService(
+            providers=provider_store,
+            grants=grant_store,
+            removals=removal_store,
+            revocation_store=revocation_store,
+            revocations=self.revocations,
+            catalogue=world.catalogue,
             cipher=world.cipher,
             audit_log=audit_log,
             clock=world.clock,
@@ -249,6 +272,7 @@ class Vault:
             check=world.provider_check,
             catalogue=world.catalogue,
             administration=self.administration,
+            removals=self.removals,
             audit_log=audit_log,
             clock=world.clock,
         )
@@ -259,7 +283,6 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
         )
-        self.people = PeopleService(alias_store, user_store, world.directory)
         self.stops = StopService(
             stops=stop_store,
             applications=application_store,
@@ -306,6 +329,7 @@ class Vault:
             clock=world.clock,
             vault=urls.public_url,
         )
+        token_pages = admin_tokens.TokenPages(self.administration)
         self._blueprints = (
             static.blueprint(endpoints),
             login.blueprint(
@@ -320,7 +344,15 @@ class Vault:
             admin_provider_acts.blueprint(
                 endpoints, self.registration, self.administration, self.consent, provider_pages
             ),
-            admin_tokens.blueprint(endpoints, self.administration, self.sessions),
+            admin_tokens.blueprint(endpoints, self.administration, self.sessions, token_pages),
+            admin_removals.blueprint(
+                endpoints,
+                administration=self.administration,
+                removals=self.removals,
+                people=self.people,
+                sessions=self.sessions,
+                pages=token_pages,
+            ),
             admin_audit.blueprint(endpoints, self.audit),
             activity.blueprint(endpoints, self.audit),
             applications.blueprint(endpoints, self.reach),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from chalicelib.domain.event import Channel, Event, EventKind, is_mail_address
-from chalicelib.domain.grant import GrantReason
+from chalicelib.domain.grant import GrantReason, GrantState
 
 from .render import Renderer
 from .urls import Urls
@@ -105,6 +105,11 @@ _CAUSES = {
     "does not accept the old one any more.",
     GrantReason.UNREADABLE: "Your authorization at {provider}{account} cannot be read from storage any more.",
 }
+_STATES = {
+    EventKind.GRANT_FAILING: GrantState.FAILING.value,
+    EventKind.GRANT_NEEDS_REAUTHORIZATION: GrantState.NEEDS_REAUTHORIZATION.value,
+}
+"""What administrators are shown of a provider's authorizations."""
 _REFUSED = "{provider} does not accept your authorization{account} any more."
 _WHY = {
     Channel.PERSON: "Token Vault sends this because you authorized {provider} with it.",
@@ -138,7 +143,8 @@ class MailWriter:
             return self._urls.connect(event.provider_id)
         if event.kind is EventKind.PROVIDER_MISCONFIGURED:
             return self._urls.absolute(f"/admin/providers/{event.provider_id}")
-        return self._urls.absolute(f"/admin/tokens?provider={event.provider_id}")
+        state = f"&state={_STATES[event.kind]}" if event.kind in _STATES else ""
+        return self._urls.absolute(f"/admin/tokens?provider={event.provider_id}{state}")
 
 
 def _text(parts: dict[str, str]) -> str:

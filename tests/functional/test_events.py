@@ -63,6 +63,19 @@ def test_the_link_leads_to_the_provider_on_the_page(telling: Telling) -> None:
     assert f'id="provider-{NORTHWIND}"' in alice.get("/providers").body
 
 
+def test_the_administrators_link_leads_to_whom_it_concerns(telling: Telling) -> None:
+    telling.authorize(telling.browser("alice"))
+    telling.clock.advance(HOUR)
+    telling.cloud.misbehave("/token", error("invalid_grant"))
+    telling.refresh(directory.ALICE.user.id)
+    telling.vault.events.deliver_due()
+    (mail,) = [mail for mail in telling.mails() if mail["To"] == TEAM]
+    plain = mail.get_body(("plain",))
+    assert plain is not None
+    (link,) = [line for line in plain.get_content().splitlines() if line.startswith(BASE)]
+    assert "CONTOSO\\alice" in telling.browser("admin").get(link.removeprefix(BASE)).body
+
+
 def test_neither_event_nor_mail_nor_outbox_has_a_token(telling: Telling, published: list[dict[str, Any]]) -> None:
     api = Api(telling)
     api.fetch()

@@ -1,7 +1,7 @@
 """Events: each told once, by whom it concerns and only while it is so, whatever the bus and the mail service do."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -66,6 +66,18 @@ def world() -> World:
     return World()
 
 
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """What the service logs."""
+    logged: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("chalicelib.services.events")
+    logger.addHandler(handler)
+    yield logged
+    logger.removeHandler(handler)
+
+
 class TestOfRefreshes:
     def test_a_refused_refresh_is_told_to_everybody_once(self, world: World) -> None:
         world.fail(CloudRefused("invalid_grant"))
@@ -123,15 +135,12 @@ class TestOfRefreshes:
         (event,) = world.bus.published
         assert (event.kind, event.reason) == (EventKind.GRANT_NEEDS_REAUTHORIZATION, GrantReason.UNREADABLE.value)
 
-    def test_an_outbox_that_cannot_be_written_fails_no_refresh(
-        self, world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(logging.getLogger("chalicelib"), "propagate", True)
+    def test_an_outbox_that_cannot_be_written_fails_no_refresh(self, world: World, lines: list[str]) -> None:
         world.fail(CloudUnavailable())
         world.outbox.fail_adding = True
         world.clock.advance(60)
         world.fetch()
-        assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == ["event.lost"] * 3
+        assert lines == ["event.lost"] * 3
 
 
 class TestMails:
@@ -207,15 +216,13 @@ class TestDelivery:
         assert told.deliver_later(HOUR) == 0
         assert (len(told.bus.published), len(told.mailer.sent)) == (1, 2)
 
-    def test_it_is_given_up_after_days_and_said(
-        self, told: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(logging.getLogger("chalicelib"), "propagate", True)
+    def test_it_is_given_up_after_days_and_said(self, told: World, lines: list[str]) -> None:
         told.bus.fails = 1000
         for _ in range(GIVE_UP_SECONDS // HOUR + 7):
             told.deliver_later(HOUR)
         assert told.outbox.waiting == {}
-        assert [record.getMessage() for record in caplog.records].count("event.lost") == 1
+        assert lines.count("event.lost") == 1
+        assert lines[-1] == "event.lost"
 
     def test_f29_what_another_run_has_claimed_is_left_alone(self, told: World) -> None:
         due = told.outbox.due

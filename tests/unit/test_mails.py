@@ -67,7 +67,9 @@ def test_the_person_is_led_to_the_provider_and_administrators_to_theirs() -> Non
         f"{VAULT}/providers#provider-northwind"
     }
     assert links[EventKind.PROVIDER_MISCONFIGURED, Channel.ADMINISTRATORS] == f"{VAULT}/admin/providers/northwind"
-    assert links[EventKind.GRANT_FAILING, Channel.ADMINISTRATORS] == f"{VAULT}/admin/tokens?provider=northwind"
+    tokens = f"{VAULT}/admin/tokens?provider=northwind"
+    assert links[EventKind.GRANT_FAILING, Channel.ADMINISTRATORS] == f"{tokens}&state=failing"
+    assert links[EventKind.GRANT_RECOVERED, Channel.ADMINISTRATORS] == tokens
 
 
 @pytest.mark.parametrize("reason", ["refused_by_cloud", "outcome_unknown", "unreadable", "expired", "another"])
