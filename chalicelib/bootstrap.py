@@ -12,10 +12,12 @@ from .adapters.aws import AwsClients
 from .adapters.catalogue import FileCatalogue
 from .adapters.directory import Directories
 from .adapters.endpoint_guard import EndpointGuard
+from .adapters.event_bridge import EventBridge
 from .adapters.jwt_verifier import JoseVerifier
 from .adapters.oauth_client import AuthlibClient
 from .adapters.provider_check import CloudCheck
 from .adapters.secrets_manager import SecretsManager
+from .adapters.ses_mailer import SesMailer
 from .adapters.system import SystemClock, SystemRandom
 from .adapters.token_cipher import KmsTokenCipher
 from .domain.directory import user_name_hint
@@ -51,6 +53,7 @@ from .services.audit_seals import SealService
 from .services.clean_up import CleanUpService
 from .services.client_applications import ClientApplicationService
 from .services.consent import ConsentService
+from .services.events import EventService, Outlets
 from .services.grants import GrantService
 from .services.keep_alive import KeepAliveService
 from .services.leavers import LeaverService
@@ -73,6 +76,7 @@ from .stores.authorization_requests import DynamoAuthorizationRequestStore
 from .stores.client_applications import DynamoClientApplicationStore
 from .stores.cursors import DynamoCursorStore
 from .stores.grants import DynamoGrantStore
+from .stores.outbox import DynamoOutbox
 from .stores.provider_health import DynamoProviderHealthStore
 from .stores.providers import DynamoProviderStore
 from .stores.releases import DynamoReleaseStore
@@ -86,6 +90,7 @@ from .stores.tries import DynamoTryStore
 from .stores.user_aliases import DynamoUserAliasStore
 from .stores.users import DynamoUserStore
 from .web.endpoint import Endpoints
+from .web.mails import MailWriter
 from .web.render import Renderer
 from .web.urls import Urls
 
@@ -186,12 +191,20 @@ class Vault:
             clock=world.clock,
             days=settings.leaver_days,
         )
+        self.events = EventService(
+            outbox=DynamoOutbox(world.aws.dynamodb, vault),
+            outlets=_outlets(settings, world),
+            grants=grant_store,
+            users=user_store,
+            clock=world.clock,
+        )
         self.refresh = RefreshService(
             grants=grant_store,
             health=self.provider_health,
             catalogue=world.catalogue,
             oauth_client=world.oauth_client,
             revocations=self.revocations,
+            events=self.events,
             audit_log=audit_log,
             clock=world.clock,
             random=world.random,
@@ -203,6 +216,7 @@ class Vault:
             catalogue=world.catalogue,
             cipher=world.cipher,
             refresh=self.refresh,
+            events=self.events,
             stops=stop_store,
             clock=world.clock,
         )
@@ -364,6 +378,14 @@ class Vault:
             token.blueprint(endpoints, self.token_exchange, urls),
         )
         return endpoints
+
+
+def _outlets(settings: Settings, world: World) -> Outlets:
+    """Where events go, as far as the settings name it."""
+    urls = Urls(settings.public_url)
+    bus = EventBridge(world.aws, settings.event_bus, urls) if settings.event_bus else None
+    mailer = SesMailer(world.aws, settings.mail_from, MailWriter(urls), world.clock) if settings.mail_from else None
+    return Outlets(bus, mailer, settings.admin_mail)
 
 
 def create_vault(settings: Settings | None = None, **replaced: Any) -> Vault:

@@ -10,6 +10,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from .domain.directory import DirectorySettings, InvalidDirectory, group_key
+from .domain.event import is_mail_address
 
 
 class SettingsError(Exception):
@@ -52,6 +53,19 @@ class Settings:
     leaver_days: int = _setting(
         "Days after which the authorizations of people whose directory account is gone are revoked and removed.", 30
     )
+    event_bus: str = _setting(
+        "Name of the EventBridge bus that gets the [events](docs/events.md); empty: none does.", "", example="default"
+    )
+    mail_from: str = _setting(
+        "Address that mails about authorizations come from, verified in Amazon SES; empty: nobody gets any.",
+        "",
+        example="vault@contoso.com",
+    )
+    admin_mail: tuple[str, ...] = _setting(
+        "Addresses of the administrators that get these mails as well, separated by commas.",
+        (),
+        example="cloud-team@contoso.com",
+    )
     allow_private_clouds: bool = _setting(
         "`true` lets clouds live on http and private addresses, for development; refused for an https public URL.",
         False,
@@ -71,12 +85,21 @@ class Settings:
         if not self.audit_key:
             raise SettingsError("VAULT_AUDIT_KEY is empty: the audit log is never kept without seals.")
         self._check_directories()
+        self._check_mail()
         if self.leaver_days < 1:
             raise SettingsError("VAULT_LEAVER_DAYS must be 1 or more.")
         if self.allow_private_clouds and self.is_secure:
             raise SettingsError("VAULT_ALLOW_PRIVATE_CLOUDS is for development on http://localhost only.")
         if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
             raise SettingsError("VAULT_LOG_LEVEL is none of DEBUG, INFO, WARNING, ERROR.")
+
+    def _check_mail(self) -> None:
+        if self.mail_from and not is_mail_address(self.mail_from):
+            raise SettingsError("VAULT_MAIL_FROM is no plain mail address.")
+        if not all(is_mail_address(address) for address in self.admin_mail):
+            raise SettingsError("VAULT_ADMIN_MAIL must be plain mail addresses, separated by commas.")
+        if self.admin_mail and not self.mail_from:
+            raise SettingsError("VAULT_ADMIN_MAIL is set, and VAULT_MAIL_FROM does not say where mail comes from.")
 
     def _check_public_url(self) -> None:
         url = urlsplit(self.public_url)
@@ -130,13 +153,20 @@ def _directories(name: str, text: str) -> tuple[DirectorySettings, ...]:
         raise SettingsError(f"{name}: {error}.") from error
 
 
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def _read(setting: "Field[Any]", source: Mapping[str, str]) -> Any:
     name = variable(setting)
     if name not in source:
         if setting.default is MISSING:
             raise SettingsError(f"{name} is not set. {setting.metadata['meaning']}")
         return setting.default
-    text = source[name].strip()
+    return _parsed(setting, name, source[name].strip())
+
+
+def _parsed(setting: "Field[Any]", name: str, text: str) -> Any:
     if setting.type is bool:
         if text not in ("true", "false"):
             raise SettingsError(f"{name} must be true or false.")
@@ -147,4 +177,6 @@ def _read(setting: "Field[Any]", source: Mapping[str, str]) -> Any:
         return int(text)
     if setting.type == tuple[DirectorySettings, ...]:
         return _directories(name, text)
+    if setting.type == tuple[str, ...]:
+        return _listed(text)
     return text
