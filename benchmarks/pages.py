@@ -84,9 +84,9 @@ class Bench:
         for name, table in (("vault", tables.VAULT), ("vault-keys", tables.KEYS), ("vault-sessions", tables.SESSIONS)):
             self.aws.dynamodb.create_table(**table.create_arguments(name))
         people = FakeDirectory(directory.ALICE, directory.BOB, directory.ADMIN)
-        vault = create_vault(settings, aws=self.aws, clock=self.clock, directory=people, oauth_client=self.cloud)
+        self.vault = create_vault(settings, aws=self.aws, clock=self.clock, directory=people, oauth_client=self.cloud)
         for number in range(PROVIDERS):
-            vault.registration.register(
+            self.vault.registration.register(
                 f"cloud{number}",
                 "openid-connect",
                 f"Cloud {number}",
@@ -97,7 +97,7 @@ class Bench:
                 actor="benchmark",
                 origin=Origin("-", "-"),
             )
-        self.app = vault.app()
+        self.app = self.vault.app()
 
     def browser(self, name: str) -> Browser:
         browser = Browser(self.app)

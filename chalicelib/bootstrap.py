@@ -145,7 +145,7 @@ class Vault:
         user_store, alias_store = DynamoUserStore(vault), DynamoUserAliasStore(vault)
         application_store = DynamoClientApplicationStore(world.aws.dynamodb, vault)
         stop_store, administrator_store = DynamoStopStore(vault), DynamoAdministratorStore(vault)
-        audit_log = DynamoAuditLog(vault, world.clock, world.random)
+        audit_log = DynamoAuditLog(vault, world.clock, world.random, days=settings.audit_days)
 
         self.provider_health = DynamoProviderHealthStore(vault)
         self.directory = world.directory
@@ -318,6 +318,7 @@ class Vault:
             seals=DynamoSealStore(vault, keys),
             key=KmsAuditKey(world.aws.kms, settings.audit_key),
             clock=world.clock,
+            days=settings.audit_days,
         )
         self.endpoints = self._endpoints(world)
 

@@ -12,6 +12,9 @@ from urllib.parse import urlsplit
 from .domain.directory import DirectorySettings, InvalidDirectory, group_key
 from .domain.event import is_mail_address
 
+MINIMUM_AUDIT_DAYS = 30
+"""Nobody can make the log forget within a month what was done."""
+
 
 class SettingsError(Exception):
     """A setting is missing or wrong; names the environment variable and what to do."""
@@ -66,6 +69,10 @@ class Settings:
         (),
         example="cloud-team@contoso.com",
     )
+    audit_days: int = _setting(
+        "Days after which entries of the audit log are deleted from the table; what was exported to S3 stays there.",
+        400,
+    )
     allow_private_clouds: bool = _setting(
         "`true` lets clouds live on http and private addresses, for development; refused for an https public URL.",
         False,
@@ -88,6 +95,8 @@ class Settings:
         self._check_mail()
         if self.leaver_days < 1:
             raise SettingsError("VAULT_LEAVER_DAYS must be 1 or more.")
+        if self.audit_days < MINIMUM_AUDIT_DAYS:
+            raise SettingsError(f"VAULT_AUDIT_DAYS must be {MINIMUM_AUDIT_DAYS} or more.")
         if self.allow_private_clouds and self.is_secure:
             raise SettingsError("VAULT_ALLOW_PRIVATE_CLOUDS is for development on http://localhost only.")
         if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):

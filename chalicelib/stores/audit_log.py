@@ -18,12 +18,13 @@ from chalicelib.ports import Clock, Random
 
 from .items import Item
 from .table import Condition, ConditionFailed, Table
-from .tables import KEY, LISTING, SORT
+from .tables import EXPIRES, KEY, LISTING, SORT
 
 _LOG = logging.getLogger(__name__)
 
 SHARDS = 8
 _SHARD_PAGE = 25
+_DAY_SECONDS = 86400
 _DAY = 10
 """Characters of a position that name its day."""
 _BEGIN, _END = "00:00:00", "24:00:00"
@@ -33,25 +34,26 @@ _BEGIN, _END = "00:00:00", "24:00:00"
 class DynamoAuditLog:
     """Implements `ports.AuditLog`; each entry is a log line too."""
 
-    def __init__(self, table: Table, clock: Clock, random: Random) -> None:
+    def __init__(self, table: Table, clock: Clock, random: Random, *, days: int) -> None:
         self._table = table
         self._clock = clock
         self._random = random
+        self._seconds = days * _DAY_SECONDS
 
     def record(self, event: AuditEvent) -> None:
         at = self._clock.now()
         entry_id = self._random.token(12)
-        self._table.put(_to_item(event, at, entry_id), Condition.absent(KEY))
+        self._table.put(self._item(event, at, entry_id), Condition.absent(KEY))
         _LOG.info(event.tag.value, extra=_to_line(event))
 
     def record_all(self, events: Sequence[AuditEvent]) -> None:
         at = self._clock.now()
-        self._table.put_all([_to_item(event, at, self._random.token(12)) for event in events])
+        self._table.put_all([self._item(event, at, self._random.token(12)) for event in events])
         for event in events:
             _LOG.info(event.tag.value, extra=_to_line(event))
 
     def record_once(self, event: AuditEvent, entry_id: str, at: int) -> None:
-        item = _to_item(event, at, entry_id) | {"recorded_at": self._clock.now()}
+        item = self._item(event, at, entry_id) | {"recorded_at": self._clock.now()}
         try:
             self._table.put(item, Condition.absent(KEY))
         except ConditionFailed:
@@ -82,6 +84,9 @@ class DynamoAuditLog:
             if low < high:
                 shards = (self._of_shard(f"{_partition(day)}#{shard}", high, begin=low) for shard in range(SHARDS))
                 yield from map(_evidence, merge(*shards, key=_sort_key))
+
+    def _item(self, event: AuditEvent, at: int, entry_id: str) -> Item:
+        return _to_item(event, at, entry_id) | {EXPIRES: at + self._seconds}
 
     def _of_day(self, day: date, end: str) -> Iterator[Item]:
         """The items of a day below the sort key `end`, newest first, from all shards at once."""

@@ -14,6 +14,7 @@ _SETTINGS = {
     "sessions_table": {"Ref": "SessionsTable"},
     "directories": {"Ref": "Directories"},
     "leaver_days": {"Ref": "LeaverDays"},
+    "audit_days": {"Ref": "AuditDays"},
     "event_bus": {"Ref": "EventBus"},
     "mail_from": {"Ref": "MailFrom"},
     "admin_mail": {"Ref": "AdminMail"},

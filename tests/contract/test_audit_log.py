@@ -56,7 +56,7 @@ def log(request: pytest.FixtureRequest) -> Log:
     if request.param == "fake":
         return Log(FakeAuditLog(clock), clock)
     aws: Aws = request.getfixturevalue("aws")
-    return Log(DynamoAuditLog(aws.table("vault"), clock, SystemRandom()), clock)
+    return Log(DynamoAuditLog(aws.table("vault"), clock, SystemRandom(), days=400), clock)
 
 
 def descending(entries: list[AuditEntry]) -> bool:
@@ -142,7 +142,7 @@ def test_writing_an_entry_is_one_call(aws: Aws, monkeypatch: pytest.MonkeyPatch)
     made: list[str] = []
     note = lambda model, **_: made.append(model.name)  # noqa: E731 - boto3 wants a function with these names
     aws.clients.dynamodb.meta.events.register("before-call", note)
-    DynamoAuditLog(aws.table("vault"), FakeClock(), SystemRandom()).record(EVENT)
+    DynamoAuditLog(aws.table("vault"), FakeClock(), SystemRandom(), days=400).record(EVENT)
     aws.clients.dynamodb.meta.events.unregister("before-call", note)
     assert made == ["PutItem"]
 
@@ -159,7 +159,7 @@ def test_writing_an_entry_is_one_call(aws: Aws, monkeypatch: pytest.MonkeyPatch)
 )
 def test_what_nobody_here_wrote_is_shown_as_unreadable(aws: Aws, changed: dict[str, dict[str, object]]) -> None:
     clock = FakeClock(NOW)
-    log = DynamoAuditLog(aws.table("vault"), clock, SystemRandom())
+    log = DynamoAuditLog(aws.table("vault"), clock, SystemRandom(), days=400)
     log.record(EVENT)
     (item,) = aws.items("vault")
     aws.clients.dynamodb.put_item(TableName="vault", Item=item | changed)

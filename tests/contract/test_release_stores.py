@@ -70,7 +70,7 @@ def dynamodb(aws: Aws) -> Stores:
         DynamoUserAliasStore(vault),
         DynamoReleaseStore(grants),
         DynamoStopStore(vault),
-        DynamoAuditLog(vault, FakeClock(), SystemRandom()),
+        DynamoAuditLog(vault, FakeClock(), SystemRandom(), days=400),
     )
 
 

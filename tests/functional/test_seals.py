@@ -105,6 +105,20 @@ class TestTampering:
         tables.delete(victim)
         assert seals.verify().faults == [Fault(FaultKind.ENTRY_MISSING, place(victim))]
 
+    def test_r71_only_what_is_past_its_time_may_be_gone(
+        self, running: Running, seals: SealService, tables: Tables
+    ) -> None:
+        first, second = tables.entries()[:2]
+        written = int(first["at"]["N"])
+        assert int(first["expires_at"]["N"]) == written + 400 * 86400
+        tables.delete(first)
+        running.clock.advance(written + 400 * 86400 - running.clock.now())
+        assert Fault(FaultKind.ENTRY_MISSING, place(first)) in seals.verify().faults
+        running.clock.advance(1)
+        assert Fault(FaultKind.ENTRY_MISSING, place(first)) not in seals.verify().faults
+        tables.delete(second)
+        assert Fault(FaultKind.ENTRY_MISSING, place(second)) in seals.verify().faults
+
     def test_r71_an_added_entry_is_named(self, seals: SealService, tables: Tables) -> None:
         added = tables.entries()[4] | {"sk": {"S": "08:30:00#forged"}}
         tables.put(added)

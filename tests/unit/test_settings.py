@@ -43,6 +43,7 @@ def test_names_the_setting_that_is_missing(missing: str) -> None:
         ("VAULT_DIRECTORIES", '[{"domain": "A", "servers": ["ldaps://a"]}, {"domain": "a", "servers": ["ldaps://b"]}]'),
         ("VAULT_LEAVER_DAYS", "0"),
         ("VAULT_LEAVER_DAYS", "soon"),
+        ("VAULT_AUDIT_DAYS", "29"),
         ("VAULT_MAIL_FROM", "vault"),
         ("VAULT_MAIL_FROM", "Vault <vault@contoso.example>"),
         ("VAULT_MAIL_FROM", "vault@contoso.example\nBcc: x@y.example"),

@@ -1,0 +1,90 @@
+"""`python -m benchmarks.many_grants [SIZE ...]`: pages and removals at 10, 1,000 and 100,000 grants of one provider.
+
+AWS calls and CPU milliseconds of our own process, median of some rounds; moto runs in another process, whose time is
+not DynamoDB's. The removal of all is counted up to its effect; the clean-up behind it a page of grants at a time.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.pages import PROVIDERS, Bench, cpu
+from chalicelib.adapters.system import SystemRandom
+from chalicelib.domain.audit import Actor, Origin
+from chalicelib.domain.grant import Grant
+from chalicelib.stores.grants import _to_item
+from chalicelib.stores.table import Table
+from tests.aws import ENVIRONMENT
+from tests.samples import GRANT
+
+SIZES = (10, 1_000, 100_000)
+ROUNDS = 7
+BY, ORIGIN = Actor("benchmark", "benchmark"), Origin("-", "-")
+
+
+def main() -> None:
+    sizes = tuple(map(int, sys.argv[1:])) or SIZES
+    child = subprocess.Popen(
+        [sys.executable, "-m", "dev.aws"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | ENVIRONMENT
+    )
+    try:
+        assert child.stdout is not None  # noqa: S101 - it is a pipe
+        bench = Bench(json.loads(child.stdout.readline())["endpoint"])
+        print(f"{'grants':>8}  {'page or act':<40}{'calls':>6}{'CPU ms':>9}  calls made")
+        for number, size in enumerate(sizes[:PROVIDERS]):
+            measure(bench, f"cloud{number}", size)
+    finally:
+        child.terminate()
+        child.wait()
+
+
+def measure(bench: Bench, provider_id: str, size: int) -> None:
+    table = Table(bench.aws.dynamodb, "vault", SystemRandom())
+    table.put_all([_to_item(one) for one in grants(provider_id, size)])
+    admin = bench.browser("admin")
+    tokens = f"/admin/tokens?provider={provider_id}"
+    pages: dict[str, str] = {
+        "tokens, first page": tokens,
+        "tokens, names that begin with p9": f"{tokens}&user=p9",
+        "tokens, a cloud account that is rare": f"{tokens}&account=p000007@",
+        "question before all are removed": f"/admin/tokens/remove-all?provider={provider_id}",
+        "audit log": "/admin/audit",
+    }
+    for name, path in pages.items():
+        say(bench, size, name, [lambda path=path: admin.get(path)] * ROUNDS)
+    removals = bench.vault.removals
+    say(bench, size, "all are removed (until nobody finds one)", [lambda: removals.remove_all(BY, provider_id, ORIGIN)])
+    say(bench, size, "clean-up of 100", [lambda: bench.vault.clean_up.run(pages=1)])
+
+
+def grants(provider_id: str, size: int) -> list[Grant]:
+    return [
+        replace(
+            GRANT,
+            user_id=f"S-1-5-21-1-2-3-{number}",
+            user_name=f"CONTOSO\\p{number:06}",
+            provider_id=provider_id,
+            account=replace(GRANT.account, subject=f"{number}", label=f"p{number:06}@contoso.example"),
+        )
+        for number in range(size)
+    ]
+
+
+def say(bench: Bench, size: int, name: str, acts: list[Callable[[], Any]]) -> None:
+    times: list[float] = []
+    operations: list[str] = []
+    for act in acts:
+        bench.recorder.take()
+        times.append(cpu(act))
+        operations, _ = bench.recorder.take()
+    shown = ", ".join(f"{operations.count(one)} {one}" for one in dict.fromkeys(operations))
+    print(f"{size:>8,}  {name:<40}{len(operations):>6}{statistics.median(times):>9.1f}  {shown}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
