@@ -1,7 +1,8 @@
 """`python -m benchmarks.many_grants [SIZE ...]`: pages and removals at 10, 1,000 and 100,000 grants of one provider.
 
-AWS calls and CPU milliseconds of our own process, median of some rounds; moto runs in another process, whose time is
-not DynamoDB's. The removal of all is counted up to its effect; the clean-up behind it a page of grants at a time.
+AWS calls and CPU milliseconds of our own process, median of some rounds. Moto is too slow with so many items, so let
+npm's dynalite be the table: `npx dynalite --createTableMs 0 &`, and AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:4567 in
+the environment. The removal of all is counted up to its effect; the clean-up behind it a page of grants at a time.
 """
 
 import json
