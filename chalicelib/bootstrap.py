@@ -6,20 +6,25 @@ from typing import Any
 from chalice.app import Chalice
 
 from . import telemetry
-from .adapters.application_keys import PublicKeyReader
 from .adapters.audit_key import KmsAuditKey
 from .adapters.aws import AwsClients
-from .adapters.catalogue import FileCatalogue
 from .adapters.directory import Directories
 from .adapters.endpoint_guard import EndpointGuard
-from .adapters.jwt_verifier import JoseVerifier
-from .adapters.oauth_client import AuthlibClient
-from .adapters.provider_check import CloudCheck
+from .adapters.late import Late
 from .adapters.secrets_manager import SecretsManager
 from .adapters.system import SystemClock, SystemRandom
-from .adapters.token_cipher import KmsTokenCipher
 from .domain.directory import user_name_hint
-from .ports import Catalogue, Clock, Directory, JwtVerifier, OAuthClient, ProviderCheck, Random, TokenCipher
+from .ports import (
+    Catalogue,
+    Clock,
+    Directory,
+    JwtVerifier,
+    OAuthClient,
+    ProviderCheck,
+    PublicKeyReader,
+    Random,
+    TokenCipher,
+)
 from .routes import (
     activity,
     admin_audit,
@@ -95,6 +100,7 @@ class World:
     catalogue: Catalogue
     cipher: TokenCipher
     jwt_verifier: JwtVerifier
+    key_reader: PublicKeyReader
     provider_check: ProviderCheck
 
     @classmethod
@@ -102,17 +108,54 @@ class World:
         aws: AwsClients = replaced.pop("aws", None) or AwsClients.create()
         clock: Clock = replaced.pop("clock", None) or SystemClock()
         guard = EndpointGuard(allow_private=settings.allow_private_clouds)
-        cloud_client = AuthlibClient(clock, guard)
+        oauth_client = Late(lambda: _oauth_client(clock, guard))
         parts: dict[str, Any] = {
             "random": SystemRandom(),
             "directory": Directories(settings.directories, SecretsManager(aws), clock),
-            "oauth_client": cloud_client,
-            "jwt_verifier": JoseVerifier(clock, cloud_client.json_object),
-            "provider_check": CloudCheck(clock, guard),
-            "catalogue": FileCatalogue(),
-            "cipher": KmsTokenCipher(aws.kms, settings.kms_key),
+            "oauth_client": oauth_client,
+            "jwt_verifier": Late(lambda: _jwt_verifier(clock, oauth_client)),
+            "key_reader": Late(_key_reader),
+            "provider_check": Late(lambda: _provider_check(clock, guard)),
+            "catalogue": Late(_catalogue),
+            "cipher": Late(lambda: _cipher(aws, settings)),
         }
         return cls(aws=aws, clock=clock, **(parts | replaced))
+
+
+def _oauth_client(clock: Clock, guard: EndpointGuard) -> OAuthClient:
+    from .adapters.oauth_client import AuthlibClient
+
+    return AuthlibClient(clock, guard)
+
+
+def _jwt_verifier(clock: Clock, oauth_client: Late) -> JwtVerifier:
+    from .adapters.jwt_verifier import JoseVerifier
+
+    return JoseVerifier(clock, oauth_client.json_object)
+
+
+def _key_reader() -> PublicKeyReader:
+    from .adapters import application_keys
+
+    return application_keys.PublicKeyReader()
+
+
+def _provider_check(clock: Clock, guard: EndpointGuard) -> ProviderCheck:
+    from .adapters.provider_check import CloudCheck
+
+    return CloudCheck(clock, guard)
+
+
+def _catalogue() -> Catalogue:
+    from .adapters.catalogue import FileCatalogue
+
+    return FileCatalogue()
+
+
+def _cipher(aws: AwsClients, settings: Settings) -> TokenCipher:
+    from .adapters.token_cipher import KmsTokenCipher
+
+    return KmsTokenCipher(aws.kms, settings.kms_key)
 
 
 class Vault:
@@ -240,7 +283,7 @@ class Vault:
         )
         self.client_applications = ClientApplicationService(
             applications=application_store,
-            key_reader=PublicKeyReader(),
+            key_reader=world.key_reader,
             oauth_client=world.oauth_client,
             audit_log=audit_log,
             clock=world.clock,
