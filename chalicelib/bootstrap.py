@@ -1,5 +1,6 @@
 """The only place that constructs stores, adapters and services, and so decides what stands behind each port."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from .adapters.endpoint_guard import EndpointGuard
 from .adapters.late import Late
 from .adapters.secrets_manager import SecretsManager
 from .adapters.system import SystemClock, SystemRandom
+from .domain.configuration import ConfigurationFault
 from .domain.directory import user_name_hint
 from .ports import (
     Catalogue,
@@ -163,6 +165,7 @@ class Vault:
 
     def __init__(self, settings: Settings, world: World) -> None:
         self.settings = settings
+        self._aws = world.aws
         groups = settings.administrator_groups
         vault, keys, session_table = (
             Table(world.aws.dynamodb, name, world.random)
@@ -314,6 +317,22 @@ class Vault:
             clock=world.clock,
         )
         self.endpoints = self._endpoints(world, groups)
+
+    def configuration_faults(self) -> Iterator[ConfigurationFault]:
+        """What is wrong with the keys, secrets and tables that the settings name."""
+        from .adapters.key_check import AUDIT_KEY, TOKEN_KEY, key_faults, secret_faults
+        from .stores import tables
+        from .stores.table_check import table_faults
+
+        aws, settings = self._aws, self.settings
+        yield from key_faults(aws.kms, settings.kms_key, TOKEN_KEY)
+        yield from key_faults(aws.kms, settings.audit_key, AUDIT_KEY)
+        yield from table_faults(aws.dynamodb, "VAULT_TABLE", settings.table, tables.VAULT)
+        yield from table_faults(aws.dynamodb, "VAULT_KEYS_TABLE", settings.keys_table, tables.KEYS)
+        yield from table_faults(aws.dynamodb, "VAULT_SESSIONS_TABLE", settings.sessions_table, tables.SESSIONS)
+        for one in settings.directories:
+            if one.service_secret:
+                yield from secret_faults(SecretsManager(aws), one.domain, one.service_secret)
 
     def app(self) -> Chalice:
         """The Chalice app with all routes."""
