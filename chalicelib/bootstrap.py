@@ -56,6 +56,7 @@ from .services.client_applications import ClientApplicationService
 from .services.consent import ConsentService
 from .services.grants import GrantService
 from .services.keep_alive import KeepAliveService
+from .services.key_rotation import KeyRotationService
 from .services.leavers import LeaverService
 from .services.login import LoginService
 from .services.people import PeopleService
@@ -157,7 +158,7 @@ def _catalogue() -> Catalogue:
 def _cipher(aws: AwsClients, settings: Settings) -> TokenCipher:
     from .adapters.token_cipher import KmsTokenCipher
 
-    return KmsTokenCipher(aws.kms, settings.kms_key)
+    return KmsTokenCipher(aws.kms, settings.kms_key, settings.earlier_kms_key)
 
 
 class Vault:
@@ -274,6 +275,7 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
         )
+        self.key_rotation = KeyRotationService(provider_store, world.cipher, audit_log)
         self.registration = RegistrationService(
             providers=provider_store,
             cipher=world.cipher,

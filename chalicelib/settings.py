@@ -34,6 +34,11 @@ class Settings:
         example="https://vault.contoso.com",
     )
     kms_key: str = _setting("ARN of the company's KMS key that wraps the provider keys.")
+    earlier_kms_key: str = _setting(
+        "ARN of the key that was `VAULT_KMS_KEY` before, while `rotate-keys` moves the provider keys away from it; "
+        "else empty.",
+        "",
+    )
     audit_key: str = _setting(
         "ARN of the KMS key (HMAC_256, GENERATE_VERIFY_MAC) that authenticates the seals of the audit log."
     )
