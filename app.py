@@ -29,7 +29,7 @@ def look_after_leavers(_event: Any) -> None:
 @app.schedule("rate(1 minute)")
 def clean_up(_event: Any) -> None:
     """Delete what administrators have removed, a bounded piece at a time."""
-    vault.administration.clean_up()
+    vault.clean_up.run()
 
 
 @app.schedule("rate(5 minutes)")

@@ -29,6 +29,7 @@ from .ports import (
 )
 from .routes import (
     activity,
+    admin_administrators,
     admin_audit,
     admin_client_keys,
     admin_client_rules,
@@ -37,6 +38,7 @@ from .routes import (
     admin_leavers,
     admin_provider_acts,
     admin_providers,
+    admin_removals,
     admin_stops,
     admin_tokens,
     applications,
@@ -50,8 +52,10 @@ from .routes import (
 from .routes.client_views import ClientPages
 from .routes.provider_views import ProviderPages
 from .services.administration import AdministrationService
+from .services.administrators import AdministratorService
 from .services.audit import AuditService
 from .services.audit_seals import SealService
+from .services.clean_up import CleanUpService
 from .services.client_applications import ClientApplicationService
 from .services.consent import ConsentService
 from .services.grants import GrantService
@@ -64,12 +68,14 @@ from .services.providers import ProviderService
 from .services.reach import ReachService
 from .services.refresh import RefreshService
 from .services.registration import RegistrationService
+from .services.removals import RemovalService
 from .services.revocations import RevocationService
 from .services.sessions import SessionService
 from .services.stops import StopService
 from .services.throttle import Throttle
 from .services.token_exchange import TokenExchangeService
 from .settings import Settings
+from .stores.administrators import DynamoAdministratorStore
 from .stores.audit_log import DynamoAuditLog
 from .stores.authorization_requests import DynamoAuthorizationRequestStore
 from .stores.client_applications import DynamoClientApplicationStore
@@ -78,6 +84,7 @@ from .stores.grants import DynamoGrantStore
 from .stores.provider_health import DynamoProviderHealthStore
 from .stores.providers import DynamoProviderStore
 from .stores.releases import DynamoReleaseStore
+from .stores.removals import DynamoRemovalStore
 from .stores.revocations import DynamoRevocationStore
 from .stores.seals import DynamoSealStore
 from .stores.sessions import DynamoSessionStore
@@ -176,9 +183,10 @@ class Vault:
         provider_store = DynamoProviderStore(vault, keys)
         grant_store = DynamoGrantStore(world.aws.dynamodb, vault, keys, session_table)
         revocation_store = DynamoRevocationStore(world.aws.dynamodb, vault)
+        removal_store = DynamoRemovalStore(world.aws.dynamodb, vault)
         user_store, alias_store = DynamoUserStore(vault), DynamoUserAliasStore(vault)
         application_store = DynamoClientApplicationStore(world.aws.dynamodb, vault)
-        stop_store = DynamoStopStore(vault)
+        stop_store, administrator_store = DynamoStopStore(vault), DynamoAdministratorStore(vault)
         audit_log = DynamoAuditLog(vault, world.clock, world.random)
 
         self.provider_health = DynamoProviderHealthStore(vault)
@@ -189,6 +197,7 @@ class Vault:
             clock=world.clock,
             random=world.random,
             users=user_store,
+            administrators=administrator_store,
             administrator_groups=groups,
         )
         throttle = Throttle(DynamoTryStore(session_table), world.clock, world.random)
@@ -197,6 +206,7 @@ class Vault:
         self.revocations = RevocationService(
             catalogue=world.catalogue,
             revocations=revocation_store,
+            removals=removal_store,
             providers=provider_store,
             grants=grant_store,
             cipher=world.cipher,
@@ -267,10 +277,35 @@ class Vault:
             random=world.random,
             public_url=settings.public_url,
         )
-        self.administration = AdministrationService(
+        self.people = PeopleService(alias_store, user_store, world.directory)
+        self.administrators = AdministratorService(
+            administrators=administrator_store,
+            groups=groups,
+            people=self.people,
+            directory=world.directory,
+            audit_log=audit_log,
+            clock=world.clock,
+        )
+        self.administration = AdministrationService(providers=provider_store, grants=grant_store, people=self.people)
+        self.removals = RemovalService(
             providers=provider_store,
             grants=grant_store,
-            revocations=revocation_store,
+            removals=removal_store,
+            administration=self.administration,
+            revocations=self.revocations,
+            catalogue=world.catalogue,
+            cipher=world.cipher,
+            audit_log=audit_log,
+            clock=world.clock,
+            random=world.random,
+        )
+        self.clean_up = CleanUpService(
+            providers=provider_store,
+            grants=grant_store,
+            removals=removal_store,
+            revocation_store=revocation_store,
+            revocations=self.revocations,
+            catalogue=world.catalogue,
             cipher=world.cipher,
             audit_log=audit_log,
             clock=world.clock,
@@ -283,6 +318,7 @@ class Vault:
             check=world.provider_check,
             catalogue=world.catalogue,
             administration=self.administration,
+            removals=self.removals,
             audit_log=audit_log,
             clock=world.clock,
         )
@@ -293,7 +329,6 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
         )
-        self.people = PeopleService(alias_store, user_store, world.directory)
         self.stops = StopService(
             stops=stop_store,
             applications=application_store,
@@ -318,7 +353,7 @@ class Vault:
             key=KmsAuditKey(world.aws.kms, settings.audit_key),
             clock=world.clock,
         )
-        self.endpoints = self._endpoints(world, groups)
+        self.endpoints = self._endpoints(world)
 
     def configuration_faults(self) -> Iterator[ConfigurationFault]:
         """What is wrong with the keys, secrets and tables that the settings name."""
@@ -344,10 +379,10 @@ class Vault:
         self.endpoints.install(app)
         return app
 
-    def _endpoints(self, world: World, groups: frozenset[str]) -> Endpoints:
+    def _endpoints(self, world: World) -> Endpoints:
         urls = Urls(self.settings.public_url)
         provider_pages = ProviderPages(self.registration, self.administration, self.provider_health, world.clock, urls)
-        endpoints = Endpoints(self.sessions, Renderer(urls.base_path), urls, groups)
+        endpoints = Endpoints(self.sessions, Renderer(urls.base_path), urls)
         client_pages = ClientPages(
             clients=self.client_applications,
             administration=self.administration,
@@ -356,6 +391,7 @@ class Vault:
             clock=world.clock,
             vault=urls.public_url,
         )
+        token_pages = admin_tokens.TokenPages(self.administration)
         self._blueprints = (
             static.blueprint(endpoints),
             login.blueprint(
@@ -365,12 +401,21 @@ class Vault:
             consent.blueprint(endpoints, self.consent, self.sessions),
             sessions.blueprint(endpoints, self.sessions),
             admin_leavers.blueprint(endpoints, self.leavers),
+            admin_administrators.blueprint(endpoints, self.administrators),
             admin_directory.blueprint(endpoints, self.settings.directories, self.directory, self.login),
             admin_providers.blueprint(endpoints, self.registration, self.sessions, provider_pages),
             admin_provider_acts.blueprint(
                 endpoints, self.registration, self.administration, self.consent, provider_pages
             ),
-            admin_tokens.blueprint(endpoints, self.administration, self.sessions),
+            admin_tokens.blueprint(endpoints, self.administration, self.sessions, token_pages),
+            admin_removals.blueprint(
+                endpoints,
+                administration=self.administration,
+                removals=self.removals,
+                people=self.people,
+                sessions=self.sessions,
+                pages=token_pages,
+            ),
             admin_audit.blueprint(endpoints, self.audit),
             activity.blueprint(endpoints, self.audit),
             applications.blueprint(endpoints, self.reach),

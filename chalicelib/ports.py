@@ -4,11 +4,12 @@ Every method may raise `StorageUnavailable`, `KeyUnavailable`, `DirectoryUnavail
 where it talks to that part of the world; only other errors are named. Times are epoch seconds.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from .domain.administrators import Appointments
 from .domain.audit import AuditEntry, AuditEvent, Period
 from .domain.authorization_request import AuthorizationRequest
 from .domain.authorization_server import AuthorizationServer
@@ -18,6 +19,7 @@ from .domain.grant import Grant, Holding, ReleaseHolding, Revocation
 from .domain.provider import Provider, ProviderKey
 from .domain.provider_health import ProviderHealth
 from .domain.provider_type import ProviderType
+from .domain.removal import Receipt, Removal
 from .domain.seal import Seal, StoredEntry, Tip
 from .domain.secret import Secret
 from .domain.session import Notice, Session
@@ -57,6 +59,12 @@ class Directory(Protocol):
 
     def check(self) -> list[DirectoryReport]:
         """Look at every server of every directory as the settings have them. Never raises."""
+
+    def group(self, named: str) -> str:
+        """The key among `User.groups` of a group given by SID or distinguished name.
+
+        Raises NotFound where no directory has it, InvalidRequest where none can be asked about a distinguished name.
+        """
 
     def standings(self, users: Sequence[User]) -> Mapping[str, Standing]:
         """How people stand today, by user id. Who is missing is in a directory that cannot be asked about others."""
@@ -233,12 +241,25 @@ class GrantStore(Protocol):
     def delete(self, grant: Grant) -> None:
         """Delete exactly this version; idempotent. Raises Conflict when another version is there."""
 
-    def page(self, provider_id: str, generation: int, *, user_prefix: str, limit: int, cursor: str | None) -> GrantPage:
+    def page(
+        self,
+        provider_id: str,
+        generation: int,
+        *,
+        user_prefix: str,
+        limit: int,
+        cursor: str | None,
+        matches: Callable[[Grant], bool] | None = None,
+    ) -> GrantPage:
         """Live grants of one generation, without their token sets, by user name; may lag by a moment.
 
         `user_prefix` is compared without case with the start of the user's log-in name, and with the
-        start of the name without its domain. Raises InvalidRequest for a cursor it did not give out.
+        start of the name without its domain. With `matches` a page holds what was found in a bounded piece of the
+        list, perhaps nothing although more follows. Raises InvalidRequest for a cursor it did not give out.
         """
+
+    def sealed(self, grants: Sequence[Grant]) -> list[Grant]:
+        """The same grants as stored now, with their token sets (strongly consistent); those that are gone left out."""
 
     def count(self, provider_id: str, generation: int, *, at_most: int) -> int:
         """How many live grants there are, counting no further than `at_most`."""
@@ -262,6 +283,14 @@ class ClientApplicationStore(Protocol):
 
     def delete(self, application: ClientApplication) -> None:
         """Delete exactly this version; idempotent. Raises Conflict when another version is there."""
+
+
+class AdministratorStore(Protocol):
+    def get(self) -> Appointments:
+        """As of the last write (strongly consistent)."""
+
+    def save(self, appointments: Appointments) -> None:
+        """Write over `appointments.version` as the next one. Raises Conflict."""
 
 
 class StopStore(Protocol):
@@ -315,6 +344,9 @@ class PublicKeyReader(Protocol):
 class RevocationStore(Protocol):
     def add(self, revocation: Revocation) -> None: ...
 
+    def add_all(self, revocations: Sequence[Revocation]) -> None:
+        """Store many in batches; one that is there already is written over."""
+
     def reschedule(self, revocation: Revocation) -> None:
         """Store the next attempt's time and count. Does nothing when the entry is gone."""
 
@@ -326,6 +358,19 @@ class RevocationStore(Protocol):
 
     def any_of(self, provider_id: str, generation: int) -> bool:
         """True while a revocation still needs the key of this generation."""
+
+
+class RemovalStore(Protocol):
+    def add(self, removal: Removal) -> None: ...
+
+    def count(self, removal_id: str, provider_id: str, at: int, **counted: int) -> None:
+        """Add to counters of `CloudReceipt`, whether or not the removal itself is stored yet."""
+
+    def receipt(self, removal_id: str) -> Receipt:
+        """As of the last write (strongly consistent). Raises NotFound."""
+
+    def recent(self, *, limit: int) -> list[Removal]:
+        """The last ones, newest first; may lag by a moment."""
 
 
 class UserAliasStore(Protocol):
@@ -359,6 +404,9 @@ class JwtVerifier(Protocol):
 class AuditLog(Protocol):
     def record(self, event: AuditEvent) -> None:
         """Append one entry. Raises StorageUnavailable: an act that cannot be recorded is not reported as done."""
+
+    def record_all(self, events: Sequence[AuditEvent]) -> None:
+        """Append many entries in batches. Raises StorageUnavailable; some may be there then."""
 
     def record_once(self, event: AuditEvent, entry_id: str, at: int) -> None:
         """Append the entry that `entry_id` and `at` (epoch seconds) name. Raises Conflict when it is there already."""

@@ -19,16 +19,15 @@ from typing import TYPE_CHECKING, Any
 from .domain.audit import Actor, Origin
 from .domain.errors import InvalidForm, InvalidRequest, NotFound
 from .domain.grant import Grant
+from .domain.grant_search import GrantSearch
 from .domain.provider import Provider
 from .domain.secret import Secret
-from .domain.user import User
 from .services.registration import Registration
 
 if TYPE_CHECKING:
     from .bootstrap import Vault
 
 _ACTOR = Actor("command-line", "command line")
-_ADMINISTRATOR = User(_ACTOR.id, _ACTOR.name, _ACTOR.name, "", frozenset())
 _ORIGIN = Origin("-", "command-line")
 _REQUIRED = ("id", "type", "name", "client_id", "scopes")
 _KNOWN = (*_REQUIRED, "fields", "visible_to", "secret_ends", "enabled", "client_secret")
@@ -75,6 +74,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     remove = commands.add_parser("remove-tokens", help="remove tokens: those people must authorize again")
     remove.add_argument("tokens", nargs="*", metavar="TOKEN", help="as list-tokens names them")
     remove.add_argument("--all-of", default="", metavar="PROVIDER", help="every token of this provider, in one write")
+    remove.add_argument("--revoke", action="store_true", help="also revoke them at the cloud")
     remove.add_argument("--yes", action="store_true", help="do it; without it only the number is said")
     remove.set_defaults(run=_remove, parser=remove)
 
@@ -226,7 +226,7 @@ def _list(chosen: argparse.Namespace) -> int:
 def _grants(vault: "Vault", provider_id: str, user: str) -> Iterator[Grant]:
     provider, cursor = vault.administration.provider(provider_id), None
     while True:
-        page = vault.administration.tokens(provider, user, cursor).page
+        page = vault.administration.tokens(provider, GrantSearch(user_prefix=user), cursor).page
         yield from (grant.as_seen(provider) for grant in page.grants)
         cursor = page.next_cursor
         if cursor is None:
@@ -255,18 +255,20 @@ def _harmless(text: str) -> str:
 
 
 def _remove(chosen: argparse.Namespace) -> int:
-    administration = _vault().administration
+    vault = _vault()
+    administration, removals = vault.administration, vault.removals
     if bool(chosen.tokens) == bool(chosen.all_of):
         chosen.parser.error("name tokens, or a provider with --all-of")
     if chosen.all_of:
         count = administration.count(administration.provider(chosen.all_of))
         number = f"more than {count.number}" if count.more else f"{count.number}"
         if chosen.yes:
-            administration.remove_all(_ADMINISTRATOR, chosen.all_of, _ORIGIN)
+            removals.remove_all(_ACTOR, chosen.all_of, _ORIGIN, revoke=chosen.revoke)
     else:
         number = str(len(administration.find(chosen.tokens)))
         if chosen.yes:
-            number = str(administration.remove(_ADMINISTRATOR, chosen.tokens, _ORIGIN))
+            receipt = removals.remove(_ACTOR, chosen.tokens, _ORIGIN, revoke=chosen.revoke)
+            number = str(sum(cloud.removed for cloud in receipt.clouds))
     _say(f"{number} removed." if chosen.yes else f"{number} would be removed. Say --yes to do it.")
     return 0
 

@@ -33,7 +33,7 @@ def main() -> None:
     stop = threading.Event()
     functions: list[Callable[[], object]] = [
         vault.revocations.retry_due,
-        vault.administration.clean_up,
+        vault.clean_up.run,
         vault.keep_alive.run,
         partial(vault.leavers.sweep, pause=LEAVER_SECONDS),
         vault.seals.seal_due,

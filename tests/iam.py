@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters.aws import AwsClients
-from chalicelib.services.administration import AdministrationService
 from chalicelib.services.audit_seals import SealService
+from chalicelib.services.clean_up import CleanUpService
 from chalicelib.services.keep_alive import KeepAliveService
 from chalicelib.services.leavers import LeaverService
 from chalicelib.services.revocations import RevocationService
@@ -26,7 +26,7 @@ ENTRIES: dict[CodeType, str] = {
     RevocationService.retry_due.__code__: "retry_revocations",
     KeepAliveService.run.__code__: "keep_alive",
     LeaverService.sweep.__code__: "look_after_leavers",
-    AdministrationService.clean_up.__code__: "clean_up",
+    CleanUpService.run.__code__: "clean_up",
     SealService.seal_due.__code__: "seal_audit",
 }
 _TABLES = {"vault": "vault", "vault-keys": "keys", "vault-sessions": "sessions"}

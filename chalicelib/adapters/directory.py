@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.directory import DirectorySettings, NameForm
+from chalicelib.domain.directory import DirectorySettings, NameForm, is_dn
 from chalicelib.domain.directory_report import DirectoryReport, Steps
-from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused
+from chalicelib.domain.errors import DirectoryUnavailable, InvalidRequest, LoginRefused, NotFound
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.throttle import folded_name
 from chalicelib.domain.user import Account, LoginName, Standing, User
@@ -75,6 +75,18 @@ class Directories:
         from .directory_check import check  # noqa: PLC0415 - see the module's text
 
         return [check(one, self._of_domain(one.domain), self._secrets, self._clock) for one in self._settings]
+
+    def group(self, named: str) -> str:
+        """See `ports.Directory`. A SID is its own key; whether a directory has it, the check of the settings tells."""
+        if not is_dn(named):
+            return named
+        able = [one for one in self._settings if one.can_look_up]
+        if not able:
+            raise InvalidRequest("The directory cannot be asked without a service account. Please give a SID.")
+        for one in able:
+            if key := self._of_domain(one.domain).group_id(named):
+                return key
+        raise NotFound("No directory has a group with this distinguished name.")
 
     def standings(self, users: Sequence[User]) -> Mapping[str, Standing]:
         """See `ports.Directory`."""

@@ -94,6 +94,10 @@ class LdapDirectory:
 
         return self._as_service(read)
 
+    def group_id(self, dn: str) -> str | None:
+        """The key of the group with that DN; None when there is no such entry."""
+        return self._as_service(lambda connection: self.dialect.group_id(connection, dn))
+
     def base_dn(self, connection: LdapConnection) -> str:
         """Where people are searched: of the settings, or the domain's own root."""
         if not self._base_dn:

@@ -21,11 +21,11 @@ def is_administrator(user: User, administrator_groups: frozenset[str]) -> bool:
     return not administrator_groups.isdisjoint(user.groups)
 
 
-def require(access: Access, user: User | None, administrator_groups: frozenset[str]) -> None:
+def require(access: Access, user: User | None, *, is_administrator: bool) -> None:
     """Let the call pass, or raise LoginRequired or AccessDenied. Applications are authenticated with what they send."""
     if access in (Access.PUBLIC, Access.APPLICATION):
         return
     if user is None:
         raise LoginRequired
-    if access is Access.ADMINISTRATOR and not is_administrator(user, administrator_groups):
+    if access is Access.ADMINISTRATOR and not is_administrator:
         raise AccessDenied

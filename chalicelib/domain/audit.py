@@ -55,6 +55,8 @@ class AuditTag(StrEnum):
     CLIENT_UNBLOCKED = "client.unblocked"
     RELEASES_STOPPED = "releases.stopped"
     RELEASES_RESUMED = "releases.resumed"
+    ADMINISTRATOR_APPOINTED = "administrator.appointed"
+    ADMINISTRATOR_DISMISSED = "administrator.dismissed"
     AUDIT_TAMPERED = "audit.tampered"
     AUDIT_UNREADABLE = "audit.unreadable"
     """Stands for an entry that the vault did not write: what is stored there cannot be read as one."""

@@ -255,6 +255,8 @@ class Revocation:
     created_at: int
     next_attempt_at: int
     attempts: int = 0
+    removal_id: str = ""
+    """The removal whose receipt says what came of it; empty: nobody waits for one."""
 
     def encryption_context(self) -> dict[str, str]:
         """Binds the tokens to this entry and its owner."""

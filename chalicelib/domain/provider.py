@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from .authorization_server import AuthorizationServer
+from .removal import RemovalOrder
 from .secret import Secret
 
 SECRET_WARNING_SECONDS = 30 * 86400
@@ -80,6 +81,12 @@ class Provider:
     """Authorizations of before lack permissions that are asked for now, and are not used any more."""
     is_deleted: bool = False
     """Gone for everybody; what is left of it is being deleted."""
+    removals: tuple[RemovalOrder, ...] = ()
+    """What to do with the grants of ended generations that are not cleaned yet."""
+
+    def order(self, generation: int) -> RemovalOrder | None:
+        """Who ended a generation, and how; None where it is cleaned, or was ended without anybody's order."""
+        return next((order for order in self.removals if order.generation == generation), None)
 
     def is_for(self, groups: AbstractSet[str]) -> bool:
         """Whether members of these groups may use it."""

@@ -60,6 +60,8 @@ class Session:
     open_requests: tuple[str, ...] = ()
     """Hashes of the states of authorization requests under way, oldest first (R48)."""
     notice: Notice | None = None
+    was_appointed: bool = False
+    """At the log-in an administrator by appointment; whether that still holds is looked up with each request."""
 
     @property
     def handle(self) -> str:

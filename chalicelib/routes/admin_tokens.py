@@ -1,108 +1,141 @@
-"""Manage tokens: administrators see every grant and remove some, or all of a provider."""
+"""Manage tokens: administrators search everybody's grants, and take them along as a file."""
+
+from datetime import UTC, date, datetime
 
 from chalice.app import Blueprint
 
 from chalicelib.domain.access import Access
 from chalicelib.domain.errors import InvalidRequest, NotFound
-from chalicelib.domain.grant import Grant
+from chalicelib.domain.grant import Grant, GrantState
+from chalicelib.domain.grant_search import GrantSearch
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.session import NoticeKind
 from chalicelib.services.administration import AdministrationService, Tokens
+from chalicelib.services.people import Person
 from chalicelib.services.sessions import SessionService
-from chalicelib.web.answers import Answer, Page, Redirect
+from chalicelib.web import csv_file
+from chalicelib.web.answers import Answer, File, Page
 from chalicelib.web.endpoint import Endpoints
 from chalicelib.web.pages import ProviderChoice, RemoveDialog, RemovedNotice, TokenFilter, TokenRow, TokenTable
 from chalicelib.web.request import Request
 from chalicelib.web.route import Route
 
-_NAMED = 5
-"""So many people are named in the dialog; the others are counted."""
-_PAGE = "/admin/tokens"
+PAGE = "/admin/tokens"
+_FILTER = ("provider", "user", "account", "state", "scope", "before")
+_COLUMNS = (
+    "provider_id", "provider", "user_id", "user", "account", "state", "reason", "scopes", "authorized", "refreshed",
+    "last_used",
+)  # fmt: skip
+_STATES = (GrantState.ACTIVE, GrantState.FAILING, GrantState.NEEDS_REAUTHORIZATION)
 
 
-def blueprint(endpoints: Endpoints, administration: AdministrationService, sessions: SessionService) -> Blueprint:
-    routes = Blueprint(__name__)
+class TokenPages:
+    """The page of tokens: by itself, and under the dialogs of `admin_removals`."""
 
-    def page(chosen: TokenFilter, cursor: str, *, dialog: RemoveDialog | None, notice: RemovedNotice | None) -> Page:
-        providers = administration.providers()
-        shown = [provider for provider in providers if chosen.provider_id in ("", provider.id)]
-        if chosen.provider_id and not shown:
-            raise NotFound
+    def __init__(self, administration: AdministrationService) -> None:
+        self._administration = administration
+
+    def page(
+        self,
+        chosen: TokenFilter,
+        cursor: str = "",
+        *,
+        dialog: RemoveDialog | None = None,
+        notice: RemovedNotice | None = None,
+        status: int = 200,
+    ) -> Page:
+        """The grants that match; raises NotFound for an unknown provider, InvalidRequest for a search that is none."""
+        providers = self._administration.providers()
+        shown = self.shown(chosen, providers)
         # A cursor belongs to one provider's list
         start = cursor or None if chosen.provider_id else None
+        person, problem = self.person(chosen)
+        search = _search(chosen, person)
+        found = [self._administration.tokens(provider, search, start) for provider in shown if not problem]
         context = {
-            "filter": chosen,
+            "filter": TokenFilter(**{**_values(chosen), "problem": problem}),
+            "person": person,
+            "states": _STATES,
             "providers": tuple(ProviderChoice(provider.id, provider.name) for provider in providers),
-            "tables": tuple(_table(administration.tokens(provider, chosen.user, start), start) for provider in shown),
+            "tables": tuple(_table(tokens, start) for tokens in found),
             "dialog": dialog,
             "notice": notice,
         }
-        return Page("tokens.html", context)
+        return Page("tokens.html", context, status)
 
-    @endpoints.route(routes, Route("GET", _PAGE, Access.ADMINISTRATOR, query=("provider", "user", "cursor", "notice")))
+    def shown(self, chosen: TokenFilter, providers: list[Provider]) -> list[Provider]:
+        """The provider that was chosen, or all of them. Raises NotFound."""
+        shown = [provider for provider in providers if chosen.provider_id in ("", provider.id)]
+        if chosen.provider_id and not shown:
+            raise NotFound
+        return shown
+
+    def person(self, chosen: TokenFilter) -> tuple[Person | None, str]:
+        """Whom a complete name means, and why it means nobody."""
+        try:
+            return self._administration.person(chosen.user), ""
+        except (NotFound, InvalidRequest) as error:
+            return None, error.message
+
+
+def blueprint(
+    endpoints: Endpoints, administration: AdministrationService, sessions: SessionService, pages: TokenPages
+) -> Blueprint:
+    routes = Blueprint(__name__)
+
+    @endpoints.route(routes, Route("GET", PAGE, Access.ADMINISTRATOR, query=(*_FILTER, "cursor", "notice")))
     def show(request: Request) -> Answer:
-        query = request.query
-        chosen = TokenFilter(query.text("provider"), query.text("user").strip())
-        return page(chosen, query.text("cursor"), dialog=None, notice=_notice(request))
+        return pages.page(_chosen(request), request.query.text("cursor"), notice=_notice(request))
 
-    @endpoints.route(
-        routes,
-        Route("GET", f"{_PAGE}/remove", Access.ADMINISTRATOR, repeatable=("token",), recent_login_for="tokens"),
-    )
-    def ask(request: Request) -> Answer:
-        grants = administration.find(request.query.all("token"))
-        if not grants:
-            return Redirect(_PAGE)
-        return page(TokenFilter(), "", dialog=_question(grants), notice=None)
-
-    @endpoints.route(
-        routes,
-        Route("POST", f"{_PAGE}/remove", Access.ADMINISTRATOR, repeatable=("token",), recent_login_for="tokens"),
-    )
-    def remove(request: Request) -> Answer:
-        ids = request.form.all("token")
-        if not ids:
-            raise InvalidRequest("No token was chosen. Nothing was changed.")
-        count = administration.remove(request.session.user, ids, request.origin)
-        return done(request, {"count": str(count)})
-
-    @endpoints.route(
-        routes,
-        Route("GET", f"{_PAGE}/remove-all", Access.ADMINISTRATOR, query=("provider",), recent_login_for="tokens"),
-    )
-    def ask_all(request: Request) -> Answer:
-        provider = administration.provider(request.query.one("provider"))
-        count = administration.count(provider)
-        dialog = RemoveDialog(count.number, provider=ProviderChoice(provider.id, provider.name), is_more=count.more)
-        return page(TokenFilter(provider.id), "", dialog=dialog, notice=None)
-
-    @endpoints.route(
-        routes,
-        Route("POST", f"{_PAGE}/remove-all", Access.ADMINISTRATOR, fields=("provider",), recent_login_for="tokens"),
-    )
-    def remove_all(request: Request) -> Answer:
-        provider = administration.remove_all(request.session.user, request.form.one("provider"), request.origin)
-        return done(request, {"provider": provider.name})
-
-    def done(request: Request, facts: dict[str, str]) -> Redirect:
-        notice = sessions.notify(request.session, NoticeKind.REMOVED, facts)
-        return Redirect(f"{_PAGE}?notice={notice.id}")
+    @endpoints.route(routes, Route("GET", f"{PAGE}/export", Access.ADMINISTRATOR, query=_FILTER))
+    def export(request: Request) -> Answer:
+        chosen = _chosen(request)
+        shown = pages.shown(chosen, administration.providers())
+        found = administration.export(shown, _search(chosen, administration.person(chosen.user)))
+        body = csv_file.render(_COLUMNS, (_cells(provider, grant) for provider, grant in found))
+        return File(body, csv_file.CSV_TYPE, "no-store", "tokens.csv")
 
     def _notice(request: Request) -> RemovedNotice | None:
         notice = sessions.notice(request.session, request.query.text("notice"))
         if notice is None or notice.kind is not NoticeKind.REMOVED:
             return None
-        return RemovedNotice(int(notice.facts.get("count", 0)), notice.facts.get("provider"))
+        return RemovedNotice(int(notice.facts.get("count", 0)))
 
     return routes
 
 
-def _question(grants: list[Grant]) -> RemoveDialog:
-    return RemoveDialog(
-        count=len(grants),
-        user_names=tuple(grant.user_name for grant in grants[:_NAMED]),
-        token_ids=tuple(grant.id for grant in grants),
+def _chosen(request: Request) -> TokenFilter:
+    query = request.query
+    return TokenFilter(*(query.text(name).strip() for name in _FILTER))
+
+
+def _values(chosen: TokenFilter) -> dict[str, str]:
+    return {name: getattr(chosen, name) for name in TokenFilter.__slots__}
+
+
+def _search(chosen: TokenFilter, person: Person | None) -> GrantSearch:
+    try:
+        state = GrantState(chosen.state) if chosen.state else None
+    except ValueError:
+        raise InvalidRequest from None
+    return GrantSearch(
+        user_prefix="" if person else chosen.user,
+        user_id=person.id if person else "",
+        account=chosen.account,
+        state=state,
+        scope=chosen.scope,
+        authorized_before=_midnight(chosen.authorized_before),
     )
+
+
+def _midnight(day: str) -> int | None:
+    """The beginning of a day in UTC, epoch seconds."""
+    if not day:
+        return None
+    try:
+        return int(datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC).timestamp())
+    except ValueError:
+        raise InvalidRequest("A day is written like 2026-11-23. Please go back and try again.") from None
 
 
 def _table(tokens: Tokens, cursor: str | None) -> TokenTable:
@@ -126,3 +159,23 @@ def _row(grant: Grant) -> TokenRow:
         refreshed_at=grant.refreshed_at,
         last_used_at=grant.last_used_at,
     )
+
+
+def _cells(provider: Provider, grant: Grant) -> tuple[str, ...]:
+    return (
+        provider.id,
+        provider.name,
+        grant.user_id,
+        grant.user_name,
+        grant.account.label,
+        grant.state.value,
+        grant.reason.value,
+        " ".join(grant.scopes),
+        _moment(grant.authorized_at),
+        _moment(grant.refreshed_at),
+        _moment(grant.last_used_at),
+    )
+
+
+def _moment(seconds: int | None) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}" if seconds else ""

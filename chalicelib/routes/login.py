@@ -29,6 +29,7 @@ HINTS = {
 
 NEXT_PAGES = {
     "tokens": "/admin/tokens",
+    "administrators": "/admin/administrators",
     "directory": "/admin/directory",
     "leavers": "/admin/leavers",
     "clients": "/admin/clients",

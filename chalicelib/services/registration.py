@@ -9,10 +9,12 @@ from chalicelib.domain.directory_report import Step
 from chalicelib.domain.errors import CloudError, InvalidForm
 from chalicelib.domain.provider import ClientSecrets, Provider
 from chalicelib.domain.provider_type import ProviderType
+from chalicelib.domain.removal import RemovalOrder
 from chalicelib.domain.secret import Secret
 from chalicelib.ports import AuditLog, Catalogue, Clock, OAuthClient, ProviderCheck, ProviderStore, TokenCipher
 
 from .administration import AdministrationService
+from .removals import RemovalService
 from .revocations import client_of
 
 _FIRST_GENERATION = 1
@@ -48,6 +50,7 @@ class RegistrationService:
         check: ProviderCheck,
         catalogue: Catalogue,
         administration: AdministrationService,
+        removals: RemovalService,
         audit_log: AuditLog,
         clock: Clock,
     ) -> None:
@@ -57,6 +60,7 @@ class RegistrationService:
         self._check = check
         self._catalogue = catalogue
         self._administration = administration
+        self._removals = removals
         self._audit_log = audit_log
         self._clock = clock
 
@@ -174,7 +178,7 @@ class RegistrationService:
         """It is gone at once, its authorizations with it; what is stored follows. Raises Conflict."""
         hidden = self._providers.update(replace(provider, enabled=False, is_deleted=True))
         # The generation after it, so that not even a restored backup brings an authorization back
-        self._administration.raise_generation(hidden)
+        self._removals.raise_generation(hidden, lambda generation: RemovalOrder(generation, "", False, actor))
         self._record(AuditTag.PROVIDER_DELETED, hidden, actor, origin, {"name": provider.name})
 
     def _store(self, provider: Provider, client_secret: Secret, actor: Actor, origin: Origin) -> Provider:

@@ -1,6 +1,7 @@
 """Ending authorizations at their clouds, and trying again until it is done or given up (R88)."""
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from chalicelib.domain.errors import CloudError, Conflict, IntegrityViolation, N
 from chalicelib.domain.grant import Grant, Holding, Revocation
 from chalicelib.domain.provider import ClientSecrets, Provider, ProviderKey
 from chalicelib.domain.provider_type import ProviderType
+from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.token_set import TokenSet
 from chalicelib.ports import (
     AuditLog,
@@ -20,6 +22,7 @@ from chalicelib.ports import (
     OAuthClient,
     ProviderStore,
     Random,
+    RemovalStore,
     RevocationStore,
     TokenCipher,
 )
@@ -29,6 +32,9 @@ _LOG = logging.getLogger(__name__)
 FIRST_RETRY_SECONDS = 60
 LONGEST_WAIT_SECONDS = 6 * 3600
 GIVE_UP_SECONDS = 7 * 24 * 3600
+RUN_SECONDS = 12.0
+"""How long one run works: the last request it begins may take as long again, and a function lives 29 s."""
+_AT_ONCE = 25
 
 
 def client_of(provider: Provider, box: Box) -> Client:
@@ -44,6 +50,7 @@ class RevocationService:
         self,
         *,
         revocations: RevocationStore,
+        removals: RemovalStore,
         providers: ProviderStore,
         grants: GrantStore,
         cipher: TokenCipher,
@@ -54,6 +61,7 @@ class RevocationService:
         random: Random,
     ) -> None:
         self._revocations = revocations
+        self._removals = removals
         self._providers = providers
         self._grants = grants
         self._cipher = cipher
@@ -63,15 +71,30 @@ class RevocationService:
         self._clock = clock
         self._random = random
 
-    def schedule(self, grant: Grant, box: Box) -> Revocation:
+    def schedule(self, grant: Grant, box: Box, *, removal_id: str = "") -> Revocation:
         """Write down that the grant's token must end. Raises IntegrityViolation when it cannot be opened.
 
-        The first retry is due in a minute, so that it does not meet an attempt that is under way.
+        The first retry is due in a minute, so that it does not meet an attempt that is under way; at once where
+        somebody waits for the receipt of a removal, since nobody else tries then.
         """
+        revocation = self._entry(grant, box, self._random.token(16), removal_id)
+        self._revocations.add(revocation)
+        return revocation
+
+    def schedule_all(self, grants: Sequence[Grant], box: Box, removal_id: str) -> int:
+        """The same for many, and as often as wanted: each has one entry. Returns how many could be opened."""
+        entries: list[Revocation] = []
+        for grant in grants:
+            with suppress(IntegrityViolation):
+                entries.append(self._entry(grant, box, fingerprint(f"{removal_id}.{grant.id}"), removal_id))
+        self._revocations.add_all(entries)
+        return len(entries)
+
+    def _entry(self, grant: Grant, box: Box, revocation_id: str, removal_id: str) -> Revocation:
         tokens = box.decrypt(grant.token_set or b"", grant.encryption_context())
         now = self._clock.now()
         revocation = Revocation(
-            id=self._random.token(16),
+            id=revocation_id,
             user_id=grant.user_id,
             provider_id=grant.provider_id,
             generation=grant.generation,
@@ -79,11 +102,10 @@ class RevocationService:
             account=grant.account,
             tokens=b"",
             created_at=now,
-            next_attempt_at=now + FIRST_RETRY_SECONDS,
+            next_attempt_at=now if removal_id else now + FIRST_RETRY_SECONDS,
+            removal_id=removal_id,
         )
-        revocation = replace(revocation, tokens=box.encrypt(tokens, revocation.encryption_context()))
-        self._revocations.add(revocation)
-        return revocation
+        return replace(revocation, tokens=box.encrypt(tokens, revocation.encryption_context()))
 
     def forget(self, revocation: Revocation) -> None:
         """Take an entry back that turned out not to be needed."""
@@ -109,9 +131,15 @@ class RevocationService:
         except CloudError as error:
             self._log_failure(provider.id, error)
 
-    def retry_due(self, *, limit: int = 25) -> int:
-        """Work off what is due, at most `limit` entries. Returns how many the clouds confirmed."""
-        return sum(self._retry(revocation) for revocation in self._revocations.due(self._clock.now(), limit=limit))
+    def retry_due(self) -> int:
+        """Work off what is due, for a bounded time. Returns how many the clouds confirmed."""
+        end, confirmed = self._clock.monotonic() + RUN_SECONDS, 0
+        while due := self._revocations.due(self._clock.now(), limit=_AT_ONCE):
+            for revocation in due:
+                confirmed += self._retry(revocation)
+                if self._clock.monotonic() >= end:
+                    return confirmed
+        return confirmed
 
     def _retry(self, revocation: Revocation) -> bool:
         try:
@@ -126,6 +154,7 @@ class RevocationService:
             self._log_failure(revocation.provider_id, error)
             confirmed = False
         if confirmed:
+            self._note(revocation, confirmed=1)
             self._record(revocation, Outcome.SUCCESS, "revoked")
         elif self._clock.now() - revocation.created_at >= GIVE_UP_SECONDS:
             self._give_up(revocation, "no_confirmation")
@@ -160,8 +189,14 @@ class RevocationService:
 
     def _give_up(self, revocation: Revocation, cause: str) -> bool:
         self._revocations.delete(revocation.id)
+        self._note(revocation, given_up=1)
         self._record(revocation, Outcome.FAILURE, cause)
         return False
+
+    def _note(self, revocation: Revocation, **counted: int) -> None:
+        """For the receipt, where somebody waits for one."""
+        if revocation.removal_id:
+            self._removals.count(revocation.removal_id, revocation.provider_id, self._clock.now(), **counted)
 
     def _record(self, revocation: Revocation, outcome: Outcome, cloud: str) -> None:
         facts = {"cloud": cloud, "attempts": str(revocation.attempts + 1)}

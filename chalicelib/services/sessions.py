@@ -16,7 +16,7 @@ from chalicelib.domain.session import (
     Session,
 )
 from chalicelib.domain.user import User
-from chalicelib.ports import AuditLog, Clock, Random, SessionStore, UserStore
+from chalicelib.ports import AdministratorStore, AuditLog, Clock, Random, SessionStore, UserStore
 
 _TOUCH_SECONDS = 60
 """Activity is noted at most this often, so that a page view is no write."""
@@ -41,10 +41,12 @@ class SessionService:
         clock: Clock,
         random: Random,
         users: UserStore,
+        administrators: AdministratorStore,
         administrator_groups: frozenset[str],
     ) -> None:
         self._sessions = sessions
         self._users = users
+        self._administrators = administrators
         self._audit_log = audit_log
         self._clock = clock
         self._random = random
@@ -62,10 +64,12 @@ class SessionService:
         for session in (s for s in others if s not in kept):
             self._sessions.delete(session.id_hash)
         cookie, now = self._random.token(), self._clock.now()
-        session = Session(fingerprint(cookie), user, now, now, now, browser)
+        session = Session(
+            fingerprint(cookie), user, now, now, now, browser, was_appointed=self._administrators.get().cover(user)
+        )
         # First, so that there is no session of somebody whom the sweep does not ask about
-        self._users.enrol(user, sessions_until=now + self._lifetimes(user).absolute)
-        self._sessions.add(session, session.expires_at(self._lifetimes(user)))
+        self._users.enrol(user, sessions_until=now + self._lifetimes(session).absolute)
+        self._sessions.add(session, session.expires_at(self._lifetimes(session)))
         if replaced:
             self._sessions.delete(replaced)
         return StartedSession(Secret(cookie), session)
@@ -74,13 +78,19 @@ class SessionService:
         """The live session of a cookie, its activity noted; None for anything else."""
         session = self._sessions.get(fingerprint(cookie))
         now = self._clock.now()
-        if session is None or not session.is_live(now, self._lifetimes(session.user)):
+        if session is None or not session.is_live(now, self._lifetimes(session)):
             return None
         if now - session.last_seen_at < _TOUCH_SECONDS:
             return session
         seen = session.seen(now)
-        self._sessions.touch(seen.id_hash, now, seen.expires_at(self._lifetimes(seen.user)))
+        self._sessions.touch(seen.id_hash, now, seen.expires_at(self._lifetimes(seen)))
         return seen
+
+    def is_administrator(self, session: Session) -> bool:
+        """By the groups of the settings, or appointed and not dismissed since. Costs most people no read (R33)."""
+        if is_administrator(session.user, self._administrator_groups):
+            return True
+        return session.was_appointed and self._administrators.get().cover(session.user)
 
     def logged_in_recently(self, session: Session) -> bool:
         """True while the session may do what can hurt many (R35)."""
@@ -141,7 +151,8 @@ class SessionService:
 
     def _live(self, sessions: list[Session]) -> list[Session]:
         now = self._clock.now()
-        return [session for session in sessions if session.is_live(now, self._lifetimes(session.user))]
+        return [session for session in sessions if session.is_live(now, self._lifetimes(session))]
 
-    def _lifetimes(self, user: User) -> Lifetimes:
-        return ADMINISTRATOR_LIFETIMES if is_administrator(user, self._administrator_groups) else USER_LIFETIMES
+    def _lifetimes(self, session: Session) -> Lifetimes:
+        is_one = session.was_appointed or is_administrator(session.user, self._administrator_groups)
+        return ADMINISTRATOR_LIFETIMES if is_one else USER_LIFETIMES

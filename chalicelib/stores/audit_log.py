@@ -5,7 +5,7 @@ An entry about a user is in the listing index too, under that user: the index is
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from hashlib import sha256
 from heapq import merge
@@ -43,6 +43,12 @@ class DynamoAuditLog:
         entry_id = self._random.token(12)
         self._table.put(_to_item(event, at, entry_id), Condition.absent(KEY))
         _LOG.info(event.tag.value, extra=_to_line(event))
+
+    def record_all(self, events: Sequence[AuditEvent]) -> None:
+        at = self._clock.now()
+        self._table.put_all([_to_item(event, at, self._random.token(12)) for event in events])
+        for event in events:
+            _LOG.info(event.tag.value, extra=_to_line(event))
 
     def record_once(self, event: AuditEvent, entry_id: str, at: int) -> None:
         item = _to_item(event, at, entry_id) | {"recorded_at": self._clock.now()}

@@ -6,7 +6,7 @@ overwrite them in unconditional batches, since nothing that lives can have their
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -24,7 +24,10 @@ from .tables import EXPIRES, KEY, LISTING, SORT
 
 _FIRST_GENERATION = 1
 _GENERATION_GUESSES = 2
+_BATCH_READ_LIMIT = 100
 _FILTERED_QUERIES = 20
+_SEARCH_QUERIES, _SEARCHED = 5, 500
+"""So many grants are looked at for one page of a search, found or not, and so many at once."""
 
 
 class DynamoGrantStore:
@@ -102,9 +105,20 @@ class DynamoGrantStore:
             if failure.item is not None:
                 raise Conflict from None
 
-    def page(self, provider_id: str, generation: int, *, user_prefix: str, limit: int, cursor: str | None) -> GrantPage:
+    def page(
+        self,
+        provider_id: str,
+        generation: int,
+        *,
+        user_prefix: str,
+        limit: int,
+        cursor: str | None,
+        matches: Callable[[Grant], bool] | None = None,
+    ) -> GrantPage:
         listing = _listing(provider_id, generation)
         after = _from_cursor(cursor, listing) if cursor else None
+        if matches is not None:
+            return self._search(_listed(listing, user_prefix), _in_domain(user_prefix), matches, limit, after)
         # DynamoDB filters after its limit: a page may come out short, but should not come out empty
         for _ in range(_FILTERED_QUERIES):
             page = self._vault.query(
@@ -120,6 +134,33 @@ class DynamoGrantStore:
         return GrantPage(
             [_from_item(item) for item in page.items], _to_cursor(page.last_key) if page.last_key else None
         )
+
+    def _search(
+        self,
+        listed: Condition,
+        filter_by: Condition | None,
+        matches: Callable[[Grant], bool],
+        limit: int,
+        after: Item | None,
+    ) -> GrantPage:
+        """A bounded piece of the listing: a rare word must not read a million grants for one page."""
+        found: list[Item] = []
+        for _ in range(_SEARCH_QUERIES):
+            page = self._vault.query(listed, index=LISTING, filter_by=filter_by, limit=_SEARCHED, after=after)
+            found += [item for item in page.items if matches(_from_item(item))]
+            after = page.last_key
+            if len(found) > limit:
+                found, after = found[:limit], found[limit - 1]
+            if after is None or len(found) == limit:
+                break
+        return GrantPage([_from_item(item) for item in found], _to_cursor(after) if after else None)
+
+    def sealed(self, grants: Sequence[Grant]) -> list[Grant]:
+        found: list[Item] = []
+        for start in range(0, len(grants), _BATCH_READ_LIMIT):
+            keys = [_key(g.user_id, g.provider_id, g.generation) for g in grants[start : start + _BATCH_READ_LIMIT]]
+            found += batch_get(self._client, {self._vault.name: keys})[self._vault.name]
+        return [_from_item(item) for item in found]
 
     def count(self, provider_id: str, generation: int, *, at_most: int) -> int:
         return self._vault.count(_listed(_listing(provider_id, generation), ""), index=LISTING, at_most=at_most)

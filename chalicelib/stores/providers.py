@@ -3,9 +3,11 @@
 from dataclasses import asdict, replace
 from typing import Any
 
+from chalicelib.domain.audit import Actor
 from chalicelib.domain.authorization_server import AuthorizationServer, ClientAuthentication
 from chalicelib.domain.errors import Conflict, NotFound
 from chalicelib.domain.provider import Provider, ProviderKey
+from chalicelib.domain.removal import RemovalOrder
 
 from .items import Item
 from .table import Condition, ConditionFailed, Table
@@ -98,7 +100,12 @@ def provider_from_item(item: Item) -> Provider:
         has_older_secret=item["has_older_secret"],
         authorize_again_since=item.get("authorize_again_since"),
         is_deleted=item["is_deleted"],
+        removals=tuple(_order_from_item(order) for order in item.get("removals", ())),
     )
+
+
+def _order_from_item(values: dict[str, Any]) -> RemovalOrder:
+    return RemovalOrder(**{**values, "by": Actor(**values["by"])})
 
 
 def server_from_item(values: dict[str, Any]) -> AuthorizationServer:

@@ -1,5 +1,6 @@
 """Tokens that have still to be revoked at their cloud."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -24,6 +25,9 @@ class DynamoRevocationStore:
     def add(self, revocation: Revocation) -> None:
         self._table.put(_to_item(revocation), Condition.absent(KEY))
 
+    def add_all(self, revocations: Sequence[Revocation]) -> None:
+        self._table.put_all([_to_item(revocation) for revocation in revocations])
+
     def reschedule(self, revocation: Revocation) -> None:
         # One that a parallel run has finished must not come back
         with suppress(ConditionFailed):
@@ -40,7 +44,9 @@ class DynamoRevocationStore:
         if not keys:
             return []
         found = batch_get(self._client, {self._table.name: keys})[self._table.name]
-        return sorted((_from_item(item) for item in found), key=lambda r: r.next_attempt_at)
+        # The index lags: what was put off or done since does not count as due
+        due = (revocation for revocation in map(_from_item, found) if revocation.next_attempt_at <= now)
+        return sorted(due, key=lambda r: r.next_attempt_at)
 
     def any_of(self, provider_id: str, generation: int) -> bool:
         found = self._table.query_all(
@@ -76,4 +82,5 @@ def _from_item(item: Item) -> Revocation:
         created_at=item["created_at"],
         next_attempt_at=item["next_attempt_at"],
         attempts=item["attempts"],
+        removal_id=item.get("removal_id", ""),
     )

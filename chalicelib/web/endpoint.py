@@ -15,7 +15,7 @@ from typing import Any, Protocol, assert_never
 
 from chalice.app import Blueprint, Chalice, IAMAuthorizer
 
-from chalicelib.domain.access import Access, is_administrator, require
+from chalicelib.domain.access import Access, require
 from chalicelib.domain.errors import LoginRequired, RecentLoginRequired, VaultError
 from chalicelib.domain.session import Session
 
@@ -40,6 +40,9 @@ class Sessions(Protocol):
     def find(self, cookie: str) -> Session | None:
         """The live session of a cookie."""
 
+    def is_administrator(self, session: Session) -> bool:
+        """Whether who is signed in administrates, as of now."""
+
     def logged_in_recently(self, session: Session) -> bool:
         """Whether it may do what can hurt many."""
 
@@ -47,13 +50,10 @@ class Sessions(Protocol):
 class Endpoints:
     """Registers routes and answers requests. `routes` lists them all, for tests and documents."""
 
-    def __init__(
-        self, sessions: Sessions, renderer: Renderer, urls: Urls, administrator_groups: frozenset[str]
-    ) -> None:
+    def __init__(self, sessions: Sessions, renderer: Renderer, urls: Urls) -> None:
         self._sessions = sessions
         self._renderer = renderer
         self._urls = urls
-        self._administrator_groups = administrator_groups
         self.cookie_names = CookieNames.for_scheme(secure=urls.is_secure)
         self.routes: list[Route] = []
 
@@ -99,7 +99,7 @@ class Endpoints:
     def refusal(self, status: int, *, for_program: bool = False) -> VaultResponse:
         """Our page, or JSON, for a refusal that was made before any route was reached. Never raises."""
         try:
-            return self._respond(self._error_answer(errors.of_status(status), "-", for_program=for_program), None, {})
+            return self._respond(self._error_answer(errors.of_status(status), "-", for_program=for_program), None)
         except Exception as error:  # not even the error page could be made (R19)
             _log_crash(error, "-")
             return _last_resort()
@@ -130,8 +130,7 @@ class Endpoints:
         except Exception as error:  # the last resort: no exception leaves without a page (R19)
             _log_crash(error, origin.request_id)
             answer = self._error_answer(VaultError(), origin.request_id, for_program=route.access is Access.APPLICATION)
-        signed_in, cookies = (request.signed_in, request.cookies) if request else (None, {})
-        response = self._respond(answer, signed_in, cookies)
+        response = self._respond(answer, request)
         _LOG.info(
             "request",
             extra={
@@ -156,12 +155,14 @@ class Endpoints:
         cookie = request.cookies.get(self.cookie_names.session)
         if route.access in (Access.PUBLIC, Access.APPLICATION) or not cookie:
             return request
-        return replace(request, signed_in=self._sessions.find(cookie))
+        session = self._sessions.find(cookie)
+        is_one = session is not None and self._sessions.is_administrator(session)
+        return replace(request, signed_in=session, is_administrator=is_one)
 
     def _check(self, raw: Any, request: Request, route: Route) -> None:
         """Raises unless caller and form are what the route asks for; roles are looked at anew each time."""
         session = request.signed_in
-        require(route.access, session.user if session else None, self._administrator_groups)
+        require(route.access, session.user if session else None, is_administrator=request.is_administrator)
         if route.method == "POST" and route.access is not Access.APPLICATION:
             csrf.check_origin(raw.headers, self._urls.origin)
             cookie = self.cookie_names.login if route.access is Access.PUBLIC else self.cookie_names.session
@@ -183,13 +184,11 @@ class Endpoints:
         view = ErrorView(status=status, message=error.message, code=error.code, request_id=request_id)
         return Page("error.html", {"error": view}, status)
 
-    def _respond(self, answer: Answer, session: Session | None, cookies: dict[str, str]) -> VaultResponse:
+    def _respond(self, answer: Answer, request: Request | None) -> VaultResponse:
         match answer:
             case Page():
                 nonce = secrets.token_urlsafe(16)
-                body = self._renderer.page(
-                    answer.template, nonce=nonce, viewer=self._viewer(session, cookies), **answer.context
-                )
+                body = self._renderer.page(answer.template, nonce=nonce, viewer=self._viewer(request), **answer.context)
                 sent = {"Content-Type": "text/html; charset=utf-8", **answer.headers}
                 return self._finish(body, answer.status, sent, answer, nonce)
             case Redirect():
@@ -215,14 +214,15 @@ class Endpoints:
         headers.check(all_headers)
         return VaultResponse(body, status_code=status, headers=all_headers)
 
-    def _viewer(self, session: Session | None, cookies: dict[str, str]) -> Viewer | None:
-        if session is None:
+    def _viewer(self, request: Request | None) -> Viewer | None:
+        if request is None or request.signed_in is None:
             return None
+        session = request.signed_in
         return Viewer(
             display_name=session.user.display_name,
             login_name=session.user.login_name,
-            is_administrator=is_administrator(session.user, self._administrator_groups),
-            csrf=csrf.token(cookies[self.cookie_names.session]),
+            is_administrator=request.is_administrator,
+            csrf=csrf.token(request.cookies[self.cookie_names.session]),
         )
 
 

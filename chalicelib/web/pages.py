@@ -12,6 +12,7 @@ from chalicelib.domain.directory_report import Step
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
 from chalicelib.domain.provider_type import CheckItem, ScopePreset
 from chalicelib.domain.reach import Obstacle
+from chalicelib.domain.removal import CloudReceipt, Removal, RemovalScope
 from chalicelib.domain.stop import StopKind
 from chalicelib.domain.user import Departure
 
@@ -223,10 +224,36 @@ class DeleteProviderDialog:
 
 @dataclass(frozen=True, slots=True)
 class TokenFilter:
-    """What the filter form was sent with; an empty `provider_id` stands for all providers."""
+    """What the filter form was sent with; an empty `provider_id` stands for all providers.
+
+    `authorized_before` is a day in ISO 8601. `problem`: why the search for a person found nobody.
+    """
 
     provider_id: str = ""
     user: str = ""
+    account: str = ""
+    state: str = ""
+    scope: str = ""
+    authorized_before: str = ""
+    problem: str = ""
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What a link to the same search is made of."""
+        named = {
+            "provider": self.provider_id,
+            "user": self.user,
+            "account": self.account,
+            "state": self.state,
+            "scope": self.scope,
+            "before": self.authorized_before,
+        }
+        return {name: text for name, text in named.items() if text}
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether one of the fields that are folded away is used."""
+        return bool(self.account or self.state or self.scope or self.authorized_before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,26 +290,54 @@ class TokenTable:
 
 @dataclass(frozen=True, slots=True)
 class RemoveDialog:
-    """The question before tokens are removed: the grants `token_ids`, or all of `provider` if one is given.
+    """The question before tokens are removed: the grants `token_ids`, or all that `scope` and `target_id` say.
 
-    `user_names` are some of the people concerned. `is_more`: counting stopped at `count`.
+    `user_names` are some of the people concerned. `is_more`: counting stopped at `count`. `confirm` is what has to be
+    typed, empty where a click is enough; `cancel` the fields of the way back.
     """
 
     template: ClassVar[str] = "dialog_remove.html"
 
+    scope: RemovalScope
     count: int
     user_names: tuple[str, ...] = ()
     token_ids: tuple[str, ...] = ()
-    provider: ProviderChoice | None = None
+    target_id: str = ""
+    target_name: str = ""
+    is_more: bool = False
+    confirm: str = ""
+    problem: str = ""
+    revoke: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CloudRow:
+    """One provider on a receipt. `left` is what is still to be deleted here, `is_more` when counting stopped there."""
+
+    name: str
+    receipt: CloudReceipt
+    left: int = 0
     is_more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
+class ReceiptView:
+    """A removal and what has come of it."""
+
+    removal: Removal
+    clouds: tuple[CloudRow, ...] = ()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is under way any more."""
+        return not any(row.left or row.receipt.pending for row in self.clouds)
+
+
+@dataclass(frozen=True, slots=True)
 class RemovedNotice:
-    """What was removed: `count` grants, or all of the provider named."""
+    """So many grants were removed."""
 
     count: int = 0
-    provider_name: str | None = None
 
 
 # People who left

@@ -29,6 +29,7 @@ class Request:
     browser: str
     origin: Origin
     signed_in: Session | None = None
+    is_administrator: bool = False
     caller_arn: str = ""
     """The IAM identity that signed the request, as the gateway says; never from a header (R72)."""
 

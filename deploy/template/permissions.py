@@ -39,7 +39,7 @@ FUNCTIONS = {
         secrets=True,
     ),
     "retry_revocations": Permissions(
-        vault=("BatchGetItem", "DeleteItem", "PutItem"),
+        vault=("BatchGetItem", "DeleteItem", "PutItem", "UpdateItem"),
         listing=True,
         keys=("BatchGetItem", "GetItem"),
         token_key=("Decrypt",),
@@ -61,9 +61,10 @@ FUNCTIONS = {
         secrets=True,
     ),
     "clean_up": Permissions(
-        vault=("BatchWriteItem", "DeleteItem", "PutItem", "Query"),
+        vault=("BatchGetItem", "BatchWriteItem", "DeleteItem", "PutItem", "Query", "UpdateItem"),
         listing=True,
-        keys=("DeleteItem",),
+        keys=("DeleteItem", "GetItem"),
+        token_key=("Decrypt",),
     ),
     "seal_audit": Permissions(
         vault=("PutItem", "Query"),

@@ -12,17 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.adapters.catalogue import FileCatalogue
-from chalicelib.domain.audit import AuditFilter, AuditTag, Origin, Outcome
+from chalicelib.domain.administrators import Appointment
+from chalicelib.domain.audit import Actor, AuditFilter, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import ConsentProblem
+from chalicelib.domain.client_application import Subject
 from chalicelib.domain.directory_report import Step, StepName
 from chalicelib.domain.errors import LoginRefused
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
 from chalicelib.domain.provider_report import CLOUD_ADVICE, CloudStep
 from chalicelib.domain.reach import Obstacle
+from chalicelib.domain.removal import CloudReceipt, Removal, RemovalScope
 from chalicelib.domain.stop import StopKind
 from chalicelib.domain.token_exchange import RefusalReason
 from chalicelib.domain.user import Departure
 from chalicelib.routes.provider_views import type_view
+from chalicelib.services.people import Person
 from chalicelib.web.pages import (
     ActivityItem,
     AuditFilterForm,
@@ -30,6 +34,7 @@ from chalicelib.web.pages import (
     AuthorizedDialog,
     ClientRow,
     ClientView,
+    CloudRow,
     ConsentFailedDialog,
     DeleteClientDialog,
     DeleteProviderDialog,
@@ -48,6 +53,7 @@ from chalicelib.web.pages import (
     ProviderView,
     ReachRow,
     ReachView,
+    ReceiptView,
     RemoveDialog,
     RemovedNotice,
     RemoveKeyDialog,
@@ -229,8 +235,44 @@ def _providers(dialog: ProviderDialog | None = None, cards: tuple[ProviderCard, 
 
 def _tokens(**changes: Any) -> dict[str, Any]:
     providers = tuple(ProviderChoice(table.provider_id, table.provider_name) for table in TABLES)
-    ordinary = {"filter": TokenFilter(), "providers": providers, "tables": TABLES, "dialog": None, "notice": None}
+    ordinary = {
+        "filter": TokenFilter(),
+        "person": None,
+        "states": tuple(GrantState)[:3],
+        "providers": providers,
+        "tables": TABLES,
+        "dialog": None,
+        "notice": None,
+    }
     return ordinary | changes
+
+
+BOX = {"target_id": "box", "target_name": "Box", "confirm": "Box"}
+BOB = Person("S-1-5-21-1-2-3-1105", "CONTOSO\\bob", Subject("S-1-5-21-1-2-3-1105"))
+ADELE = Actor("S-1-5-21-1-2-3-1100", "CONTOSO\\adele")
+REMOVALS = (
+    Removal("r1", RemovalScope.EVERYTHING, revoke=True, by=ADELE, at=NOW - 600, ended=(("northwind", 1),)),
+    Removal("r2", RemovalScope.PROVIDER, False, ADELE, NOW - DAY, "box", "Box"),
+    Removal("r3", RemovalScope.PERSON, True, ADELE, NOW - 2 * DAY, BOB.id, BOB.name),
+    Removal("r4", RemovalScope.TOKENS, True, ADELE, NOW - 3 * DAY),
+)
+GROUP = "CN=Vault Helpdesk,OU=Groups,DC=contoso,DC=example"
+APPOINTMENTS = (
+    Appointment("S-1-5-21-1004336348-1177238915-682003330-1605", True, GROUP, NOW - DAY, ADELE),
+    Appointment(BOB.id, False, BOB.name, NOW - 9 * DAY, ADELE),
+)
+
+
+def _administrators(**changes: Any) -> dict[str, Any]:
+    groups = ("S-1-5-21-1004336348-1177238915-682003330-1601",)
+    return {"groups": groups, "entries": APPOINTMENTS, "form": FormView({}), "problem": ""} | changes
+
+
+CLOUDS = (
+    CloudRow("Northwind Cloud", CloudReceipt("northwind", 12400, 12390, 8120, 3, 0, 10), 1000, is_more=True),
+    CloudRow("Box", CloudReceipt("box", 3, not_offered=3)),
+    CloudRow("Fabrikam", CloudReceipt("fabrikam", 1204)),
+)
 
 
 LEAVERS = (
@@ -505,7 +547,7 @@ def _error(status: int, message: str, code: str, viewer: Viewer | None = ALICE) 
 
 
 def _remove(**changes: Any) -> dict[str, Any]:
-    return _tokens(dialog=RemoveDialog(**changes))
+    return _tokens(dialog=RemoveDialog(**{"scope": RemovalScope.TOKENS} | changes))
 
 
 def _outcomes() -> dict[str, tuple[str, dict[str, Any]]]:
@@ -571,7 +613,36 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "tokens_removed": ("tokens.html", _tokens(notice=RemovedNotice(3))),
     "tokens_removed_one": ("tokens.html", _tokens(notice=RemovedNotice(1))),
     "tokens_removed_none": ("tokens.html", _tokens(notice=RemovedNotice(0))),
-    "tokens_removed_all": ("tokens.html", _tokens(notice=RemovedNotice(provider_name="Northwind Cloud"))),
+    "tokens_search": (
+        "tokens.html",
+        _tokens(filter=TokenFilter(user="al", account="contoso", state="failing", authorized_before="2026-06-01")),
+    ),
+    "tokens_search_goes_on": (
+        "tokens.html",
+        _tokens(filter=TokenFilter("box", scope="mail"), tables=(replace(TABLES[0], rows=(), next_cursor="next"),)),
+    ),
+    "tokens_of_person": (
+        "tokens.html",
+        _tokens(filter=TokenFilter(user="bob@contoso.example"), person=BOB, tables=TABLES[:1]),
+    ),
+    "tokens_of_nobody": (
+        "tokens.html",
+        _tokens(filter=TokenFilter(user="zoe@contoso.example", problem="Nobody is known by this name."), tables=()),
+    ),
+    "administrators": ("administrators.html", _administrators()),
+    "administrators_none": ("administrators.html", _administrators(entries=(), groups=())),
+    "administrators_wrong": (
+        "administrators.html",
+        _administrators(form=FormView({"who": "zoe"}, {"who": "Nobody is known by this name."})),
+    ),
+    "administrators_own": (
+        "administrators.html",
+        _administrators(problem="You would not be an administrator any more."),
+    ),
+    "removals": ("removals.html", {"removals": REMOVALS}),
+    "removals_none": ("removals.html", {"removals": ()}),
+    "removal": ("removal.html", {"receipt": ReceiptView(REMOVALS[0], CLOUDS)}),
+    "removal_done": ("removal.html", {"receipt": ReceiptView(REMOVALS[1], CLOUDS[2:])}),
     "remove_one": ("tokens.html", _remove(count=1, user_names=("CONTOSO\\bob",), token_ids=("northwind.S-1",))),
     "remove_some": (
         "tokens.html",
@@ -581,8 +652,26 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
             token_ids=tuple(f"northwind.S-{number}" for number in range(7)),
         ),
     ),
-    "remove_all": ("tokens.html", _remove(count=1000, is_more=True, provider=ProviderChoice("box", "Box"))),
-    "remove_nothing": ("tokens.html", _remove(count=0, provider=ProviderChoice("box", "Box"))),
+    "remove_all": ("tokens.html", _remove(scope=RemovalScope.PROVIDER, count=1000, is_more=True, **BOX)),
+    "remove_all_wrong": (
+        "tokens.html",
+        _remove(
+            scope=RemovalScope.PROVIDER,
+            count=12,
+            problem="Nothing was removed. Please type “Box” to confirm.",
+            revoke=True,
+            **BOX,
+        ),
+    ),
+    "remove_person": (
+        "tokens.html",
+        _remove(scope=RemovalScope.PERSON, count=2, target_id=BOB.id, target_name=BOB.name),
+    ),
+    "remove_everything": (
+        "tokens.html",
+        _remove(scope=RemovalScope.EVERYTHING, count=1000, is_more=True, confirm="everything"),
+    ),
+    "remove_nothing": ("tokens.html", _remove(scope=RemovalScope.PROVIDER, count=0, **BOX)),
     "leavers": ("leavers.html", _leavers()),
     "leavers_none": ("leavers.html", _leavers(rows=(), checked_at=None)),
     "leavers_next_page": ("leavers.html", _leavers(rows=LEAVERS[1:], is_first_page=False)),

@@ -96,6 +96,8 @@ def test_a_second_provider_from_registration_to_removal(alice: Person, admin: Pe
         page.get_by_role("link", name="1 person").click()
         expect(page.get_by_role("row").filter(has_text="CONTOSO\\alice")).to_contain_text("alice@fabrikam.example")
         page.get_by_role("button", name="Remove all tokens").click()
+        admin.dialog.get_by_label("to confirm").fill("Fabrikam Cloud")
+        admin.dialog.get_by_label("Also revoke at the cloud").check()
         admin.dialog.get_by_role("button", name=re.compile("^Remove")).click()
         expect(page.get_by_text("All tokens of Fabrikam Cloud were removed")).to_be_visible()
         alice.page.reload()

@@ -4,19 +4,25 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from chalicelib.domain.audit import Actor
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound
 from chalicelib.domain.grant import Grant, GrantState
 from chalicelib.domain.provider import ProviderKey
 from chalicelib.domain.provider_health import ProviderHealth
-from chalicelib.ports import CursorStore, GrantStore, ProviderHealthStore, ProviderStore, RevocationStore
+from chalicelib.domain.removal import CloudReceipt, Removal, RemovalOrder, RemovalScope
+from chalicelib.ports import CursorStore, GrantStore, ProviderHealthStore, ProviderStore, RemovalStore, RevocationStore
 from chalicelib.stores.cursors import DynamoCursorStore
 from chalicelib.stores.grants import DynamoGrantStore
 from chalicelib.stores.provider_health import DynamoProviderHealthStore
 from chalicelib.stores.providers import DynamoProviderStore
+from chalicelib.stores.removals import DynamoRemovalStore
 from chalicelib.stores.revocations import DynamoRevocationStore
 from tests.aws import Aws
-from tests.fakes.stores import FakeCursorStore, FakeGrantStore, FakeProviderStore, FakeRevocationStore
+from tests.fakes.stores import FakeCursorStore, FakeGrantStore, FakeProviderStore, FakeRemovalStore, FakeRevocationStore
 from tests.samples import ALICE, BOB, GRANT, KEY, NOW, PROVIDER, REVOCATION
+
+BY = Actor(BOB.id, BOB.login_name)
+REMOVAL = Removal("r1", RemovalScope.PROVIDER, True, BY, NOW, "northwind", "Northwind Cloud", (("northwind", 1),))
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,7 @@ class Stores:
     providers: ProviderStore
     grants: GrantStore
     revocations: RevocationStore
+    removals: RemovalStore
     health: ProviderHealthStore
 
 
@@ -32,13 +39,14 @@ def stores(request: pytest.FixtureRequest) -> Stores:
     if request.param == "fake":
         providers = FakeProviderStore()
         grants = FakeGrantStore(providers)
-        return Stores(providers, grants, FakeRevocationStore(), grants.health)
+        return Stores(providers, grants, FakeRevocationStore(), FakeRemovalStore(), grants.health)
     aws: Aws = request.getfixturevalue("aws")
     client, vault, keys = aws.clients.dynamodb, aws.table("vault"), aws.table("vault-keys")
     return Stores(
         DynamoProviderStore(vault, keys),
         DynamoGrantStore(client, vault, keys, aws.table("vault-sessions")),
         DynamoRevocationStore(client, vault),
+        DynamoRemovalStore(client, vault),
         DynamoProviderHealthStore(vault),
     )
 
@@ -70,8 +78,9 @@ class TestProviderStore:
         assert registered.providers.get("northwind") == PROVIDER
 
     def test_the_second_of_two_updates_is_told(self, registered: Stores) -> None:
-        updated = registered.providers.update(replace(PROVIDER, name="New name"))
-        assert updated == replace(PROVIDER, name="New name", version=2)
+        orders = (RemovalOrder(1, "r1", True, BY),)
+        updated = registered.providers.update(replace(PROVIDER, name="New name", removals=orders))
+        assert updated == replace(PROVIDER, name="New name", version=2, removals=orders)
         with pytest.raises(Conflict):
             registered.providers.update(replace(PROVIDER, name="Older"))
         assert registered.providers.get("northwind") == updated
@@ -92,7 +101,57 @@ class TestProviderStore:
             stores.providers.get("nobody")
 
 
+class TestRemovalStore:
+    def test_what_is_counted_adds_up_before_and_after_the_removal_is_noted(self, stores: Stores) -> None:
+        stores.removals.count("r1", "northwind", NOW, removed=2, asked=2, unreadable=0)
+        stores.removals.add(REMOVAL)
+        stores.removals.count("r1", "northwind", NOW, removed=1, confirmed=1)
+        stores.removals.count("r1", "box", NOW, not_offered=1)
+        receipt = stores.removals.receipt("r1")
+        assert receipt.removal == REMOVAL
+        assert set(receipt.clouds) == {
+            CloudReceipt("northwind", removed=3, asked=2, confirmed=1),
+            CloudReceipt("box", not_offered=1),
+        }
+        assert stores.removals.receipt("r1").clouds[0].pending in (0, 1)
+
+    def test_the_last_ones_come_first(self, stores: Stores) -> None:
+        assert stores.removals.recent(limit=5) == []
+        for number in range(3):
+            stores.removals.add(replace(REMOVAL, id=f"r{number}", at=NOW + number))
+        assert [removal.id for removal in stores.removals.recent(limit=2)] == ["r2", "r1"]
+
+    def test_what_was_never_removed_has_no_receipt(self, stores: Stores) -> None:
+        stores.removals.count("r9", "northwind", NOW, removed=1)
+        with pytest.raises(NotFound):
+            stores.removals.receipt("r9")
+
+
 class TestGrantStore:
+    def test_a_search_reads_page_after_page(self, registered: Stores) -> None:
+        for number in range(7):
+            registered.grants.save(replace(GRANT, user_id=f"S-{number}", authorized_at=number), replaces=None)
+        found: list[Grant] = []
+        cursor = None
+        while True:
+            page = registered.grants.page(
+                "northwind", 1, user_prefix="al", limit=2, cursor=cursor, matches=lambda grant: grant.authorized_at % 2
+            )
+            assert len(page.grants) <= 2
+            found += page.grants
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        assert [grant.authorized_at for grant in found] == [1, 3, 5]
+
+    def test_gives_the_token_sets_of_a_page(self, registered: Stores) -> None:
+        others = [replace(GRANT, user_id=f"S-{number}", token_set=f"{number}".encode()) for number in range(120)]
+        for grant in others:
+            registered.grants.save(grant, replaces=None)
+        gone = replace(GRANT, user_id="S-gone")
+        sealed = registered.grants.sealed([listed(grant) for grant in [*others, gone]])
+        assert {grant.token_set for grant in sealed} == {grant.token_set for grant in others}
+
     def test_loads_provider_key_and_grant_together(self, registered: Stores) -> None:
         registered.grants.save(GRANT, replaces=None)
         holding = registered.grants.load(ALICE.id, "northwind")

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.adapters.directory import check_password
-from chalicelib.domain.directory import NameForm
+from chalicelib.domain.directory import NameForm, is_dn
 from chalicelib.domain.directory_report import DirectoryReport, StepName, Steps
-from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused
+from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused, NotFound
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.throttle import Budget, folded_name
 from chalicelib.domain.user import Account, Departure, LoginName, Standing, User
@@ -53,6 +53,8 @@ class FakeDirectory:
         self.asked = 0
         self.gone: dict[str, Departure] = {}
         self.changed: dict[str, User] = {}
+        self.named_groups: dict[str, str] = {}
+        """Keys of groups by folded distinguished name."""
 
     def account(self, typed: str) -> Account:
         try:
@@ -90,6 +92,13 @@ class FakeDirectory:
         if person.refusal is not None:
             raise person.refusal
         return self.changed.get(person.user.id, person.user)
+
+    def group(self, named: str) -> str:
+        if not self.available:
+            raise DirectoryUnavailable
+        if named.casefold() not in self.named_groups and is_dn(named):
+            raise NotFound("No directory has a group with this distinguished name.")
+        return self.named_groups.get(named.casefold(), named)
 
     def standings(self, users: Sequence[User]) -> Mapping[str, Standing]:
         if not self.available:

@@ -21,6 +21,7 @@ from tests.fakes.stores import (
     FakeGrantStore,
     FakeProviderStore,
     FakeReleaseStore,
+    FakeRemovalStore,
     FakeRevocationStore,
     FakeSessionStore,
     FakeStopStore,
@@ -61,7 +62,7 @@ class FakeVault:
         self.providers, self.revocation_store = FakeProviderStore(), FakeRevocationStore()
         self.grant_store = FakeGrantStore(self.providers)
         self.aliases, self.applications = FakeUserAliasStore(), FakeClientApplicationStore()
-        self.stop_store = FakeStopStore()
+        self.stop_store, self.removal_store = FakeStopStore(), FakeRemovalStore()
         self.releases = FakeReleaseStore(self.applications, self.grant_store, self.aliases, self.stop_store)
         self.audit_log, self.cloud, self.catalogue = (
             FakeAuditLog(self.clock),
@@ -70,6 +71,7 @@ class FakeVault:
         )
         self.revocations = RevocationService(
             revocations=self.revocation_store,
+            removals=self.removal_store,
             providers=self.providers,
             grants=self.grant_store,
             cipher=self.cipher,

@@ -1,9 +1,11 @@
 """The stores in memory. The contract tests hold them to what DynamoDB does."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
+from chalicelib.domain.administrators import Appointments
 from chalicelib.domain.aliases import is_user_id
 from chalicelib.domain.audit import AuditEntry, AuditEvent, Period, position
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
@@ -12,6 +14,7 @@ from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, N
 from chalicelib.domain.grant import Grant, GrantState, Holding, ReleaseHolding, Revocation
 from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.provider_health import ProviderHealth
+from chalicelib.domain.removal import CloudReceipt, Receipt, Removal
 from chalicelib.domain.seal import Seal, StoredEntry, Tip
 from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.session import Notice, Session
@@ -270,13 +273,26 @@ class FakeGrantStore:
             raise Conflict
         self.grants.pop(_key(grant), None)
 
-    def page(self, provider_id: str, generation: int, *, user_prefix: str, limit: int, cursor: str | None) -> GrantPage:
+    def page(
+        self,
+        provider_id: str,
+        generation: int,
+        *,
+        user_prefix: str,
+        limit: int,
+        cursor: str | None,
+        matches: Callable[[Grant], bool] | None = None,
+    ) -> GrantPage:
         if cursor is not None and "\n" not in cursor:
             raise InvalidRequest
         matching = [grant for grant in self._listed(provider_id, generation) if _matches(grant, user_prefix)]
+        matching = [grant for grant in matching if matches is None or matches(grant)]
         found = [grant for grant in matching if _position(grant) > (cursor or "")]
         shown = [replace(grant, token_set=None) for grant in found[:limit]]
         return GrantPage(shown, _position(shown[-1]) if len(found) > limit else None)
+
+    def sealed(self, grants: Sequence[Grant]) -> list[Grant]:
+        return [self.grants[_key(grant)] for grant in grants if _key(grant) in self.grants]
 
     def count(self, provider_id: str, generation: int, *, at_most: int) -> int:
         return min(len(self._listed(provider_id, generation)), at_most)
@@ -311,6 +327,45 @@ def _matches(grant: Grant, prefix: str) -> bool:
     return grant_name.startswith(name) and domain in ("", grant_domain)
 
 
+class FakeAdministratorStore:
+    """Implements `ports.AdministratorStore`."""
+
+    def __init__(self) -> None:
+        self.stored = Appointments()
+
+    def get(self) -> Appointments:
+        return self.stored
+
+    def save(self, appointments: Appointments) -> None:
+        if appointments.version != self.stored.version:
+            raise Conflict
+        self.stored = replace(appointments, version=appointments.version + 1)
+
+
+class FakeRemovalStore:
+    """Implements `ports.RemovalStore`."""
+
+    def __init__(self) -> None:
+        self.removals: dict[str, Removal] = {}
+        self.counted: dict[tuple[str, str], Counter[str]] = {}
+
+    def add(self, removal: Removal) -> None:
+        self.removals[removal.id] = removal
+
+    def count(self, removal_id: str, provider_id: str, at: int, **counted: int) -> None:
+        if any(counted.values()):
+            self.counted.setdefault((removal_id, provider_id), Counter()).update(counted)
+
+    def receipt(self, removal_id: str) -> Receipt:
+        if removal_id not in self.removals:
+            raise NotFound
+        counted = ((provider_id, c) for (id_, provider_id), c in self.counted.items() if id_ == removal_id)
+        return Receipt(self.removals[removal_id], tuple(CloudReceipt(name, **counts) for name, counts in counted))
+
+    def recent(self, *, limit: int) -> list[Removal]:
+        return sorted(self.removals.values(), key=lambda removal: (removal.at, removal.id), reverse=True)[:limit]
+
+
 class FakeRevocationStore:
     """Implements `ports.RevocationStore`."""
 
@@ -319,6 +374,10 @@ class FakeRevocationStore:
 
     def add(self, revocation: Revocation) -> None:
         self.revocations[revocation.id] = revocation
+
+    def add_all(self, revocations: Sequence[Revocation]) -> None:
+        for revocation in revocations:
+            self.add(revocation)
 
     def reschedule(self, revocation: Revocation) -> None:
         if revocation.id in self.revocations:
@@ -489,6 +548,10 @@ class FakeAuditLog:
         self.events.append(event)
         at = self._clock.now()
         self._entries.append(AuditEntry(position(at, f"entry{len(self.events):06}"), at, event))
+
+    def record_all(self, events: Sequence[AuditEvent]) -> None:
+        for event in events:
+            self.record(event)
 
     def record_once(self, event: AuditEvent, entry_id: str, at: int) -> None:
         if self.broken:

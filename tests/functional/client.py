@@ -28,6 +28,8 @@ class _Reader(HTMLParser):
         self.forms: list[Form] = []
         self.text: list[str] = []
         self._form: Form | None = None
+        self._by_id: dict[str, Form] = {}
+        self._pressed: Form | None = None
         self._button: list[str] | None = None
         self._hidden = 0
 
@@ -36,10 +38,12 @@ class _Reader(HTMLParser):
         if tag == "form":
             self._form = Form(values.get("method", "get").upper(), values.get("action", ""))
             self.forms.append(self._form)
+            self._by_id[values.get("id", "")] = self._form
         elif tag == "input" and self._form and "name" in values:
             if values.get("type") not in ("checkbox", "radio") or "checked" in values:
                 self._form.fields.append((values["name"], values.get("value", "")))
-        elif tag == "button" and self._form:
+        elif tag == "button" and (self._form or values.get("form") in self._by_id):
+            self._pressed = self._by_id.get(values.get("form", "-")) or self._form
             self._button = []
         elif tag in ("script", "style"):
             self._hidden += 1
@@ -47,8 +51,8 @@ class _Reader(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
             self._form = None
-        elif tag == "button" and self._form and self._button is not None:
-            self._form.buttons.append(" ".join("".join(self._button).split()))
+        elif tag == "button" and self._pressed and self._button is not None:
+            self._pressed.buttons.append(" ".join("".join(self._button).split()))
             self._button = None
         elif tag in ("script", "style"):
             self._hidden -= 1

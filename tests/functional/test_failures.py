@@ -101,7 +101,7 @@ def test_r66_removing_asks_first_and_says_how_many(running: Running) -> None:
     page = admin.press(admin.get("/admin/tokens"), "Remove all tokens")
     assert "1 token" in page.text
     assert admin.get("/admin/tokens").form("Remove all tokens")
-    admin.press(page, "Remove")
+    admin.press(page, "Remove", confirm="Northwind Cloud")
     assert running.audit_tags().count("provider.tokens_removed") == 1
 
 
@@ -111,7 +111,7 @@ def test_r41_a_removal_during_the_trip_ends_it(running: Running) -> None:
     running.authorize(running.browser("bob"), "bob")
     exchanges = running.cloud.requests["/token"]
     url = running.cloud.consent(going_to(browser.press(browser.get("/providers"), "Authorize")))
-    admin.press(admin.get("/admin/tokens/remove-all?provider=northwind"), "Remove")
+    admin.press(admin.get("/admin/tokens/remove-all?provider=northwind"), "Remove", confirm="Northwind Cloud")
     page = browser.get(running.callback(url))
     assert "notice=" in page.url
     assert running.cloud.requests["/token"] == exchanges
@@ -122,9 +122,9 @@ def test_r41_a_removal_during_the_trip_ends_it(running: Running) -> None:
 def test_the_background_functions_clean_up_after_a_removal(running: Running) -> None:
     running.authorize(running.browser("alice"))
     admin = running.browser("admin")
-    admin.press(admin.get("/admin/tokens/remove-all?provider=northwind"), "Remove")
+    admin.press(admin.get("/admin/tokens/remove-all?provider=northwind"), "Remove", confirm="Northwind Cloud")
     running.clock.advance(3600)
-    assert running.vault.administration.clean_up() == 1
+    assert running.vault.clean_up.run() == 1
     keys = {item["pk"]["S"] for item in running.aws.items("vault-keys")}
     assert keys == {"northwind#2"}
     grants = [item for item in running.aws.items("vault") if item["sk"]["S"].startswith("GRANT#")]

@@ -116,8 +116,9 @@ class TestManageTokens:
         assert "bob@contoso.example" in page.text
         page = admin.press(page, "Remove all tokens")
         assert "2" in page.text
-        page = admin.press(page, "Remove")
-        assert "CONTOSO\\alice" not in page.text
+        page = admin.press(page, "Remove", confirm="northwind cloud")
+        assert "All tokens of Northwind Cloud were removed" in page.text
+        assert "CONTOSO\\alice" not in admin.get("/admin/tokens").text
         for browser in (alice, bob):
             page = browser.get("/providers")
             assert page.form("Authorize")
@@ -153,6 +154,79 @@ class TestManageTokens:
         assert "CONTOSO\\alice" in page.text
         assert "CONTOSO\\bob" not in page.text
 
+    def test_searches_by_person_account_state_and_age(self, running: Running) -> None:
+        alice, bob, admin = (running.browser(name) for name in ("alice", "bob", "admin"))
+        running.authorize(alice)
+        running.authorize(bob, "bob")
+        for query, found in {
+            "user=bob%40contoso.example": "bob",
+            "account=BOB%40": "bob",
+            "state=active&user=al": "alice",
+            "scope=offline_access&account=alice": "alice",
+        }.items():
+            page = admin.get(f"/admin/tokens?{query}")
+            names = {name for name in ("alice", "bob") if f"CONTOSO\\{name}" in page.text}
+            assert names == {found}, query
+            rows = admin.get(f"/admin/tokens/export?{query}").body.splitlines()
+            assert len(rows) == 2, query
+            assert found in rows[1]
+        for query in ("state=failing", "scope=nothing", "before=2000-01-01", "user=zoe%40contoso.example"):
+            assert "CONTOSO\\" not in admin.get(f"/admin/tokens?{query}").text.partition("Search")[2], query
+        assert "Nobody is known by this name" in admin.get("/admin/tokens?user=zoe%40contoso.example").text
+
+    @pytest.mark.parametrize("query", ["state=lost", "before=yesterday"])
+    def test_r65_a_search_that_is_none_is_refused(self, running: Running, query: str) -> None:
+        assert running.browser("admin").get(f"/admin/tokens?{query}").status == 400
+
+    def test_the_file_holds_no_token(self, running: Running) -> None:
+        running.authorize(running.browser("alice"))
+        text = running.browser("admin").get("/admin/tokens/export").body
+        (grant,) = _grants(running)
+        assert "alice@contoso.example" in text
+        assert not any(token in text for token in running.cloud.issued())
+        assert grant["token_set"]["B"].hex() not in text
+
+    def test_r66_removed_and_revoked_with_a_receipt(self, running: Running) -> None:
+        alice, bob, admin = (running.browser(name) for name in ("alice", "bob", "admin"))
+        running.authorize(alice)
+        running.authorize(bob, "bob")
+        page = admin.press(admin.get("/admin/tokens"), "Remove all tokens")
+        page = admin.press(page, "Remove", confirm="Northwind", revoke="yes")
+        assert page.status == 400
+        assert "Please type “Northwind Cloud” to confirm" in page.text
+        assert alice.get("/providers").form("Reauthorize")
+        page = admin.press(page, "Remove", confirm="Northwind Cloud")
+        assert "still at work" in page.text
+        running.vault.clean_up.run()
+        assert "Not confirmed yet2" in admin.get(page.url).text
+        running.vault.revocations.retry_due()
+        assert "Confirmed by the cloud2" in admin.get(page.url).text
+        assert "Everything is done" in admin.get(page.url).text
+        assert "All tokens of Northwind Cloud" in admin.get("/admin/removals").text
+        assert "An administrator removed your authorization" in alice.get("/activity").text
+        assert running.cloud.requests["/revoke"] == 2
+
+    def test_removing_a_persons_tokens(self, running: Running) -> None:
+        alice, bob, admin = (running.browser(name) for name in ("alice", "bob", "admin"))
+        running.authorize(alice)
+        running.authorize(bob, "bob")
+        page = admin.press(admin.get("/admin/tokens?user=bob%40contoso.example"), "Remove all tokens of this person")
+        assert "all tokens of CONTOSO\\bob" in page.text
+        page = admin.press(page, "Remove", revoke="yes")
+        assert "All tokens of CONTOSO\\bob were removed" in page.text
+        assert bob.get("/providers").form("Authorize")
+        assert alice.get("/providers").form("Reauthorize")
+
+    def test_removing_everything(self, running: Running) -> None:
+        alice, admin = running.browser("alice"), running.browser("admin")
+        running.authorize(alice)
+        page = admin.get("/admin/tokens/remove-everything")
+        assert admin.press(page, "Remove", confirm="yes").status == 400
+        page = admin.press(page, "Remove", confirm="everything")
+        assert "All tokens of everybody were removed" in page.text
+        assert alice.get("/providers").form("Authorize")
+        assert "No token is stored" in admin.get("/admin/tokens/remove-everything").text
+
     def test_an_administrator_confirms_the_password_after_five_minutes(self, running: Running) -> None:
         running.authorize(running.browser("alice"))
         admin = running.browser("admin")
@@ -165,7 +239,7 @@ class TestManageTokens:
         page = admin.press(page, "Confirm", password="admin-pass")
         assert page.url == "/admin/tokens"
         assert admin.cookies != before
-        page = admin.press(admin.press(page, "Remove all tokens"), "Remove")
+        page = admin.press(admin.press(page, "Remove all tokens"), "Remove", confirm="Northwind Cloud")
         assert page.status == 200
 
 

@@ -11,13 +11,11 @@ from chalicelib.domain.audit import Actor, Origin
 from chalicelib.domain.errors import KeyUnavailable
 from chalicelib.domain.provider import ProviderKey
 from chalicelib.domain.secret import Secret
-from chalicelib.domain.user import User
 from chalicelib.services.key_rotation import Rewrapping
 from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET
 
 from .conftest import NORTHWIND, Running
 
-ADMINISTRATOR = User("S-1", "CONTOSO", "admin", "", frozenset())
 ORIGIN = Origin("-", "test")
 OTHER = "southwind"
 
@@ -41,7 +39,7 @@ class Move:
             actor="test",
             origin=ORIGIN,
         )
-        running.vault.administration.remove_all(ADMINISTRATOR, NORTHWIND, ORIGIN)
+        running.vault.removals.remove_all(Actor("test"), NORTHWIND, ORIGIN, revoke=False)
 
     def deploy(self, kms_key: str, earlier_key: str = "") -> None:
         """The functions get other settings."""

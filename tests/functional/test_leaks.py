@@ -21,7 +21,7 @@ PEOPLE = {"user": "alice", "administrator": "admin"}
 SHOWN_AGAIN = {
     "name", "id", "client_id", "scopes", "groups", "users", "sources", "more_scopes", "role_arn", "issuer",
     "issuer_audience", "user_claim", "reason", "keys", "version", "type", "user", "actor", "cursor", "next",
-    "secret_ends", "field_issuer",
+    "secret_ends", "field_issuer", "who",
 }  # fmt: skip
 """Fields that hold no secret, which a form with a fault shows again; `keys` is for public ones."""
 

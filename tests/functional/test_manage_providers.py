@@ -345,7 +345,7 @@ class TestDisableAndDelete:
         assert console.page(northwind).status == 404
         running.clock.advance(200)
         for _ in range(3):
-            running.vault.administration.clean_up()
+            running.vault.clean_up.run()
         left = [item["pk"]["S"] for item in running.aws.items("vault") if "PROVIDERS" in item["pk"]["S"]]
         assert (left, running.aws.items("vault-keys")) == ([], [])
         assert not any("token_set" in item for item in running.aws.items("vault"))

@@ -18,6 +18,7 @@ from tests.fakes import directory
 from tests.fakes.misbehaviour import status
 from tests.iam import Recorder, allowed, recorded
 
+from .client import Browser
 from .conftest import Running
 
 DAY = 24 * 3600
@@ -40,7 +41,7 @@ def test_web(running: Running, recorder: Recorder) -> None:
         assert alice.get(page).status == 200
     alice.press(alice.press(alice.get("/providers"), "Revoke authorization"), "Revoke")
     running.authorize(alice)
-    admin.press(admin.get("/admin/tokens/remove-all?provider=northwind"), "Remove")
+    admin.press(admin.get("/admin/tokens/remove-all?provider=northwind"), "Remove", confirm="Northwind Cloud")
     for page in ("/admin/tokens", "/admin/audit", "/admin/leavers"):
         assert admin.get(page).status == 200
     alice.press(alice.get("/providers"), "Sign out")
@@ -54,12 +55,21 @@ def test_retry_of_revocations(running: Running, recorder: Recorder) -> None:
     running.cloud.misbehave("/revoke", status(503), status(503))
     alice.press(alice.press(alice.get("/providers"), "Revoke authorization"), "Revoke")
     # Of an earlier generation from now on, whose key is another
-    admin.press(admin.get("/admin/tokens/remove-all?provider=northwind"), "Remove")
+    admin.press(admin.get("/admin/tokens/remove-all?provider=northwind"), "Remove", confirm="Northwind Cloud")
     running.clock.advance(120)
     assert running.vault.revocations.retry_due() == 0
     running.clock.advance(DAY)
     assert running.vault.revocations.retry_due() == 1
+    running.authorize(running.browser("alice"))
+    _remove_and_revoke(running, running.browser("admin"))
+    running.vault.clean_up.run()
+    assert running.vault.revocations.retry_due() == 1
     assert_exact(recorder, "retry_revocations")
+
+
+def _remove_and_revoke(running: Running, admin: Browser) -> None:
+    page = admin.get("/admin/tokens/remove-all?provider=northwind")
+    admin.press(page, "Remove", confirm="Northwind Cloud", revoke="yes")
 
 
 class IdleCatalogue(FileCatalogue):
@@ -123,10 +133,13 @@ def test_look_after_leavers(running: Running, recorder: Recorder) -> None:
 def test_clean_up(running: Running, recorder: Recorder) -> None:
     admin = running.browser("admin")
     running.authorize(running.browser("alice"))
+    _remove_and_revoke(running, admin)
+    running.vault.clean_up.run()
+    running.vault.revocations.retry_due()
     admin.press(admin.get("/admin/providers/northwind/delete"), "Delete")
     for _ in range(3):
         running.clock.advance(200)
-        running.vault.administration.clean_up()
+        running.vault.clean_up.run()
     assert running.aws.items("vault-keys") == []
     assert_exact(recorder, "clean_up")
 

@@ -21,6 +21,7 @@ EXAMPLES = {
     "name": "app.css",
     "user": "S-1-5-21-9",
     "client": "scanner",
+    "removal": "receipt",
 }
 STATES = ("anonymous", "user", "administrator")
 ALLOWED = {
@@ -57,13 +58,13 @@ class TestRoles:
 
     def test_r64_an_administrator_who_is_none_any_more_is_turned_away(self, running: Running) -> None:
         browser = running.browser("admin")
-        running.vault.endpoints._administrator_groups = frozenset()
+        running.vault.sessions._administrator_groups = frozenset()
         assert browser.get("/admin/tokens").status == 403
 
     def test_r64_posts_of_people_without_the_role_change_nothing(self, running: Running) -> None:
         alice = running.browser("alice")
         running.authorize(alice)
-        fields = {"csrf": alice.get("/providers").form("Sign out").fields[0][1], "provider": "northwind"}
+        fields = {"csrf": alice.get("/providers").form("Sign out").fields[0][1], "target": "northwind"}
         page = alice.post("/admin/tokens/remove-all", fields)
         assert page.status == 403
         assert alice.get("/providers").form("Reauthorize")

@@ -16,7 +16,7 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 from openapi_schema_validator import OAS31Validator
 
 from chalicelib.adapters.jwt_verifier import JoseVerifier
-from chalicelib.domain.audit import Origin
+from chalicelib.domain.audit import Actor, Origin
 from chalicelib.domain.client_application import AccessRule, ClientApplication, SubjectMode, TrustedIssuer, Whose
 from chalicelib.domain.stop import StopKind
 from dev.process import ROOT
@@ -30,6 +30,7 @@ from .client import BASE, FORM, Answer, Browser
 from .conftest import NORTHWIND, Running
 
 OPENAPI = json.loads((ROOT / "chalicelib/data/openapi.json").read_text(encoding="utf-8"))
+BY = Actor(directory.ADMIN.user.id)
 ORIGIN = Origin("request-1", "127.0.0.1")
 SCOPES = ("openid", "profile", "email", "offline_access")
 EVERYBODY = AccessRule(NORTHWIND, SCOPES, Whose(everybody=True))
@@ -258,7 +259,7 @@ class TestAccess:
         assert api.refuse()[2] == "not_connected"
         api.running.authorize(api.browser)
         api.fetch()
-        api.running.vault.administration.remove_all(directory.ADMIN.user, NORTHWIND, ORIGIN)
+        api.running.vault.removals.remove_all(BY, NORTHWIND, ORIGIN)
         assert api.refuse()[2] == "not_connected"
         api.running.authorize(api.browser)
         api.fetch()
@@ -282,7 +283,7 @@ class TestAccess:
 
         def slow(handle: Callable[[], CloudAnswer]) -> CloudAnswer:
             api.running.clock.advance(2)
-            api.running.vault.administration.remove_all(directory.ADMIN.user, NORTHWIND, ORIGIN)
+            api.running.vault.removals.remove_all(BY, NORTHWIND, ORIGIN)
             return handle()
 
         api.running.cloud.misbehave("/token", slow)

@@ -30,7 +30,7 @@ from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_exchange import Caller, TokenRefused, TokenRequest
 from chalicelib.domain.token_set import TokenSet
-from chalicelib.ports import Client
+from chalicelib.ports import Client, GrantStore
 from chalicelib.services import refresh
 from chalicelib.settings import Settings
 from tests.fakes.application import Application
@@ -53,8 +53,10 @@ class Job:
     """Die between the cloud's answer and the write."""
     slow_write: float = 0
     """Seconds between the cloud's answer and the write."""
-    frozen: float = 0
-    """Seconds between the lease and the request."""
+    late_write: bool = False
+    """Write the cloud's answer only after somebody else has written."""
+    frozen: bool = False
+    """Send, with the lease in hand, only after somebody else has written."""
     lease: int = 0
     """A shorter lease, so that a test need not wait as long as a person would."""
 
@@ -84,10 +86,24 @@ class TroubledClient(AuthlibClient):
         if self._job.crash:
             os._exit(9)
         time.sleep(self._job.slow_write)
+        self.between()
         return fresh
 
+    def between(self) -> None:
+        """What else happens between answer and write."""
 
-def freeze_with_the_lease(vault: Vault, seconds: float) -> None:
+
+def wait_until_overtaken(store: GrantStore, user_id: str) -> None:
+    """However slow the machine is: until another worker has written an outcome."""
+    deadline = time.monotonic() + 90
+    before = store.load(user_id, "strict").grant
+    while (now := store.load(user_id, "strict").grant) and before and now.version == before.version:
+        if time.monotonic() > deadline:
+            raise TimeoutError("nobody else has written")
+        time.sleep(0.2)
+
+
+def freeze_with_the_lease(vault: Vault) -> None:
     """Let the whole thread stand still once it holds a lease, as a frozen Lambda does."""
     store = vault.refresh._grants
     save = store.save
@@ -95,7 +111,7 @@ def freeze_with_the_lease(vault: Vault, seconds: float) -> None:
     def slow(grant: Grant, **how: Any) -> None:
         save(grant, **how)
         if grant.lease is not None:
-            time.sleep(seconds)
+            wait_until_overtaken(store, grant.user_id)
 
     store.save = slow  # type: ignore[method-assign]
 
@@ -114,8 +130,10 @@ def main() -> None:
     clock = WrongClock(job.clock_off)
     client = TroubledClient(job, clock)
     vault = create_vault(settings_of(job.settings), aws=patient_aws(), clock=clock, oauth_client=client)
+    if job.late_write:
+        client.between = lambda: wait_until_overtaken(vault.refresh._grants, job.name)  # type: ignore[method-assign]
     if job.frozen:
-        freeze_with_the_lease(vault, job.frozen)
+        freeze_with_the_lease(vault)
     application = Application("racer", vault.settings.public_url, clock.now, ECKey.import_key(job.key))
     barrier = threading.Barrier(job.threads)
     results: list[tuple[str, str]] = []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chalicelib.adapters.system import SystemClock, SystemRandom
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.directory import folded_dn
-from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused, TooManyTries
+from chalicelib.domain.errors import DirectoryUnavailable, InvalidRequest, LoginRefused, NotFound, TooManyTries
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.user import Departure
 from chalicelib.services.leavers import LeaverService
@@ -150,6 +150,23 @@ class TestGroupsOfTheSettings:
         key = folded_dn(samba.dn(ADMINISTRATORS))
         assert key in log_in(domain, "CONTOSO\\carol", samba.passwords["carol"]).groups
         assert key not in log_in(domain, "CONTOSO\\alice", samba.passwords["alice"]).groups
+
+
+class TestGroups:
+    def test_a_group_is_found_by_its_distinguished_name(self, samba):
+        domain = directories(contoso_with_service(samba))
+        assert domain.group(samba.dn(USERS)) == samba.sid(USERS)
+        assert domain.group(samba.sid(USERS)) == samba.sid(USERS)
+        with pytest.raises(NotFound):
+            domain.group(f"CN=Nobody,{samba.dn(USERS).partition(',')[2]}")
+        with pytest.raises(NotFound):
+            domain.group("CN=Users,DC=elsewhere,DC=example")
+
+    def test_without_a_service_account_only_by_its_sid(self, samba):
+        domain = directories(contoso(samba))
+        assert domain.group(samba.sid(USERS)) == samba.sid(USERS)
+        with pytest.raises(InvalidRequest):
+            domain.group(samba.dn(USERS))
 
 
 class TestNames:

@@ -17,7 +17,7 @@ from chalicelib.services.sessions import SessionService
 from chalicelib.services.throttle import Throttle
 from tests.fakes import directory
 from tests.fakes.directory import FakeDirectory
-from tests.fakes.stores import FakeAuditLog, FakeSessionStore, FakeTryStore, FakeUserStore
+from tests.fakes.stores import FakeAdministratorStore, FakeAuditLog, FakeSessionStore, FakeTryStore, FakeUserStore
 from tests.fakes.system import FakeClock, FakeRandom
 
 ORIGIN = Origin("request-1", "127.0.0.1")
@@ -36,6 +36,7 @@ class World:
             clock=self.clock,
             random=self.random,
             users=self.users,
+            administrators=FakeAdministratorStore(),
             administrator_groups=frozenset(),
         )
         throttle = Throttle(self.tries, self.clock, self.random)

@@ -9,7 +9,7 @@ from chalicelib.domain.errors import NotFound
 from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.session import MAX_SESSIONS_PER_USER, NOTICE_SECONDS, NoticeKind
 from chalicelib.services.sessions import SessionService
-from tests.fakes.stores import FakeAuditLog, FakeSessionStore, FakeUserStore
+from tests.fakes.stores import FakeAdministratorStore, FakeAuditLog, FakeSessionStore, FakeUserStore
 from tests.fakes.system import FakeClock, FakeRandom
 from tests.samples import ADMIN, ADMINISTRATORS, ALICE, BOB
 
@@ -27,6 +27,7 @@ class World:
             clock=self.clock,
             random=FakeRandom(),
             users=self.users,
+            administrators=FakeAdministratorStore(),
             administrator_groups=frozenset({ADMINISTRATORS}),
         )
 

@@ -1,0 +1,106 @@
+"""Appointing administrators, and taking that back. The first ones come from the settings, never by logging in first."""
+
+from collections.abc import Callable
+
+from chalicelib.domain.administrators import Appointment, Appointments
+from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
+from chalicelib.domain.directory import is_group
+from chalicelib.domain.errors import Conflict, InvalidRequest
+from chalicelib.domain.user import User
+from chalicelib.ports import AdministratorStore, AuditLog, Clock, Directory
+
+from .people import PeopleService
+
+_ATTEMPTS = 3
+_LONGEST = 500
+
+
+class AdministratorService:
+    """Every act here is an administrator's; the routes have checked that."""
+
+    def __init__(
+        self,
+        *,
+        administrators: AdministratorStore,
+        groups: frozenset[str],
+        people: PeopleService,
+        directory: Directory,
+        audit_log: AuditLog,
+        clock: Clock,
+    ) -> None:
+        self._administrators = administrators
+        self.groups = groups
+        """Keys of the groups of the settings: only a deployment changes these."""
+        self._people = people
+        self._directory = directory
+        self._audit_log = audit_log
+        self._clock = clock
+
+    def all(self) -> Appointments:
+        """Who was appointed here."""
+        return self._administrators.get()
+
+    def appoint(self, by: User, typed: str, origin: Origin) -> Appointment:
+        """Let a group, by SID or distinguished name, or a person, by any name, administrate from the next log-in on.
+
+        Raises NotFound or InvalidRequest with the sentence for who typed it, DirectoryUnavailable, Conflict.
+        """
+        typed = typed.strip()
+        if not 0 < len(typed) <= _LONGEST:
+            raise InvalidRequest("Please name a person or a group.")
+        is_for_group = is_group(typed) and not self._is_person(typed)
+        if is_for_group:
+            key, name = self._directory.group(typed), typed
+        else:
+            person = self._people.find(typed)
+            key, name = person.id, person.name
+        appointment = Appointment(key, is_for_group, name, self._clock.now(), Actor(by.id, by.login_name))
+        self._change(lambda appointments: appointments.with_one(appointment))
+        self._record(AuditTag.ADMINISTRATOR_APPOINTED, by, appointment, origin)
+        return appointment
+
+    def dismiss(self, by: User, key: str, origin: Origin) -> None:
+        """Take a right back, from the next request on. Raises NotFound, Conflict.
+
+        Nobody takes it from himself: so the last one cannot, and no slip locks everybody out.
+        """
+        entry = next((entry for entry in self.all().entries if entry.key == key), None)
+
+        def without(appointments: Appointments) -> Appointments:
+            remaining = appointments.without(key)
+            if self.groups.isdisjoint(by.groups) and not remaining.cover(by):
+                raise InvalidRequest(
+                    "You would not be an administrator any more. Another administrator can take this right from you."
+                )
+            return remaining
+
+        self._change(without)
+        if entry is not None:
+            self._record(AuditTag.ADMINISTRATOR_DISMISSED, by, entry, origin)
+
+    def _is_person(self, typed: str) -> bool:
+        """A SID may be either; whom the vault knows by it is a person."""
+        return self._people.with_id(typed).name != typed
+
+    def _change(self, change: Callable[[Appointments], Appointments]) -> None:
+        for _ in range(_ATTEMPTS):
+            before = self._administrators.get()
+            after = change(before)
+            if after == before:
+                return
+            try:
+                self._administrators.save(after)
+            except Conflict:
+                continue
+            return
+        raise Conflict
+
+    def _record(self, tag: AuditTag, by: User, entry: Appointment, origin: Origin) -> None:
+        facts = {"group" if entry.is_group else "person": entry.name}
+        user_id, user_name = ("", "") if entry.is_group else (entry.key, entry.name)
+        self._audit_log.record(
+            AuditEvent(
+                tag, Outcome.SUCCESS, by.id, origin, user_id, facts=facts, actor_name=by.login_name,
+                user_name=user_name,
+            )
+        )  # fmt: skip

@@ -1,0 +1,86 @@
+"""Receipts of removals: one item for what was asked for, and one of counters for each cloud."""
+
+from dataclasses import asdict, fields
+from typing import Any
+
+from chalicelib.domain.audit import Actor
+from chalicelib.domain.errors import NotFound
+from chalicelib.domain.removal import KEPT_SECONDS, CloudReceipt, Receipt, Removal, RemovalScope
+
+from .items import Item
+from .table import Condition, Table, batch_get
+from .tables import EXPIRES, KEY, LISTING, SORT
+
+_LISTING = "REMOVALS"
+_HEAD = "HEAD"
+_CLOUD = "CLOUD#"
+_COUNTERS = tuple(field.name for field in fields(CloudReceipt) if field.name != "provider_id")
+
+
+class DynamoRemovalStore:
+    """Implements `ports.RemovalStore`."""
+
+    def __init__(self, client: Any, table: Table) -> None:
+        self._client = client
+        self._table = table
+
+    def add(self, removal: Removal) -> None:
+        self._table.put(_to_item(removal), Condition.absent(KEY))
+
+    def count(self, removal_id: str, provider_id: str, at: int, **counted: int) -> None:
+        # Adding needs no read: the clean-up and any number of retries count at the same time
+        added = {name: number for name, number in counted.items() if number}
+        if added:
+            parts = ", ".join(f"#{name} :{name}" for name in added)
+            values = {**added, EXPIRES: at + KEPT_SECONDS}
+            self._table.update(_cloud(removal_id, provider_id), f"ADD {parts} SET #{EXPIRES} = :{EXPIRES}", values)
+
+    def receipt(self, removal_id: str) -> Receipt:
+        items = list(self._table.query_all(Condition.equals(**{KEY: _partition(removal_id)})))
+        heads = [item for item in items if item[SORT] == _HEAD]
+        if not heads:
+            raise NotFound
+        return Receipt(_from_item(heads[0]), tuple(_receipt(item) for item in items if item[SORT] != _HEAD))
+
+    def recent(self, *, limit: int) -> list[Removal]:
+        listed = self._table.query(
+            Condition.equals(**{LISTING.key: _LISTING}), index=LISTING, limit=limit, descending=True
+        )
+        keys = [{KEY: item[KEY], SORT: item[SORT]} for item in listed.items]
+        if not keys:
+            return []
+        found = batch_get(self._client, {self._table.name: keys})[self._table.name]
+        return sorted(map(_from_item, found), key=lambda removal: (removal.at, removal.id), reverse=True)
+
+
+def _partition(removal_id: str) -> str:
+    return f"REMOVAL#{removal_id}"
+
+
+def _cloud(removal_id: str, provider_id: str) -> Item:
+    return {KEY: _partition(removal_id), SORT: f"{_CLOUD}{provider_id}"}
+
+
+def _to_item(removal: Removal) -> Item:
+    listed = {LISTING.key: _LISTING, LISTING.sort: f"{removal.at:012d}#{removal.id}"}
+    kept = {EXPIRES: removal.at + KEPT_SECONDS}
+    ended = dict(removal.ended)
+    return {KEY: _partition(removal.id), SORT: _HEAD} | listed | kept | asdict(removal) | {"ended": ended}
+
+
+def _from_item(item: Item) -> Removal:
+    return Removal(
+        id=item["id"],
+        scope=RemovalScope(item["scope"]),
+        revoke=item["revoke"],
+        by=Actor(**item["by"]),
+        at=item["at"],
+        target=item["target"],
+        target_name=item["target_name"],
+        ended=tuple(item["ended"].items()),
+    )
+
+
+def _receipt(item: Item) -> CloudReceipt:
+    counted = {name: item.get(name, 0) for name in _COUNTERS}
+    return CloudReceipt(str(item[SORT]).removeprefix(_CLOUD), **counted)

@@ -1,0 +1,503 @@
+"""Removing tokens: at once for everybody, cleaned up later, revoked where asked for, never undone by anything."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.audit import Actor, AuditTag, Origin
+from chalicelib.domain.client_application import Subject
+from chalicelib.domain.errors import (
+    CloudUnavailable,
+    Conflict,
+    IntegrityViolation,
+    InvalidRequest,
+    NotFound,
+    StorageUnavailable,
+)
+from chalicelib.domain.grant import Grant, GrantReason, GrantState
+from chalicelib.domain.grant_search import GrantSearch
+from chalicelib.domain.provider import ClientSecrets, Provider
+from chalicelib.domain.provider_type import RevocationStyle
+from chalicelib.domain.removal import CloudReceipt, Removal
+from chalicelib.domain.secret import Secret
+from chalicelib.domain.token_set import CloudAccount, TokenSet
+from chalicelib.services.administration import COUNT_LIMIT, EXPORT_LIMIT, AdministrationService
+from chalicelib.services.clean_up import CleanUpService
+from chalicelib.services.people import PeopleService, Person
+from chalicelib.services.removals import RemovalService
+from tests.fakes.directory import FakeDirectory
+from tests.fakes.services import FakeVault
+from tests.fakes.stores import FakeUserStore
+from tests.samples import ADMIN, ALICE, BOB, GRANT, PROVIDER, REVOCATION
+
+ORIGIN = Origin("request-1", "127.0.0.1")
+SECRETS = ClientSecrets(Secret("client-secret")).to_bytes()
+BY = Actor(ADMIN.id, ADMIN.login_name)
+
+
+class World(FakeVault):
+    """The vault with one provider; its removals, and the clean-up behind them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        people = PeopleService(self.aliases, FakeUserStore(), FakeDirectory())
+        self.administration = AdministrationService(providers=self.providers, grants=self.grant_store, people=people)
+        self.removals = RemovalService(
+            providers=self.providers,
+            grants=self.grant_store,
+            removals=self.removal_store,
+            administration=self.administration,
+            revocations=self.revocations,
+            catalogue=self.catalogue,
+            cipher=self.cipher,
+            audit_log=self.audit_log,
+            clock=self.clock,
+            random=self.random,
+        )
+        self.cleaning = CleanUpService(
+            providers=self.providers,
+            grants=self.grant_store,
+            removals=self.removal_store,
+            revocation_store=self.revocation_store,
+            revocations=self.revocations,
+            catalogue=self.catalogue,
+            cipher=self.cipher,
+            audit_log=self.audit_log,
+            clock=self.clock,
+        )
+
+    def hold(self, *grants: Grant) -> None:
+        for grant in grants:
+            self.grant_store.save(grant, replaces=None)
+
+    def seal(self, *user_ids: str) -> None:
+        """Grants with tokens in them that open."""
+        for user_id in user_ids:
+            grant = replace(GRANT, user_id=user_id, user_name=f"CONTOSO\\{user_id.casefold()}")
+            with self.cipher.unlock(self.providers.key("northwind", 1)) as box:
+                tokens = TokenSet(Secret(f"at-{user_id}"), Secret(f"rt-{user_id}"), grant.expires_at, grant.scopes)
+                sealed = box.encrypt(tokens.to_bytes(), grant.encryption_context())
+            self.hold(replace(grant, token_set=sealed))
+
+    def client_secret(self) -> bytes:
+        provider = self.providers.get("northwind")
+        with self.cipher.unlock(self.providers.key("northwind", provider.generation)) as box:
+            return box.decrypt(provider.client_secret, provider.secret_context())
+
+    def removed(self, *grant_ids: str) -> int:
+        """How many of them a removal found."""
+        return sum(cloud.removed for cloud in self.removals.remove(BY, grant_ids, ORIGIN).clouds)
+
+    def remove_all(self, *, revoke: bool = False) -> Removal:
+        return self.removals.remove_all(BY, "northwind", ORIGIN, revoke=revoke)
+
+    def provider(self) -> Provider:
+        return self.providers.get("northwind")
+
+    def clouds(self, removal: Removal) -> CloudReceipt:
+        (cloud,) = self.removals.receipt(removal.id).clouds
+        return cloud
+
+    def settle(self) -> None:
+        """Past the time in which a request of before could still write."""
+        self.clock.advance(3600)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+BOBS = replace(GRANT, user_id=BOB.id, user_name=BOB.login_name)
+
+
+class TestRemove:
+    def test_removes_the_ticked_ones_and_leaves_the_reason(self, world: World) -> None:
+        world.hold(GRANT, BOBS)
+        assert world.removed(GRANT.id) == 1
+        left = world.grant_store.load(ALICE.id, "northwind").grant
+        assert left is not None
+        assert (left.state, left.reason) == (GrantState.REMOVED, GrantReason.REMOVED_BY_ADMINISTRATOR)
+        assert left.token_set is None
+        assert world.grant_store.load(BOB.id, "northwind").grant == BOBS
+
+    def test_r67_each_removal_is_an_audit_event(self, world: World) -> None:
+        world.hold(GRANT, BOBS)
+        world.removals.remove(BY, [GRANT.id, BOBS.id], ORIGIN)
+        assert [(e.tag, e.actor, e.user_id) for e in world.audit_log.events] == [
+            (AuditTag.GRANT_REMOVED, ADMIN.id, ALICE.id),
+            (AuditTag.GRANT_REMOVED, ADMIN.id, BOB.id),
+        ]
+
+    def test_r84_a_second_click_removes_nothing_more(self, world: World) -> None:
+        world.hold(GRANT)
+        assert world.removed(GRANT.id, GRANT.id) == 1
+        assert world.removed(GRANT.id) == 0
+        assert len(world.audit_log.events) == 1
+
+    def test_r65_ids_that_do_not_exist_are_not_found_and_harm_nothing(self, world: World) -> None:
+        world.hold(GRANT)
+        ids = ["nobody.S-1", f"northwind.{BOB.id}"]
+        assert world.administration.find(ids) == []
+        assert world.removed(*ids) == 0
+        assert world.grant_store.load(ALICE.id, "northwind").grant == GRANT
+
+    @pytest.mark.parametrize("grant_id", ["", "northwind", "northwind.", ".S-1"])
+    def test_refuses_what_is_no_grant_id(self, world: World, grant_id: str) -> None:
+        with pytest.raises(InvalidRequest):
+            world.removals.remove(BY, [grant_id], ORIGIN)
+
+    def test_a_grant_that_changes_all_the_time_is_said_not_dropped(self, world: World) -> None:
+        world.hold(GRANT)
+
+        def always_changed(*_: object, **__: object) -> None:
+            raise Conflict
+
+        world.grant_store.save = always_changed
+        with pytest.raises(Conflict):
+            world.removals.remove(BY, [GRANT.id], ORIGIN)
+
+
+class TestRemoveAll:
+    def test_ends_every_grant_with_one_write_on_the_provider(self, world: World) -> None:
+        world.hold(GRANT, BOBS)
+        world.remove_all()
+        assert (world.provider().generation, world.provider().version) == (2, 2)
+        for user in (ALICE, BOB):
+            assert world.grant_store.load(user.id, "northwind").grant is None
+        assert world.audit_log.events[-1].tag is AuditTag.PROVIDER_TOKENS_REMOVED
+
+    def test_the_provider_keeps_its_client_secret(self, world: World) -> None:
+        world.remove_all()
+        world.remove_all()
+        assert world.client_secret() == SECRETS
+
+    def test_a_secret_of_the_older_generation_put_back_does_not_open(self, world: World) -> None:
+        older = world.providers.get("northwind").client_secret
+        world.remove_all()
+        world.providers.update(replace(world.provider(), client_secret=older))
+        with pytest.raises(IntegrityViolation):
+            world.client_secret()
+
+    def test_goes_on_with_the_key_that_an_interrupted_removal_left(self, world: World) -> None:
+        world.providers.add_key(world.cipher.new_key("northwind", 2))
+        world.remove_all()
+        assert world.provider().generation == 2
+        assert world.client_secret() == SECRETS
+
+    def test_an_edit_in_between_is_kept(self, world: World) -> None:
+        stale = world.providers.get("northwind")
+        world.providers.update(replace(stale, name="Edited"))
+        first_read = iter([stale])
+        read = world.providers.get
+        world.providers.get = lambda provider_id: next(first_read, None) or read(provider_id)
+        world.remove_all()
+        assert (world.provider().name, world.provider().generation) == ("Edited", 2)
+
+    def test_two_administrators_at_once_remove_once(self, world: World) -> None:
+        stale = world.providers.get("northwind")
+        world.remove_all()
+        first_read = iter([stale])
+        read = world.providers.get
+        world.providers.get = lambda provider_id: next(first_read, None) or read(provider_id)
+        world.remove_all()
+        assert world.provider().generation == 2
+
+    def test_gives_up_when_the_provider_changes_all_the_time(self, world: World) -> None:
+        def always_changed(_: object) -> None:
+            raise Conflict
+
+        world.providers.update = always_changed
+        with pytest.raises(Conflict):
+            world.remove_all()
+
+    def test_an_unknown_provider_is_not_found(self, world: World) -> None:
+        with pytest.raises(NotFound):
+            world.removals.remove_all(BY, "nobody", ORIGIN)
+
+
+class TestCleanUp:
+    def test_leaves_no_ciphertext_and_no_key_of_the_ended_generation(self, world: World) -> None:
+        world.hold(*(replace(GRANT, user_id=f"S-{n}") for n in range(250)))
+        world.remove_all()
+        world.settle()
+        assert world.cleaning.run() == 250
+        assert all(grant.token_set is None for grant in world.grant_store.grants.values())
+        with pytest.raises(NotFound):
+            world.providers.key("northwind", 1)
+        assert world.providers.get("northwind").cleaned_generation == 1
+        assert world.cleaning.run() == 0
+
+    def test_f27_goes_on_where_it_was_stopped(self, world: World) -> None:
+        world.hold(*(replace(GRANT, user_id=f"S-{n}") for n in range(250)))
+        world.remove_all()
+        world.settle()
+        assert [world.cleaning.run(pages=1) for _ in range(4)] == [100, 100, 50, 0]
+
+    def test_waits_until_no_request_of_before_can_still_write(self, world: World) -> None:
+        world.remove_all()
+        world.cleaning.run()
+        assert world.providers.key("northwind", 1)
+        late = replace(GRANT, user_id="S-late")
+        world.hold(late)
+        world.settle()
+        assert world.cleaning.run() == 1
+        with pytest.raises(NotFound):
+            world.providers.key("northwind", 1)
+
+    def test_keeps_the_key_while_a_revocation_needs_it(self, world: World) -> None:
+        world.revocation_store.add(REVOCATION)
+        world.remove_all()
+        world.settle()
+        world.cleaning.run()
+        assert world.providers.key("northwind", 1)
+        world.revocation_store.delete(REVOCATION.id)
+        world.cleaning.run()
+        with pytest.raises(NotFound):
+            world.providers.key("northwind", 1)
+
+    def test_a_generation_that_must_wait_is_not_passed_over(self, world: World) -> None:
+        world.revocation_store.add(REVOCATION)
+        world.remove_all()
+        world.remove_all()
+        world.settle()
+        world.cleaning.run()
+        assert world.providers.get("northwind").cleaned_generation == 0
+        world.revocation_store.delete(REVOCATION.id)
+        world.cleaning.run()
+        assert world.providers.get("northwind").cleaned_generation == 2
+        assert [generation for _, generation in world.providers.keys] == [3]
+
+    def test_one_providers_trouble_does_not_keep_the_others_from_being_cleaned(self, world: World) -> None:
+        world.hold(GRANT)
+        world.remove_all()
+        broken = replace(world.providers.get("northwind"), id="a-broken", name="A", version=1)
+        world.providers.add(broken, world.cipher.new_key("a-broken", 2))
+        page = world.grant_store.page
+
+        def fail_for_broken(provider_id: str, *arguments: object, **options: object) -> object:
+            if provider_id == "a-broken":
+                raise Conflict
+            return page(provider_id, *arguments, **options)
+
+        world.grant_store.page = fail_for_broken
+        world.settle()
+        assert world.cleaning.run() == 1
+
+    def test_never_touches_the_living_generation(self, world: World) -> None:
+        world.remove_all()
+        living = replace(GRANT, generation=2)
+        world.hold(GRANT, living)
+        world.settle()
+        world.cleaning.run()
+        assert world.grant_store.load(ALICE.id, "northwind").grant == living
+
+    def test_f29_running_twice_is_as_running_once(self, world: World) -> None:
+        world.hold(GRANT)
+        world.remove_all()
+        world.settle()
+        world.cleaning.run()
+        events = len(world.audit_log.events)
+        world.cleaning.run()
+        assert len(world.audit_log.events) == events
+
+
+class TestRevoke:
+    def test_r66_a_receipt_says_what_the_cloud_confirmed(self, world: World) -> None:
+        world.seal("S-1", "S-2", "S-3")
+        removal = world.remove_all(revoke=True)
+        assert world.cleaning.run() == 3
+        assert world.clouds(removal) == CloudReceipt("northwind", removed=3, asked=3)
+        assert world.clouds(removal).pending == 3
+        assert world.revocations.retry_due() == 3
+        assert world.clouds(removal) == CloudReceipt("northwind", removed=3, asked=3, confirmed=3)
+        assert sorted(world.cloud.revoked) == ["rt-S-1", "rt-S-2", "rt-S-3"]
+
+    def test_the_key_lives_until_the_cloud_has_answered(self, world: World) -> None:
+        world.seal("S-1")
+        world.remove_all(revoke=True)
+        world.settle()
+        world.cleaning.run()
+        assert world.providers.key("northwind", 1)
+        world.revocations.retry_due()
+        world.cleaning.run()
+        with pytest.raises(NotFound):
+            world.providers.key("northwind", 1)
+        assert world.provider().removals == ()
+
+    def test_f27_interrupted_between_the_cloud_and_the_tombstone(self, world: World) -> None:
+        world.seal("S-1", "S-2")
+        removal = world.remove_all(revoke=True)
+        bury = world.grant_store.bury
+
+        def broken(*_: object) -> None:
+            raise StorageUnavailable
+
+        world.grant_store.bury = broken
+        world.cleaning.run()
+        world.grant_store.bury = bury
+        world.cleaning.run()
+        assert len(world.revocation_store.revocations) == 2
+        assert world.clouds(removal) == CloudReceipt("northwind", removed=2, asked=2)
+
+    def test_r88_a_cloud_without_revocation_is_said_to_have_none(self, world: World) -> None:
+        world.catalogue.type = replace(world.catalogue.type, revocation=RevocationStyle.NONE)
+        world.seal("S-1", "S-2")
+        removal = world.remove_all(revoke=True)
+        world.cleaning.run()
+        assert world.clouds(removal) == CloudReceipt("northwind", removed=2, not_offered=2)
+
+    def test_what_does_not_open_is_counted_and_removed(self, world: World) -> None:
+        world.seal("S-1")
+        world.hold(replace(GRANT, user_id="S-2", token_set=b"not ours"))
+        removal = world.remove_all(revoke=True)
+        world.cleaning.run()
+        assert world.clouds(removal) == CloudReceipt("northwind", removed=2, asked=1, unreadable=1)
+
+    def test_a_cloud_that_never_confirms_is_given_up_and_said(self, world: World) -> None:
+        world.seal("S-1")
+        removal = world.remove_all(revoke=True)
+        world.cleaning.run()
+        world.cloud.fail_next(*[CloudUnavailable()] * 40)
+        for _ in range(40):
+            world.revocations.retry_due()
+            world.clock.advance(6 * 3600)
+        assert world.clouds(removal) == CloudReceipt("northwind", removed=1, asked=1, given_up=1)
+
+    def test_single_ones_are_asked_for_at_once(self, world: World) -> None:
+        world.seal("S-1", "S-2")
+        receipt = world.removals.remove(BY, ["northwind.S-1"], ORIGIN, revoke=True)
+        assert receipt.clouds == (CloudReceipt("northwind", removed=1, asked=1),)
+        assert world.revocations.retry_due() == 1
+        assert world.cloud.revoked == ["rt-S-1"]
+        assert world.grant_store.load("S-2", "northwind").grant.token_set is not None
+
+    def test_a_single_one_that_does_not_open_or_cannot_be_revoked(self, world: World) -> None:
+        world.hold(GRANT)
+        receipt = world.removals.remove(BY, [GRANT.id], ORIGIN, revoke=True)
+        assert receipt.clouds == (CloudReceipt("northwind", removed=1, unreadable=1),)
+        world.catalogue.type = replace(world.catalogue.type, revocation=RevocationStyle.NONE)
+        world.hold(BOBS)
+        receipt = world.removals.remove(BY, [BOBS.id], ORIGIN, revoke=True)
+        assert receipt.clouds == (CloudReceipt("northwind", removed=1, not_offered=1),)
+
+    def test_a_change_in_between_takes_the_first_request_back(self, world: World) -> None:
+        world.seal("S-1")
+        save, conflicts = world.grant_store.save, iter([Conflict()])
+
+        def once(*arguments: object, **options: object) -> None:
+            if (conflict := next(conflicts, None)) is not None:
+                raise conflict
+            save(*arguments, **options)
+
+        world.grant_store.save = once
+        world.removals.remove(BY, ["northwind.S-1"], ORIGIN, revoke=True)
+        assert len(world.revocation_store.revocations) == 1
+
+
+class TestWhose:
+    def test_a_persons_at_every_provider(self, world: World) -> None:
+        world.hold(GRANT, BOBS)
+        person = Person(ALICE.id, ALICE.login_name, Subject(ALICE.id))
+        receipt = world.removals.remove_of(BY, person, ORIGIN, revoke=False)
+        assert receipt.clouds == (CloudReceipt("northwind", removed=1),)
+        assert world.administration.of_person(person) == []
+        assert world.grant_store.load(BOB.id, "northwind").grant == BOBS
+        assert [removal.target_name for removal in world.removals.recent()] == [ALICE.login_name]
+
+    def test_a_removal_that_found_nothing_leaves_no_receipt(self, world: World) -> None:
+        assert world.removed(GRANT.id) == 0
+        assert world.removals.recent() == []
+
+    def test_everything_under_one_receipt(self, world: World) -> None:
+        other = replace(PROVIDER, id="fabrikam", name="Fabrikam")
+        key = world.cipher.new_key("fabrikam", 1)
+        with world.cipher.unlock(key) as box:
+            world.providers.add(replace(other, client_secret=box.encrypt(SECRETS, other.secret_context())), key)
+        world.hold(GRANT, replace(GRANT, provider_id="fabrikam"))
+        removal = world.removals.remove_everything(BY, ORIGIN, revoke=False)
+        assert dict(removal.ended) == {"northwind": 1, "fabrikam": 1}
+        assert world.administration.count_all().number == 0
+        world.cleaning.run()
+        assert {cloud.provider_id: cloud.removed for cloud in world.removals.receipt(removal.id).clouds} == {
+            "northwind": 1,
+            "fabrikam": 1,
+        }
+
+    def test_one_providers_trouble_is_said_after_the_others_are_done(self, world: World) -> None:
+        broken = replace(PROVIDER, id="broken", name="A")
+        world.providers.add(broken, world.cipher.new_key("broken", 1))
+        with pytest.raises(IntegrityViolation):
+            world.removals.remove_everything(BY, ORIGIN, revoke=False)
+        assert world.provider().generation == 2
+        assert [dict(removal.ended) for removal in world.removals.recent()] == [{"northwind": 1}]
+
+    def test_r67_everybody_whose_token_goes_has_an_entry_that_says_who_did_it(self, world: World) -> None:
+        world.hold(GRANT, BOBS)
+        world.remove_all()
+        world.cleaning.run()
+        entries = [event for event in world.audit_log.events if event.tag is AuditTag.GRANT_REMOVED]
+        assert {(event.user_id, event.actor_name) for event in entries} == {
+            (ALICE.id, ADMIN.login_name),
+            (BOB.id, ADMIN.login_name),
+        }
+
+
+class TestSearch:
+    def found(self, world: World, **asked: Any) -> list[str]:
+        search = GrantSearch(**asked)
+        page = world.administration.tokens(world.provider(), search, None).page
+        exported = [grant.id for _, grant in world.administration.export([world.provider()], search)]
+        assert exported == [grant.id for grant in page.grants]
+        return exported
+
+    def test_by_account_state_scope_and_age(self, world: World) -> None:
+        account = CloudAccount("b-1", "Bob@Contoso.example")
+        world.hold(
+            GRANT,
+            replace(BOBS, account=account, scopes=("mail",), authorized_at=5, state=GrantState.FAILING),
+        )
+        assert self.found(world) == [GRANT.id, BOBS.id]
+        assert self.found(world, account="bob@contoso") == [BOBS.id]
+        assert self.found(world, account="B-1") == [BOBS.id]
+        assert self.found(world, state=GrantState.FAILING) == [BOBS.id]
+        assert self.found(world, state=GrantState.ACTIVE) == [GRANT.id]
+        assert self.found(world, scope="mail") == [BOBS.id]
+        assert self.found(world, scope="mai") == []
+        assert self.found(world, authorized_before=6) == [BOBS.id]
+        assert self.found(world, user_prefix="bo", account="bob") == [BOBS.id]
+
+    def test_by_person(self, world: World) -> None:
+        world.hold(GRANT, BOBS)
+        assert self.found(world, user_id=BOB.id) == [BOBS.id]
+        assert self.found(world, user_id=BOB.id, scope="nothing") == []
+
+    def test_the_state_is_the_one_people_see(self, world: World) -> None:
+        world.hold(GRANT)
+        world.providers.update(replace(world.provider(), authorize_again_since=GRANT.authorized_at + 1))
+        assert self.found(world, state=GrantState.NEEDS_REAUTHORIZATION) == [GRANT.id]
+        assert self.found(world, state=GrantState.ACTIVE) == []
+
+    def test_an_export_that_is_too_large_is_refused_with_the_way_out(self, world: World) -> None:
+        world.hold(*(replace(GRANT, user_id=f"S-{n}") for n in range(EXPORT_LIMIT + 1)))
+        with pytest.raises(InvalidRequest, match="list-tokens"):
+            world.administration.export([world.provider()], GrantSearch())
+
+    def test_over_long_text_is_refused(self, world: World) -> None:
+        with pytest.raises(InvalidRequest):
+            world.administration.tokens(world.provider(), GrantSearch(scope="x" * 129), None)
+
+
+def test_counting_stops_at_a_limit(world: World) -> None:
+    world.hold(*(replace(GRANT, user_id=f"S-{n}") for n in range(COUNT_LIMIT)))
+    provider = world.administration.provider("northwind")
+    assert (world.administration.count(provider).number, world.administration.count(provider).more) == (
+        COUNT_LIMIT,
+        False,
+    )
+    world.hold(replace(GRANT, user_id="S-one-more"))
+    assert (world.administration.count(provider).number, world.administration.count(provider).more) == (
+        COUNT_LIMIT,
+        True,
+    )
