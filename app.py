@@ -36,3 +36,9 @@ def clean_up(_event: Any) -> None:
 def seal_audit(_event: Any) -> None:
     """Seal the windows of the audit log that are closed."""
     vault.seals.seal_due()
+
+
+@app.schedule("rate(1 minute)")
+def deliver_events(_event: Any) -> None:
+    """Bring events to the bus and mails to people, where the settings name any."""
+    vault.events.deliver_due()

@@ -11,8 +11,10 @@ from .adapters.audit_key import KmsAuditKey
 from .adapters.aws import AwsClients
 from .adapters.directory import Directories
 from .adapters.endpoint_guard import EndpointGuard
+from .adapters.event_bridge import EventBridge
 from .adapters.late import Late
 from .adapters.secrets_manager import SecretsManager
+from .adapters.ses_mailer import SesMailer
 from .adapters.system import SystemClock, SystemRandom
 from .domain.configuration import ConfigurationFault
 from .domain.directory import user_name_hint
@@ -58,6 +60,7 @@ from .services.audit_seals import SealService
 from .services.clean_up import CleanUpService
 from .services.client_applications import ClientApplicationService
 from .services.consent import ConsentService
+from .services.events import EventService, Outlets
 from .services.grants import GrantService
 from .services.keep_alive import KeepAliveService
 from .services.key_rotation import KeyRotationService
@@ -81,6 +84,7 @@ from .stores.authorization_requests import DynamoAuthorizationRequestStore
 from .stores.client_applications import DynamoClientApplicationStore
 from .stores.cursors import DynamoCursorStore
 from .stores.grants import DynamoGrantStore
+from .stores.outbox import DynamoOutbox
 from .stores.provider_health import DynamoProviderHealthStore
 from .stores.providers import DynamoProviderStore
 from .stores.releases import DynamoReleaseStore
@@ -94,6 +98,7 @@ from .stores.tries import DynamoTryStore
 from .stores.user_aliases import DynamoUserAliasStore
 from .stores.users import DynamoUserStore
 from .web.endpoint import Endpoints
+from .web.mails import MailWriter
 from .web.render import Renderer
 from .web.urls import Urls
 
@@ -233,12 +238,20 @@ class Vault:
             clock=world.clock,
             days=settings.leaver_days,
         )
+        self.events = EventService(
+            outbox=DynamoOutbox(world.aws.dynamodb, vault),
+            outlets=_outlets(settings, world),
+            grants=grant_store,
+            users=user_store,
+            clock=world.clock,
+        )
         self.refresh = RefreshService(
             grants=grant_store,
             health=self.provider_health,
             catalogue=world.catalogue,
             oauth_client=world.oauth_client,
             revocations=self.revocations,
+            events=self.events,
             audit_log=audit_log,
             clock=world.clock,
             random=world.random,
@@ -250,6 +263,7 @@ class Vault:
             catalogue=world.catalogue,
             cipher=world.cipher,
             refresh=self.refresh,
+            events=self.events,
             stops=stop_store,
             clock=world.clock,
         )
@@ -428,6 +442,14 @@ class Vault:
             token.blueprint(endpoints, self.token_exchange, urls),
         )
         return endpoints
+
+
+def _outlets(settings: Settings, world: World) -> Outlets:
+    """Where events go, as far as the settings name it."""
+    urls = Urls(settings.public_url)
+    bus = EventBridge(world.aws, settings.event_bus, urls) if settings.event_bus else None
+    mailer = SesMailer(world.aws, settings.mail_from, MailWriter(urls), world.clock) if settings.mail_from else None
+    return Outlets(bus, mailer, settings.admin_mail)
 
 
 def create_vault(settings: Settings | None = None, **replaced: Any) -> Vault:

@@ -15,6 +15,7 @@ from .domain.authorization_request import AuthorizationRequest
 from .domain.authorization_server import AuthorizationServer
 from .domain.client_application import ApplicationKey, ClientApplication, TrustedIssuer
 from .domain.directory_report import DirectoryReport, Step, Steps
+from .domain.event import Channel, Delivery, Event, MailsSent
 from .domain.grant import Grant, Holding, ReleaseHolding, Revocation
 from .domain.provider import Provider, ProviderKey
 from .domain.provider_health import ProviderHealth
@@ -339,6 +340,38 @@ class PublicKeyReader(Protocol):
 
     def from_certificate(self, pem: str, now: int) -> ApplicationKey:
         """The key of an X.509 certificate, good as long as that is. Raises InvalidRequest."""
+
+
+class Outbox(Protocol):
+    """Events on their way out, and which mails went out already."""
+
+    def add(self, delivery: Delivery) -> None:
+        """Nothing where the same event was added for the same channel before, delivered meanwhile or not."""
+
+    def due(self, now: int, *, limit: int) -> list[Delivery]:
+        """Deliveries to try now, at most `limit`, the longest due first. The listing lags."""
+
+    def claim(self, delivery: Delivery, now: int) -> None:
+        """Let nobody else try for a while. Raises Conflict when somebody was faster."""
+
+    def finish(self, delivery: Delivery) -> None:
+        """Delivered or given up: never due again, and remembered for `add`."""
+
+    def mails_sent(self, channel: Channel, provider_id: str, user_id: str) -> MailsSent:
+        """Empty where there were none lately."""
+
+    def note_mails(self, mails: MailsSent, now: int) -> None:
+        """Raises Conflict when somebody else has noted one meanwhile."""
+
+
+class EventBus(Protocol):
+    def publish(self, event: Event) -> None:
+        """Raises Undeliverable."""
+
+
+class Mailer(Protocol):
+    def send(self, event: Event, channel: Channel, addresses: tuple[str, ...]) -> None:
+        """One mail, in words for the person or the administrators. Raises Undeliverable."""
 
 
 class RevocationStore(Protocol):

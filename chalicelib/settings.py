@@ -10,6 +10,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from .domain.directory import DirectorySettings, InvalidDirectory, group_key
+from .domain.event import is_mail_address
 
 
 class SettingsError(Exception):
@@ -57,6 +58,19 @@ class Settings:
     leaver_days: int = _setting(
         "Days after which the authorizations of people whose directory account is gone are revoked and removed.", 30
     )
+    event_bus: str = _setting(
+        "Name of the EventBridge bus that gets the [events](docs/events.md); empty: none does.", "", example="default"
+    )
+    mail_from: str = _setting(
+        "Address that mails about authorizations come from, verified in Amazon SES; empty: nobody gets any.",
+        "",
+        example="vault@contoso.com",
+    )
+    admin_mail: tuple[str, ...] = _setting(
+        "Addresses of the administrators that get these mails as well, separated by commas.",
+        (),
+        example="cloud-team@contoso.com",
+    )
     allow_private_clouds: bool = _setting(
         "`true` lets clouds live on http and private addresses, for development; refused for an https public URL.",
         False,
@@ -88,12 +102,14 @@ class Settings:
         try:
             cls.from_environment(source)
         except SettingsError as error:
-            return {"VAULT_ALLOW_PRIVATE_CLOUDS": str(error)}
+            return {str(error).partition(" ")[0]: str(error)}
         return {}
 
     def __post_init__(self) -> None:
         for setting in fields(self):
             _check(setting.name, getattr(self, setting.name))
+        if self.admin_mail and not self.mail_from:
+            raise SettingsError("VAULT_ADMIN_MAIL is set, and VAULT_MAIL_FROM does not say where mail comes from.")
         if self.allow_private_clouds and self.is_secure:
             raise SettingsError("VAULT_ALLOW_PRIVATE_CLOUDS is for development on http://localhost only.")
 
@@ -144,6 +160,16 @@ def _check_directories(directories: tuple[DirectorySettings, ...]) -> None:
         _check_ca(one)
 
 
+def _check_mail_from(mail_from: str) -> None:
+    if mail_from and not is_mail_address(mail_from):
+        raise SettingsError("VAULT_MAIL_FROM is no plain mail address.")
+
+
+def _check_admin_mail(admin_mail: tuple[str, ...]) -> None:
+    if not all(is_mail_address(address) for address in admin_mail):
+        raise SettingsError("VAULT_ADMIN_MAIL must be plain mail addresses, separated by commas.")
+
+
 def _check_leaver_days(leaver_days: int) -> None:
     if leaver_days < 1:
         raise SettingsError("VAULT_LEAVER_DAYS must be 1 or more.")
@@ -169,6 +195,8 @@ _CHECKS: dict[str, Callable[[Any], None]] = {
     "kms_key": _check_kms_key,
     "audit_key": _check_audit_key,
     "directories": _check_directories,
+    "mail_from": _check_mail_from,
+    "admin_mail": _check_admin_mail,
     "leaver_days": _check_leaver_days,
     "log_level": _check_log_level,
 }
@@ -188,13 +216,20 @@ def _directories(name: str, text: str) -> tuple[DirectorySettings, ...]:
         raise SettingsError(f"{name}: {error}.") from error
 
 
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def _read(setting: "Field[Any]", source: Mapping[str, str]) -> Any:
     name = variable(setting)
     if name not in source:
         if setting.default is MISSING:
             raise SettingsError(f"{name} is not set. {setting.metadata['meaning']}")
         return setting.default
-    text = source[name].strip()
+    return _parsed(setting, name, source[name].strip())
+
+
+def _parsed(setting: "Field[Any]", name: str, text: str) -> Any:
     if setting.type is bool:
         if text not in ("true", "false"):
             raise SettingsError(f"{name} must be true or false.")
@@ -205,4 +240,6 @@ def _read(setting: "Field[Any]", source: Mapping[str, str]) -> Any:
         return int(text)
     if setting.type == tuple[DirectorySettings, ...]:
         return _directories(name, text)
+    if setting.type == tuple[str, ...]:
+        return _listed(text)
     return text

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from chalicelib.domain.directory import DirectorySettings, InvalidDirectory
+from chalicelib.domain.event import is_mail_address
 
 from .errors import BuildError
 from .stage import Stage
@@ -69,12 +70,24 @@ def _meaning_problems(given: Mapping[str, str]) -> Iterator[str]:
         yield "SubnetIds is missing: a VPC is named, and not where in it the functions run."
     if given.get("VpcEndpoints") == "true" and not given.get("RouteTableIds"):
         yield "RouteTableIds is missing: the endpoint of DynamoDB is a route in these tables."
+    yield from _mail_problems(given)
     for name in ("HostedZoneId", "Truststore"):
         if given.get(name) and not given.get("CertificateArn"):
             yield f"CertificateArn is missing: {name} is for a domain of your own."
     if given.get("CertificateArn") and urlsplit(given["PublicUrl"]).path:
         yield "PublicUrl has a path, and a domain of your own has none."
     yield from _directory_problems(given["Directories"], given.get("DirectorySecretArns", ""))
+
+
+def _mail_problems(given: Mapping[str, str]) -> Iterator[str]:
+    sender, administrators = given.get("MailFrom", ""), given.get("AdminMail", "")
+    if sender and not given.get("MailIdentityArns"):
+        yield "MailIdentityArns is missing: MailFrom is named, and nothing may be sent from it."
+    if (administrators or given.get("MailIdentityArns")) and not sender:
+        yield "MailFrom is missing: nothing says where mail comes from."
+    for name, address in (("MailFrom", sender), *(("AdminMail", one) for one in administrators.split(","))):
+        if address and not is_mail_address(address.strip()):
+            yield f"{name} is {address!r}, which is no plain mail address."
 
 
 def _directory_problems(text: str, secrets: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-AWS_SERVICES = {"dynamodb", "kms", "secretsmanager"}
+AWS_SERVICES = {"dynamodb", "events", "kms", "secretsmanager", "sesv2"}
 """Services the vault makes clients of (`chalicelib/adapters/aws.py`)."""
 _FOLDERS = ("bin", "boto3/data", "boto3/examples", "**/tests", "**/__pycache__")
 _FILES = ("**/*.pyi", "**/py.typed", "**/*.pyx", "**/*.c", "**/*.h")

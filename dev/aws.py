@@ -1,10 +1,14 @@
-"""`python -m dev.aws`: DynamoDB, KMS and Secrets Manager in memory, on moto. All of it ends with the process."""
+"""`python -m dev.aws`: DynamoDB, KMS, Secrets Manager, EventBridge, SES in memory, on moto. All ends with the process.
+
+Beside it the mailbox: pages that show every mail and event it took.
+"""
 
 import argparse
 import logging
 
 from moto.server import ThreadedMotoServer
 
+from . import mailbox
 from .child import end_on_signals, serve_until_told
 
 HOST = "127.0.0.1"
@@ -13,6 +17,7 @@ HOST = "127.0.0.1"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m dev.aws", description="AWS on loopback.")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    parser.add_argument("--mailbox-port", type=int, default=0, help="0: any free one")
     arguments = parser.parse_args()
     end_on_signals()
     # A line for each of thousands of requests
@@ -20,7 +25,8 @@ def main() -> None:
     server = ThreadedMotoServer(HOST, arguments.port, verbose=False)
     server.start()
     _, port = server.get_host_and_port()
-    serve_until_told({"endpoint": f"http://{HOST}:{port}"})
+    with mailbox.served(HOST, arguments.mailbox_port) as pages:
+        serve_until_told({"endpoint": f"http://{HOST}:{port}", "mailbox": pages})
 
 
 if __name__ == "__main__":

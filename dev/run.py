@@ -33,7 +33,7 @@ def main() -> int:
         signal.signal(number, _interrupt)
     try:
         with Stack(int(port), FOLDER, say=_say) as stack:
-            _say(_welcome(stack.url))
+            _say(_welcome(stack.url, stack.environment["DEV_MAILBOX_URL"]))
             _watch(stack)
     except (PortUnusable, ChildDied) as error:
         _say(f"{error}")
@@ -56,7 +56,7 @@ def _watch(stack: Stack) -> NoReturn:
         stack.check()
 
 
-def _welcome(url: str) -> str:
+def _welcome(url: str, mailbox: str) -> str:
     cloud = [(login.user_name, login.password, login.email) for login in CLOUD_LOGINS]
     return f"""
 Token Vault is ready at {url}/
@@ -65,6 +65,7 @@ Token Vault is ready at {url}/
 Accounts at Northwind Cloud:
 {_table(cloud)}
 
+Mails that the vault sends: {mailbox}/
 To see somebody leave, write "state": "disabled" in {os.path.relpath(FOLDER / "directory" / "people.json")}
 Ctrl-C stops everything. Logs: {os.path.relpath(FOLDER / "logs")}
 """

@@ -37,6 +37,7 @@ def main() -> None:
         vault.keep_alive.run,
         partial(vault.leavers.sweep, pause=LEAVER_SECONDS),
         vault.seals.seal_due,
+        vault.events.deliver_due,
     ]
     worker = threading.Thread(target=run, args=(functions, stop), daemon=True)
     worker.start()

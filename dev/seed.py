@@ -1,4 +1,4 @@
-"""`python -m dev.seed`: an empty AWS gets tables, two KMS keys, a secret and the one provider of the local stack.
+"""`python -m dev.seed`: an empty AWS gets tables, two KMS keys, a secret, a mail sender and the one provider.
 
 Prints one line of JSON: {"ready": true, "environment": {...}}, the settings that only now are known.
 """
@@ -12,7 +12,7 @@ from chalicelib.domain.audit import Origin
 from chalicelib.domain.secret import Secret
 from chalicelib.settings import Settings
 from chalicelib.stores import tables
-from dev.stack import PROVIDER_ID, SERVICE_PASSWORD, SERVICE_SECRET
+from dev.stack import EVENT_ARCHIVE, PROVIDER_ID, SERVICE_PASSWORD, SERVICE_SECRET
 
 PROVIDER_NAME = "Northwind Cloud"
 SCOPES = ("openid", "profile", "email", "offline_access")
@@ -28,6 +28,7 @@ def main() -> None:
     settings = Settings.from_environment({**os.environ, **environment})
     create_tables(aws, settings)
     aws.secrets_manager.create_secret(Name=SERVICE_SECRET, SecretString=SERVICE_PASSWORD)
+    prepare_mailbox(aws, settings)
     register_cloud(create_vault(settings, aws=aws))
     print(json.dumps({"ready": True, "environment": environment}), flush=True)
 
@@ -40,6 +41,13 @@ def create_tables(aws: AwsClients, settings: Settings) -> None:
         (settings.sessions_table, tables.SESSIONS),
     ):
         aws.dynamodb.create_table(**table.create_arguments(name))
+
+
+def prepare_mailbox(aws: AwsClients, settings: Settings) -> None:
+    """The sender as SES verifies one, and an archive of the bus, so that the mailbox shows what came."""
+    aws.mail.create_email_identity(EmailIdentity=settings.mail_from)
+    bus = aws.events.describe_event_bus(Name=settings.event_bus)["Arn"]
+    aws.events.create_archive(ArchiveName=EVENT_ARCHIVE, EventSourceArn=bus)
 
 
 def register_cloud(vault: Vault) -> None:

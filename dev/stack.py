@@ -17,6 +17,9 @@ PROVIDER_ID = "northwind"
 CLIENT_ID = "token-vault"
 SERVICE_ACCOUNT, SERVICE_PASSWORD = "CONTOSO\\svc-vault", "svc-vault-pass"
 SERVICE_SECRET = "token-vault/directory/CONTOSO"
+EVENT_BUS, MAIL_FROM, ADMIN_MAIL = "default", "vault@contoso.example", "administrators@contoso.example"
+EVENT_ARCHIVE = "mailbox"
+"""Keeps the events of the bus, for the mailbox's pages."""
 _AWS = {
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
@@ -68,7 +71,7 @@ class Stack:
         """Start everything, in the order of need. Raises PortUnusable before anything runs, or ChildDied."""
         _check_free(self.port)
         self.environment = self._base_environment()
-        self._say("Starting AWS (DynamoDB, KMS, Secrets Manager), the directory and the cloud ...")
+        self._say("Starting AWS (DynamoDB, KMS, Secrets Manager, EventBridge, SES), the directory and the cloud ...")
         ready = self._start("aws", "directory", "cloud")
         self.environment |= _addresses(ready["aws"], ready["directory"], ready["cloud"])
         self._say("Creating tables and the key, registering the cloud ...")
@@ -109,6 +112,8 @@ class Stack:
             self._children[name] = Child(f"dev.{name}", self._arguments(name), self.environment, log)
         ready = {name: self._children[name].ready() for name in names}
         self._ports |= {name: port for name, line in ready.items() if (port := _port(line))}
+        if "aws" in ready:
+            self._ports["mailbox"] = urlsplit(ready["aws"]["mailbox"]).port or 0
         return ready
 
     def _arguments(self, name: str) -> list[str]:
@@ -117,7 +122,7 @@ class Stack:
         client = ["--client-id", CLIENT_ID, "--client-secret", self._client_secret]
         redirect = ["--redirect-uri", f"{self.url}/oauth/callback/{PROVIDER_ID}"]
         return {
-            "aws": port,
+            "aws": [*port, "--mailbox-port", str(self._ports.get("mailbox", 0))],
             "directory": port + folder,
             "cloud": port + folder + client + redirect,
             "vault": ["--port", str(self.port)],
@@ -131,6 +136,9 @@ class Stack:
             **_AWS,
             "VAULT_PUBLIC_URL": self.url,
             "VAULT_ALLOW_PRIVATE_CLOUDS": "true",
+            "VAULT_EVENT_BUS": EVENT_BUS,
+            "VAULT_MAIL_FROM": MAIL_FROM,
+            "VAULT_ADMIN_MAIL": ADMIN_MAIL,
             "DEV_CLOUD_CLIENT_ID": CLIENT_ID,
             "DEV_CLOUD_CLIENT_SECRET": self._client_secret,
         }
@@ -139,6 +147,7 @@ class Stack:
 def _addresses(aws: Mapping[str, str], directory: Mapping[str, str], cloud: Mapping[str, str]) -> dict[str, str]:
     return {
         "AWS_ENDPOINT_URL": aws["endpoint"],
+        "DEV_MAILBOX_URL": aws["mailbox"],
         "VAULT_DIRECTORIES": json.dumps([_directory(directory)]),
         "DEV_CLOUD_ISSUER": cloud["issuer"],
     }

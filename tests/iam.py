@@ -14,6 +14,7 @@ import pytest
 from chalicelib.adapters.aws import AwsClients
 from chalicelib.services.audit_seals import SealService
 from chalicelib.services.clean_up import CleanUpService
+from chalicelib.services.events import EventService
 from chalicelib.services.keep_alive import KeepAliveService
 from chalicelib.services.leavers import LeaverService
 from chalicelib.services.revocations import RevocationService
@@ -28,9 +29,11 @@ ENTRIES: dict[CodeType, str] = {
     LeaverService.sweep.__code__: "look_after_leavers",
     CleanUpService.run.__code__: "clean_up",
     SealService.seal_due.__code__: "seal_audit",
+    EventService.deliver_due.__code__: "deliver_events",
 }
 _TABLES = {"vault": "vault", "vault-keys": "keys", "vault-sessions": "sessions"}
 _INDEXES = {tables.LISTING.name: "listing", tables.SESSIONS_OF_USER.name: "sessions_of_user"}
+_SENT = {("events", "PutEvents"), ("sesv2", "SendEmail")}
 _KEYS = {"GenerateMac": "audit_key", "VerifyMac": "audit_key"}
 
 Use = tuple[str, str]
@@ -59,7 +62,7 @@ class Recorder:
 @contextmanager
 def recorded(clients: AwsClients, *, enforced: bool = True) -> Iterator[Recorder]:
     recorder = Recorder(enforced=enforced)
-    systems = [client.meta.events for client in (clients.dynamodb, clients.kms)]
+    systems = [client.meta.events for client in (clients.dynamodb, clients.kms, clients.events, clients.mail)]
     for events in systems:
         events.register("provide-client-params", recorder.note)
     try:
@@ -73,6 +76,7 @@ def allowed(may: Permissions) -> set[Use]:
     """Everything but secrets, which no test reads through these clients."""
     named = ("vault", "keys", "sessions", "token_key", "audit_key")
     uses = {(name, action) for name in named for action in getattr(may, name)}
+    uses |= _SENT if may.events else set()
     return uses | {(name, "Query") for name in _INDEXES.values() if getattr(may, name)}
 
 
@@ -88,6 +92,8 @@ def _function() -> str | None:
 def _uses(service: str, action: str, params: dict[str, Any]) -> list[Use]:
     if service == "kms":
         return [(_KEYS.get(action, "token_key"), action)]
+    if service in ("events", "sesv2"):
+        return [(service, action)]
     if "IndexName" in params:
         return [(_INDEXES[params["IndexName"]], action)]
     return [(_TABLES[name], action) for name in params.get("RequestItems", [params.get("TableName")])]

@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
-from chalicelib.domain.errors import KeyUnavailable
+from chalicelib.domain.errors import KeyUnavailable, Undeliverable
 
 _LIMITS = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
@@ -35,6 +35,16 @@ class AwsClients:
         """Made when first needed: only log-ins and the sweep read secrets."""
         return Session().create_client("secretsmanager", config=_LIMITS)
 
+    @cached_property
+    def events(self) -> Any:
+        """EventBridge; made when first needed, by the function that delivers events."""
+        return Session().create_client("events", config=_LIMITS)
+
+    @cached_property
+    def mail(self) -> Any:
+        """Amazon SES; made when first needed, by the same function."""
+        return Session().create_client("sesv2", config=_LIMITS)
+
     @classmethod
     def create(cls) -> "AwsClients":
         session = Session()
@@ -53,3 +63,14 @@ def kms_errors() -> Iterator[None]:
         raise KeyUnavailable(detail=f"KMS {error.operation_name}: {error.response['Error']['Code']}") from error
     except BotoCoreError as error:
         raise KeyUnavailable(detail=f"KMS: {type(error).__name__}") from error
+
+
+@contextmanager
+def delivery_errors(service: str) -> Iterator[None]:
+    """Whatever EventBridge or SES says, the event stays in the outbox and is tried again."""
+    try:
+        yield
+    except ClientError as error:
+        raise Undeliverable(detail=f"{service}: {error.response['Error']['Code']}") from error
+    except BotoCoreError as error:
+        raise Undeliverable(detail=f"{service}: {type(error).__name__}") from error

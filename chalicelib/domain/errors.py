@@ -144,6 +144,13 @@ class KeyUnavailable(VaultError):
     message = "The vault's encryption key cannot be used at the moment. Please try again in a minute."
 
 
+class Undeliverable(VaultError):
+    """The event bus or the mail service did not take an event; it stays in the outbox."""
+
+    code = "undeliverable"
+    message = "The event could not be delivered. It will be tried again."
+
+
 class Conflict(VaultError):
     """Somebody else changed the record first; nothing was written."""
 

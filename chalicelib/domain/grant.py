@@ -22,6 +22,11 @@ DEFAULT_MINIMUM_SECONDS = 60
 AHEAD_SECONDS = 300
 """A token this near its end is refreshed ahead of time, while the current one is still good."""
 
+LASTING_SECONDS = 24 * 3600
+"""An access token that lives so long is one that its person is warned about, where nothing can renew it."""
+WARNING_SECONDS = 7 * 24 * 3600
+"""So long before its end, or a quarter of its life."""
+
 FIRST_RETRY_SECONDS = 15
 LONGEST_RETRY_SECONDS = 900
 SPILL_SECONDS = 30 * 24 * 3600
@@ -98,6 +103,8 @@ class Grant:
     next_attempt_at: int = 0
     unknown_since: int | None = None
     """When a refresh was sent whose outcome nobody knows: a single-use refresh token may be spent."""
+    is_renewable: bool = True
+    """False where the cloud gave no refresh token; a hint for warnings, which decides no release."""
 
     def encryption_context(self) -> dict[str, str]:
         """Binds the ciphertext to its owner and to every clear field that decides a release (R50)."""
@@ -126,9 +133,14 @@ class Grant:
         return replace(self, state=state, reason=reason, state_at=provider.authorize_again_since or 0)
 
     @property
+    def last_renewed_at(self) -> int:
+        """When the cloud last gave an access token."""
+        return self.refreshed_at or self.authorized_at
+
+    @property
     def lifetime(self) -> int:
         """Seconds the access token lives in all."""
-        return self.expires_at - (self.refreshed_at or self.authorized_at)
+        return self.expires_at - self.last_renewed_at
 
     def is_good_for(self, minimum_seconds: int | None, now: int) -> bool:
         """Whether the access token has that much life left; by default a minute, or half of a very short life."""
@@ -139,6 +151,12 @@ class Grant:
     def is_near_its_end(self, now: int) -> bool:
         """Time to refresh ahead: five minutes before, or at four fifths of a short life."""
         return self.expires_at - now < min(AHEAD_SECONDS, self.lifetime // 5)
+
+    def warns_of_its_end(self, now: int) -> bool:
+        """Whether a lasting access token ends soon: its person is to be warned, unless it can be renewed."""
+        if self.state is not GrantState.ACTIVE or self.lifetime < LASTING_SECONDS:
+            return False
+        return 0 < self.expires_at - now <= min(WARNING_SECONDS, self.lifetime // 4)
 
     def holds_lease(self, now: int) -> bool:
         """True while somebody may be refreshing, as far as a clock can tell."""

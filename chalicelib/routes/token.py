@@ -57,8 +57,7 @@ def blueprint(endpoints: Endpoints, exchange: TokenExchangeService, urls: Urls) 
             refusal = exchange.refuse(request.origin)
             return oauth.refusal(refusal, request.origin.request_id, "")
         except TokenRefused as refusal:
-            connect_url = urls.absolute(f"/providers#provider-{provider_id}")
-            return oauth.refusal(refusal, request.origin.request_id, connect_url)
+            return oauth.refusal(refusal, request.origin.request_id, urls.connect(provider_id))
         return Json(_body(release), headers={"Pragma": "no-cache"})
 
     refuse = exchange.refuse

@@ -159,6 +159,7 @@ class GrantService:
             state_at=now,
         )
         token_set = _with_refresh_token(token_set, grant, old, box)
+        grant = replace(grant, is_renewable=token_set.refresh_token is not None)
         sealed = replace(grant, token_set=box.encrypt(token_set.to_bytes(), grant.encryption_context()))
         self._grants.save(sealed, replaces=old.version if old else None)
 

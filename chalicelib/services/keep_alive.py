@@ -1,15 +1,17 @@
-"""Refreshing grants that nobody uses, before their refresh tokens lapse by idleness."""
+"""Refreshing grants that nobody uses, before their refresh tokens lapse by idleness; warning where that cannot help."""
 
 import logging
 from dataclasses import dataclass
 
 from chalicelib.domain.errors import VaultError
+from chalicelib.domain.event import Event
 from chalicelib.domain.grant import Grant, GrantState, Holding
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.stop import ALL, StopKind
 from chalicelib.domain.token_exchange import Need
 from chalicelib.ports import Catalogue, Clock, CursorStore, GrantStore, ProviderStore, StopStore, TokenCipher
 
+from .events import EventService
 from .refresh import RefreshService
 
 _LOG = logging.getLogger(__name__)
@@ -17,6 +19,10 @@ _LOG = logging.getLogger(__name__)
 _PAGE = 25
 _BEFORE = 4
 """Refreshed when a quarter of the idle time is left: enough for a cloud that is down over a week-end."""
+_WARNED_BEFORE = 8
+"""When refreshes have failed until an eighth of it is left, the person is told."""
+_NEVER = 1000 * 365 * 24 * 3600
+"""The idle time of refresh tokens that do not lapse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class KeepAliveService:
         catalogue: Catalogue,
         cipher: TokenCipher,
         refresh: RefreshService,
+        events: EventService,
         stops: StopStore,
         clock: Clock,
     ) -> None:
@@ -51,6 +58,7 @@ class KeepAliveService:
         self._catalogue = catalogue
         self._cipher = cipher
         self._refresh = refresh
+        self._events = events
         self._stops = stops
         self._clock = clock
 
@@ -58,15 +66,17 @@ class KeepAliveService:
         """Refresh what would lapse: at most `pages` pages of a listing, and no further page after `refreshes` of them.
 
         One grant's or provider's trouble stops no other. While everything or a provider is stopped nothing is sent
-        there; a stopped person or application changes nothing here, so that resuming finds what there was.
+        there; a stopped person or application changes nothing here, so that resuming finds what there was. Clouds whose
+        refresh tokens do not lapse are looked through as well if there is somebody to warn of what cannot be renewed.
         """
         done, stopped = KeptAlive(), self._stopped()
         if ALL in stopped:
             return done
         for provider in self._providers.all():
             idle = self._catalogue.get(provider.type_id).refresh_token_idle_seconds
-            if idle is not None and provider.enabled and provider.id not in stopped:
-                done += self._walk(provider, idle, pages, refreshes - done.refreshed - done.failed)
+            is_walked = idle is not None or self._events.is_on
+            if is_walked and provider.enabled and provider.id not in stopped:
+                done += self._walk(provider, idle or _NEVER, pages, refreshes - done.refreshed - done.failed)
         return done
 
     def _stopped(self) -> set[str]:
@@ -76,19 +86,43 @@ class KeepAliveService:
     def _walk(self, provider: Provider, idle: int, pages: int, refreshes: int) -> KeptAlive:
         name = f"keep-alive/{provider.id}/{provider.generation}"
         cursor, done = self._cursors.get(name), KeptAlive()
-        unused_since = self._clock.now() - idle + idle // _BEFORE
         for _ in range(pages):
             if done.refreshed + done.failed >= refreshes:
                 break
             page = self._grants.page(provider.id, provider.generation, user_prefix="", limit=_PAGE, cursor=cursor)
             for grant in page.grants:
-                if _lapses(grant, unused_since):
-                    done += self._renew(grant)
+                done += self._look_after(provider, grant, idle)
             cursor = page.next_cursor
             if cursor is None:
                 break
         self._cursors.put(name, cursor)
         return done
+
+    def _look_after(self, provider: Provider, grant: Grant, idle: int) -> KeptAlive:
+        now = self._clock.now()
+        lapses_at = grant.last_renewed_at + idle
+        if not _can_lapse(grant) or lapses_at - now > idle // _BEFORE:
+            if grant.warns_of_its_end(now):
+                self._warn(provider, grant, grant.expires_at, only_unrenewable=True)
+            return KeptAlive()
+        done = self._renew(grant)
+        if done.failed and 0 < lapses_at - now <= idle // _WARNED_BEFORE:
+            self._warn(provider, grant, lapses_at)
+        return done
+
+    def _warn(self, provider: Provider, listed: Grant, lapses_at: int, *, only_unrenewable: bool = False) -> None:
+        """Tell that the grant ends then, if it is still as it was listed or failing since."""
+        if not self._events.is_on:
+            return
+        try:
+            grant = self._grants.load(listed.user_id, listed.provider_id).grant
+        except VaultError as error:
+            _log(listed, error)
+            return
+        if grant is None or not _can_lapse(grant) or grant.last_renewed_at != listed.last_renewed_at:
+            return
+        if not (only_unrenewable and grant.is_renewable):
+            self._events.tell(Event.of_lapse(grant, provider, lapses_at, self._clock.now()))
 
     def _renew(self, listed: Grant) -> KeptAlive:
         """Refresh one grant, read anew since the listing lags: it may have been used or ended meanwhile."""
@@ -103,13 +137,16 @@ class KeepAliveService:
             with self._cipher.unlock(holding.key) as box:
                 fresh = self._refresh.fresh(holding, box, Need(renew=True), load)
         except VaultError as error:
-            extra = {"user_id": listed.user_id, "provider_id": listed.provider_id, "code": error.code}
-            _LOG.warning("keep_alive.failed", extra=extra | {"detail": error.detail})
+            _log(listed, error)
             return KeptAlive(failed=1)
         return KeptAlive(refreshed=1) if fresh.grant.version > listed.version else KeptAlive(failed=1)
 
 
-def _lapses(grant: Grant, unused_since: int) -> bool:
-    """Not refreshed since then, and in a state in which a refresh may help."""
-    last = grant.refreshed_at or grant.authorized_at
-    return last <= unused_since and grant.state in (GrantState.ACTIVE, GrantState.FAILING)
+def _can_lapse(grant: Grant) -> bool:
+    """In a state in which it can be used, and a refresh may help."""
+    return grant.state in (GrantState.ACTIVE, GrantState.FAILING)
+
+
+def _log(grant: Grant, error: VaultError) -> None:
+    extra = {"user_id": grant.user_id, "provider_id": grant.provider_id, "code": error.code}
+    _LOG.warning("keep_alive.failed", extra=extra | {"detail": error.detail})

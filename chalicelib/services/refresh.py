@@ -22,7 +22,9 @@ from chalicelib.domain.errors import (
     StorageUnavailable,
     VaultError,
 )
+from chalicelib.domain.event import Event, EventKind
 from chalicelib.domain.grant import LEASE_SECONDS, SPILL_SECONDS, Grant, GrantReason, GrantState, Holding
+from chalicelib.domain.provider import Provider
 from chalicelib.domain.provider_health import PAUSE_SECONDS, ProviderHealth
 from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.token_exchange import Need, RefusalReason, TokenRefused
@@ -39,6 +41,7 @@ from chalicelib.ports import (
     Random,
 )
 
+from .events import EventService
 from .revocations import RevocationService, client_of
 
 _LOG = logging.getLogger(__name__)
@@ -98,6 +101,7 @@ class RefreshService:
         catalogue: Catalogue,
         oauth_client: OAuthClient,
         revocations: RevocationService,
+        events: EventService,
         audit_log: AuditLog,
         clock: Clock,
         random: Random,
@@ -107,6 +111,7 @@ class RefreshService:
         self._catalogue = catalogue
         self._oauth_client = oauth_client
         self._revocations = revocations
+        self._events = events
         self._audit_log = audit_log
         self._clock = clock
         self._random = random
@@ -142,7 +147,7 @@ class RefreshService:
         try:
             tokens = TokenSet.from_bytes(box.decrypt(grant.token_set, grant.encryption_context()))
         except IntegrityViolation as violation:
-            self._quarantine(grant, violation, now)
+            self._quarantine(grant, holding.provider, violation, now)
             raise TokenRefused(RefusalReason.NEEDS_REAUTHORIZATION, detail=GrantReason.UNREADABLE.value) from violation
         is_rejected = fingerprint(tokens.access_token.reveal()) == need.rejected_token_hash
         is_usable = not is_rejected and grant.is_good_for(need.minimum_seconds, now)
@@ -170,7 +175,7 @@ class RefreshService:
         if case.is_usable:
             return case.fresh()
         if not case.is_needed_still:
-            self._end(case.grant, case.grant.ended(GrantReason.EXPIRED, case.now), case.tokens, box)
+            self._end(case, case.grant, case.grant.ended(GrantReason.EXPIRED, case.now), box)
         raise TokenRefused(RefusalReason.NEEDS_REAUTHORIZATION, detail=GrantReason.EXPIRED.value)
 
     def _check_pauses(self, case: _Case) -> None:
@@ -260,6 +265,7 @@ class RefreshService:
         if not case.holding.health.is_well:
             self._note(case, lambda health: health.recovered())
         if case.grant.state is GrantState.FAILING:
+            self._tell(EventKind.GRANT_RECOVERED, grant, case.holding.provider)
             self._record(AuditTag.GRANT_RECOVERED, Outcome.SUCCESS, grant)
         _LOG.info("grant.refreshed", extra=_line(grant))
         return Fresh(replace(case.holding, grant=grant), grant, tokens)
@@ -279,7 +285,7 @@ class RefreshService:
         self._log(leased, error)
         lost = leased.unknown_since is not None
         reason = GrantReason.OUTCOME_UNKNOWN if lost else GrantReason.REFUSED_BY_CLOUD
-        if not self._end(leased, leased.ended(reason, self._clock.now()), case.tokens, box):
+        if not self._end(case, leased, leased.ended(reason, self._clock.now()), box):
             return None
         raise TokenRefused(RefusalReason.NEEDS_REAUTHORIZATION, detail=error.detail) from error
 
@@ -298,6 +304,7 @@ class RefreshService:
             return None
         self._note(case, lambda health: health.failed(now, retry_after))
         if case.grant.state is not GrantState.FAILING:
+            self._tell(EventKind.GRANT_FAILING, failed, case.holding.provider)
             self._record(AuditTag.GRANT_FAILING, Outcome.FAILURE, failed)
         raise TokenRefused(
             RefusalReason.PROVIDER_UNAVAILABLE, detail=error.detail, retry_after=failed.next_attempt_at - now
@@ -340,22 +347,25 @@ class RefreshService:
             self._store(outcome, leased)
         return True
 
-    def _end(self, before: Grant, ended: Grant, tokens: TokenSet, box: Box) -> bool:
+    def _end(self, case: _Case, before: Grant, ended: Grant, box: Box) -> bool:
         """The person must authorize again: stored and told once. False when somebody else has written meanwhile."""
         try:
-            self._store(_sealed(ended, tokens, box), before)
+            self._store(_sealed(ended, case.tokens, box), before)
         except Conflict:
             return False
+        self._tell(EventKind.GRANT_NEEDS_REAUTHORIZATION, ended, case.holding.provider)
         self._record(AuditTag.GRANT_NEEDS_REAUTHORIZATION, Outcome.FAILURE, ended)
         return True
 
-    def _quarantine(self, grant: Grant, violation: IntegrityViolation, now: int) -> None:
+    def _quarantine(self, grant: Grant, provider: Provider, violation: IntegrityViolation, now: int) -> None:
         """What does not open is kept for whoever looks into it, and never tried again (F34)."""
         self._log(grant, violation)
+        ended = grant.ended(GrantReason.UNREADABLE, now)
         try:
-            self._grants.save(grant.ended(GrantReason.UNREADABLE, now), replaces=grant.version)
+            self._grants.save(ended, replaces=grant.version)
         except Conflict:
             return
+        self._tell(EventKind.GRANT_NEEDS_REAUTHORIZATION, ended, provider)
         self._record(AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, grant)
 
     def _end_orphan(self, case: _Case, client: Client, tokens: TokenSet) -> None:
@@ -391,18 +401,22 @@ class RefreshService:
         """Noted, and told to the administrators, once for each version of the provider."""
         provider = case.holding.provider
         for _ in range(_ATTEMPTS):
-            health = self._health.get(provider.id)
+            health, now = self._health.get(provider.id), self._clock.now()
             known = health.is_misconfigured(provider.version)
             try:
-                self._health.save(health.misconfigured(error, provider.version, self._clock.now()))
+                self._health.save(health.misconfigured(error, provider.version, now))
             except Conflict:
                 continue
             if not known:
+                self._events.tell(Event.of_provider(EventKind.PROVIDER_MISCONFIGURED, provider, error, now))
                 facts = {"error": error}
                 tag = AuditTag.PROVIDER_MISCONFIGURED
                 event = AuditEvent(tag, Outcome.FAILURE, "-", BACKGROUND, provider_id=provider.id, facts=facts)
                 self._audit_log.record(event)
             return
+
+    def _tell(self, kind: EventKind, grant: Grant, provider: Provider) -> None:
+        self._events.tell(Event.of_grant(kind, grant, provider, self._clock.now()))
 
     def _record(self, tag: AuditTag, outcome: Outcome, grant: Grant) -> None:
         facts = {"reason": grant.reason.value, "account": grant.account.label}

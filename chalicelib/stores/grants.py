@@ -252,6 +252,7 @@ def _to_item(grant: Grant) -> Item:
             "failures": grant.failures,
             "next_attempt_at": grant.next_attempt_at,
             "unknown_since": grant.unknown_since,
+            "is_renewable": grant.is_renewable,
         }
     )
 
@@ -278,6 +279,7 @@ def _from_item(item: Item) -> Grant:
         failures=item.get("failures", 0),
         next_attempt_at=item.get("next_attempt_at", 0),
         unknown_since=item.get("unknown_since"),
+        is_renewable=item.get("is_renewable", True),
     )
 
 

@@ -71,8 +71,8 @@ LISTING = Index(
         "keeps_tokens", "at", "tag", "outcome", "actor", "actor_name", "request_id", "source", "browser", "facts",
     ),
 )  # fmt: skip
-"""Sparse: grants by provider and generation in the order of user names, pending revocations by due time, users by
-id, departed ones by the time they left, audit entries by user and time."""
+"""Sparse: grants by provider and generation in the order of user names, pending revocations and
+deliveries by due time, users by id, departed ones by the time they left, audit entries by user and time."""
 
 SESSIONS_OF_USER = Index("of_user", key="user_id", sort="created_at")
 
@@ -84,7 +84,7 @@ VAULT = TableDefinition(
     point_in_time_recovery=True,
     deletion_protection=True,
 )
-"""What must last: users, providers, grants, pending revocations, audit log."""
+"""What must last: users, providers, grants, pending revocations and deliveries, audit log."""
 
 KEYS = TableDefinition(key=KEY, deletion_protection=True)
 """Wrapped provider keys. Not backed up: deleting a key makes what it protects unreadable in every backup."""

@@ -22,6 +22,7 @@ STATUS: dict[type[VaultError], int] = {
     errors.DirectoryUnavailable: 503,
     errors.StorageUnavailable: 503,
     errors.KeyUnavailable: 503,
+    errors.Undeliverable: 503,
     errors.Conflict: 409,
     errors.IntegrityViolation: 500,
     errors.CloudError: 502,

@@ -26,3 +26,7 @@ class Urls:
     def absolute(self, path: str) -> str:
         """`path` begins with a slash."""
         return self.public_url + path
+
+    def connect(self, provider_id: str) -> str:
+        """Where a person authorizes that provider, after logging in. The link grants nothing by itself."""
+        return self.absolute(f"/providers#provider-{provider_id}")

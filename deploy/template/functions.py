@@ -14,6 +14,9 @@ _SETTINGS = {
     "sessions_table": {"Ref": "SessionsTable"},
     "directories": {"Ref": "Directories"},
     "leaver_days": {"Ref": "LeaverDays"},
+    "event_bus": {"Ref": "EventBus"},
+    "mail_from": {"Ref": "MailFrom"},
+    "admin_mail": {"Ref": "AdminMail"},
     "log_level": {"Ref": "LogLevel"},
 }
 """The vault's settings by name; what is not here keeps its default."""

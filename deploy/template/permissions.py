@@ -1,4 +1,4 @@
-"""What each function may do, and nothing else: actions by table, key and secret.
+"""What each function may do, and nothing else: actions by table, key and secret, and who sends events and mails.
 
 A function's role is its own. Tests record what the functions do and compare it with this list in both directions.
 """
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from chalicelib.adapters.event_bridge import SOURCE
 from chalicelib.domain.provider import ProviderKey
 from chalicelib.stores import tables
 
@@ -26,6 +27,8 @@ class Permissions:
     token_key: tuple[str, ...] = ()
     audit_key: tuple[str, ...] = ()
     secrets: bool = False
+    events: bool = False
+    """Events to the bus and mails, as far as the parameters name any."""
 
 
 FUNCTIONS = {
@@ -71,6 +74,12 @@ FUNCTIONS = {
         keys=_READ_AND_KEEP,
         audit_key=("GenerateMac",),
     ),
+    "deliver_events": Permissions(
+        vault=("BatchGetItem", *_READ_AND_KEEP),
+        listing=True,
+        keys=("BatchGetItem",),
+        events=True,
+    ),
 }
 """By the name that Chalice knows a function by."""
 
@@ -96,6 +105,22 @@ def _statements(name: str, may: Permissions) -> Iterator[dict[str, Any]]:
     if may.secrets:
         secret = _allow("ReadDirectorySecrets", "secretsmanager", ("GetSecretValue",), {"Ref": "DirectorySecretArns"})
         yield {"Fn::If": ["HasSecrets", secret, {"Ref": "AWS::NoValue"}]}
+    if may.events:
+        yield {"Fn::If": ["HasEventBus", _put_events(), {"Ref": "AWS::NoValue"}]}
+        yield {"Fn::If": ["HasMail", _send_mail(), {"Ref": "AWS::NoValue"}]}
+
+
+def _put_events() -> dict[str, Any]:
+    bus = {"Fn::Sub": "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBus}"}
+    condition = {"StringEquals": {"events:source": SOURCE}}
+    return _allow("PutEvents", "events", ("PutEvents",), [bus]) | {"Condition": condition}
+
+
+def _send_mail() -> dict[str, Any]:
+    # SES asks for the second where a mail comes whole, as ours do
+    actions = ("SendEmail", "SendRawEmail")
+    condition = {"StringEquals": {"ses:FromAddress": {"Ref": "MailFrom"}}}
+    return _allow("SendMail", "ses", actions, {"Ref": "MailIdentityArns"}) | {"Condition": condition}
 
 
 def _table(name: str, actions: tuple[str, ...]) -> Iterator[dict[str, Any]]:

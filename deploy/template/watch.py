@@ -50,6 +50,12 @@ EVENTS = (
         _WITH_REFRESH,
     ),
     Event(
+        "EventsLost",
+        '{ $.event = "event.lost" }',
+        "an event or a mail never reached anybody",
+        (*_WITH_REFRESH, "deliver_events"),
+    ),
+    Event(
         "LoginFailures",
         '{ $.event = "session.login" && $.outcome = "failure" }',
         "log-ins were refused",

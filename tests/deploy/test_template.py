@@ -243,7 +243,18 @@ def test_schedules_are_those_of_the_program(resources: dict[str, Any]) -> None:
         "LookAfterLeavers": "rate(1 minute)",
         "CleanUp": "rate(1 minute)",
         "SealAudit": "rate(5 minutes)",
+        "DeliverEvents": "rate(1 minute)",
     }
+
+
+def test_only_one_function_sends_and_only_as_the_parameters_say(resources: dict[str, Any]) -> None:
+    sending = [(name, one) for name, one in statements(resources) if one["Sid"] in ("PutEvents", "SendMail")]
+    assert {name for name, _ in sending} == {role("deliver_events")}
+    events, mail = (one for _, one in sending)
+    assert events["Condition"] == {"StringEquals": {"events:source": "token-vault"}}
+    assert events["Resource"][0]["Fn::Sub"].endswith(":event-bus/${EventBus}")
+    assert mail["Condition"] == {"StringEquals": {"ses:FromAddress": {"Ref": "MailFrom"}}}
+    assert mail["Resource"] == {"Ref": "MailIdentityArns"}
 
 
 def test_what_the_alarms_count_is_what_the_program_logs(resources: dict[str, Any]) -> None:

@@ -10,9 +10,11 @@ from chalicelib.domain.secret import Secret
 from chalicelib.domain.session import Session
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.services.consent import Callback, Consented, ConsentService
+from chalicelib.services.events import EventService, Outlets
 from chalicelib.services.grants import GrantService
 from chalicelib.services.refresh import RefreshService
 from chalicelib.services.revocations import RevocationService
+from tests.fakes.events import FakeBus, FakeMailer, FakeOutbox
 from tests.fakes.oauth_client import FakeOAuthClient
 from tests.fakes.stores import (
     FakeAuditLog,
@@ -26,6 +28,7 @@ from tests.fakes.stores import (
     FakeSessionStore,
     FakeStopStore,
     FakeUserAliasStore,
+    FakeUserStore,
 )
 from tests.fakes.system import FakeClock, FakeRandom
 from tests.fakes.token_cipher import FakeTokenCipher
@@ -89,12 +92,21 @@ class FakeVault:
             audit_log=self.audit_log,
             clock=self.clock,
         )
+        self.outbox, self.bus, self.mailer, self.users = FakeOutbox(), FakeBus(), FakeMailer(), FakeUserStore()
+        self.events = EventService(
+            outbox=self.outbox,
+            outlets=Outlets(self.bus, self.mailer, ("team@contoso.example",)),
+            grants=self.grant_store,
+            users=self.users,
+            clock=self.clock,
+        )
         self.refresh = RefreshService(
             grants=self.grant_store,
             health=self.grant_store.health,
             catalogue=self.catalogue,
             oauth_client=self.cloud,
             revocations=self.revocations,
+            events=self.events,
             audit_log=self.audit_log,
             clock=self.clock,
             random=self.random,

@@ -288,7 +288,7 @@ class FakeGrantStore:
         matching = [grant for grant in self._listed(provider_id, generation) if _matches(grant, user_prefix)]
         matching = [grant for grant in matching if matches is None or matches(grant)]
         found = [grant for grant in matching if _position(grant) > (cursor or "")]
-        shown = [replace(grant, token_set=None) for grant in found[:limit]]
+        shown = [replace(grant, token_set=None, is_renewable=True) for grant in found[:limit]]
         return GrantPage(shown, _position(shown[-1]) if len(found) > limit else None)
 
     def sealed(self, grants: Sequence[Grant]) -> list[Grant]:

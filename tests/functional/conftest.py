@@ -1,9 +1,14 @@
 """The whole vault without a network: stores on moto, OAuth against a scripted cloud, a directory in memory."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from email import message_from_string
+from email.message import EmailMessage
+from email.policy import default
 
 import pytest
+from moto.backends import get_backend
 
 from chalicelib.adapters.endpoint_guard import EndpointGuard
 from chalicelib.adapters.oauth_client import AuthlibClient
@@ -11,9 +16,11 @@ from chalicelib.adapters.provider_check import CloudCheck
 from chalicelib.bootstrap import Vault, create_vault
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.directory import DirectorySettings
+from chalicelib.domain.grant import Holding
 from chalicelib.domain.secret import Secret
+from chalicelib.domain.token_exchange import Need, TokenRefused
 from chalicelib.settings import Settings
-from tests.aws import Aws
+from tests.aws import ACCOUNT_ID, ENVIRONMENT, Aws
 from tests.fakes import directory
 from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET, ScriptedCloud
 from tests.fakes.directory import FakeDirectory
@@ -23,6 +30,7 @@ from tests.iam import recorded
 from .client import BASE, Answer, Browser, going_to
 
 NORTHWIND = "northwind"
+SENDER, TEAM = "vault@contoso.example", "team@contoso.example"
 CONTOSO = DirectorySettings(
     domain="CONTOSO",
     servers=("ldaps://dc.contoso.example",),
@@ -59,6 +67,17 @@ class Running:
     def callback(url: str) -> str:
         assert url.startswith(BASE), url
         return url.removeprefix(BASE)
+
+    def refresh(self, user_id: str) -> None:
+        """As when a program asks for that person's token; whatever comes of it."""
+        grants, cipher = self.vault.grants._grants, self.vault.grants._cipher
+
+        def load() -> Holding:
+            return grants.load(user_id, NORTHWIND)
+
+        holding = load()
+        with cipher.unlock(holding.key) as box, suppress(TokenRefused):
+            self.vault.refresh.fresh(holding, box, Need(), load)
 
     def audit_tags(self) -> list[str]:
         entries = [item for item in self.aws.items("vault") if item["pk"]["S"].startswith("AUDIT#")]
@@ -97,3 +116,31 @@ def running(aws: Aws) -> Iterator[Running]:
             origin=Origin("-", "test"),
         )
         yield Running(vault, aws, cloud, people, clock)
+
+
+@dataclass
+class Telling(Running):
+    """A vault that tells people and programs what happens."""
+
+    def mails(self) -> list[EmailMessage]:
+        """Every mail that SES took, as its reader's program sees it."""
+        sent = get_backend("ses")[ACCOUNT_ID][ENVIRONMENT["AWS_DEFAULT_REGION"]].sent_messages
+        messages = [message_from_string(one.raw_data, policy=default) for one in sent]
+        return [message for message in messages if isinstance(message, EmailMessage)]
+
+
+@pytest.fixture
+def telling(running: Running) -> Iterator[Telling]:
+    settings = replace(running.vault.settings, event_bus="default", mail_from=SENDER, admin_mail=(TEAM,))
+    vault = create_vault(
+        settings,
+        aws=running.aws.clients,
+        clock=running.clock,
+        directory=running.directory,
+        oauth_client=AuthlibClient(running.clock, EndpointGuard(allow_private=True)),
+        provider_check=CloudCheck(running.clock, EndpointGuard(allow_private=True)),
+    )
+    running.aws.clients.mail.create_email_identity(EmailIdentity=SENDER)
+    get_backend("ses")[ACCOUNT_ID][ENVIRONMENT["AWS_DEFAULT_REGION"]].sent_messages.clear()
+    yield Telling(vault, running.aws, running.cloud, running.directory, running.clock)
+    running.aws.clients.mail.delete_email_identity(EmailIdentity=SENDER)

@@ -15,11 +15,11 @@ from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.user import Departure
 from deploy.template.permissions import FUNCTIONS
 from tests.fakes import directory
-from tests.fakes.misbehaviour import status
+from tests.fakes.misbehaviour import error, status
 from tests.iam import Recorder, allowed, recorded
 
 from .client import Browser
-from .conftest import Running
+from .conftest import Running, Telling
 
 DAY = 24 * 3600
 
@@ -150,6 +150,15 @@ def test_sealing(running: Running, recorder: Recorder) -> None:
     running.clock.advance(7200)
     assert running.vault.seals.seal_due() > 0
     assert_exact(recorder, "seal_audit")
+
+
+def test_delivery_of_events(telling: Telling, recorder: Recorder) -> None:
+    telling.authorize(telling.browser("alice"))
+    telling.clock.advance(3600)
+    telling.cloud.misbehave("/token", error("invalid_grant"))
+    telling.refresh(directory.ALICE.user.id)
+    assert telling.vault.events.deliver_due() == 3
+    assert_exact(recorder, "deliver_events")
 
 
 def test_whoever_asks_the_directory_may_read_its_secret() -> None:

@@ -61,6 +61,10 @@ def test_every_missing_parameter_is_named_with_its_meaning() -> None:
         ({"VpcId": "vpc-1", "SubnetIds": "subnet-1", "VpcEndpoints": "true"}, "RouteTableIds is missing"),
         ({"Truststore": "s3://x/y.pem"}, "CertificateArn is missing: Truststore"),
         ({"CertificateArn": "arn:x", "PublicUrl": "https://vault.contoso.com/api"}, "PublicUrl has a path"),
+        ({"EventBus": "arn:aws:events:x"}, "It is the name of a bus"),
+        ({"MailFrom": "vault@contoso.com"}, "MailIdentityArns is missing"),
+        ({"AdminMail": "team@contoso.com"}, "MailFrom is missing"),
+        ({"MailFrom": "vault", "MailIdentityArns": "arn:x"}, "MailFrom is 'vault', which is no plain mail address."),
         ({"Directories": "[{]"}, "Directories cannot be understood"),
         ({"Directories": '[{"domain": "CONTOSO", "sevrers": []}]'}, "Directories cannot be understood: "),
         (

@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.errors import CloudUnavailable
+from chalicelib.domain.errors import CloudRefused, CloudUnavailable
+from chalicelib.domain.event import Channel, EventKind
 from chalicelib.domain.grant import GrantState
 from chalicelib.domain.stop import ALL, Stop, StopKind
+from chalicelib.services.events import EventService, Outlets
 from chalicelib.services.keep_alive import KeepAliveService, KeptAlive
 from tests.fakes.services import FakeVault
 from tests.fakes.stores import FakeCursorStore
-from tests.samples import ADMINISTRATOR, GRANT, TOKENS
+from tests.samples import ADMINISTRATOR, GRANT, NOW, TOKENS
 
 DAY = 24 * 3600
 IDLE = 60 * DAY
@@ -30,6 +32,7 @@ class World(FakeVault):
             catalogue=self.catalogue,
             cipher=self.cipher,
             refresh=self.refresh,
+            events=self.events,
             stops=self.stop_store,
             clock=self.clock,
         )
@@ -129,3 +132,62 @@ class TestStops:
         world.clock.advance(IDLE - DAY)
         world.stop_store.add(Stop(kind, target, "incident", 0, ADMINISTRATOR))
         assert world.keep_alive.run() == KeptAlive(refreshed=1)
+
+
+class TestWarnings:
+    """Who cannot be kept alive is told before the end."""
+
+    def told(self, world: World) -> list[tuple[str, int]]:
+        waiting = [one.event for one in world.outbox.waiting.values() if one.channel is Channel.PERSON]
+        return [(e.user_id, e.lapses_at - NOW) for e in waiting if e.kind is EventKind.GRANT_ABOUT_TO_LAPSE]
+
+    def lasting(self, days: int, *, is_renewable: bool) -> World:
+        """Somebody whose access token lives for days at a cloud without idle time."""
+        world = World(1)
+        world.catalogue.type = replace(world.catalogue.type, refresh_token_idle_seconds=None)
+        for key, grant in world.grant_store.grants.items():
+            changed = replace(grant, expires_at=NOW + days * DAY, is_renewable=is_renewable)
+            world.grant_store.grants[key] = changed
+        return world
+
+    def test_a_cloud_that_does_not_answer_until_little_time_is_left(self) -> None:
+        world = World(1)
+        world.forget_rotation()
+        for day in (50, 53, 54, 55):
+            world.clock.advance(NOW + day * DAY - world.clock.now())
+            world.cloud.fail_next(CloudUnavailable(detail="HTTP 503"))
+            world.keep_alive.run()
+            assert self.told(world) == ([("S-0", 60 * DAY)] if day >= 53 else [])
+
+    def test_one_whose_cloud_refused_for_good_is_told_that_instead(self) -> None:
+        world = World(1)
+        world.clock.advance(54 * DAY)
+        world.cloud.fail_next(CloudRefused("invalid_grant"))
+        world.keep_alive.run()
+        assert self.told(world) == []
+
+    @pytest.mark.parametrize(("days", "warned_at"), [(60, 53), (8, 6), (1, 0.75)])
+    def test_a_token_that_nothing_can_renew(self, days: int, warned_at: float) -> None:
+        world = self.lasting(days, is_renewable=False)
+        world.clock.advance(int(warned_at * DAY) - 1)
+        world.keep_alive.run()
+        assert self.told(world) == []
+        for _ in range(3):
+            world.clock.advance(1)
+            world.keep_alive.run()
+        assert self.told(world) == [("S-0", days * DAY)]
+
+    def test_one_that_can_be_renewed_or_lives_for_hours_only(self) -> None:
+        for world in (self.lasting(60, is_renewable=True), self.lasting(0, is_renewable=False)):
+            world.clock.advance(59 * DAY)
+            world.keep_alive.run()
+            assert self.told(world) == []
+
+    def test_where_nobody_is_told_such_clouds_are_not_looked_through(self) -> None:
+        world = self.lasting(60, is_renewable=False)
+        world.keep_alive._events = EventService(
+            outbox=world.outbox, outlets=Outlets(), grants=world.grant_store, users=world.users, clock=world.clock
+        )
+        world.clock.advance(59 * DAY)
+        world.keep_alive.run()
+        assert (self.told(world), world.cursors.cursors) == ([], {})

@@ -10,6 +10,7 @@ from jinja2 import UndefinedError
 from chalicelib.adapters.catalogue import FileCatalogue
 from chalicelib.domain.audit import AuditTag
 from chalicelib.domain.authorization_request import ConsentProblem
+from chalicelib.domain.removal import RemovalScope
 from chalicelib.web.pages import AuthorizedDialog, ConsentFailedDialog, ErrorView, RemoveDialog
 from chalicelib.web.render import Renderer, exact_moment, moment
 from tests.browser import gallery
@@ -120,7 +121,13 @@ def test_the_gallery_shows_every_template() -> None:
     dialogs = {context["dialog"].template for _, context in gallery.PAGES.values() if context.get("dialog")}
     pages = {template for template, _ in gallery.PAGES.values()}
     there = {path.name for path in (PACKAGE / "templates").iterdir()}
-    assert pages | dialogs == there - {"base.html", "macros.html", "audit_words.html"}
+    assert pages | dialogs == there - {
+        "base.html",
+        "macros.html",
+        "audit_words.html",
+        "removal_words.html",
+        "mail.html",
+    }
 
 
 @pytest.mark.parametrize("name", DIALOGS)
@@ -192,13 +199,13 @@ def test_another_cloud_account_is_named_beside_the_one_of_before() -> None:
 
 def test_the_question_before_a_removal_counts_and_names() -> None:
     names = tuple(f"CONTOSO\\p{number}" for number in range(5))
-    some = removal(count=12, user_names=names, token_ids=("northwind.S-1",))
+    chosen = RemovalScope.TOKENS
+    some = removal(scope=chosen, count=12, user_names=names, token_ids=("northwind.S-1",))
     assert "Remove 12 tokens?" in some
     assert "CONTOSO\\p4 and 7 more" in some
-    assert "Remove 1 token?" in removal(count=1, user_names=names[:1], token_ids=("northwind.S-1",))
-    box = gallery.ProviderChoice("box", "Box")
+    assert "Remove 1 token?" in removal(scope=chosen, count=1, user_names=names[:1], token_ids=("northwind.S-1",))
     assert "Remove more than 1,000 tokens? This removes all tokens of Box." in removal(
-        count=1000, is_more=True, provider=box
+        scope=RemovalScope.PROVIDER, count=1000, is_more=True, target_id="box", target_name="Box"
     )
 
 

@@ -43,6 +43,10 @@ def test_names_the_setting_that_is_missing(missing: str) -> None:
         ("VAULT_DIRECTORIES", '[{"domain": "A", "servers": ["ldaps://a"]}, {"domain": "a", "servers": ["ldaps://b"]}]'),
         ("VAULT_LEAVER_DAYS", "0"),
         ("VAULT_LEAVER_DAYS", "soon"),
+        ("VAULT_MAIL_FROM", "vault"),
+        ("VAULT_MAIL_FROM", "Vault <vault@contoso.example>"),
+        ("VAULT_MAIL_FROM", "vault@contoso.example\nBcc: x@y.example"),
+        ("VAULT_ADMIN_MAIL", "team@contoso.example"),
         ("VAULT_ALLOW_PRIVATE_CLOUDS", "true"),
         ("VAULT_ALLOW_PRIVATE_CLOUDS", "yes"),
         ("VAULT_LOG_LEVEL", "LOUD"),
@@ -68,6 +72,13 @@ def test_the_directories_may_stand_in_a_file(tmp_path: Path) -> None:
     file.write_text(ENOUGH["VAULT_DIRECTORIES"])
     settings = Settings.from_environment({**ENOUGH, "VAULT_DIRECTORIES": str(file)})
     assert settings.directories == Settings.from_environment(ENOUGH).directories
+
+
+def test_administrators_addresses_are_separated_by_commas() -> None:
+    mail = {"VAULT_MAIL_FROM": "vault@contoso.example", "VAULT_ADMIN_MAIL": "a@contoso.example, b@contoso.example,"}
+    assert Settings.from_environment(ENOUGH | mail).admin_mail == ("a@contoso.example", "b@contoso.example")
+    with pytest.raises(SettingsError, match="VAULT_ADMIN_MAIL must be plain"):
+        Settings.from_environment(ENOUGH | mail | {"VAULT_ADMIN_MAIL": "a@contoso.example, b"})
 
 
 def test_administrators_are_the_groups_of_all_directories() -> None:

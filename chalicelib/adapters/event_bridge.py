@@ -1,0 +1,55 @@
+"""Events for programs: EventBridge, where a company routes them to whatever it has. docs/events.md has the JSON."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from chalicelib.domain.errors import Undeliverable
+from chalicelib.domain.event import Event
+from chalicelib.web.urls import Urls
+
+from .aws import AwsClients, delivery_errors
+
+SOURCE = "token-vault"
+_VERSION = "1"
+"""Of the JSON; a later one may have more fields, and never another meaning of these."""
+
+
+class EventBridge:
+    """Implements `ports.EventBus` with PutEvents to the bus `name`."""
+
+    def __init__(self, aws: AwsClients, name: str, urls: Urls) -> None:
+        self._aws = aws
+        self._name = name
+        self._urls = urls
+
+    def publish(self, event: Event) -> None:
+        entry = {
+            "Source": SOURCE,
+            "DetailType": event.kind.value,
+            "Detail": json.dumps(self._detail(event)),
+            "Time": datetime.fromtimestamp(event.at, UTC),
+            "EventBusName": self._name,
+        }
+        with delivery_errors("EventBridge"):
+            answer = self._aws.events.put_events(Entries=[entry])
+        if answer["FailedEntryCount"]:
+            raise Undeliverable(detail=f"EventBridge: {answer['Entries'][0].get('ErrorCode')}")
+
+    def _detail(self, event: Event) -> dict[str, Any]:
+        person = {"user_id": event.user_id, "user_name": event.user_name, "account": event.account}
+        detail = {
+            "version": _VERSION,
+            "id": event.id,
+            "kind": event.kind.value,
+            "at": _moment(event.at),
+            "provider_id": event.provider_id,
+            "provider_name": event.provider_name,
+            "reason": event.reason,
+            **(person | {"connect_url": self._urls.connect(event.provider_id)} if event.user_id else {}),
+        }
+        return detail | ({"lapses_at": _moment(event.lapses_at)} if event.lapses_at else {})
+
+
+def _moment(at: int) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"

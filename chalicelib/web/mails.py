@@ -1,0 +1,178 @@
+"""The words of the mails: what happened, what to do, and one link."""
+
+import textwrap
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from chalicelib.domain.event import Channel, Event, EventKind, is_mail_address
+from chalicelib.domain.grant import GrantReason, GrantState
+
+from .render import Renderer
+from .urls import Urls
+
+_TEMPLATE = "mail.html"
+_LONGEST_NAME = 100
+_COLUMNS = 72
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail ready to be sent; `subject` is one line."""
+
+    subject: str
+    text: str
+    html: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """Sentences with the names of an event to be filled in; `label` is what the link says."""
+
+    subject: str
+    happened: str
+    to_do: str
+    label: str
+
+
+_OPEN = "Open your authorization providers"
+_TOKENS = "See the authorizations of {provider}"
+_WORDS: dict[tuple[EventKind, Channel], _Words] = {
+    (EventKind.GRANT_FAILING, Channel.PERSON): _Words(
+        "{provider} does not renew your authorization",
+        "For an hour, {provider} has not answered as it should when Token Vault renewed your authorization{account}. "
+        "Programs that act for you there may stop working.",
+        "You need to do nothing: Token Vault keeps trying, and writes again when it works. If {provider} itself works "
+        "and you do not want to wait, open the page below and choose Reauthorize.",
+        _OPEN,
+    ),
+    (EventKind.GRANT_RECOVERED, Channel.PERSON): _Words(
+        "Your authorization at {provider} works again",
+        "{provider} has renewed your authorization{account}. Programs that act for you there work again.",
+        "You need to do nothing.",
+        _OPEN,
+    ),
+    (EventKind.GRANT_NEEDS_REAUTHORIZATION, Channel.PERSON): _Words(
+        "Please authorize {provider} again",
+        "{cause} Until you authorize again, programs cannot act for you there.",
+        "Open the page below, log in with your Windows account and choose Reauthorize.",
+        "Authorize {provider} again",
+    ),
+    (EventKind.GRANT_ABOUT_TO_LAPSE, Channel.PERSON): _Words(
+        "Your authorization at {provider} ends on {day}",
+        "Your authorization at {provider}{account} ends on {day}, and Token Vault cannot renew it by itself. After "
+        "that, programs cannot act for you there.",
+        "Open the page below before that day, log in with your Windows account and choose Reauthorize.",
+        "Authorize {provider} again",
+    ),
+    (EventKind.GRANT_FAILING, Channel.ADMINISTRATORS): _Words(
+        "{provider} does not renew authorizations",
+        "For an hour, {provider} has not answered as it should when Token Vault renewed the authorization of {person}. "
+        "Those of other people may fail as well.",
+        "Look whether {provider} reports an incident. Token Vault keeps trying, and writes again when it works.",
+        _TOKENS,
+    ),
+    (EventKind.GRANT_RECOVERED, Channel.ADMINISTRATORS): _Words(
+        "{provider} renews authorizations again",
+        "{provider} has renewed the authorization of {person}, which had failed.",
+        "You need to do nothing.",
+        _TOKENS,
+    ),
+    (EventKind.GRANT_NEEDS_REAUTHORIZATION, Channel.ADMINISTRATORS): _Words(
+        "People must authorize {provider} again",
+        "{person} must authorize {provider} again: programs cannot act for them there until they do.",
+        "People with a mail address have been told. If it is many at once, look whether somebody changed "
+        "the registration at {provider}; the page below shows whom it concerns.",
+        _TOKENS,
+    ),
+    (EventKind.GRANT_ABOUT_TO_LAPSE, Channel.ADMINISTRATORS): _Words(
+        "Authorizations at {provider} are about to end",
+        "The authorization of {person} at {provider} ends on {day}, and Token Vault cannot renew it by itself.",
+        "People with a mail address have been told and need to authorize again before that day.",
+        _TOKENS,
+    ),
+    (EventKind.PROVIDER_MISCONFIGURED, Channel.ADMINISTRATORS): _Words(
+        "{provider} does not accept how Token Vault is registered there",
+        "{provider} refused Token Vault itself ({reason}). No authorization is lost, and none can be renewed until the "
+        "registration is right again.",
+        "Most often the client secret has ended or was changed: open the provider, enter the new one and choose Test.",
+        "Open {provider} in Token Vault",
+    ),
+}
+_CAUSES = {
+    GrantReason.EXPIRED: "Your authorization at {provider}{account} has ended, and {provider} gave nothing to renew it "
+    "with.",
+    GrantReason.OUTCOME_UNKNOWN: "The renewal of your authorization at {provider}{account} was cut off, and {provider} "
+    "does not accept the old one any more.",
+    GrantReason.UNREADABLE: "Your authorization at {provider}{account} cannot be read from storage any more.",
+}
+_STATES = {
+    EventKind.GRANT_FAILING: GrantState.FAILING.value,
+    EventKind.GRANT_NEEDS_REAUTHORIZATION: GrantState.NEEDS_REAUTHORIZATION.value,
+}
+"""What administrators are shown of a provider's authorizations."""
+_REFUSED = "{provider} does not accept your authorization{account} any more."
+_WHY = {
+    Channel.PERSON: "Token Vault sends this because you authorized {provider} with it.",
+    Channel.ADMINISTRATORS: "Token Vault sends this to its administrators, for each provider and matter once a day at "
+    "most.",
+}
+_NEVER_ASKED = "No mail of Token Vault asks for a password or has an attachment."
+
+
+class MailWriter:
+    """Writes mails in words for the person or for administrators."""
+
+    def __init__(self, urls: Urls) -> None:
+        self._urls = urls
+        self._renderer = Renderer(urls.base_path)
+
+    def write(self, event: Event, channel: Channel) -> Mail:
+        words, names = _WORDS[event.kind, channel], _names(event)
+        parts = {
+            "subject": words.subject.format(**names),
+            "happened": words.happened.format(**names),
+            "to_do": words.to_do.format(**names),
+            "label": words.label.format(**names),
+            "link": self._link(event, channel),
+            "why": f"{_WHY[channel].format(**names)} {_NEVER_ASKED}",
+        }
+        return Mail(parts["subject"], _text(parts), self._renderer.page(_TEMPLATE, **parts))
+
+    def _link(self, event: Event, channel: Channel) -> str:
+        if channel is Channel.PERSON:
+            return self._urls.connect(event.provider_id)
+        if event.kind is EventKind.PROVIDER_MISCONFIGURED:
+            return self._urls.absolute(f"/admin/providers/{event.provider_id}")
+        state = f"&state={_STATES[event.kind]}" if event.kind in _STATES else ""
+        return self._urls.absolute(f"/admin/tokens?provider={event.provider_id}{state}")
+
+
+def _text(parts: dict[str, str]) -> str:
+    """For readers without HTML; the link has a line for itself, however long it is."""
+    happened, to_do, why = (textwrap.fill(parts[name], _COLUMNS) for name in ("happened", "to_do", "why"))
+    return f"{happened}\n\n{to_do}\n\n{parts['label']}:\n{parts['link']}\n\n-- \n{why}\n"
+
+
+def _names(event: Event) -> dict[str, str]:
+    names = {
+        "provider": _plain(event.provider_name),
+        "person": _plain(event.user_name),
+        "reason": _plain(event.reason),
+        # What a cloud calls an account is shown only where it cannot be a link to elsewhere
+        "account": f" ({event.account})" if is_mail_address(event.account) else "",
+        "day": _day(event.lapses_at),
+    }
+    reason = event.reason if event.kind is EventKind.GRANT_NEEDS_REAUTHORIZATION else ""
+    cause = next((words for known, words in _CAUSES.items() if known == reason), _REFUSED)
+    return names | {"cause": cause.format(**names)}
+
+
+def _day(at: int) -> str:
+    moment = datetime.fromtimestamp(at, UTC)
+    return f"{moment.day} {moment:%b %Y}"
+
+
+def _plain(name: str) -> str:
+    """A name on one line, without what no name holds: it stands in a subject."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in name).split())
+    return line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 1]}…"

@@ -1,0 +1,185 @@
+"""What every outbox, bus and mail service does."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from email import message_from_string
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any
+
+import pytest
+from moto.backends import get_backend
+
+from chalicelib.adapters.event_bridge import EventBridge
+from chalicelib.adapters.ses_mailer import SesMailer
+from chalicelib.domain.errors import Conflict, Undeliverable
+from chalicelib.domain.event import Channel, Delivery, Event, EventKind, MailsSent
+from chalicelib.ports import Outbox
+from chalicelib.stores.outbox import DynamoOutbox
+from chalicelib.web.mails import MailWriter
+from chalicelib.web.urls import Urls
+from tests.aws import ACCOUNT_ID, ENVIRONMENT, Aws
+from tests.fakes.events import FakeOutbox
+from tests.fakes.system import FakeClock
+from tests.samples import ALICE, GRANT, NOW, PROVIDER
+
+EVENT = Event.of_grant(EventKind.GRANT_NEEDS_REAUTHORIZATION, GRANT, PROVIDER, NOW)
+LATER = Event.of_lapse(GRANT, PROVIDER, NOW + 9, NOW + 5)
+REGION = ENVIRONMENT["AWS_DEFAULT_REGION"]
+URLS = Urls("https://vault.contoso.com")
+SENDER = "vault@contoso.example"
+
+
+class TestOutbox:
+    @pytest.fixture(params=["fake", "dynamodb"])
+    def outbox(self, request: pytest.FixtureRequest) -> Outbox:
+        if request.param == "fake":
+            return FakeOutbox()
+        aws: Aws = request.getfixturevalue("aws")
+        return DynamoOutbox(aws.clients.dynamodb, aws.table("vault"))
+
+    def test_what_waits_is_due_in_its_order(self, outbox: Outbox) -> None:
+        first, second = Delivery.first(EVENT, Channel.BUS), Delivery.first(EVENT, Channel.PERSON)
+        third = Delivery.first(LATER, Channel.BUS)
+        for delivery in (third, replace(second, due_at=NOW + 1), first):
+            outbox.add(delivery)
+        assert outbox.due(NOW - 1, limit=9) == []
+        assert outbox.due(NOW, limit=9) == [first]
+        assert outbox.due(NOW + 5, limit=9) == [first, replace(second, due_at=NOW + 1), third]
+        assert outbox.due(NOW + 5, limit=1) == [first]
+
+    def test_what_is_claimed_is_due_later_and_one_alone_claims_it(self, outbox: Outbox) -> None:
+        delivery = Delivery.first(EVENT, Channel.BUS)
+        outbox.add(delivery)
+        outbox.claim(delivery, NOW)
+        with pytest.raises(Conflict):
+            outbox.claim(delivery, NOW)
+        assert outbox.due(NOW + 59, limit=9) == []
+        assert outbox.due(NOW + 60, limit=9) == [delivery.claimed(NOW)]
+
+    def test_what_was_delivered_is_never_due_nor_taken_again(self, outbox: Outbox) -> None:
+        delivery = Delivery.first(EVENT, Channel.BUS)
+        outbox.add(delivery)
+        outbox.claim(delivery, NOW)
+        outbox.finish(delivery)
+        outbox.add(delivery)
+        assert outbox.due(NOW + 10**6, limit=9) == []
+        with pytest.raises(Conflict):
+            outbox.claim(delivery, NOW)
+
+    def test_a_second_telling_changes_nothing(self, outbox: Outbox) -> None:
+        delivery = Delivery.first(EVENT, Channel.BUS)
+        outbox.add(delivery)
+        outbox.claim(delivery, NOW)
+        outbox.add(delivery)
+        assert outbox.due(NOW, limit=9) == []
+
+    def test_mails_are_remembered_by_reader_and_provider(self, outbox: Outbox) -> None:
+        mine = outbox.mails_sent(Channel.PERSON, "northwind", ALICE.id)
+        assert mine == MailsSent(Channel.PERSON, "northwind", ALICE.id)
+        outbox.note_mails(mine.with_sent(EVENT, NOW), NOW)
+        noted = outbox.mails_sent(Channel.PERSON, "northwind", ALICE.id)
+        assert (noted.sent, noted.version) == ({EVENT.kind: (NOW, EVENT.id)}, 1)
+        outbox.note_mails(noted.with_sent(LATER, NOW + 5), NOW)
+        assert len(outbox.mails_sent(Channel.PERSON, "northwind", ALICE.id).sent) == 2
+        for others in (
+            outbox.mails_sent(Channel.ADMINISTRATORS, "northwind", ""),
+            outbox.mails_sent(Channel.PERSON, "contoso", ALICE.id),
+            outbox.mails_sent(Channel.PERSON, "northwind", "S-2"),
+        ):
+            assert others.sent == {}
+
+    def test_the_slower_of_two_notes_nothing(self, outbox: Outbox) -> None:
+        mine = outbox.mails_sent(Channel.PERSON, "northwind", ALICE.id)
+        outbox.note_mails(mine.with_sent(EVENT, NOW), NOW)
+        with pytest.raises(Conflict):
+            outbox.note_mails(mine.with_sent(LATER, NOW), NOW)
+
+
+class TestEventBridge:
+    def test_the_entry_is_as_documented(self, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+        sent: list[dict[str, Any]] = []
+        put = aws.clients.events.put_events
+        monkeypatch.setattr(aws.clients.events, "put_events", lambda **a: (sent.extend(a["Entries"]), put(**a))[1])
+        EventBridge(aws.clients, "default", URLS).publish(EVENT)
+        (entry,) = sent
+        assert (entry["Source"], entry["DetailType"]) == ("token-vault", "grant.needs_reauthorization")
+        assert (entry["EventBusName"], int(entry["Time"].timestamp())) == ("default", NOW)
+        assert json.loads(entry["Detail"]) == {
+            "version": "1",
+            "id": EVENT.id,
+            "kind": "grant.needs_reauthorization",
+            "at": "2027-01-15T08:00:00Z",
+            "provider_id": "northwind",
+            "provider_name": "Northwind Cloud",
+            "reason": "",
+            "user_id": ALICE.id,
+            "user_name": ALICE.login_name,
+            "account": "alice@contoso.example",
+            "connect_url": "https://vault.contoso.com/providers#provider-northwind",
+        }
+
+    def test_a_bus_that_is_not_there_is_said(self, aws: Aws) -> None:
+        with pytest.raises(Undeliverable) as failed:
+            EventBridge(aws.clients, "no-such-bus", URLS).publish(EVENT)
+        assert failed.value.detail == "EventBridge: ResourceNotFoundException"
+
+    def test_an_entry_that_was_not_taken_is_said(self, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+        refused = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}
+        monkeypatch.setattr(aws.clients.events, "put_events", lambda **_: refused)
+        with pytest.raises(Undeliverable) as failed:
+            EventBridge(aws.clients, "default", URLS).publish(EVENT)
+        assert failed.value.detail == "EventBridge: InternalFailure"
+
+
+class TestSes:
+    @pytest.fixture
+    def mails(self, aws: Aws) -> Iterator[list[Any]]:
+        aws.clients.mail.create_email_identity(EmailIdentity=SENDER)
+        sent = get_backend("ses")[ACCOUNT_ID][REGION].sent_messages
+        sent.clear()
+        yield sent
+        aws.clients.mail.delete_email_identity(EmailIdentity=SENDER)
+
+    @pytest.fixture
+    def mailer(self, aws: Aws) -> SesMailer:
+        return SesMailer(aws.clients, SENDER, MailWriter(URLS), FakeClock(NOW))
+
+    @staticmethod
+    def parsed(sent: Any) -> EmailMessage:
+        message = message_from_string(sent.raw_data, policy=default)
+        assert isinstance(message, EmailMessage)
+        return message
+
+    def test_the_mail_has_both_bodies_and_nobody_answers_it(self, mails: list[Any], mailer: SesMailer) -> None:
+        mailer.send(EVENT, Channel.PERSON, (ALICE.email,))
+        (sent,) = mails
+        message = self.parsed(sent)
+        assert (sent.source, set(sent.destinations)) == (SENDER, {ALICE.email})
+        assert message["From"] == f"Token Vault <{SENDER}>"
+        assert (message["To"], message["Auto-Submitted"]) == (ALICE.email, "auto-generated")
+        assert message["Subject"] == "Please authorize Northwind Cloud again"
+        assert message["Date"].datetime.timestamp() == NOW
+        for kind in ("plain", "html"):
+            body = message.get_body((kind,))
+            assert body is not None
+            assert "https://vault.contoso.com/providers#provider-northwind" in body.get_content()
+
+    @pytest.mark.parametrize("name", ["Cloud\r\nBcc: x@evil.example", "Cloud\nSubject: other", "Żółw ☁ 雲", "x" * 900])
+    def test_no_name_becomes_a_header(self, mails: list[Any], mailer: SesMailer, name: str) -> None:
+        mailer.send(replace(EVENT, provider_name=name), Channel.ADMINISTRATORS, ("a@b.example", "c@d.example"))
+        message = self.parsed(mails[0])
+        assert sorted(message.keys()) == [
+            "Auto-Submitted", "Content-Type", "Date", "From", "MIME-Version", "Subject", "To",
+        ]  # fmt: skip
+        assert message["To"] == "a@b.example, c@d.example"
+        assert message["Subject"].startswith("People must authorize ")
+        assert max(map(len, mails[0].raw_data.splitlines())) < 998
+
+    def test_a_sender_that_is_not_verified_is_said(self, aws: Aws) -> None:
+        with pytest.raises(Undeliverable) as failed:
+            SesMailer(aws.clients, "other@contoso.example", MailWriter(URLS), FakeClock(NOW)).send(
+                EVENT, Channel.PERSON, (ALICE.email,)
+            )
+        assert failed.value.detail.startswith("SES: ")

@@ -1,0 +1,297 @@
+"""Events: each told once, by whom it concerns and only while it is so, whatever the bus and the mail service do."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.domain.errors import CloudMisconfigured, CloudRefused, CloudUnavailable
+from chalicelib.domain.event import (
+    GIVE_UP_SECONDS,
+    MAIL_PAUSE_SECONDS,
+    PATIENCE_SECONDS,
+    Channel,
+    Delivery,
+    Event,
+    EventKind,
+)
+from chalicelib.domain.grant import GrantReason, GrantState
+from chalicelib.domain.token_exchange import Need, TokenRefused
+from chalicelib.domain.user import Departure
+from chalicelib.services.events import EventService, Outlets
+from tests.fakes.events import FakeOutbox
+from tests.fakes.services import FakeVault
+from tests.samples import ACCOUNT, ALICE, NOW, PROVIDER
+
+HOUR = 3600
+TEAM = ("team@contoso.example",)
+
+
+class World(FakeVault):
+    """Alice has authorized and logged in; her access token has ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.users.enrol(ALICE, sessions_until=0)
+        self.authorize(ACCOUNT)
+        self.clock.advance(HOUR)
+
+    def fetch(self) -> None:
+        def load() -> object:
+            return self.grant_store.load(ALICE.id, "northwind")
+
+        holding = self.grant_store.load(ALICE.id, "northwind")
+        with self.cipher.unlock(holding.key) as box:
+            self.refresh.fresh(holding, box, Need(), load)  # type: ignore[arg-type]
+
+    def fail(self, error: Exception) -> None:
+        self.cloud.fail_next(error)  # type: ignore[arg-type]
+        with pytest.raises(TokenRefused):
+            self.fetch()
+
+    def published(self) -> list[str]:
+        return [event.kind.value for event in self.bus.published]
+
+    def mails(self, channel: Channel) -> list[str]:
+        return [event.kind.value for event, told, _ in self.mailer.sent if told is channel]
+
+    def deliver_later(self, seconds: int) -> int:
+        self.clock.advance(seconds)
+        return self.events.deliver_due()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """What the service logs."""
+    logged: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("chalicelib.services.events")
+    logger.addHandler(handler)
+    yield logged
+    logger.removeHandler(handler)
+
+
+class TestOfRefreshes:
+    def test_a_refused_refresh_is_told_to_everybody_once(self, world: World) -> None:
+        world.fail(CloudRefused("invalid_grant"))
+        for _ in range(3):
+            with pytest.raises(TokenRefused):
+                world.fetch()
+        assert world.events.deliver_due() == 3
+        assert world.events.deliver_due() == 0
+        assert world.published() == ["grant.needs_reauthorization"]
+        (event,) = world.bus.published
+        assert (event.user_id, event.provider_name) == (ALICE.id, PROVIDER.name)
+        assert (event.reason, event.account) == ("refused_by_cloud", ACCOUNT.label)
+        assert world.mailer.sent == [
+            (event, Channel.PERSON, (ALICE.email,)),
+            (event, Channel.ADMINISTRATORS, TEAM),
+        ]
+
+    def test_a_failure_is_published_at_once_and_mailed_when_it_stays(self, world: World) -> None:
+        world.fail(CloudUnavailable())
+        world.events.deliver_due()
+        assert (world.published(), world.mailer.sent) == (["grant.failing"], [])
+        world.deliver_later(PATIENCE_SECONDS - 1)
+        assert world.mailer.sent == []
+        world.deliver_later(1)
+        assert world.mails(Channel.PERSON) == world.mails(Channel.ADMINISTRATORS) == ["grant.failing"]
+
+    def test_a_failure_that_passes_is_never_mailed_nor_is_its_end(self, world: World) -> None:
+        world.fail(CloudUnavailable())
+        world.clock.advance(60)
+        world.fetch()
+        world.deliver_later(2 * PATIENCE_SECONDS)
+        assert (world.published(), world.mailer.sent) == (["grant.failing", "grant.recovered"], [])
+
+    def test_a_recovery_is_mailed_to_who_was_told_of_the_failure(self, world: World) -> None:
+        world.fail(CloudUnavailable())
+        world.deliver_later(PATIENCE_SECONDS)
+        world.fetch()
+        world.deliver_later(1)
+        assert world.mails(Channel.PERSON) == ["grant.failing", "grant.recovered"]
+
+    def test_a_wrong_registration_is_the_administrators_matter(self, world: World) -> None:
+        world.fail(CloudMisconfigured("invalid_client"))
+        world.events.deliver_due()
+        (event,) = world.bus.published
+        assert (event.kind, event.reason, event.user_id) == (EventKind.PROVIDER_MISCONFIGURED, "invalid_client", "")
+        assert world.mailer.sent == [(event, Channel.ADMINISTRATORS, TEAM)]
+
+    def test_a_token_that_ended_without_another_and_one_that_does_not_open_are_told(self, world: World) -> None:
+        grant = world.grant()
+        assert grant is not None
+        world.grant_store.grants[(ALICE.id, "northwind", 1)] = replace(grant, token_set=b"changed")
+        with pytest.raises(TokenRefused):
+            world.fetch()
+        world.events.deliver_due()
+        (event,) = world.bus.published
+        assert (event.kind, event.reason) == (EventKind.GRANT_NEEDS_REAUTHORIZATION, GrantReason.UNREADABLE.value)
+
+    def test_an_outbox_that_cannot_be_written_fails_no_refresh(self, world: World, lines: list[str]) -> None:
+        world.fail(CloudUnavailable())
+        world.outbox.fail_adding = True
+        world.clock.advance(60)
+        world.fetch()
+        assert lines == ["event.lost"] * 3
+
+
+class TestMails:
+    @pytest.fixture
+    def refused(self, world: World) -> World:
+        world.fail(CloudRefused("invalid_grant"))
+        return world
+
+    def again(self, world: World) -> None:
+        """She authorizes again, and the cloud refuses again."""
+        world.authorize(ACCOUNT)
+        world.clock.advance(HOUR)
+        world.fail(CloudRefused("invalid_grant"))
+        world.events.deliver_due()
+
+    def test_one_of_a_kind_a_day(self, refused: World) -> None:
+        refused.events.deliver_due()
+        self.again(refused)
+        assert (len(refused.bus.published), len(refused.mailer.sent)) == (2, 2)
+        refused.clock.advance(MAIL_PAUSE_SECONDS)
+        self.again(refused)
+        assert (len(refused.bus.published), len(refused.mailer.sent)) == (3, 4)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda world: world.authorize(ACCOUNT),
+            lambda world: world.providers.update(replace(world.providers.get("northwind"), enabled=False)),
+            lambda world: world.grant_store.grants.clear(),
+        ],
+        ids=["authorized again", "provider disabled", "revoked"],
+    )
+    def test_what_has_passed_is_not_mailed(self, refused: World, change: Callable[[World], object]) -> None:
+        change(refused)
+        refused.events.deliver_due()
+        assert (refused.published(), refused.mailer.sent) == (["grant.needs_reauthorization"], [])
+
+    def test_who_left_gets_no_mail(self, refused: World) -> None:
+        refused.users.records[ALICE.id] = replace(refused.users.records[ALICE.id], departure=Departure.DISABLED)
+        refused.events.deliver_due()
+        assert refused.mails(Channel.PERSON) == []
+        assert refused.mails(Channel.ADMINISTRATORS) == ["grant.needs_reauthorization"]
+
+    @pytest.mark.parametrize("email", ["", "alice", "alice@contoso.example\r\nBcc: x@y.example", "Alice <a@b.example>"])
+    def test_nothing_is_sent_to_what_is_no_address(self, refused: World, email: str) -> None:
+        refused.users.enrol(replace(ALICE, email=email), sessions_until=0)
+        refused.events.deliver_due()
+        assert refused.mails(Channel.PERSON) == []
+
+    def test_administrators_get_one_for_a_provider_whoever_it_concerns(self, refused: World) -> None:
+        grant = refused.grant()
+        assert grant is not None
+        for number in range(3):
+            other = replace(grant, user_id=f"S-{number}")
+            refused.grant_store.grants[(other.user_id, "northwind", 1)] = other
+            refused.events.tell(Event.of_grant(EventKind.GRANT_NEEDS_REAUTHORIZATION, other, PROVIDER, NOW))
+        refused.events.deliver_due()
+        assert len(refused.bus.published) == 4
+        assert len(refused.mails(Channel.ADMINISTRATORS)) == 1
+
+
+class TestDelivery:
+    @pytest.fixture
+    def told(self, world: World) -> World:
+        world.fail(CloudRefused("invalid_grant"))
+        return world
+
+    def test_what_fails_is_tried_again_until_it_works(self, told: World) -> None:
+        told.bus.fails, told.mailer.fails = 1, 2
+        assert told.events.deliver_due() == 0
+        assert told.events.deliver_due() == 0
+        assert told.deliver_later(60) == 3
+        assert told.deliver_later(HOUR) == 0
+        assert (len(told.bus.published), len(told.mailer.sent)) == (1, 2)
+
+    def test_it_is_given_up_after_days_and_said(self, told: World, lines: list[str]) -> None:
+        told.bus.fails = 1000
+        for _ in range(GIVE_UP_SECONDS // HOUR + 7):
+            told.deliver_later(HOUR)
+        assert told.outbox.waiting == {}
+        assert lines.count("event.lost") == 1
+        assert lines[-1] == "event.lost"
+
+    def test_f29_what_another_run_has_claimed_is_left_alone(self, told: World) -> None:
+        due = told.outbox.due
+        told.outbox.due = lambda *a, **k: [replace(one, attempts=9) for one in due(*a, **k)]  # type: ignore[method-assign]
+        # Every look at the clock takes a second, so that the time of the run ends
+        monotonic = told.clock.monotonic
+        told.clock.monotonic = lambda: (told.clock.sleep(1), monotonic())[1]  # type: ignore[method-assign, func-returns-value]
+        assert told.events.deliver_due() == 0
+        assert told.bus.published == []
+
+    def test_a_run_ends_in_time_and_the_next_one_goes_on(self, told: World) -> None:
+        publish = told.bus.publish
+        told.bus.publish = lambda event: (told.clock.sleep(9), publish(event))[1]  # type: ignore[method-assign, func-returns-value]
+        grant = told.grant()
+        assert grant is not None
+        for number in range(3):
+            told.events.tell(Event.of_grant(EventKind.GRANT_RECOVERED, replace(grant, version=number), PROVIDER, NOW))
+        told.events.deliver_due(seconds=10)
+        assert len(told.bus.published) == 2
+        told.events.deliver_due(seconds=60)
+        assert len(told.bus.published) == 4
+
+    def test_r84_the_same_event_told_twice_is_one(self, told: World) -> None:
+        (delivery, *_) = told.outbox.waiting.values()
+        told.events.deliver_due()
+        told.events.tell(delivery.event)
+        assert told.events.deliver_due() == 0
+
+    def test_without_outlets_nothing_is_written_or_asked(self, world: World) -> None:
+        outbox = FakeOutbox()
+        off = EventService(
+            outbox=outbox, outlets=Outlets(), grants=world.grant_store, users=world.users, clock=world.clock
+        )
+        grant = world.grant()
+        assert grant is not None
+        off.tell(Event.of_grant(EventKind.GRANT_FAILING, grant, PROVIDER, NOW))
+        assert (outbox.known, off.is_on, off.deliver_due()) == (set(), False, 0)
+
+    def test_administrators_without_a_sender_hear_nothing(self) -> None:
+        assert Outlets(administrators=TEAM).channels == frozenset()
+
+
+def test_the_id_follows_from_what_happened(world: World) -> None:
+    grant = world.grant()
+    assert grant is not None
+    ids = {
+        Event.of_grant(kind, one, PROVIDER, at).id
+        for kind in (EventKind.GRANT_FAILING, EventKind.GRANT_RECOVERED)
+        for one in (grant, replace(grant, version=grant.version + 1), replace(grant, user_id="S-2"))
+        for at in (NOW, NOW + 1)
+    }
+    assert len(ids) == 6
+
+
+def test_a_lapse_is_told_once_between_two_refreshes(world: World) -> None:
+    grant = world.grant()
+    assert grant is not None
+    failing = replace(grant, version=grant.version + 3, state=GrantState.FAILING)
+    assert Event.of_lapse(grant, PROVIDER, 5, NOW).id == Event.of_lapse(failing, PROVIDER, 5, NOW + 9).id
+    refreshed = replace(grant, refreshed_at=NOW + 9)
+    assert Event.of_lapse(grant, PROVIDER, 5, NOW).id != Event.of_lapse(refreshed, PROVIDER, 5, NOW).id
+
+
+def test_each_attempt_waits_longer(world: World) -> None:
+    grant = world.grant()
+    assert grant is not None
+    delivery = Delivery.first(Event.of_grant(EventKind.GRANT_RECOVERED, grant, PROVIDER, NOW), Channel.BUS)
+    waits = []
+    for _ in range(6):
+        delivery = delivery.claimed(NOW)
+        waits.append(delivery.due_at - NOW)
+    assert waits == [60, 240, 960, 3840, 15360, 21600]

@@ -1,0 +1,114 @@
+"""Mails: for every event and reader one subject line, what happened, what to do, one link of ours, and nothing else."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from chalicelib.domain.event import Channel, Event, EventKind, is_mail_address
+from chalicelib.domain.grant import GrantReason
+from chalicelib.web.mails import MailWriter
+from chalicelib.web.urls import Urls
+from tests.samples import GRANT, NOW, PROVIDER
+
+VAULT = "https://vault.contoso.com/prod"
+WRITER = MailWriter(Urls(VAULT))
+LAPSE = Event.of_lapse(GRANT, PROVIDER, NOW, NOW)
+MAILED = [
+    (kind, channel)
+    for kind in EventKind
+    for channel in replace(LAPSE, kind=kind).channels
+    if channel is not Channel.BUS
+]
+EVIL = "Evil\r\nBcc: everybody@contoso.example\r\n\r\n<script>alert(1)</script>\u202e\x00" + "x" * 500
+
+
+class Links(HTMLParser):
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("href", "src", "action", "background")]
+
+
+@pytest.mark.parametrize(("kind", "channel"), MAILED)
+def test_one_link_of_ours_and_nothing_that_is_loaded(kind: EventKind, channel: Channel) -> None:
+    mail = WRITER.write(replace(LAPSE, kind=kind), channel)
+    links = Links(mail.html)
+    assert len(links.addresses) == 1
+    assert links.addresses[0].startswith(f"{VAULT}/")
+    assert not {"img", "link", "script", "form", "iframe"} & set(links.tags)
+    assert re.findall(r"https?://\S+", mail.text) == links.addresses
+    assert "{" not in mail.text + mail.subject
+    assert PROVIDER.name in mail.subject
+
+
+@pytest.mark.parametrize(("kind", "channel"), MAILED)
+def test_names_are_names_and_nothing_else(kind: EventKind, channel: Channel) -> None:
+    event = replace(LAPSE, kind=kind, provider_name=EVIL, user_name=EVIL, account=EVIL, reason=EVIL)
+    mail = WRITER.write(event, channel)
+    assert mail.subject.isprintable()
+    assert len(mail.subject) < 200
+    assert "<script>" not in mail.html
+    assert "\u202e" not in mail.text + mail.html
+
+
+def test_the_person_is_led_to_the_provider_and_administrators_to_theirs() -> None:
+    links = {
+        (kind, channel): Links(WRITER.write(replace(LAPSE, kind=kind), channel).html).addresses[0]
+        for kind, channel in MAILED
+    }
+    assert {link for (_, channel), link in links.items() if channel is Channel.PERSON} == {
+        f"{VAULT}/providers#provider-northwind"
+    }
+    assert links[EventKind.PROVIDER_MISCONFIGURED, Channel.ADMINISTRATORS] == f"{VAULT}/admin/providers/northwind"
+    tokens = f"{VAULT}/admin/tokens?provider=northwind"
+    assert links[EventKind.GRANT_FAILING, Channel.ADMINISTRATORS] == f"{tokens}&state=failing"
+    assert links[EventKind.GRANT_RECOVERED, Channel.ADMINISTRATORS] == tokens
+
+
+@pytest.mark.parametrize("reason", ["refused_by_cloud", "outcome_unknown", "unreadable", "expired", "another"])
+def test_the_cause_is_said_in_words(reason: str) -> None:
+    event = replace(LAPSE, kind=EventKind.GRANT_NEEDS_REAUTHORIZATION, reason=reason)
+    text = " ".join(WRITER.write(event, Channel.PERSON).text.split())
+    words = {
+        GrantReason.OUTCOME_UNKNOWN: "was cut off",
+        GrantReason.UNREADABLE: "cannot be read",
+        GrantReason.EXPIRED: "has ended",
+    }
+    said = next((one for known, one in words.items() if known == reason), "does not accept")
+    assert said in text
+    assert "(alice@contoso.example)" in text
+
+
+@pytest.mark.parametrize("account", ["https://evil.example/", "www.evil.example", "a b@c.example"])
+def test_what_a_cloud_calls_an_account_is_shown_only_as_an_address(account: str) -> None:
+    assert account not in WRITER.write(replace(LAPSE, account=account), Channel.PERSON).text
+
+
+def test_the_day_is_the_day_of_the_end() -> None:
+    assert WRITER.write(LAPSE, Channel.PERSON).subject == "Your authorization at Northwind Cloud ends on 15 Jan 2027"
+
+
+def test_lines_are_short_but_for_the_link() -> None:
+    lines = WRITER.write(LAPSE, Channel.ADMINISTRATORS).text.splitlines()
+    assert max(len(line) for line in lines if not line.startswith("https://")) <= 72
+
+
+@pytest.mark.parametrize("address", ["a@b.example", "o'brien+x@contoso.example", "a.b@localhost"])
+def test_addresses(address: str) -> None:
+    assert is_mail_address(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "a", "@b", "a@", "a@b@c", "a b@c.example", "a@b.example\n", '"a"@b.example', "a@b.example,c@d.example",
+     "ä@b.example", "a@-b..example", "x" * 65 + "@b.example", "a@" + "b." * 140 + "c"],
+)  # fmt: skip
+def test_what_is_no_address(address: str) -> None:
+    assert not is_mail_address(address)
