@@ -43,12 +43,12 @@ _IMPORT = "import sys; sys.path.insert(0, sys.argv[1]); import {module}"
 _TIMED = re.compile(r"import time: +\d+ \| +(\d+) \| ( *)(\S+)")
 
 
-def login_page() -> dict[str, Any]:
-    """A request that needs no storage."""
+def request(path: str, method: str = "GET") -> dict[str, Any]:
+    """A request as API Gateway sends it."""
     return {
-        "resource": "/login",
-        "path": "/login",
-        "httpMethod": "GET",
+        "resource": path,
+        "path": path,
+        "httpMethod": method,
         "headers": {"Host": "vault.example", "User-Agent": "Firefox"},
         "multiValueHeaders": {"Host": ["vault.example"]},
         "queryStringParameters": None,
@@ -56,9 +56,9 @@ def login_page() -> dict[str, Any]:
         "pathParameters": None,
         "stageVariables": None,
         "requestContext": {
-            "resourcePath": "/login",
-            "httpMethod": "GET",
-            "path": "/login",
+            "resourcePath": path,
+            "httpMethod": method,
+            "path": path,
             "requestId": "r",
             "identity": {},
         },
@@ -72,7 +72,7 @@ def first_answer(task: Path, handler: str, environment: Mapping[str, str], folde
     function = Function(task, handler, environment, folder)
     begin = time.perf_counter()
     with function:
-        answer = function.invoke(login_page())
+        answer = function.invoke(request("/login"))
         taken = time.perf_counter() - begin
     if answer["statusCode"] != 200:  # noqa: PLR2004 - HTTP's OK
         raise SystemExit(f"{handler} answered {answer['statusCode']}")

@@ -1,27 +1,34 @@
 """The only place that constructs stores, adapters and services, and so decides what stands behind each port."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from chalice.app import Chalice
 
 from . import telemetry
-from .adapters.application_keys import PublicKeyReader
 from .adapters.audit_key import KmsAuditKey
 from .adapters.aws import AwsClients
-from .adapters.catalogue import FileCatalogue
 from .adapters.directory import Directories
 from .adapters.endpoint_guard import EndpointGuard
 from .adapters.event_bridge import EventBridge
-from .adapters.jwt_verifier import JoseVerifier
-from .adapters.oauth_client import AuthlibClient
-from .adapters.provider_check import CloudCheck
+from .adapters.late import Late
 from .adapters.secrets_manager import SecretsManager
 from .adapters.ses_mailer import SesMailer
 from .adapters.system import SystemClock, SystemRandom
-from .adapters.token_cipher import KmsTokenCipher
+from .domain.configuration import ConfigurationFault
 from .domain.directory import user_name_hint
-from .ports import Catalogue, Clock, Directory, JwtVerifier, OAuthClient, ProviderCheck, Random, TokenCipher
+from .ports import (
+    Catalogue,
+    Clock,
+    Directory,
+    JwtVerifier,
+    OAuthClient,
+    ProviderCheck,
+    PublicKeyReader,
+    Random,
+    TokenCipher,
+)
 from .routes import (
     activity,
     admin_administrators,
@@ -56,6 +63,7 @@ from .services.consent import ConsentService
 from .services.events import EventService, Outlets
 from .services.grants import GrantService
 from .services.keep_alive import KeepAliveService
+from .services.key_rotation import KeyRotationService
 from .services.leavers import LeaverService
 from .services.login import LoginService
 from .services.people import PeopleService
@@ -107,6 +115,7 @@ class World:
     catalogue: Catalogue
     cipher: TokenCipher
     jwt_verifier: JwtVerifier
+    key_reader: PublicKeyReader
     provider_check: ProviderCheck
 
     @classmethod
@@ -114,17 +123,54 @@ class World:
         aws: AwsClients = replaced.pop("aws", None) or AwsClients.create()
         clock: Clock = replaced.pop("clock", None) or SystemClock()
         guard = EndpointGuard(allow_private=settings.allow_private_clouds)
-        cloud_client = AuthlibClient(clock, guard)
+        oauth_client = Late(lambda: _oauth_client(clock, guard))
         parts: dict[str, Any] = {
             "random": SystemRandom(),
             "directory": Directories(settings.directories, SecretsManager(aws), clock),
-            "oauth_client": cloud_client,
-            "jwt_verifier": JoseVerifier(clock, cloud_client.json_object),
-            "provider_check": CloudCheck(clock, guard),
-            "catalogue": FileCatalogue(),
-            "cipher": KmsTokenCipher(aws.kms, settings.kms_key),
+            "oauth_client": oauth_client,
+            "jwt_verifier": Late(lambda: _jwt_verifier(clock, oauth_client)),
+            "key_reader": Late(_key_reader),
+            "provider_check": Late(lambda: _provider_check(clock, guard)),
+            "catalogue": Late(_catalogue),
+            "cipher": Late(lambda: _cipher(aws, settings)),
         }
         return cls(aws=aws, clock=clock, **(parts | replaced))
+
+
+def _oauth_client(clock: Clock, guard: EndpointGuard) -> OAuthClient:
+    from .adapters.oauth_client import AuthlibClient
+
+    return AuthlibClient(clock, guard)
+
+
+def _jwt_verifier(clock: Clock, oauth_client: Late) -> JwtVerifier:
+    from .adapters.jwt_verifier import JoseVerifier
+
+    return JoseVerifier(clock, oauth_client.json_object)
+
+
+def _key_reader() -> PublicKeyReader:
+    from .adapters import application_keys
+
+    return application_keys.PublicKeyReader()
+
+
+def _provider_check(clock: Clock, guard: EndpointGuard) -> ProviderCheck:
+    from .adapters.provider_check import CloudCheck
+
+    return CloudCheck(clock, guard)
+
+
+def _catalogue() -> Catalogue:
+    from .adapters.catalogue import FileCatalogue
+
+    return FileCatalogue()
+
+
+def _cipher(aws: AwsClients, settings: Settings) -> TokenCipher:
+    from .adapters.token_cipher import KmsTokenCipher
+
+    return KmsTokenCipher(aws.kms, settings.kms_key, settings.earlier_kms_key)
 
 
 class Vault:
@@ -132,6 +178,7 @@ class Vault:
 
     def __init__(self, settings: Settings, world: World) -> None:
         self.settings = settings
+        self._aws = world.aws
         groups = settings.administrator_groups
         vault, keys, session_table = (
             Table(world.aws.dynamodb, name, world.random)
@@ -277,6 +324,7 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
         )
+        self.key_rotation = KeyRotationService(provider_store, world.cipher, audit_log)
         self.registration = RegistrationService(
             providers=provider_store,
             cipher=world.cipher,
@@ -290,7 +338,7 @@ class Vault:
         )
         self.client_applications = ClientApplicationService(
             applications=application_store,
-            key_reader=PublicKeyReader(),
+            key_reader=world.key_reader,
             oauth_client=world.oauth_client,
             audit_log=audit_log,
             clock=world.clock,
@@ -321,6 +369,22 @@ class Vault:
             days=settings.audit_days,
         )
         self.endpoints = self._endpoints(world)
+
+    def configuration_faults(self) -> Iterator[ConfigurationFault]:
+        """What is wrong with the keys, secrets and tables that the settings name."""
+        from .adapters.key_check import AUDIT_KEY, TOKEN_KEY, key_faults, secret_faults
+        from .stores import tables
+        from .stores.table_check import table_faults
+
+        aws, settings = self._aws, self.settings
+        yield from key_faults(aws.kms, settings.kms_key, TOKEN_KEY)
+        yield from key_faults(aws.kms, settings.audit_key, AUDIT_KEY)
+        yield from table_faults(aws.dynamodb, "VAULT_TABLE", settings.table, tables.VAULT)
+        yield from table_faults(aws.dynamodb, "VAULT_KEYS_TABLE", settings.keys_table, tables.KEYS)
+        yield from table_faults(aws.dynamodb, "VAULT_SESSIONS_TABLE", settings.sessions_table, tables.SESSIONS)
+        for one in settings.directories:
+            if one.service_secret:
+                yield from secret_faults(SecretsManager(aws), one.domain, one.service_secret)
 
     def app(self) -> Chalice:
         """The Chalice app with all routes."""

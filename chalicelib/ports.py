@@ -199,6 +199,9 @@ class ProviderStore(Protocol):
     def add_key(self, key: ProviderKey) -> None:
         """Store a key. Raises Conflict when that generation has one."""
 
+    def replace_key(self, old: ProviderKey, new: ProviderKey) -> None:
+        """Put `new` where exactly `old` is stored. Raises Conflict: another one is there by now, or none."""
+
     def delete_key(self, provider_id: str, generation: int) -> None:
         """Delete a wrapped key for good: nothing encrypted under it can be read again."""
 
@@ -495,6 +498,12 @@ class TokenCipher(Protocol):
 
     def unlock(self, key: ProviderKey) -> AbstractContextManager[Box]:
         """Unwrap the key (one KMS call) for the length of a `with` block, then drop it."""
+
+    def rewrap(self, key: ProviderKey) -> ProviderKey | None:
+        """The same data key, wrapped anew under the current KMS key and tried; its plain form stays inside KMS.
+
+        None where an earlier KMS key is named and this one is wrapped under the current one already.
+        """
 
 
 @dataclass(frozen=True, slots=True)

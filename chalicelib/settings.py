@@ -3,7 +3,7 @@
 import json
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
@@ -38,6 +38,11 @@ class Settings:
         example="https://vault.contoso.com",
     )
     kms_key: str = _setting("ARN of the company's KMS key that wraps the provider keys.")
+    earlier_kms_key: str = _setting(
+        "ARN of the key that was `VAULT_KMS_KEY` before, while `rotate-keys` moves the provider keys away from it; "
+        "else empty.",
+        "",
+    )
     audit_key: str = _setting(
         "ARN of the KMS key (HMAC_256, GENERATE_VERIFY_MAC) that authenticates the seals of the audit log."
     )
@@ -85,38 +90,35 @@ class Settings:
         source = os.environ if environment is None else environment
         return cls(**{f.name: _read(f, source) for f in fields(cls)})
 
-    def __post_init__(self) -> None:
-        self._check_public_url()
-        if not self.kms_key:
-            raise SettingsError("VAULT_KMS_KEY is empty: the vault never stores anything without a key.")
-        if not self.audit_key:
-            raise SettingsError("VAULT_AUDIT_KEY is empty: the audit log is never kept without seals.")
-        self._check_directories()
-        self._check_mail()
-        if self.leaver_days < 1:
-            raise SettingsError("VAULT_LEAVER_DAYS must be 1 or more.")
-        if self.audit_days < MINIMUM_AUDIT_DAYS:
-            raise SettingsError(f"VAULT_AUDIT_DAYS must be {MINIMUM_AUDIT_DAYS} or more.")
-        if self.allow_private_clouds and self.is_secure:
-            raise SettingsError("VAULT_ALLOW_PRIVATE_CLOUDS is for development on http://localhost only.")
-        if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-            raise SettingsError("VAULT_LOG_LEVEL is none of DEBUG, INFO, WARNING, ERROR.")
+    @classmethod
+    def faults(cls, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Every fault that `from_environment` could stop at, a sentence by the name of its variable."""
+        source = os.environ if environment is None else environment
+        found: dict[str, str] = {}
+        for setting in fields(cls):
+            try:
+                _check(setting.name, _read(setting, source))
+            except SettingsError as error:
+                found[variable(setting)] = str(error)
+        if not found:
+            found |= cls._fault_between(source)
+        return found
 
-    def _check_mail(self) -> None:
-        if self.mail_from and not is_mail_address(self.mail_from):
-            raise SettingsError("VAULT_MAIL_FROM is no plain mail address.")
-        if not all(is_mail_address(address) for address in self.admin_mail):
-            raise SettingsError("VAULT_ADMIN_MAIL must be plain mail addresses, separated by commas.")
+    @classmethod
+    def _fault_between(cls, source: Mapping[str, str]) -> dict[str, str]:
+        try:
+            cls.from_environment(source)
+        except SettingsError as error:
+            return {str(error).partition(" ")[0]: str(error)}
+        return {}
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            _check(setting.name, getattr(self, setting.name))
         if self.admin_mail and not self.mail_from:
             raise SettingsError("VAULT_ADMIN_MAIL is set, and VAULT_MAIL_FROM does not say where mail comes from.")
-
-    def _check_public_url(self) -> None:
-        url = urlsplit(self.public_url)
-        local = url.scheme == "http" and url.hostname in ("localhost", "127.0.0.1")
-        if not (local or (url.scheme == "https" and url.hostname)):
-            raise SettingsError("VAULT_PUBLIC_URL must be https:// and a host name (http:// only for localhost).")
-        if url.query or url.fragment or self.public_url.endswith("/"):
-            raise SettingsError("VAULT_PUBLIC_URL must end with its host or path, without a slash, query or fragment.")
+        if self.allow_private_clouds and self.is_secure:
+            raise SettingsError("VAULT_ALLOW_PRIVATE_CLOUDS is for development on http://localhost only.")
 
     @property
     def is_secure(self) -> bool:
@@ -128,14 +130,66 @@ class Settings:
         """The groups of all directories whose members administrate, as they appear among `User.groups`."""
         return frozenset(group_key(group) for one in self.directories for group in one.administrator_groups)
 
-    def _check_directories(self) -> None:
-        if not self.directories:
-            raise SettingsError("VAULT_DIRECTORIES names no directory, so nobody could log in.")
-        domains = [one.domain.casefold() for one in self.directories]
-        if len(set(domains)) < len(domains):
-            raise SettingsError("VAULT_DIRECTORIES names one domain twice.")
-        for one in self.directories:
-            _check_ca(one)
+
+def _check(name: str, value: Any) -> None:
+    """Raise SettingsError where the value alone cannot be meant."""
+    check = _CHECKS.get(name)
+    if check:
+        check(value)
+
+
+def _check_public_url(public_url: str) -> None:
+    url = urlsplit(public_url)
+    local = url.scheme == "http" and url.hostname in ("localhost", "127.0.0.1")
+    if not (local or (url.scheme == "https" and url.hostname)):
+        raise SettingsError("VAULT_PUBLIC_URL must be https:// and a host name (http:// only for localhost).")
+    if url.query or url.fragment or public_url.endswith("/"):
+        raise SettingsError("VAULT_PUBLIC_URL must end with its host or path, without a slash, query or fragment.")
+
+
+def _check_kms_key(kms_key: str) -> None:
+    if not kms_key:
+        raise SettingsError("VAULT_KMS_KEY is empty: the vault never stores anything without a key.")
+
+
+def _check_audit_key(audit_key: str) -> None:
+    if not audit_key:
+        raise SettingsError("VAULT_AUDIT_KEY is empty: the audit log is never kept without seals.")
+
+
+def _check_directories(directories: tuple[DirectorySettings, ...]) -> None:
+    if not directories:
+        raise SettingsError("VAULT_DIRECTORIES names no directory, so nobody could log in.")
+    domains = [one.domain.casefold() for one in directories]
+    if len(set(domains)) < len(domains):
+        raise SettingsError("VAULT_DIRECTORIES names one domain twice.")
+    for one in directories:
+        _check_ca(one)
+
+
+def _check_mail_from(mail_from: str) -> None:
+    if mail_from and not is_mail_address(mail_from):
+        raise SettingsError("VAULT_MAIL_FROM is no plain mail address.")
+
+
+def _check_admin_mail(admin_mail: tuple[str, ...]) -> None:
+    if not all(is_mail_address(address) for address in admin_mail):
+        raise SettingsError("VAULT_ADMIN_MAIL must be plain mail addresses, separated by commas.")
+
+
+def _check_leaver_days(leaver_days: int) -> None:
+    if leaver_days < 1:
+        raise SettingsError("VAULT_LEAVER_DAYS must be 1 or more.")
+
+
+def _check_audit_days(audit_days: int) -> None:
+    if audit_days < MINIMUM_AUDIT_DAYS:
+        raise SettingsError(f"VAULT_AUDIT_DAYS must be {MINIMUM_AUDIT_DAYS} or more.")
+
+
+def _check_log_level(log_level: str) -> None:
+    if log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise SettingsError("VAULT_LOG_LEVEL is none of DEBUG, INFO, WARNING, ERROR.")
 
 
 def _check_ca(directory: DirectorySettings) -> None:
@@ -146,6 +200,19 @@ def _check_ca(directory: DirectorySettings) -> None:
     except (OSError, ValueError) as error:
         problem = f"VAULT_DIRECTORIES: {directory.domain}: ca_file cannot be used: {type(error).__name__}."
         raise SettingsError(problem) from error
+
+
+_CHECKS: dict[str, Callable[[Any], None]] = {
+    "public_url": _check_public_url,
+    "kms_key": _check_kms_key,
+    "audit_key": _check_audit_key,
+    "directories": _check_directories,
+    "mail_from": _check_mail_from,
+    "admin_mail": _check_admin_mail,
+    "leaver_days": _check_leaver_days,
+    "audit_days": _check_audit_days,
+    "log_level": _check_log_level,
+}
 
 
 def _directories(name: str, text: str) -> tuple[DirectorySettings, ...]:

@@ -1,4 +1,7 @@
-"""boto3 clients, made once a process, with limits that leave a request time to fail well (R79)."""
+"""AWS clients, made once a process, with limits that leave a request time to fail well (R79).
+
+They are botocore's own. boto3 makes the same ones, and imports file transfers that every cold start would pay for.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,9 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import Session
 
 from chalicelib.domain.errors import KeyUnavailable, Undeliverable
 
@@ -30,30 +33,30 @@ class AwsClients:
     @cached_property
     def secrets_manager(self) -> Any:
         """Made when first needed: only log-ins and the sweep read secrets."""
-        return boto3.Session().client("secretsmanager", config=_LIMITS)
+        return Session().create_client("secretsmanager", config=_LIMITS)
 
     @cached_property
     def events(self) -> Any:
         """EventBridge; made when first needed, by the function that delivers events."""
-        return boto3.Session().client("events", config=_LIMITS)
+        return Session().create_client("events", config=_LIMITS)
 
     @cached_property
     def mail(self) -> Any:
         """Amazon SES; made when first needed, by the same function."""
-        return boto3.Session().client("sesv2", config=_LIMITS)
+        return Session().create_client("sesv2", config=_LIMITS)
 
     @classmethod
     def create(cls) -> "AwsClients":
-        session = boto3.Session()
+        session = Session()
         return cls(
-            dynamodb=session.client("dynamodb", config=_LIMITS),
-            kms=session.client("kms", config=_LIMITS),
+            dynamodb=session.create_client("dynamodb", config=_LIMITS),
+            kms=session.create_client("kms", config=_LIMITS),
         )
 
 
 @contextmanager
 def kms_errors() -> Iterator[None]:
-    """No retry beyond boto3's own and nothing deleted: a key that is back in a minute must find all as it was (R54)."""
+    """No retry beyond the client's own and nothing deleted: a key back in a minute finds all as it was (R54)."""
     try:
         yield
     except ClientError as error:

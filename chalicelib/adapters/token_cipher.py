@@ -9,6 +9,7 @@ There is no switch that turns encryption off (R51).
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import aws_encryption_sdk
@@ -16,6 +17,7 @@ from aws_encryption_sdk import CommitmentPolicy, EncryptionSDKClient
 from aws_encryption_sdk.identifiers import AlgorithmSuite, EncryptionKeyType, WrappingAlgorithm
 from aws_encryption_sdk.internal.crypto.wrapping_keys import WrappingKey
 from aws_encryption_sdk.key_providers.raw import RawMasterKeyProvider
+from botocore.exceptions import ClientError
 
 from chalicelib.domain.errors import IntegrityViolation
 from chalicelib.domain.provider import ProviderKey
@@ -32,11 +34,15 @@ logging.getLogger(aws_encryption_sdk.__name__).setLevel(logging.CRITICAL)
 
 
 class KmsTokenCipher:
-    """Implements `ports.TokenCipher`. `kms_key` is pinned: a key wrapped under another one does not open (R52)."""
+    """Implements `ports.TokenCipher`. `kms_key` is pinned: a key wrapped under another one does not open (R52).
 
-    def __init__(self, kms: Any, kms_key: str) -> None:
+    `earlier_key` opens too, for as long as keys are moved away from it (R53); nothing is wrapped under it any more.
+    """
+
+    def __init__(self, kms: Any, kms_key: str, earlier_key: str = "") -> None:
         self._kms = kms
         self._kms_key = kms_key
+        self._earlier_key = earlier_key
 
     def new_key(self, provider_id: str, generation: int) -> ProviderKey:
         unwrapped = ProviderKey(provider_id, generation, wrapped=b"")
@@ -49,10 +55,53 @@ class KmsTokenCipher:
     @contextmanager
     def unlock(self, key: ProviderKey) -> Iterator["EnvelopeBox"]:
         with kms_errors():
-            answer = self._kms.decrypt(
-                KeyId=self._kms_key, CiphertextBlob=key.wrapped, EncryptionContext=key.encryption_context()
+            plain = self._plain(key)
+        yield EnvelopeBox(plain, f"{key.provider_id}/{key.generation}")
+
+    def rewrap(self, key: ProviderKey) -> ProviderKey | None:
+        with kms_errors():
+            if self._earlier_key and self._opens_now(key):
+                return None
+            context = key.encryption_context()
+            answer = self._kms.re_encrypt(
+                CiphertextBlob=key.wrapped,
+                SourceKeyId=self._earlier_key or self._kms_key,
+                SourceEncryptionContext=context,
+                DestinationKeyId=self._kms_key,
+                DestinationEncryptionContext=context,
             )
-        yield EnvelopeBox(answer["Plaintext"], f"{key.provider_id}/{key.generation}")
+            rewrapped = replace(key, wrapped=answer["CiphertextBlob"])
+            # The old form is about to be overwritten, and has no backup
+            self._decrypted(rewrapped, self._kms_key)
+        return rewrapped
+
+    def _plain(self, key: ProviderKey) -> bytes:
+        try:
+            return self._decrypted(key, self._kms_key)
+        except ClientError as error:
+            if not self._earlier_key or not _is_of_another_key(error):
+                raise
+        return self._decrypted(key, self._earlier_key)
+
+    def _opens_now(self, key: ProviderKey) -> bool:
+        try:
+            self._decrypted(key, self._kms_key)
+        except ClientError as error:
+            if _is_of_another_key(error):
+                return False
+            raise
+        return True
+
+    def _decrypted(self, key: ProviderKey, kms_key: str) -> bytes:
+        answer = self._kms.decrypt(
+            KeyId=kms_key, CiphertextBlob=key.wrapped, EncryptionContext=key.encryption_context()
+        )
+        return bytes(answer["Plaintext"])
+
+
+def _is_of_another_key(error: ClientError) -> bool:
+    """What KMS says of a ciphertext of another key; a key that refuses everything is tried no further either."""
+    return error.response["Error"]["Code"] in ("IncorrectKeyException", "AccessDeniedException")
 
 
 class EnvelopeBox:

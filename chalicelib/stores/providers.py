@@ -60,6 +60,10 @@ class DynamoProviderStore:
         item = wrapped_key_key(key.provider_id, key.generation) | asdict(key)
         _put(self._keys, item, Condition.absent(KEY))
 
+    def replace_key(self, old: ProviderKey, new: ProviderKey) -> None:
+        item = wrapped_key_key(new.provider_id, new.generation) | asdict(new)
+        _put(self._keys, item, Condition.equals(wrapped=old.wrapped))
+
     def delete_key(self, provider_id: str, generation: int) -> None:
         self._keys.delete(wrapped_key_key(provider_id, generation))
 

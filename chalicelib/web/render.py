@@ -4,9 +4,12 @@ from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _PACKAGE = Path(__file__).parent.parent
 _STATIC = _PACKAGE / "static"
@@ -32,8 +35,10 @@ class Renderer:
 
 
 @cache
-def _environment(base_path: str) -> Environment:
+def _environment(base_path: str) -> "Environment":
     """Made at the first page: a background function imports this module and never renders."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - see above
+
     environment = Environment(
         loader=FileSystemLoader(_PACKAGE / "templates"),
         autoescape=True,

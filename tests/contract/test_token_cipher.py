@@ -59,6 +59,56 @@ class TestTokenCipher:
             pytest.fail("a key of another provider was unlocked")
 
 
+class TestMove:
+    """From one KMS key to another: ciphers of the old one, of both, and of the new one."""
+
+    @pytest.fixture(params=["fake", "kms"])
+    def ciphers(self, request: pytest.FixtureRequest) -> tuple[TokenCipher, ...]:
+        if request.param == "fake":
+            before, during, after = FakeTokenCipher(), FakeTokenCipher(), FakeTokenCipher()
+            during.kms_key = after.kms_key = "two"
+            during.earlier_key = "one"
+            return before, during, after
+        aws: Aws = request.getfixturevalue("aws")
+        kms, old = aws.clients.kms, aws.kms_key
+        new = kms.create_key()["KeyMetadata"]["Arn"]
+        return KmsTokenCipher(kms, old), KmsTokenCipher(kms, new, old), KmsTokenCipher(kms, new)
+
+    def test_r53_both_keys_open_while_keys_are_moved(self, ciphers: tuple[TokenCipher, ...]) -> None:
+        before, during, after = ciphers
+        key = before.new_key("northwind", 1)
+        with before.unlock(key) as box:
+            sealed = box.encrypt(b"refresh-token", CONTEXT)
+        moved = during.rewrap(key)
+        assert moved is not None
+        assert (moved.provider_id, moved.generation) == ("northwind", 1)
+        for cipher, wrapped in ((during, key), (during, moved), (after, moved)):
+            with cipher.unlock(wrapped) as box:
+                assert box.decrypt(sealed, CONTEXT) == b"refresh-token"
+        for cipher, wrapped in ((after, key), (before, moved)):
+            with pytest.raises(KeyUnavailable), cipher.unlock(wrapped):
+                pytest.fail("a key of another KMS key was unlocked")
+
+    def test_r53_what_was_moved_is_not_moved_again(self, ciphers: tuple[TokenCipher, ...]) -> None:
+        before, during, _ = ciphers
+        moved = during.rewrap(before.new_key("northwind", 1))
+        assert moved is not None
+        assert during.rewrap(moved) is None
+        assert during.rewrap(during.new_key("northwind", 2)) is None
+
+    def test_r53_without_an_earlier_key_the_same_one_wraps_it_anew(self, ciphers: tuple[TokenCipher, ...]) -> None:
+        before, _, _ = ciphers
+        again = before.rewrap(before.new_key("northwind", 1))
+        assert again is not None
+        with before.unlock(again):
+            pass
+
+    def test_r53_a_key_of_another_provider_is_not_moved(self, ciphers: tuple[TokenCipher, ...]) -> None:
+        before, during, _ = ciphers
+        with pytest.raises(KeyUnavailable):
+            during.rewrap(ProviderKey("box", 1, before.new_key("northwind", 1).wrapped))
+
+
 def test_r54_an_unusable_kms_key_is_said_as_such(aws: Aws) -> None:
     cipher = KmsTokenCipher(aws.clients.kms, "alias/nobody")
     with pytest.raises(KeyUnavailable, match="encryption key"):

@@ -216,6 +216,11 @@ class FakeProviderStore:
             raise Conflict
         self.keys[key.provider_id, key.generation] = key
 
+    def replace_key(self, old: ProviderKey, new: ProviderKey) -> None:
+        if self.keys.get((old.provider_id, old.generation)) != old:
+            raise Conflict
+        self.keys[new.provider_id, new.generation] = new
+
     def delete_key(self, provider_id: str, generation: int) -> None:
         self.keys.pop((provider_id, generation), None)
 

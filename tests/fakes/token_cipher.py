@@ -4,6 +4,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import sha256
 
 from chalicelib.domain.errors import IntegrityViolation, KeyUnavailable
@@ -11,25 +12,40 @@ from chalicelib.domain.provider import ProviderKey
 
 
 class FakeTokenCipher:
-    """Implements `ports.TokenCipher`. `available` plays the key service; `unlocked` counts its calls."""
+    """Implements `ports.TokenCipher`. `available` plays the key service; `unlocked` counts its calls.
+
+    A wrapped key ends with the name of the key service's key: `kms_key`, or `earlier_key` while keys are moved.
+    """
 
     def __init__(self) -> None:
         self.available = True
         self.unlocked = 0
+        self.kms_key, self.earlier_key = "one", ""
         self._made = 0
 
     def new_key(self, provider_id: str, generation: int) -> ProviderKey:
         self._check()
         self._made += 1
-        return ProviderKey(provider_id, generation, wrapped=f"{provider_id}/{generation}/{self._made}".encode())
+        name = f"{provider_id}/{generation}/{self._made}"
+        return ProviderKey(provider_id, generation, wrapped=f"{name}@{self.kms_key}".encode())
 
     @contextmanager
     def unlock(self, key: ProviderKey) -> Iterator["FakeBox"]:
         self._check()
         if not key.wrapped.startswith(f"{key.provider_id}/{key.generation}/".encode()):
             raise KeyUnavailable
+        name, _, kms_key = key.wrapped.decode().partition("@")
+        if kms_key not in (self.kms_key, self.earlier_key):
+            raise KeyUnavailable
         self.unlocked += 1
-        yield FakeBox(key.wrapped.decode())
+        yield FakeBox(name)
+
+    def rewrap(self, key: ProviderKey) -> ProviderKey | None:
+        with self.unlock(key):
+            name, _, kms_key = key.wrapped.decode().partition("@")
+        if self.earlier_key and kms_key == self.kms_key:
+            return None
+        return replace(key, wrapped=f"{name}@{self.kms_key}".encode())
 
     def _check(self) -> None:
         if not self.available:

@@ -15,6 +15,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 from openapi_schema_validator import OAS31Validator
 
+from chalicelib.adapters.jwt_verifier import JoseVerifier
 from chalicelib.domain.audit import Actor, Origin
 from chalicelib.domain.client_application import AccessRule, ClientApplication, SubjectMode, TrustedIssuer, Whose
 from chalicelib.domain.stop import StopKind
@@ -499,14 +500,13 @@ class TestSubject:
             ),
             mailer,
         )
-        verifier = api.running.vault.token_exchange._jwt_verifier
         asked: list[str] = []
 
         def fetch(url: str) -> dict[str, Any]:
             asked.append(url)
             return provider.jwks()
 
-        verifier._fetch = fetch
+        api.running.vault.token_exchange._jwt_verifier = JoseVerifier(api.running.clock, fetch)
 
         def ask(token: str) -> tuple[int, str]:
             code, body = api.send(mailer.form("-", NORTHWIND, subject_token=token))
@@ -543,7 +543,8 @@ class TestSubject:
             ),
             mailer,
         )
-        api.running.vault.token_exchange._jwt_verifier._fetch = api.running.vault.consent._oauth_client.json_object
+        fetch = api.running.vault.consent._oauth_client.json_object
+        api.running.vault.token_exchange._jwt_verifier = JoseVerifier(api.running.clock, fetch)
         provider = Application(api.running.cloud.issuer, "mailer", api.running.clock.now)
         huge = instead(CloudAnswer(body=b"[" + b"1," * 600_000 + b"1]"))
         for rules, expected in (
