@@ -61,6 +61,7 @@ from .services.clean_up import CleanUpService
 from .services.client_applications import ClientApplicationService
 from .services.consent import ConsentService
 from .services.events import EventService, Outlets
+from .services.grant_import import GrantImportService
 from .services.grants import GrantService
 from .services.keep_alive import KeepAliveService
 from .services.key_rotation import KeyRotationService
@@ -297,6 +298,13 @@ class Vault:
             groups=groups,
             people=self.people,
             directory=world.directory,
+            audit_log=audit_log,
+            clock=world.clock,
+        )
+        self.grant_import = GrantImportService(
+            grants=grant_store,
+            people=self.people,
+            cipher=world.cipher,
             audit_log=audit_log,
             clock=world.clock,
         )

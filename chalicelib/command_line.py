@@ -13,7 +13,7 @@ from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING
 
-from . import configuration_commands, directory_commands, key_commands, provider_commands
+from . import configuration_commands, directory_commands, import_commands, key_commands, provider_commands
 from .domain.audit import Period
 from .domain.errors import VaultError
 from .domain.seal import Fault, FaultKind
@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     configuration_commands.add(commands)
     directory_commands.add(commands)
     key_commands.add(commands)
+    import_commands.add(commands)
     provider_commands.add(commands)
     _add_verify_audit(commands)
     return parser

@@ -24,6 +24,7 @@ class AuditTag(StrEnum):
     USER_REMOVED = "user.removed"
     CONSENT_FAILED = "consent.failed"
     GRANT_AUTHORIZED = "grant.authorized"
+    GRANT_IMPORTED = "grant.imported"
     GRANT_REVOKED = "grant.revoked"
     GRANT_REMOVED = "grant.removed"
     REVOCATION_RETRIED = "revocation.retried"

@@ -156,7 +156,8 @@ class RefreshService:
 
     def _renew(self, case: _Case, box: Box, need: Need, patience: "_Patience") -> Fresh | None:
         """Refresh, or let somebody else finish. None: look again. Raises TokenRefused where neither is possible."""
-        if need.minimum_seconds is not None and need.minimum_seconds > case.grant.lifetime:
+        # Of one that was taken over from another vault nobody knows yet how long its tokens live
+        if need.minimum_seconds is not None and 0 < case.grant.lifetime < need.minimum_seconds:
             raise TokenRefused(RefusalReason.LIFE_TOO_SHORT)
         if case.tokens.refresh_token is None:
             return self._without_refresh_token(case, box)

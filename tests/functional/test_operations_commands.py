@@ -1,5 +1,6 @@
 """Every command of the runbook is run as it stands there; what only AWS can show is marked so."""
 
+import io
 import re
 import shlex
 
@@ -31,6 +32,7 @@ def test_a_command_of_the_runbook(
         monkeypatch.setenv(f"VAULT_{name}", value)
     monkeypatch.setenv("VAULT_DIRECTORIES", '[{"domain": "CONTOSO", "servers": ["ldaps://dc.contoso.example"]}]')
     monkeypatch.setattr(bootstrap, "create_vault", lambda: running.vault)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
     running.vault.seals.seal_due()
     running.authorize(running.browser("alice"))
     running.clock.advance(1800)

@@ -1,0 +1,92 @@
+"""Taking over what people have authorized in another vault: their refresh tokens, encrypted at once."""
+
+from dataclasses import dataclass, replace
+
+from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
+from chalicelib.domain.errors import Conflict
+from chalicelib.domain.grant import Grant, GrantState
+from chalicelib.domain.secret import Secret
+from chalicelib.domain.token_set import CloudAccount, TokenSet
+from chalicelib.ports import AuditLog, Clock, GrantStore, TokenCipher
+
+from .people import PeopleService
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """One authorization as another vault had it. `user` is any name of the person; epoch seconds, None: not known."""
+
+    user: str
+    refresh_token: Secret
+    account: CloudAccount
+    scopes: tuple[str, ...]
+    authorized_at: int | None = None
+
+
+class GrantImportService:
+    """Never writes over an authorization that is there: what a person gave here is newer."""
+
+    def __init__(
+        self,
+        *,
+        grants: GrantStore,
+        people: PeopleService,
+        cipher: TokenCipher,
+        audit_log: AuditLog,
+        clock: Clock,
+    ) -> None:
+        self._grants = grants
+        self._people = people
+        self._cipher = cipher
+        self._audit_log = audit_log
+        self._clock = clock
+
+    def take(self, imported: Imported, provider_id: str, by: Actor, origin: Origin) -> Grant | None:
+        """Store one; its access token is fetched with the first release. None: the person has authorized already.
+
+        Raises NotFound for an unknown provider or person, InvalidRequest where several people are called so.
+        """
+        person = self._people.find(imported.user)
+        holding = self._grants.load(person.id, provider_id)
+        if holding.grant is not None and holding.grant.token_set is not None:
+            return None
+        now = self._clock.now()
+        grant = Grant(
+            user_id=person.id,
+            user_name=person.name,
+            provider_id=provider_id,
+            generation=holding.provider.generation,
+            version=holding.grant.version + 1 if holding.grant else now,
+            state=GrantState.ACTIVE,
+            account=imported.account,
+            scopes=imported.scopes,
+            expires_at=min(now, imported.authorized_at or now),
+            authorized_at=min(now, imported.authorized_at or now),
+            state_at=now,
+        )
+        tokens = TokenSet(Secret(""), imported.refresh_token, grant.expires_at, grant.scopes)
+        with self._cipher.unlock(holding.key) as box:
+            sealed = box.encrypt(tokens.to_bytes(), grant.encryption_context())
+        try:
+            self._grants.save(
+                replace(grant, token_set=sealed), replaces=holding.grant.version if holding.grant else None
+            )
+        except Conflict:
+            return None
+        self._record(grant, by, origin)
+        return grant
+
+    def _record(self, grant: Grant, by: Actor, origin: Origin) -> None:
+        self._audit_log.record(
+            AuditEvent(
+                AuditTag.GRANT_IMPORTED,
+                Outcome.SUCCESS,
+                by.id,
+                origin,
+                grant.user_id,
+                grant.provider_id,
+                {"account": grant.account.label},
+                actor_name=by.name,
+                user_name=grant.user_name,
+            )
+        )
