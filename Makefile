@@ -19,7 +19,7 @@ test: setup ## Format, lint, types, import contract and all tests, with coverage
 	@$(MAKE) --no-print-directory static
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n auto -m "not browser and not integration"
-	$(BIN)/coverage run -m pytest -n auto --dist loadfile -m "browser or integration"
+	$(BIN)/coverage run -m pytest -m "browser or integration"
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import archive, bill, bytecode, chalice_program, lint, slim, sources
+from . import archive, bill, bytecode, chalice_program, lint, pages, slim, sources
 from .archive import Archive
 from .errors import BuildError
 from .stage import Stage
@@ -63,6 +63,7 @@ def make_bundle(stage: Stage, output: Path) -> tuple[dict[str, Any], Archive]:
     with tempfile.TemporaryDirectory() as scratch:
         sam, tree = _chalice(stage, Path(scratch))
         slim.slim(tree)
+        pages.compile_all(tree)
         bytecode.compile_all(tree)
         bundle = archive.pack(tree, output / BUNDLE)
         _check_size(bundle)

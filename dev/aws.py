@@ -5,6 +5,8 @@ Beside it the mailbox: pages that show every mail and event it took.
 
 import argparse
 import logging
+import threading
+from typing import Any
 
 from moto.server import ThreadedMotoServer
 
@@ -24,9 +26,22 @@ def main() -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(HOST, arguments.port, verbose=False)
     server.start()
+    one_at_a_time(server)
     _, port = server.get_host_and_port()
     with mailbox.served(HOST, arguments.mailbox_port) as pages:
         serve_until_told({"endpoint": f"http://{HOST}:{port}", "mailbox": pages})
+
+
+def one_at_a_time(server: ThreadedMotoServer) -> None:
+    """Moto checks a condition and then writes; DynamoDB does both in one step, and the vault relies on that."""
+    http_server, lock = server._server, threading.Lock()
+    application = http_server.app
+
+    def locked(environment: Any, start_response: Any) -> Any:
+        with lock:
+            return application(environment, start_response)
+
+    http_server.app = locked
 
 
 if __name__ == "__main__":

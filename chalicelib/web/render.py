@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _PACKAGE = Path(__file__).parent.parent
 _STATIC = _PACKAGE / "static"
+COMPILED = _PACKAGE / "compiled_templates"
+"""The templates as Python modules, which only a bundle has: compiling takes longer than the rest of a first page."""
 
 
 class Renderer:
@@ -23,7 +25,7 @@ class Renderer:
 
     def page(self, template: str, **context: object) -> str:
         """The page as HTML. A name that the template uses and `context` lacks raises UndefinedError."""
-        return _environment(self._base_path).get_template(template).render(context)
+        return environment(self._base_path).get_template(template).render(context)
 
     def path(self, path: str) -> str:
         """The address of one of our paths, which begins with a slash, for links and forms."""
@@ -35,12 +37,12 @@ class Renderer:
 
 
 @cache
-def _environment(base_path: str) -> "Environment":
+def environment(base_path: str = "") -> "Environment":
     """Made at the first page: a background function imports this module and never renders."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - see above
+    from jinja2 import Environment, FileSystemLoader, ModuleLoader, StrictUndefined  # noqa: PLC0415 - see above
 
-    environment = Environment(
-        loader=FileSystemLoader(_PACKAGE / "templates"),
+    made = Environment(
+        loader=ModuleLoader(COMPILED) if COMPILED.is_dir() else FileSystemLoader(_PACKAGE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -48,10 +50,10 @@ def _environment(base_path: str) -> "Environment":
         auto_reload=False,
     )
     renderer = Renderer(base_path)
-    environment.globals |= {"path": renderer.path, "asset": renderer.asset}
-    environment.filters["moment"] = moment
-    environment.filters["exact_moment"] = exact_moment
-    return environment
+    made.globals |= {"path": renderer.path, "asset": renderer.asset}
+    made.filters["moment"] = moment
+    made.filters["exact_moment"] = exact_moment
+    return made
 
 
 def moment(seconds: int) -> Markup:

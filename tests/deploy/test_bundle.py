@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
+from jinja2 import ModuleLoader
 
 from benchmarks.cold_start import SETTINGS, request
 from chalicelib.bootstrap import Vault, create_vault
@@ -307,6 +308,12 @@ def test_every_module_of_ours_is_compiled_for_the_python_that_runs_it(task: Path
     sources = [task / "app.py", *(task / "chalicelib").rglob("*.py")]
     compiled = [path.parent / "__pycache__" / f"{path.stem}.cpython-{version}.pyc" for path in sources]
     assert [path.name for path in compiled if not path.exists()] == []
+
+
+def test_every_template_is_compiled(task: Path) -> None:
+    templates = {path.name for path in (task / "chalicelib" / "templates").iterdir()}
+    compiled = {path.name for path in (task / "chalicelib" / "compiled_templates").glob("*.py")}
+    assert compiled == {ModuleLoader.get_module_filename(name) for name in templates}
 
 
 @pytest.mark.parametrize("path", IMPORTED_BY)

@@ -33,7 +33,7 @@ from tests.directories.vault import (
     log_in,
 )
 from tests.fakes.services import FakeVault
-from tests.fakes.stores import FakeAuditLog, FakeSessionStore, FakeTryStore, FakeUserStore
+from tests.fakes.stores import FakeAdministratorStore, FakeAuditLog, FakeSessionStore, FakeTryStore, FakeUserStore
 from tests.fakes.system import FakeClock
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("directories")]
@@ -274,6 +274,7 @@ class World:
             clock=self.clock,
             random=self.random,
             users=FakeUserStore(),
+            administrators=FakeAdministratorStore(),
             administrator_groups=frozenset(),
         )
         throttle = Throttle(self.tries, self.clock, self.random)
