@@ -35,6 +35,8 @@ def main() -> None:
 def one_at_a_time(server: ThreadedMotoServer) -> None:
     """Moto checks a condition and then writes; DynamoDB does both in one step, and the vault relies on that."""
     http_server, lock = server._server, threading.Lock()
+    if http_server is None:
+        raise RuntimeError("moto was not started")
     application = http_server.app
 
     def locked(environment: Any, start_response: Any) -> Any:
