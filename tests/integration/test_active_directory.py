@@ -340,7 +340,7 @@ class TestFailOver:
     def test_f30_another_controller_within_five_seconds(self, samba, second_controller, failure, caplog):
         domain = directories(contoso(samba, servers=(samba.ldaps_url, second_controller.ldaps_url)))
         expected = break_down(samba, failure)
-        caplog.set_level("INFO")
+        caplog.set_level("INFO", logger="chalicelib")
         try:
             started = time.monotonic()
             user = log_in(domain, "CONTOSO\\alice", samba.passwords["alice"])
