@@ -11,7 +11,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
-from typing import TYPE_CHECKING
 
 from . import configuration_commands, directory_commands, import_commands, key_commands, provider_commands
 from .domain.audit import Period
@@ -19,9 +18,7 @@ from .domain.errors import VaultError
 from .domain.seal import Fault, FaultKind
 from .services.audit_seals import Anchor, Verification
 from .settings import SettingsError
-
-if TYPE_CHECKING:
-    from .bootstrap import Vault
+from .shell import say, vault
 
 OK, WRONG, NOT_UNDERSTOOD, UNAVAILABLE = range(4)
 _EXIT_CODES = """exit codes:
@@ -92,16 +89,9 @@ def _add_verify_audit(commands: "argparse._SubParsersAction[argparse.ArgumentPar
 
 def _verify_audit(chosen: argparse.Namespace) -> int:
     period = _period(chosen)
-    result = _vault().seals.verify(period, anchor=chosen.anchor)
-    _say(_as_json(result) if chosen.json else _as_text(result))
+    result = vault().seals.verify(period, anchor=chosen.anchor)
+    say(_as_json(result) if chosen.json else _as_text(result))
     return WRONG if result.faults else OK
-
-
-def _vault() -> "Vault":
-    """Imported late: it takes a second, and reads the settings."""
-    from .bootstrap import create_vault  # noqa: PLC0415
-
-    return create_vault()
 
 
 def _period(chosen: argparse.Namespace) -> Period | None:
@@ -157,10 +147,6 @@ def _noted(result: Verification) -> str:
 def _sentence(fault: Fault) -> str:
     where = "the beginning" if fault.where in ("", "0") else fault.where
     return _SENTENCES[fault.kind].format(where=where, until="now" if fault.until == "~" else fault.until)
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
 
 
 def _fail(text: str, code: int) -> int:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from .domain.configuration import ConfigurationFault
 from .domain.directory_report import DirectoryReport
 from .settings import Settings
+from .shell import say, vault
 
 if TYPE_CHECKING:
     from .bootstrap import Vault
@@ -34,21 +34,19 @@ def _check(chosen: argparse.Namespace) -> int:
     of_settings = [ConfigurationFault(name, "setting_wrong", words) for name, words in Settings.faults().items()]
     faults = of_settings or list(_faults_beyond(ask_directory=not chosen.no_directory))
     text = _as_json(faults) if chosen.json else _as_text(faults, only_settings=bool(of_settings))
-    sys.stdout.write(f"{text}\n")
+    say(text)
     return 1 if faults else 0
 
 
 def _faults_beyond(*, ask_directory: bool) -> Iterator[ConfigurationFault]:
-    from .bootstrap import create_vault  # noqa: PLC0415 - takes a second, and reads the settings
-
-    vault = create_vault()
-    yield from vault.configuration_faults()
+    here = vault()
+    yield from here.configuration_faults()
     if ask_directory:
-        yield from _directory_faults(vault)
+        yield from _directory_faults(here)
 
 
-def _directory_faults(vault: "Vault") -> Iterator[ConfigurationFault]:
-    for report in vault.directory.check():
+def _directory_faults(here: "Vault") -> Iterator[ConfigurationFault]:
+    for report in here.directory.check():
         yield from _faults_of(report)
 
 

@@ -6,16 +6,14 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from .domain.audit import Actor, Origin
 from .domain.errors import InvalidRequest, NotFound
 from .domain.secret import Secret
 from .domain.token_set import CloudAccount
+from .shell import ACTOR, ORIGIN, say, vault
 
 if TYPE_CHECKING:
     from .services.grant_import import Imported
 
-_ACTOR = Actor("command-line", "command line")
-_ORIGIN = Origin("-", "command-line")
 _WORDS = "take over what people have authorized in another vault"
 _MORE = (
     "Reads one JSON object a line from standard input: user, account, account_id, scopes, refresh_token, and perhaps "
@@ -32,25 +30,23 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _import(chosen: argparse.Namespace) -> int:
-    from .bootstrap import create_vault  # noqa: PLC0415 - takes a second, and reads the settings
-
-    vault = create_vault()
-    vault.administration.provider(chosen.provider)
+    here = vault()
+    here.administration.provider(chosen.provider)
     counted: Counter[str] = Counter()
     for number, line in enumerate(sys.stdin, 1):
         if not line.strip():
             continue
         try:
             imported = _read(line)
-            grant = vault.grant_import.take(imported, chosen.provider, _ACTOR, _ORIGIN)
+            grant = here.grant_import.take(imported, chosen.provider, ACTOR, ORIGIN)
             outcome, words = ("taken", imported.user) if grant else ("already", f"{imported.user} has authorized here")
         except (ValueError, InvalidRequest, NotFound) as error:
             # Our own sentences and the names of fields: what the line holds is never repeated
             outcome, words = "refused", getattr(error, "message", str(error))
         counted[outcome] += 1
-        _say(json.dumps({"line": number, "outcome": outcome, "detail": words}) if chosen.json else f"{number}: {words}")
+        say(json.dumps({"line": number, "outcome": outcome, "detail": words}) if chosen.json else f"{number}: {words}")
     if not chosen.json:
-        _say(f"Taken over: {counted['taken']}. There already: {counted['already']}. Refused: {counted['refused']}.")
+        say(f"Taken over: {counted['taken']}. There already: {counted['already']}. Refused: {counted['refused']}.")
     return 1 if counted["refused"] else 0
 
 
@@ -74,8 +70,3 @@ def _read(line: str) -> "Imported":
         raise ValueError("authorized_at must be seconds since 1970.")
     account = CloudAccount(found["account_id"], found["account"])
     return Imported(found["user"], Secret(found["refresh_token"]), account, tuple(scopes), at)
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()

@@ -2,14 +2,11 @@
 
 import argparse
 import json
-import sys
 from collections import Counter
 from dataclasses import asdict
 
-from .domain.audit import Actor, Origin
+from .shell import ACTOR, ORIGIN, say, vault
 
-_ACTOR = Actor("command-line", "command line")
-_ORIGIN = Origin("-", "command-line")
 _WORDS = "wrap every provider key anew under VAULT_KMS_KEY, while the vault goes on"
 _MORE = (
     "With VAULT_EARLIER_KMS_KEY, keys are moved away from that one, and those that were moved before are passed over. "
@@ -25,18 +22,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _rotate(chosen: argparse.Namespace) -> int:
-    from .bootstrap import create_vault  # noqa: PLC0415 - takes a second, and reads the settings
-
     counted: Counter[str] = Counter()
-    for step in create_vault().key_rotation.run(_ACTOR, _ORIGIN):
+    for step in vault().key_rotation.run(ACTOR, ORIGIN):
         counted[step.outcome] += 1
         words = f"{step.number} of {step.total}: {step.provider_id}, generation {step.generation}: {step.outcome}"
-        _say(json.dumps(asdict(step)) if chosen.json else words)
+        say(json.dumps(asdict(step)) if chosen.json else words)
     if not chosen.json:
-        _say(f"Wrapped anew: {counted['done']}. Before: {counted['already']}. Ended meanwhile: {counted['gone']}.")
+        say(f"Wrapped anew: {counted['done']}. Before: {counted['already']}. Ended meanwhile: {counted['gone']}.")
     return 0
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()

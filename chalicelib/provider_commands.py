@@ -16,19 +16,18 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .domain.audit import Actor, Origin
+from . import shell
 from .domain.errors import InvalidForm, InvalidRequest, NotFound
 from .domain.grant import Grant
 from .domain.grant_search import GrantSearch
 from .domain.provider import Provider
 from .domain.secret import Secret
 from .services.registration import Registration
+from .web.csv_file import inert
 
 if TYPE_CHECKING:
     from .bootstrap import Vault
 
-_ACTOR = Actor("command-line", "command line")
-_ORIGIN = Origin("-", "command-line")
 _REQUIRED = ("id", "type", "name", "client_id", "scopes")
 _KNOWN = (*_REQUIRED, "fields", "visible_to", "secret_ends", "enabled", "client_secret")
 _COLUMNS = ("token", "user", "account", "state", "authorized", "refreshed", "scopes")
@@ -83,8 +82,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _export(_chosen: argparse.Namespace) -> int:
-    providers = [_described(provider) for provider in _vault().registration.all()]
-    _say(json.dumps({"providers": providers}, indent=2, ensure_ascii=False))
+    providers = [_described(provider) for provider in shell.vault().registration.all()]
+    shell.say(json.dumps({"providers": providers}, indent=2, ensure_ascii=False))
     return 0
 
 
@@ -104,7 +103,7 @@ def _described(provider: Provider) -> dict[str, Any]:
 
 
 def _import(chosen: argparse.Namespace) -> int:
-    vault = _vault()
+    vault = shell.vault()
     try:
         plans = [_plan(vault, entry) for entry in _entries(chosen.file)]
         done = [] if chosen.dry_run else [_carried_out(vault, plan) for plan in plans]
@@ -113,9 +112,9 @@ def _import(chosen: argparse.Namespace) -> int:
     except (InvalidRequest, OSError, ValueError, LookupError, TypeError) as error:
         return _refuse(f"{error}")
     if chosen.json:
-        _say(json.dumps({"done": not chosen.dry_run, "providers": [plan.words for plan in plans]}))
+        shell.say(json.dumps({"done": not chosen.dry_run, "providers": [plan.words for plan in plans]}))
     else:
-        _say("\n".join([*(plan.words for plan in plans), f"{len(done)} done." if done else "Nothing was done."]))
+        shell.say("\n".join([*(plan.words for plan in plans), f"{len(done)} done." if done else "Nothing was done."]))
     return 0
 
 
@@ -174,11 +173,11 @@ def _changes(before: Provider | None, asked: Registration, enabled: bool) -> tup
 def _carried_out(vault: "Vault", plan: Plan) -> Provider:
     registration, provider = vault.registration, plan.before
     if provider is None:
-        provider = registration.add(plan.provider_id, plan.asked, _ACTOR, _ORIGIN)
+        provider = registration.add(plan.provider_id, plan.asked, shell.ACTOR, shell.ORIGIN)
     elif set(plan.changes) - {"enabled"}:
-        provider = registration.change(provider, plan.asked, _ACTOR, _ORIGIN)
+        provider = registration.change(provider, plan.asked, shell.ACTOR, shell.ORIGIN)
     switch = registration.enable if plan.enabled else registration.disable
-    return switch(provider, _ACTOR, _ORIGIN)
+    return switch(provider, shell.ACTOR, shell.ORIGIN)
 
 
 def _secret(reference: Mapping[str, str] | None) -> Secret:
@@ -214,12 +213,12 @@ def _list(chosen: argparse.Namespace) -> int:
     writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
     if not chosen.json:
         writer.writeheader()
-    for grant in _grants(_vault(), chosen.provider, chosen.user):
+    for grant in _grants(shell.vault(), chosen.provider, chosen.user):
         row = _row(grant)
         if chosen.json:
-            _say(json.dumps(row, ensure_ascii=False))
+            shell.say(json.dumps(row, ensure_ascii=False))
         else:
-            writer.writerow({name: _harmless(str(value)) for name, value in row.items()})
+            writer.writerow({name: inert(str(value)) for name, value in row.items()})
     return 0
 
 
@@ -249,13 +248,8 @@ def _moment(seconds: int | None) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else ""
 
 
-def _harmless(text: str) -> str:
-    """Spreadsheets take a cell that begins so for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
-
-
 def _remove(chosen: argparse.Namespace) -> int:
-    vault = _vault()
+    vault = shell.vault()
     administration, removals = vault.administration, vault.removals
     if bool(chosen.tokens) == bool(chosen.all_of):
         chosen.parser.error("name tokens, or a provider with --all-of")
@@ -263,25 +257,14 @@ def _remove(chosen: argparse.Namespace) -> int:
         count = administration.count(administration.provider(chosen.all_of))
         number = f"more than {count.number}" if count.more else f"{count.number}"
         if chosen.yes:
-            removals.remove_all(_ACTOR, chosen.all_of, _ORIGIN, revoke=chosen.revoke)
+            removals.remove_all(shell.ACTOR, chosen.all_of, shell.ORIGIN, revoke=chosen.revoke)
     else:
         number = str(len(administration.find(chosen.tokens)))
         if chosen.yes:
-            receipt = removals.remove(_ACTOR, chosen.tokens, _ORIGIN, revoke=chosen.revoke)
+            receipt = removals.remove(shell.ACTOR, chosen.tokens, shell.ORIGIN, revoke=chosen.revoke)
             number = str(sum(cloud.removed for cloud in receipt.clouds))
-    _say(f"{number} removed." if chosen.yes else f"{number} would be removed. Say --yes to do it.")
+    shell.say(f"{number} removed." if chosen.yes else f"{number} would be removed. Say --yes to do it.")
     return 0
-
-
-def _vault() -> "Vault":
-    """Imported late: it takes a second, and reads the settings."""
-    from .bootstrap import create_vault  # noqa: PLC0415
-
-    return create_vault()
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
 
 
 def _refuse(text: str) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.directory import DirectorySettings, NameForm, is_dn
+from chalicelib.domain.directory import DirectorySettings, NameForm, group_key, is_dn
 from chalicelib.domain.directory_report import DirectoryReport, Steps
 from chalicelib.domain.errors import DirectoryUnavailable, InvalidRequest, LoginRefused, NotFound
 from chalicelib.domain.secret import Secret
@@ -78,14 +78,14 @@ class Directories:
 
     def group(self, named: str) -> str:
         """See `ports.Directory`. A SID is its own key; whether a directory has it, the check of the settings tells."""
-        if not is_dn(named):
-            return named
-        able = [one for one in self._settings if one.can_look_up]
+        key, able = group_key(named), [one for one in self._settings if one.can_look_up]
+        if not is_dn(named) or any(one.knows_group(key) for one in self._settings):
+            return key
         if not able:
             raise InvalidRequest("The directory cannot be asked without a service account. Please give a SID.")
         for one in able:
-            if key := self._of_domain(one.domain).group_id(named):
-                return key
+            if found := self._of_domain(one.domain).group_id(named):
+                return found
         raise NotFound("No directory has a group with this distinguished name.")
 
     def standings(self, users: Sequence[User]) -> Mapping[str, Standing]:

@@ -149,6 +149,14 @@ class DirectorySettings:
         """True when a service account can find people before, and long after, they log in."""
         return bool(self.service_account)
 
+    def knows_group(self, key: str) -> bool:
+        """Whether members of the group with this folded DN have that DN among their groups, without any look-up.
+
+        Groups of OpenLDAP are known by their DN; of Active Directory's only those that the settings name so.
+        """
+        named = {group_key(group) for group in (*self.allowed_groups, *self.administrator_groups)}
+        return key in named or (self.kind == DirectoryKind.OPENLDAP and not self.can_look_up)
+
     @property
     def budget(self) -> Budget:
         """How often one account may be tried here."""

@@ -1,7 +1,6 @@
 """The audit log for administrators: a page to search in, and the same as a file."""
 
 import json
-from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import TypeVar
 
@@ -14,7 +13,7 @@ from chalicelib.services.audit import AuditService
 from chalicelib.web import csv_file
 from chalicelib.web.answers import Answer, File, Page
 from chalicelib.web.endpoint import Endpoints
-from chalicelib.web.forms import Fields
+from chalicelib.web.forms import Fields, day
 from chalicelib.web.pages import AuditFilterForm, AuditRow, ProviderChoice
 from chalicelib.web.request import Request
 from chalicelib.web.route import Route
@@ -41,7 +40,7 @@ def blueprint(endpoints: Endpoints, audit: AuditService) -> Blueprint:
             outcome=_word(Outcome, query.text("outcome")),
             provider_id=query.text("provider"),
         )
-        return chosen, audit.period(_day(query.text("from")), _day(query.text("to")))
+        return chosen, audit.period(day(query.text("from")), day(query.text("to")))
 
     @endpoints.route(routes, Route("GET", _PAGE, Access.ADMINISTRATOR, query=(*_FILTER, "cursor")))
     def show(request: Request) -> Answer:
@@ -78,13 +77,6 @@ def _word(words: type[Word], text: str) -> Word | None:
         raise InvalidRequest from None
 
 
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise InvalidRequest("A day is written like 2026-11-23. Please go back and try again.") from None
-
-
 def _row(entry: AuditEntry, providers: dict[str, str]) -> AuditRow:
     event = entry.event
     actor_id = "" if event.actor == _NOBODY else event.actor
@@ -105,7 +97,7 @@ def _row(entry: AuditEntry, providers: dict[str, str]) -> AuditRow:
 def _cells(entry: AuditEntry) -> tuple[str, ...]:
     event, origin = entry.event, entry.event.origin
     cells = (
-        f"{datetime.fromtimestamp(entry.at, UTC):%Y-%m-%dT%H:%M:%SZ}",
+        csv_file.moment(entry.at),
         event.tag.value,
         event.outcome.value,
         event.actor,

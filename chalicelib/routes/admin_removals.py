@@ -136,7 +136,7 @@ def blueprint(
 
     @endpoints.route(routes, Route("GET", f"{_RECEIPTS}/{{removal}}", Access.ADMINISTRATOR))
     def show_receipt(request: Request) -> Answer:
-        return Page("removal.html", {"receipt": view(removals.receipt(request.path["removal"]))})
+        return Page("removal.html", {"receipt": _view(administration, removals.receipt(request.path["removal"]))})
 
     def done(request: Request, receipt: Receipt) -> Redirect:
         """To the receipt where something goes on; where all is done, a sentence above the list says so."""
@@ -146,22 +146,23 @@ def blueprint(
         notice = sessions.notify(request.session, NoticeKind.REMOVED, {"count": str(count)})
         return Redirect(f"{PAGE}?notice={notice.id}")
 
-    def view(receipt: Receipt) -> ReceiptView:
-        names = {provider.id: provider.name for provider in administration.providers()}
-        counted = {cloud.provider_id: cloud for cloud in receipt.clouds}
-        ended = dict(receipt.removal.ended)
-        rows = []
-        for provider_id in dict.fromkeys((*ended, *counted)):
-            left = administration.remaining(provider_id, ended[provider_id]) if provider_id in ended else Count(0)
-            cloud = counted.get(provider_id, CloudReceipt(provider_id))
-            rows.append(CloudRow(names.get(provider_id, provider_id), cloud, left.number, left.more))
-        return ReceiptView(receipt.removal, tuple(sorted(rows, key=lambda row: row.name.casefold())))
-
     return routes
 
 
 def receipt_of(removal: Removal) -> Redirect:
     return Redirect(f"{_RECEIPTS}/{removal.id}")
+
+
+def _view(administration: AdministrationService, receipt: Receipt) -> ReceiptView:
+    names = {provider.id: provider.name for provider in administration.providers()}
+    counted = {cloud.provider_id: cloud for cloud in receipt.clouds}
+    ended = dict(receipt.removal.ended)
+    rows = []
+    for provider_id in dict.fromkeys((*ended, *counted)):
+        left = administration.remaining(provider_id, ended[provider_id]) if provider_id in ended else Count(0)
+        cloud = counted.get(provider_id, CloudReceipt(provider_id))
+        rows.append(CloudRow(names.get(provider_id, provider_id), cloud, left.number, left.more))
+    return ReceiptView(receipt.removal, tuple(sorted(rows, key=lambda row: row.name.casefold())))
 
 
 def _revoke(request: Request) -> bool:

@@ -1,6 +1,6 @@
 """Manage tokens: administrators search everybody's grants, and take them along as a file."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 from chalice.app import Blueprint
 
@@ -16,6 +16,7 @@ from chalicelib.services.sessions import SessionService
 from chalicelib.web import csv_file
 from chalicelib.web.answers import Answer, File, Page
 from chalicelib.web.endpoint import Endpoints
+from chalicelib.web.forms import day
 from chalicelib.web.pages import ProviderChoice, RemoveDialog, RemovedNotice, TokenFilter, TokenRow, TokenTable
 from chalicelib.web.request import Request
 from chalicelib.web.route import Route
@@ -128,14 +129,10 @@ def _search(chosen: TokenFilter, person: Person | None) -> GrantSearch:
     )
 
 
-def _midnight(day: str) -> int | None:
+def _midnight(text: str) -> int | None:
     """The beginning of a day in UTC, epoch seconds."""
-    if not day:
-        return None
-    try:
-        return int(datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC).timestamp())
-    except ValueError:
-        raise InvalidRequest("A day is written like 2026-11-23. Please go back and try again.") from None
+    chosen = day(text)
+    return int(datetime.combine(chosen, datetime.min.time(), UTC).timestamp()) if chosen else None
 
 
 def _table(tokens: Tokens, cursor: str | None) -> TokenTable:
@@ -171,11 +168,7 @@ def _cells(provider: Provider, grant: Grant) -> tuple[str, ...]:
         grant.state.value,
         grant.reason.value,
         " ".join(grant.scopes),
-        _moment(grant.authorized_at),
-        _moment(grant.refreshed_at),
-        _moment(grant.last_used_at),
+        csv_file.moment(grant.authorized_at),
+        csv_file.moment(grant.refreshed_at),
+        csv_file.moment(grant.last_used_at),
     )
-
-
-def _moment(seconds: int | None) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}" if seconds else ""

@@ -74,9 +74,7 @@ class AdministrationService:
         """One page of a provider's live grants, by user name. Raises InvalidRequest for over-long text."""
         if max(len(search.user_prefix), len(search.account), len(search.scope)) > _LONGEST_TEXT:
             raise InvalidRequest
-        if search.user_id:
-            return Tokens(provider, GrantPage(self._of_person(provider, search), None))
-        return Tokens(provider, self._page(provider, search, PAGE_SIZE, cursor))
+        return Tokens(provider, self._found(provider, search, PAGE_SIZE, cursor))
 
     def export(self, providers: Sequence[Provider], search: GrantSearch) -> list[tuple[Provider, Grant]]:
         """All grants that match, by provider and user name. Raises InvalidRequest for more than `EXPORT_LIMIT`."""
@@ -84,11 +82,7 @@ class AdministrationService:
         for provider in providers:
             cursor: str | None = None
             while True:
-                page = (
-                    GrantPage(self._of_person(provider, search), None)
-                    if search.user_id
-                    else self._page(provider, search, _EXPORT_PAGE, cursor)
-                )
+                page = self._found(provider, search, _EXPORT_PAGE, cursor)
                 found += [(provider, grant.as_seen(provider)) for grant in page.grants]
                 if len(found) > EXPORT_LIMIT:
                     raise InvalidRequest(
@@ -143,7 +137,9 @@ class AdministrationService:
         grants = (g for g in self._grants.of_user(search.user_id) if g.provider_id == provider.id and g.is_of(provider))
         return [g for g in grants if g.token_set is not None and search.matches(g.as_seen(provider))]
 
-    def _page(self, provider: Provider, search: GrantSearch, limit: int, cursor: str | None) -> GrantPage:
+    def _found(self, provider: Provider, search: GrantSearch, limit: int, cursor: str | None) -> GrantPage:
+        if search.user_id:
+            return GrantPage(self._of_person(provider, search), None)
         matches = (lambda grant: search.matches(grant.as_seen(provider))) if search.is_narrow else None
         return self._grants.page(
             provider.id,

@@ -3,10 +3,16 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 CSV_TYPE = "text/csv; charset=utf-8; header=present"
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What spreadsheets take for the beginning of a formula, the wide forms of East Asia included."""
+
+
+def moment(seconds: int | None) -> str:
+    """Epoch seconds in ISO 8601, in UTC; nothing for never."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}" if seconds else ""
 
 
 def render(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -14,9 +20,10 @@ def render(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_ALL)
     writer.writerow(header)
-    writer.writerows([_inert(cell) for cell in row] for row in rows)
+    writer.writerows([inert(cell) for cell in row] for row in rows)
     return text.getvalue()
 
 
-def _inert(cell: str) -> str:
+def inert(cell: str) -> str:
+    """A cell that no spreadsheet runs."""
     return f"'{cell}" if cell.lstrip(" ").startswith(_STARTS_A_FORMULA) else cell

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from urllib.parse import parse_qsl
 
 from chalicelib.domain.errors import InvalidForm, InvalidRequest, TooLarge
@@ -58,6 +59,14 @@ class Problems:
 def lines(text: str) -> list[str]:
     """The entries of a field that takes one a line, each once."""
     return list(dict.fromkeys(filter(None, map(str.strip, text.splitlines()))))
+
+
+def day(text: str) -> date | None:
+    """What a field for a day holds, None for an empty one. Raises InvalidRequest."""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise InvalidRequest("A day is written like 2026-11-23. Please go back and try again.") from None
 
 
 def parse_form(body: bytes, allowed: Collection[str], repeatable: Collection[str]) -> Fields:

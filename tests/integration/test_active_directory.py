@@ -168,6 +168,18 @@ class TestGroups:
         with pytest.raises(InvalidRequest):
             domain.group(samba.dn(USERS))
 
+    def test_one_that_the_settings_name_is_known_by_that_name(self, samba):
+        dn = samba.dn(ADMINISTRATORS)
+        assert directories(contoso(samba, administrator_groups=(dn,))).group(dn.upper()) == folded_dn(dn)
+
+    def test_groups_of_openldap_are_known_by_their_names(self, openldap):
+        dn = openldap.dn(ADMINISTRATORS)
+        assert directories(example(openldap)).group(dn) == folded_dn(dn)
+        with_service = directories(example_with_service(openldap), secret=openldap.service_password)
+        assert with_service.group(dn) == folded_dn(dn)
+        with pytest.raises(NotFound):
+            with_service.group(f"cn=nobody,{dn.partition(',')[2]}")
+
 
 class TestNames:
     @pytest.mark.parametrize("spelling", SPELLINGS)
