@@ -6,7 +6,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Self
 
-from .grant import Grant, GrantState, Holding
+from .grant import FIRST_SLOT, Grant, GrantState, Holding
 from .provider import Provider
 
 PATIENCE_SECONDS = 3600
@@ -60,6 +60,8 @@ class Event:
     user_name: str = ""
     account: str = ""
     lapses_at: int = 0
+    slot: str = FIRST_SLOT
+    """Which of the person's accounts at the provider (`domain.accounts`)."""
 
     @classmethod
     def of_grant(cls, kind: EventKind, grant: Grant, provider: Provider, at: int) -> Self:
@@ -75,6 +77,7 @@ class Event:
             grant.user_id,
             grant.user_name,
             grant.account.label,
+            slot=grant.slot,
         )
 
     @classmethod
@@ -90,8 +93,14 @@ class Event:
 
     @property
     def id(self) -> str:
-        told = (self.kind.value, self.user_id, self.provider_id, str(self.generation), str(self.stamp))
+        told = [self.kind.value, self.user_id, self.provider_id, str(self.generation), str(self.stamp)]
+        told += [self.slot] if self.slot else []
         return sha256("\n".join(told).encode()).hexdigest()[:32]
+
+    @property
+    def grant_owner(self) -> str:
+        """Whose grant, and which of their accounts: mails about one say nothing about another."""
+        return f"{self.user_id}.{self.slot}" if self.slot else self.user_id
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -149,7 +158,8 @@ class Delivery:
 class MailsSent:
     """Which mails went out lately about one grant to its person, or about one provider to the administrators.
 
-    `sent`: for each kind, when the last one did, and of which event. `version` 0: nothing stored.
+    `user_id` is the event's `grant_owner`. `sent`: for each kind, when the last one did, and of which event.
+    `version` 0: nothing stored.
     """
 
     channel: Channel

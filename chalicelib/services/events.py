@@ -100,8 +100,8 @@ class EventService:
         if mailer is None or not addresses or not self._still_holds(event):
             return False
         # The administrators hear of a provider, however many people it is about
-        user_id = event.user_id if channel is Channel.PERSON else ""
-        mails = self._outbox.mails_sent(channel, event.provider_id, user_id)
+        whose = event.grant_owner if channel is Channel.PERSON else ""
+        mails = self._outbox.mails_sent(channel, event.provider_id, whose)
         if not mails.allows(event, now):
             return False
         self._outbox.note_mails(mails.with_sent(event, now), now)
@@ -119,7 +119,7 @@ class EventService:
 
     def _still_holds(self, event: Event) -> bool:
         try:
-            return event.still_holds(self._grants.load(event.user_id, event.provider_id))
+            return event.still_holds(self._grants.load(event.user_id, event.provider_id, event.slot))
         except NotFound:
             return False
 

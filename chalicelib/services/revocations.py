@@ -100,6 +100,7 @@ class RevocationService:
             generation=grant.generation,
             grant_version=grant.version,
             account=grant.account,
+            slot=grant.slot,
             tokens=b"",
             created_at=now,
             next_attempt_at=now if removal_id else now + FIRST_RETRY_SECONDS,
@@ -143,7 +144,7 @@ class RevocationService:
 
     def _retry(self, revocation: Revocation) -> bool:
         try:
-            holding = self._grants.load(revocation.user_id, revocation.provider_id)
+            holding = self._grants.load(revocation.user_id, revocation.provider_id, revocation.slot)
             self._finish_deletion(revocation, holding)
             confirmed = self._attempt_with(revocation, holding)
         except (NotFound, IntegrityViolation) as error:

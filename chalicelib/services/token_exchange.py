@@ -135,13 +135,13 @@ class TokenExchangeService:
             raise TokenRefused(RefusalReason.INVALID_REQUEST, detail="audience")
         name = self._likely_name(request, client_id)
         started = self._clock.now()
-        held = self._releases.load(client_id, request.provider_id, name or _NOTHING)
+        held = self._releases.load(client_id, request.provider_id, name or _NOTHING, request.account)
         line.facts["client"] = client_id
         application = self._authenticate(request.caller, client_id, held, line)
         # Before any stop is looked at, so that the person sees in the ledger who asked in vain
         verified = self._subject(request, application, line)
         if verified != name:
-            held = self._releases.load(client_id, request.provider_id, verified)
+            held = self._releases.load(client_id, request.provider_id, verified, request.account)
         return self._release(request, held, verified, started, line)
 
     # Who asks
@@ -235,7 +235,8 @@ class TokenExchangeService:
         client_id = line.actor
 
         def decide_again() -> Holding:
-            return self._decide(request, self._releases.load(client_id, request.provider_id, name), line)[0]
+            held = self._releases.load(client_id, request.provider_id, name, request.account)
+            return self._decide(request, held, line)[0]
 
         with self._cipher.unlock(holding.key) as box:
             fresh = self._refresh.fresh(holding, box, request.need, decide_again)
