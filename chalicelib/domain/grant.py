@@ -117,7 +117,7 @@ class Grant:
         slot = {"slot": self.slot} if self.slot else {}
         return slot | {
             "purpose": "token-set",
-            "schema": "1",
+            "schema": "2",
             "user": self.user_id,
             "provider": self.provider_id,
             "generation": str(self.generation),
@@ -126,6 +126,8 @@ class Grant:
             "expires_at": str(self.expires_at),
             "scopes": " ".join(self.scopes),
             "account": self.account.subject,
+            # Programs may ask by it, and people know the account by it
+            "label": self.account.label,
         }
 
     def is_of(self, provider: Provider) -> bool:

@@ -58,6 +58,7 @@ def furnish(running: Running) -> None:
     api = Api(running)
     stopped = replace(APPLICATION, id="archiver", name="Archiver", rules=(EVERYBODY,))
     api.register(stopped, Application("archiver", BASE, running.clock.now))
+    running.authorize(api.browser, "alice2", "Add another account")
     register(running, "southwind")
     stops = running.vault.stops
     stops.stop(StopKind.APPLICATION, "archiver", "lost laptop", ADMINISTRATOR, ORIGIN)

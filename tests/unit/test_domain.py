@@ -81,6 +81,7 @@ def test_r50_every_clear_field_that_decides_a_release_is_in_the_context() -> Non
         "expires_at",
         "scopes",
         "account",
+        "label",
         "schema",
         "purpose",
     }
