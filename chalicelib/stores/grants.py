@@ -115,7 +115,7 @@ class DynamoGrantStore:
 
     def spilled(self, leased: Grant) -> Grant | None:
         item = self._spills.get(_spill_key(leased))
-        outcome = _from_item(item) if item else None
+        outcome = _from_item(item | _key_of(leased)) if item else None
         fits = outcome is not None and (outcome.version, outcome.fence) == (leased.version + 1, leased.fence)
         return outcome if fits else None
 
@@ -221,10 +221,11 @@ def _place(generation: int, slot: str) -> str:
     return f"{generation}#{slot}" if slot else str(generation)
 
 
-def _slot(item: Item) -> str:
-    """From the key, which listings have as well."""
-    place = f"#{item['provider_id']}#{item['generation']}"
-    return str(item.get(SORT, item[KEY])).rpartition(place)[2].removeprefix("#")
+def _owner(item: Item) -> tuple[str, str, int, str]:
+    """User, provider, generation and slot, as the key says: what an item says itself moves along with a copy (R50)."""
+    user_id = str(item[KEY]).partition("#")[2]
+    _, provider_id, generation, *slot = str(item[SORT]).split("#")
+    return user_id, provider_id, int(generation), "".join(slot)
 
 
 def _key_of(grant: Grant) -> Item:
@@ -303,11 +304,12 @@ def _to_item(grant: Grant) -> Item:
 
 
 def _from_item(item: Item) -> Grant:
+    user_id, provider_id, generation, slot = _owner(item)
     return Grant(
-        user_id=item["user_id"],
+        user_id=user_id,
         user_name=item["user_name"],
-        provider_id=item["provider_id"],
-        generation=item["generation"],
+        provider_id=provider_id,
+        generation=generation,
         version=item["version"],
         state=GrantState(item["state"]),
         account=CloudAccount(**item["account"]),
@@ -325,7 +327,7 @@ def _from_item(item: Item) -> Grant:
         next_attempt_at=item.get("next_attempt_at", 0),
         unknown_since=item.get("unknown_since"),
         is_renewable=item.get("is_renewable", True),
-        slot=_slot(item),
+        slot=slot,
     )
 
 
