@@ -56,7 +56,7 @@ def _read(line: str) -> "Imported":
 
     try:
         found: Any = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("This is no JSON object.") from None
     if not isinstance(found, dict):
         raise ValueError("This is no JSON object.")  # noqa: TRY004 - told like every other fault of a line

@@ -139,7 +139,10 @@ def _check(name: str, value: Any) -> None:
 
 
 def _check_public_url(public_url: str) -> None:
-    url = urlsplit(public_url)
+    try:
+        url = urlsplit(public_url)
+    except ValueError:
+        raise SettingsError("VAULT_PUBLIC_URL is no URL.") from None
     local = url.scheme == "http" and url.hostname in ("localhost", "127.0.0.1")
     if not (local or (url.scheme == "https" and url.hostname)):
         raise SettingsError("VAULT_PUBLIC_URL must be https:// and a host name (http:// only for localhost).")
@@ -219,7 +222,7 @@ def _directories(name: str, text: str) -> tuple[DirectorySettings, ...]:
     """From JSON, or from the file whose path is given."""
     try:
         described = json.loads(text if text.startswith("[") else Path(text).read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"{name} is neither a JSON list nor the path of one: {type(error).__name__}.") from error
     if not isinstance(described, list) or not all(isinstance(one, dict) for one in described):
         raise SettingsError(f"{name} must be a JSON list of objects.")

@@ -28,7 +28,7 @@ class EndpointGuard:
             allowed = parts.scheme in self._schemes and bool(parts.hostname) and parts.port != 0
         except ValueError as error:
             raise _refused("not a URL") from error
-        if not allowed or parts.username is not None or parts.fragment or not _URL_CHARACTERS.fullmatch(url):
+        if not allowed or parts.username is not None or "#" in url or not _URL_CHARACTERS.fullmatch(url):
             raise _refused("not an https URL of a host")
 
     def address(self, host: str) -> str:

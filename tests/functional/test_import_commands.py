@@ -87,6 +87,7 @@ def test_a_grant_that_appears_meanwhile_counts_as_there(shell: Shell, monkeypatc
     [
         ("{no json", "This is no JSON object."),
         ('["a list"]', "This is no JSON object."),
+        ("[" * 100_000, "This is no JSON object."),
         ({"refresh_token": ""}, "refresh_token is missing or empty."),
         ({"user": 7}, "user is missing or empty."),
         ({"scopes": "mail"}, "scopes must be a list of words."),

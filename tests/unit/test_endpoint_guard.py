@@ -79,7 +79,12 @@ def test_https_urls_pass(url: str) -> None:
         *("http://cloud.example", "HTTP://cloud.example", "ftp://cloud.example", "file:///etc/passwd"),
         *("javascript:alert(1)", "data:text/html,x", "gopher://cloud.example"),
         *("https://user@cloud.example", "https://user:pass@cloud.example", "https://@cloud.example"),
-        *("https://cloud.example#fragment", "https://cloud.example:0/", "https://cloud.example:99999/"),
+        *(
+            "https://cloud.example#fragment",
+            "https://cloud.example/a#",
+            "https://cloud.example:0/",
+            "https://cloud.example:99999/",
+        ),
         *("https://cloud.example:x/", "https://[::1", "https://cloud.example\\@evil.example"),
         *(
             "https://cloud.example/\r\nHost: evil",
