@@ -4,7 +4,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 STAGE ?= prod
 
-.PHONY: help run test check static format package deploy lock clean setup
+.PHONY: help run test check static secure fuzz format package deploy lock clean setup
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -31,6 +31,15 @@ static: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+secure: setup ## Static analysis: bandit, own rules, secrets, advisories (OFFLINE=1 where no advisory service can be asked)
+	@sh dev/secure.sh
+	@.venv-secure/bin/python -m secure
+
+fuzz: setup ## Fuzz every reader of text from outside, SECONDS=60 each, and the API
+	@sh dev/secure.sh
+	.venv-secure/bin/python -m fuzz --seconds $(or $(SECONDS),60)
+	.venv-secure/bin/python -m pytest -q fuzz/test_api.py
 
 format: setup ## Format the code and mend what can be mended
 	$(BIN)/ruff format .

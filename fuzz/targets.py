@@ -149,7 +149,7 @@ def discovery(data: bytes) -> None:
         assert server.id_token_algorithms
         for url in oauth_discovery.endpoints(server):
             guard.check(url)
-            assert url.startswith("https://")
+            assert url.lower().startswith("https://")
 
 
 @target

@@ -36,7 +36,7 @@ def merge_template() -> dict[str, Any]:
     """Parameters, conditions, resources and outputs beside Chalice's own functions and routes."""
     document: dict[str, Any] = {"Description": "Token Vault: people authorize clouds once, programs get fresh tokens"}
     for piece in sorted(_PIECES.glob("*.yaml")):
-        _add(document, yaml.load(piece.read_text(encoding="utf-8"), _Loader))  # noqa: S506 - a SafeLoader
+        _add(document, yaml.load(piece.read_text(encoding="utf-8"), _Loader))  # a SafeLoader  # noqa: S506  # nosec B506
     for resources in (tables.resources(), functions.resources(), watch.resources()):
         _add(document, {"Resources": resources})
     for key, statements in permissions.key_statements().items():

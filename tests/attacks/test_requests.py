@@ -107,7 +107,8 @@ class TestMethods:
 class TestHosts:
     HEADERS = (
         "Host", "X-Forwarded-Host", "X-Host", "X-Forwarded-Server", "X-HTTP-Host-Override", "Forwarded",
-        "X-Original-Host", "X-Forwarded-Proto", "X-Forwarded-Scheme", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Ssl",
+        "X-Original-Host", "X-Forwarded-Proto", "X-Forwarded-Scheme", "X-Forwarded-Port", "X-Forwarded-Prefix",
+        "X-Forwarded-Ssl",
     )  # fmt: skip
 
     def test_r43_no_header_changes_an_address_that_the_vault_makes(self, running: Running) -> None:

@@ -1,0 +1,1 @@
+"""Static checks beyond the linter's, with programs of their own environment: `make secure`."""
