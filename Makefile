@@ -4,7 +4,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 STAGE ?= prod
 
-.PHONY: help run test check static secure fuzz format package deploy lock clean setup
+.PHONY: help run test check static secure fuzz mutate format package deploy lock clean setup
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -40,6 +40,9 @@ fuzz: setup ## Fuzz every reader of text from outside, SECONDS=60 each, and the 
 	@sh dev/secure.sh
 	.venv-secure/bin/python -m fuzz --seconds $(or $(SECONDS),60)
 	.venv-secure/bin/python -m pytest -q fuzz/test_api.py
+
+mutate: setup ## Change the code that decides, one change at a time, and count which ones the tests notice (half an hour and more)
+	$(BIN)/python -m mutation $(MODULES)
 
 format: setup ## Format the code and mend what can be mended
 	$(BIN)/ruff format .

@@ -1,0 +1,1 @@
+"""Do the tests notice when the code that decides is changed? `make mutate` (see `targets`)."""
