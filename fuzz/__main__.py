@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .targets import TARGETS
-from .walk import CORPUS, walk
+from .walk import corpus, walk
 
 FOUND = Path(".run/fuzz")
 
@@ -32,11 +32,13 @@ def fuzz(name: str, seconds: int, engine: str) -> bool:
     """Whether the target kept its contract."""
     if engine == "walk":
         return _walked(name, seconds)
-    found, learned = FOUND / name, FOUND / "learned" / name
-    for folder in (found, learned):
+    found, learned, seeds = FOUND / name, FOUND / "learned" / name, FOUND / "seeds" / name
+    for folder in (found, learned, seeds):
         folder.mkdir(parents=True, exist_ok=True)
+    for number, data in enumerate(corpus(name)):
+        (seeds / str(number)).write_bytes(data)
     limits = [f"-max_total_time={seconds}", "-max_len=4096", "-rss_limit_mb=2048", "-timeout=10", "-verbosity=0"]
-    places = [f"-artifact_prefix={found}/", str(learned), str(CORPUS / name)]
+    places = [f"-artifact_prefix={found}/", str(learned), str(seeds)]
     done = subprocess.run([sys.executable, "-m", "fuzz.engine", name, *limits, *places], check=False)
     return done.returncode == 0
 

@@ -24,8 +24,9 @@ _WORDS = (
 
 
 def corpus(name: str) -> list[bytes]:
-    """The examples of a target: each file of its folder, in the order of their names."""
-    return [file.read_bytes() for file in sorted((CORPUS / name).glob("*"))]
+    """The examples of a target: each line of its file, with octets that are no plain text escaped as in Python."""
+    lines = (CORPUS / f"{name}.txt").read_text("ascii").split("\n")[:-1]
+    return [line.encode("ascii").decode("unicode_escape").encode("latin-1") for line in lines]
 
 
 def walk(name: str, steps: int, seed: int = 1) -> Iterator[bytes]:
