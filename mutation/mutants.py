@@ -28,6 +28,8 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
 _NAMES = {"any": "all", "all": "any", "min": "max", "max": "min"}
 _NO_BEHAVIOUR = ("StrEnum", "Enum")
 """The words of an enumeration are names: another one changes what is stored, not what is decided."""
+_SENTENCES = ("code", "message")
+"""Of errors: `tests/architecture/test_errors.py` looks at them."""
 _UNSEEN = ("_LOG", "detail", "extra")
 """What only the log shows: its words are looked at by tests of their own."""
 
@@ -67,6 +69,8 @@ def _is_passed_over(node: ast.AST) -> bool:
             return True
         case ast.ClassDef(bases=[ast.Name(base)]):
             return base in _NO_BEHAVIOUR
+        case ast.Assign(targets=[ast.Name(name)], value=ast.Constant(value=str())):
+            return name in _SENTENCES
         case ast.keyword(arg):
             return arg in _UNSEEN
         case ast.Expr(ast.Call(ast.Attribute(ast.Name(name)))):
@@ -98,6 +102,8 @@ def _changes(node: ast.AST) -> Iterator[Change]:
             yield f"{text[:20]!r} changed", lambda n: setattr(n, "value", text + "-mutant")
         case ast.Name(id=name, ctx=ast.Load()) if name in _NAMES:
             yield f"{name} to {_NAMES[name]}", lambda n: setattr(n, "id", _NAMES[name])
+        case ast.Return(value=ast.Constant(value=None)):
+            pass
         case ast.Return(value=ast.expr()):
             yield "returns None", lambda n: setattr(n, "value", ast.Constant(None))
         case ast.If() | ast.While() | ast.IfExp():

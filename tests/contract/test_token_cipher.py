@@ -1,6 +1,7 @@
 """What every token cipher does."""
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib.adapters.token_cipher import KmsTokenCipher
 from chalicelib.domain.errors import IntegrityViolation, KeyUnavailable
@@ -121,3 +122,68 @@ def test_r52_the_sealed_message_commits_to_one_key_without_a_signature(aws: Aws)
         sealed = box.encrypt(b"x", CONTEXT)
     version, suite = sealed[0], int.from_bytes(sealed[1:3], "big")
     assert (version, suite) == (2, 0x0478)  # AES_256_GCM_HKDF_SHA512_COMMIT_KEY
+
+
+class ScriptedKms:
+    """A KMS in which each key answers with its own error; the others open everything."""
+
+    def __init__(self, **errors: str) -> None:
+        self.errors, self.asked, self.moved = errors, [], 0
+
+    def decrypt(self, *, KeyId: str, **_: object) -> dict[str, bytes]:  # noqa: N803 - boto3's names
+        self.asked.append(KeyId)
+        if KeyId in self.errors:
+            raise ClientError({"Error": {"Code": self.errors[KeyId], "Message": "no"}}, "Decrypt")
+        return {"Plaintext": b"k" * 32}
+
+    def re_encrypt(self, **_: object) -> dict[str, bytes]:
+        self.moved += 1
+        return {"CiphertextBlob": b"anew"}
+
+
+KEY = ProviderKey("northwind", 1, b"wrapped")
+
+
+@pytest.mark.parametrize("code", ["IncorrectKeyException", "AccessDeniedException"])
+def test_r53_the_earlier_key_is_tried_where_the_current_one_did_not_wrap_it(code: str) -> None:
+    kms = ScriptedKms(now=code)
+    with KmsTokenCipher(kms, "now", "before").unlock(KEY):
+        assert kms.asked == ["now", "before"]
+    without = ScriptedKms(now=code)
+    with pytest.raises(KeyUnavailable), KmsTokenCipher(without, "now").unlock(KEY):
+        pytest.fail("unlocked without a key")
+    assert without.asked == ["now"]
+
+
+def test_r53_a_key_that_is_only_busy_is_no_reason_to_try_another() -> None:
+    kms = ScriptedKms(now="ThrottlingException")
+    cipher = KmsTokenCipher(kms, "now", "before")
+    with pytest.raises(KeyUnavailable), cipher.unlock(KEY):
+        pytest.fail("unlocked by the earlier key")
+    with pytest.raises(KeyUnavailable):
+        cipher.rewrap(KEY)
+    assert (kms.asked, kms.moved) == (["now", "now"], 0)
+
+
+def test_r53_what_was_wrapped_anew_is_opened_before_the_old_form_is_given_up() -> None:
+    kms = ScriptedKms(now="IncorrectKeyException")
+    with pytest.raises(KeyUnavailable):
+        KmsTokenCipher(kms, "now", "before").rewrap(KEY)
+    assert (kms.asked, kms.moved) == (["now", "now"], 1)
+
+
+def test_r53_what_the_current_key_opens_is_not_moved() -> None:
+    kms = ScriptedKms()
+    assert KmsTokenCipher(kms, "now", "before").rewrap(KEY) is None
+    assert kms.moved == 0
+
+
+def test_r52_a_message_with_two_data_keys_does_not_open(aws: Aws) -> None:
+    """A second data key is how one message can mean two things (CVE-2020-8897)."""
+    key = KmsTokenCipher(aws.clients.kms, aws.kms_key)
+    with key.unlock(key.new_key("northwind", 1)) as box:
+        sealed = box.encrypt(b"x", CONTEXT)
+        count = sealed.index(b"token-vault") - 4
+        assert sealed[count : count + 2] == b"\0\1"
+        with pytest.raises(IntegrityViolation):
+            box.decrypt(sealed[:count] + b"\0\2" + sealed[count + 2 :], CONTEXT)

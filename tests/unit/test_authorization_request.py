@@ -34,3 +34,18 @@ def test_r40_a_missing_issuer_is_refused_when_it_was_promised() -> None:
 
 def test_r40_an_issuer_that_cannot_be_compared_passes() -> None:
     request(issuer=None).check_issuer("https://cloud.example")
+
+
+def test_r50_the_verifier_is_bound_to_its_trip_person_and_provider() -> None:
+    assert REQUEST.verifier_context() == {
+        "purpose": "pkce-verifier",
+        "request": REQUEST.state_hash,
+        "user": REQUEST.user_id,
+        "provider": REQUEST.provider_id,
+        "generation": "1",
+    }
+
+
+def test_r37_a_trip_lasts_ten_minutes() -> None:
+    assert REQUEST.expires_at == REQUEST.created_at + 600
+    assert not REQUEST.is_test

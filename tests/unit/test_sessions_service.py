@@ -4,14 +4,16 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.domain.administrators import Appointment, Appointments
 from chalicelib.domain.audit import AuditTag, Origin
 from chalicelib.domain.errors import NotFound
 from chalicelib.domain.secret import fingerprint
-from chalicelib.domain.session import MAX_SESSIONS_PER_USER, NOTICE_SECONDS, NoticeKind
+from chalicelib.domain.session import MAX_OPEN_REQUESTS, MAX_SESSIONS_PER_USER, NOTICE_SECONDS, NoticeKind
+from chalicelib.domain.user import User
 from chalicelib.services.sessions import SessionService
 from tests.fakes.stores import FakeAdministratorStore, FakeAuditLog, FakeSessionStore, FakeUserStore
 from tests.fakes.system import FakeClock, FakeRandom
-from tests.samples import ADMIN, ADMINISTRATORS, ALICE, BOB
+from tests.samples import ADMIN, ADMINISTRATOR, ADMINISTRATORS, ALICE, BOB
 
 ORIGIN = Origin("request-1", "127.0.0.1")
 MINUTE, HOUR = 60, 3600
@@ -20,14 +22,14 @@ MINUTE, HOUR = 60, 3600
 class World:
     def __init__(self) -> None:
         self.store, self.audit_log, self.clock = FakeSessionStore(), FakeAuditLog(), FakeClock()
-        self.users = FakeUserStore()
+        self.users, self.administrators = FakeUserStore(), FakeAdministratorStore()
         self.service = SessionService(
             sessions=self.store,
             audit_log=self.audit_log,
             clock=self.clock,
             random=FakeRandom(),
             users=self.users,
-            administrators=FakeAdministratorStore(),
+            administrators=self.administrators,
             administrator_groups=frozenset({ADMINISTRATORS}),
         )
 
@@ -142,3 +144,79 @@ def test_a_notice_shows_only_by_its_own_id_and_only_for_a_while(world: World) ->
     assert world.service.notice(session, "forged") is None
     world.clock.advance(NOTICE_SECONDS + 1)
     assert world.service.notice(session, notice.id) is None
+
+
+def test_r3_confirming_replaces_the_session_and_no_other(world: World) -> None:
+    others = [world.service.start(ALICE, "Firefox") for _ in range(MAX_SESSIONS_PER_USER - 1)]
+    first = world.service.start(ALICE, "Firefox")
+    second = world.service.start(ALICE, "Firefox", replaces=first.session)
+    assert not world.is_live(first.cookie.reveal())
+    assert all(world.is_live(started.cookie.reveal()) for started in (*others, second))
+    assert len(world.store.sessions) == MAX_SESSIONS_PER_USER
+
+
+def test_r6_whoever_logs_in_is_asked_about_until_the_session_is_over(world: World) -> None:
+    for user, hours in ((ALICE, 12), (ADMIN, 8)):
+        world.service.start(user, "Firefox")
+        assert world.users.records[user.id].sessions_until == world.clock.now() + hours * HOUR
+
+
+def appointed(user: User) -> Appointments:
+    return Appointments((Appointment(user.id, False, user.login_name, 1, ADMINISTRATOR),))
+
+
+def test_r33_who_administrates_is_looked_up_each_time(world: World) -> None:
+    alice, admin = world.service.start(ALICE, "x").session, world.service.start(ADMIN, "x").session
+    world.administrators.stored = appointed(ALICE)
+    assert world.service.is_administrator(admin) is True
+    assert world.service.is_administrator(alice) is False
+    again = world.service.start(ALICE, "x").session
+    assert again.was_appointed
+    assert world.service.is_administrator(again) is True
+    world.administrators.stored = Appointments()
+    assert world.service.is_administrator(again) is False
+    world.administrators.stored = appointed(BOB)
+    assert world.service.is_administrator(again) is False
+
+
+def test_r4_an_appointed_one_has_an_administrators_life(world: World) -> None:
+    world.administrators.stored = appointed(ALICE)
+    cookie = world.service.start(ALICE, "x").cookie.reveal()
+    world.clock.advance(15 * MINUTE)
+    assert not world.is_live(cookie)
+
+
+def test_r5_one_session_ended_is_counted_as_one(world: World) -> None:
+    world.service.end(world.service.start(ALICE, "Firefox").session, ORIGIN)
+    event = world.audit_log.events[-1]
+    assert (event.actor, event.user_id, event.facts) == (ALICE.id, ALICE.id, {"count": "1"})
+
+
+def test_r48_a_notice_closes_the_trip_that_is_finished_and_no_other(world: World) -> None:
+    started = world.service.start(ALICE, "Firefox")
+    world.store.open_requests(started.session.id_hash, ("one", "two"))
+    session = world.service.find(started.cookie.reveal())
+    assert session is not None
+    notice = world.service.notify(session, NoticeKind.AUTHORIZED, {}, finished="one")
+    assert world.store.sessions[session.id_hash].open_requests == ("two",)
+    assert world.store.sessions[session.id_hash].notice == notice
+    assert len(notice.id) >= 12
+
+
+def test_the_limits_are_those_that_are_promised() -> None:
+    """R7, R48: else a test that uses the constants would agree with any."""
+    assert (MAX_SESSIONS_PER_USER, MAX_OPEN_REQUESTS, NOTICE_SECONDS) == (5, 20, 10 * MINUTE)
+
+
+def test_a_notice_lasts_to_its_last_second(world: World) -> None:
+    started = world.service.start(ALICE, "Firefox")
+    notice = world.service.notify(started.session, NoticeKind.REVOKED, {})
+    session = world.store.sessions[started.session.id_hash]
+    world.clock.advance(NOTICE_SECONDS)
+    assert world.service.notice(session, notice.id) == notice
+
+
+def test_a_handle_is_the_beginning_of_the_hash_and_no_cookie(world: World) -> None:
+    started = world.service.start(ALICE, "Firefox")
+    assert started.session.handle == fingerprint(started.cookie.reveal())[:16]
+    assert not world.is_live(started.session.handle)
