@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.domain.accounts import MAX_ACCOUNTS
 from chalicelib.domain.audit import AuditTag, Outcome
 from chalicelib.domain.authorization_request import ConsentFailed, ConsentProblem
 from chalicelib.domain.errors import (
@@ -13,6 +14,7 @@ from chalicelib.domain.errors import (
     CloudRefused,
     CloudUnavailable,
     Conflict,
+    InvalidRequest,
     KeyUnavailable,
     NotFound,
     StorageUnavailable,
@@ -20,7 +22,9 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.grant import Grant, GrantState
 from chalicelib.domain.provider_type import RevocationStyle
 from chalicelib.domain.session import MAX_OPEN_REQUESTS
-from chalicelib.services.consent import Callback
+from chalicelib.domain.token_set import CloudAccount
+from chalicelib.services import consent
+from chalicelib.services.consent import Callback, Consented, Departure
 from tests.fakes.services import ORIGIN, FakeVault
 from tests.samples import ACCOUNT, ALICE, BOB, OTHER_ACCOUNT, SESSION
 
@@ -325,3 +329,92 @@ class TestTheGrantCannotBeSaved:
         vault.audit_log.broken = True
         with pytest.raises(StorageUnavailable):
             vault.consent.complete(vault.session, callback, ORIGIN)
+
+
+class TestTrips:
+    """Tests of administrators, and several accounts of one person."""
+
+    def finish(self, vault: FakeVault, departure: Departure, account: CloudAccount, **tokens: object) -> Consented:
+        code = vault.cloud.consent(departure.url, account, **tokens)
+        state = departure.url.partition("state=")[2].partition("&")[0]
+        return vault.consent.complete(vault.session, Callback("northwind", state, departure.flow, code=code), ORIGIN)
+
+    def try_out(self, vault: FakeVault, account: CloudAccount, **tokens: object) -> Consented:
+        return self.finish(
+            vault, vault.consent.start(vault.session, "northwind", None, is_test=True), account, **tokens
+        )
+
+    def test_a_test_tells_what_came_and_stores_nothing(self, vault: FakeVault) -> None:
+        consented = self.try_out(vault, ACCOUNT, scopes=("openid",), refresh_token=None)
+        assert consented.tested == consent.Tested(("openid",), ("email",), has_refresh_token=False, seconds=3600)
+        assert vault.grant() is None
+        assert len(vault.cloud.revoked) == 1
+        event = vault.audit_log.events[-1]
+        assert (event.tag, event.facts) == (AuditTag.PROVIDER_TESTED, {"account": ACCOUNT.label})
+
+    def test_its_state_says_that_it_is_one(self, vault: FakeVault) -> None:
+        assert "state=test." in vault.consent.start(vault.session, "northwind", None, is_test=True).url
+        assert "state=test." not in vault.consent.start(vault.session, "northwind", None).url
+
+    def test_a_test_ends_nothing_of_an_account_that_is_authorized(self, vault: FakeVault) -> None:
+        vault.authorize(ACCOUNT)
+        consented = self.try_out(vault, ACCOUNT)
+        assert consented.tested is not None
+        assert consented.tested.has_refresh_token
+        assert vault.cloud.revoked == []
+        self.try_out(vault, OTHER_ACCOUNT)
+        assert len(vault.cloud.revoked) == 1
+        grant = vault.grant()
+        assert grant is not None
+        assert grant.account == ACCOUNT
+
+    def test_a_test_asks_as_for_the_second_time(self, vault: FakeVault) -> None:
+        assert "select_account" in vault.consent.start(vault.session, "northwind", None, is_test=True).url
+
+    def test_a_test_works_while_the_provider_is_switched_off_and_never_when_it_is_deleted(
+        self, vault: FakeVault
+    ) -> None:
+        vault.providers.update(replace(vault.providers.get("northwind"), enabled=False))
+        assert self.try_out(vault, ACCOUNT).tested is not None
+        vault.providers.update(replace(vault.providers.get("northwind"), is_deleted=True))
+        for is_test in (True, False):
+            with pytest.raises(NotFound):
+                vault.consent.start(vault.session, "northwind", None, is_test=is_test)
+
+    def test_r74_nobody_starts_at_a_provider_for_other_groups(self, vault: FakeVault) -> None:
+        vault.providers.update(replace(vault.providers.get("northwind"), visible_to=("S-1-5-21-9-9-9-9",)))
+        with pytest.raises(NotFound):
+            vault.consent.start(vault.session, "northwind", None)
+
+    def test_one_more_account_has_a_place_of_its_own(self, vault: FakeVault) -> None:
+        vault.authorize(ACCOUNT)
+        more = vault.consent.start(vault.session, "northwind", None, slot=None)
+        assert "select_account" in more.url
+        assert self.finish(vault, more, OTHER_ACCOUNT).previous is None
+        held = vault.grant_store.at(ALICE.id, "northwind", 1).grants
+        assert sorted(grant.account.label for grant in held) == sorted([ACCOUNT.label, OTHER_ACCOUNT.label])
+
+    def test_authorizing_one_of_them_again_keeps_its_place(self, vault: FakeVault) -> None:
+        vault.authorize(ACCOUNT)
+        self.finish(vault, vault.consent.start(vault.session, "northwind", None, slot=None), OTHER_ACCOUNT)
+        (second,) = [grant for grant in vault.grant_store.at(ALICE.id, "northwind", 1).grants if grant.slot]
+        again = vault.consent.start(vault.session, "northwind", None, slot=second.slot)
+        self.finish(vault, again, OTHER_ACCOUNT)
+        assert len(vault.grant_store.at(ALICE.id, "northwind", 1).grants) == 2
+
+    def test_ten_accounts_are_enough(self, vault: FakeVault) -> None:
+        for number in range(MAX_ACCOUNTS):
+            departure = vault.consent.start(vault.session, "northwind", None, slot=None if number else "")
+            self.finish(vault, departure, CloudAccount(f"cloud-{number}", f"{number}@mail.example"))
+            vault.clock.advance(1)
+        assert len(vault.grant_store.at(ALICE.id, "northwind", 1).grants) == MAX_ACCOUNTS == 10
+        with pytest.raises(InvalidRequest, match="You have authorized 10 accounts at Northwind Cloud"):
+            vault.consent.start(vault.session, "northwind", None, slot=None)
+
+    def test_r38_the_flow_cookie_of_a_browser_is_kept(self, vault: FakeVault) -> None:
+        assert vault.consent.start(vault.session, "northwind", "known").flow == "known"
+        assert len(vault.consent.start(vault.session, "northwind", None).flow) >= 40
+
+    def test_who_has_started_can_be_asked_for_by_name(self, vault: FakeVault) -> None:
+        vault.consent.start(vault.session, "northwind", None)
+        assert vault.aliases.owners("contoso\\alice") == (ALICE.id,)
