@@ -301,6 +301,16 @@ class AdministratorStore(Protocol):
         """Write over `appointments.version` as the next one. Raises Conflict."""
 
 
+class UsageStore(Protocol):
+    """Counts what applications do, in windows of time that the caller names. Every count is atomic."""
+
+    def add_call(self, window: str, expires_at: int) -> int:
+        """Count one call; returns how many there were in this window, this one included."""
+
+    def add_person(self, window: str, person: str, expires_at: int) -> int | None:
+        """Count a person once; returns how many there were, None for one who is counted already."""
+
+
 class StopStore(Protocol):
     """Stops of everything, providers and people, and what people block for themselves; strongly consistent."""
 

@@ -58,7 +58,7 @@ class Wsgi:
 
 
 @SCHEMA.parametrize()
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 def test_the_api_answers_as_its_document_says(case: Any, running: Running) -> None:
     case.operation.app = Wsgi(running)
     case.call_and_validate(

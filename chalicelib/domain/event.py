@@ -6,6 +6,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Self
 
+from .client_application import ClientApplication
 from .grant import FIRST_SLOT, Grant, GrantState, Holding
 from .provider import Provider
 
@@ -30,6 +31,7 @@ class EventKind(StrEnum):
     GRANT_NEEDS_REAUTHORIZATION = "grant.needs_reauthorization"
     GRANT_ABOUT_TO_LAPSE = "grant.about_to_lapse"
     PROVIDER_MISCONFIGURED = "provider.misconfigured"
+    CLIENT_FROZEN = "client.frozen"
 
 
 class Channel(StrEnum):
@@ -60,6 +62,9 @@ class Event:
     user_name: str = ""
     account: str = ""
     lapses_at: int = 0
+    client_id: str = ""
+    """Of the application it is about, where it is about one; it has a name, and no provider."""
+    client_name: str = ""
     slot: str = FIRST_SLOT
     """Which of the person's accounts at the provider (`domain.accounts`)."""
 
@@ -91,11 +96,22 @@ class Event:
         """Of everybody's authorizations at the provider as it is registered now."""
         return cls(kind, at, provider.id, provider.name, provider.generation, at, reason)
 
+    @classmethod
+    def of_client(cls, application: ClientApplication, reason: str, at: int) -> Self:
+        """An application that the vault stopped by itself; `reason` says which limit."""
+        event = cls(EventKind.CLIENT_FROZEN, at, "", "", 0, application.version, reason)
+        return replace(event, client_id=application.id, client_name=application.name)
+
     @property
     def id(self) -> str:
         told = [self.kind.value, self.user_id, self.provider_id, str(self.generation), str(self.stamp)]
-        told += [self.slot] if self.slot else []
+        told += [part for part in (self.client_id, self.slot) if part]
         return sha256("\n".join(told).encode()).hexdigest()[:32]
+
+    @property
+    def subject(self) -> str:
+        """What mails to administrators are counted by: the provider, or the application."""
+        return f"client {self.client_id}" if self.client_id else self.provider_id
 
     @property
     def grant_owner(self) -> str:
@@ -104,8 +120,8 @@ class Event:
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        """Who may be told: what is wrong with a registration is nothing that a person could mend."""
-        if self.kind is EventKind.PROVIDER_MISCONFIGURED:
+        """Who may be told: what is wrong with a registration or a program is nothing that a person could mend."""
+        if self.kind in (EventKind.PROVIDER_MISCONFIGURED, EventKind.CLIENT_FROZEN):
             return (Channel.BUS, Channel.ADMINISTRATORS)
         return tuple(Channel)
 

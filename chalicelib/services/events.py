@@ -101,7 +101,7 @@ class EventService:
             return False
         # The administrators hear of a provider, however many people it is about
         whose = event.grant_owner if channel is Channel.PERSON else ""
-        mails = self._outbox.mails_sent(channel, event.provider_id, whose)
+        mails = self._outbox.mails_sent(channel, event.subject, whose)
         if not mails.allows(event, now):
             return False
         self._outbox.note_mails(mails.with_sent(event, now), now)
@@ -118,6 +118,9 @@ class EventService:
         return (record.user.email,)
 
     def _still_holds(self, event: Event) -> bool:
+        if event.client_id:
+            # Stopped, and resumed perhaps: that it happened is what its reader must know
+            return True
         try:
             return event.still_holds(self._grants.load(event.user_id, event.provider_id, event.slot))
         except NotFound:

@@ -494,6 +494,8 @@ class ClientView:
     issuer: str
     issuer_audience: str
     user_claim: str
+    calls_per_minute: int | None
+    people_per_hour: int | None
     keys: tuple[KeyRow, ...]
     rules: tuple[RuleRow, ...]
 

@@ -377,12 +377,22 @@ CLIENT = ClientView(
     "",
     "",
     "",
+    1200,
+    None,
     KEY_ROWS,
     (OPEN_RULE, NARROW_RULE),
 )
-UNFINISHED = ClientView(CLIENTS[2], 1, NOW - 60, "", "", "", "", (), ())
-WITH_ISSUER = ClientView(
-    CLIENTS[1], 3, NOW - DAY, "", "https://login.contoso.example", "mail-poller", "upn", KEY_ROWS[:1], (OPEN_RULE,)
+UNFINISHED = ClientView(CLIENTS[2], 1, NOW - 60, "", "", "", "", None, None, (), ())
+WITH_ISSUER = replace(
+    UNFINISHED,
+    row=CLIENTS[1],
+    version=3,
+    created_at=NOW - DAY,
+    issuer="https://login.contoso.example",
+    issuer_audience="mail-poller",
+    user_claim="upn",
+    keys=KEY_ROWS[:1],
+    rules=(OPEN_RULE,),
 )
 VAULT = "https://vault.contoso.example"
 

@@ -343,6 +343,25 @@ def _matches(grant: Grant, prefix: str) -> bool:
     return grant_name.startswith(name) and domain in ("", grant_domain)
 
 
+class FakeUsageStore:
+    """Implements `ports.UsageStore`."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.people: dict[str, set[str]] = {}
+
+    def add_call(self, window: str, expires_at: int) -> int:
+        self.calls[window] += 1
+        return self.calls[window]
+
+    def add_person(self, window: str, person: str, expires_at: int) -> int | None:
+        counted = self.people.setdefault(window, set())
+        if person in counted:
+            return None
+        counted.add(person)
+        return len(counted)
+
+
 class FakeAdministratorStore:
     """Implements `ports.AdministratorStore`."""
 
