@@ -101,13 +101,20 @@ def test_r47_no_form_is_answered_with_an_address_that_was_sent(running: Running)
     token = browser.get("/providers").form("Sign out").fields[0][1]
     for route, payload in tried(running, "POST"):
         page = browser.post(f"{path_of(route)}?{named(payload)}", {"csrf": token}, follow=False)
-        if page.header("Content-Type").startswith("text/html") and "http-equiv" in page.body:
-            assert going_to(page).startswith(f"{running.cloud.issuer}/authorize?")
-            page = replace(page, body="")
-        check(page, payload)
+        check(known_departure(running, page), payload)
         if route.fields:
             fields = dict.fromkeys(route.fields, payload) | {"csrf": token}
-            check(browser.post(path_of(route), fields, follow=False), payload)
+            page = browser.post(path_of(route), fields, follow=False)
+            check(known_departure(running, page), payload)
+
+
+def known_departure(running: Running, page: Answer) -> Answer:
+    """The page on the way to a cloud may name that one address, and is looked at without it."""
+    if 'http-equiv="refresh"' not in page.body:
+        return page
+    address = going_to(page)
+    assert address.startswith(f"{running.cloud.issuer}/authorize?")
+    return replace(page, body=page.body.replace(address.replace("&", "&amp;"), "/"))
 
 
 def test_r47_where_to_go_on_after_confirming_is_one_of_our_own_names(running: Running) -> None:
