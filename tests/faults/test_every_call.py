@@ -1,0 +1,65 @@
+"""F36: killed before and after every call to AWS, a cloud or the directory, and every other way a call can end."""
+
+from collections.abc import Callable
+
+import pytest
+
+from . import seam
+from .flows import FLOWS, Flow, Prepared
+from .invariants import check, check_settled
+from .seam import Call, Killed, Treatment
+from .world import World
+
+TREATMENTS: dict[str, Treatment] = {
+    "killed-before": seam.killed_before,
+    "killed-after": seam.killed_after,
+    "failed": seam.failed,
+    "reply-lost": seam.lost,
+    "sent-twice": seam.repeated,
+}
+
+
+def through(world: World, flow: Flow, act: Callable[[], bool]) -> None:
+    """One case, to its end: what was promised is so, what broke off can be done again, and all of it holds."""
+    try:
+        promised = act()
+    except Killed:
+        promised = False
+    check(world)
+    if promised:
+        flow.done(world)
+    flow.again(world)
+    flow.done(world)
+    world.background(world.second, 0.02, 0.5)
+    flow.done(world)
+    check_settled(world)
+
+
+def calls_of(world: World, flow: Flow, prepared: Prepared, moment: bytes) -> list[Call]:
+    """What the flow calls when nothing goes wrong, in which case all of it must hold, too."""
+    world.back_to(moment)
+    with world.seam.treating() as calls:
+        promised = flow.act(world, prepared)
+    made = list(calls)
+    through(world, flow, lambda: promised)
+    return made
+
+
+@pytest.mark.parametrize("treatment", TREATMENTS)
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
+def test_f36_every_call_of(world: World, flow: Flow, treatment: str) -> None:
+    prepared = flow.prepare(world)
+    moment = world.moment()
+    failures = []
+    for call in calls_of(world, flow, prepared, moment):
+        world.back_to(moment)
+
+        def act(number: int = call.number) -> bool:
+            with world.seam.treating(seam.at(number, TREATMENTS[treatment])):
+                return flow.act(world, prepared)
+
+        try:
+            through(world, flow, act)
+        except AssertionError as failure:
+            failures.append(f"{call}: {str(failure).splitlines()[0]}")
+    assert not failures, "\n".join(failures)
