@@ -146,19 +146,15 @@ class ConsentService:
         issuer fit (R38-R40); a grant of before stays as it was unless the new one was stored.
         """
         try:
-            consented = self._complete(session, callback)
+            consented = self._complete(session, callback, origin)
         except ConsentFailed as failure:
             self._record(AuditTag.CONSENT_FAILED, session, callback, origin, problem=failure.problem.value)
             raise
-        account = consented.account.label
         if consented.tested:
-            self._record(AuditTag.PROVIDER_TESTED, session, callback, origin, account=account)
-            return consented
-        changed = str(consented.previous is not None).lower()
-        self._record(AuditTag.GRANT_AUTHORIZED, session, callback, origin, account=account, account_changed=changed)
+            self._record(AuditTag.PROVIDER_TESTED, session, callback, origin, account=consented.account.label)
         return consented
 
-    def _complete(self, session: Session, callback: Callback) -> Consented:
+    def _complete(self, session: Session, callback: Callback, origin: Origin) -> Consented:
         request = self._requests.consume(
             fingerprint(callback.state),
             user_id=session.user.id,
@@ -177,8 +173,21 @@ class ConsentService:
                 if not _holds(holding, account):
                     self._grants.discard(holding, client, token_set)
                 return Consented(account, tested=self._tested(request, token_set))
+
+            def announce() -> None:
+                # What cannot be recorded is not kept; what is recorded and not kept gets a line of its own
+                changed = str(_differs(holding, account)).lower()
+                facts = {"account": account.label, "account_changed": changed}
+                self._record(AuditTag.GRANT_AUTHORIZED, session, callback, origin, **facts)
+
             previous = self._grants.keep(
-                session.user, holding, client=client, box=box, token_set=token_set, account=account
+                session.user,
+                holding,
+                client=client,
+                box=box,
+                token_set=token_set,
+                account=account,
+                announce=announce,
             )
         return Consented(account, previous)
 
@@ -255,6 +264,11 @@ class ConsentService:
 def _holds(holding: Holding, account: CloudAccount) -> bool:
     grant = holding.grant
     return grant is not None and grant.token_set is not None and grant.account.subject == account.subject
+
+
+def _differs(holding: Holding, account: CloudAccount) -> bool:
+    grant = holding.grant
+    return grant is not None and grant.token_set is not None and grant.account.subject != account.subject
 
 
 def _code(callback: Callback) -> str:

@@ -1,5 +1,6 @@
 """A grant's life for its owner: kept after consent, replaced by the next one, revoked."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -46,14 +47,23 @@ class GrantService:
         self._clock = clock
 
     def keep(
-        self, user: User, holding: Holding, *, client: Client, box: Box, token_set: TokenSet, account: CloudAccount
+        self,
+        user: User,
+        holding: Holding,
+        *,
+        client: Client,
+        box: Box,
+        token_set: TokenSet,
+        account: CloudAccount,
+        announce: Callable[[], None],
     ) -> CloudAccount | None:
-        """Store what a consent brought. Returns the account of before if it was another one.
+        """Store what a consent brought, once `announce` has said so. Returns the account of before if it is another.
 
         Its tokens are then scheduled for revocation. What could not be stored is revoked at the cloud again,
         so that no authorization lives there that nobody here knows of; then raises ConsentFailed.
         """
         try:
+            announce()
             old = self._replace(user, holding, box, token_set, account)
         except VaultError as error:
             self._revocations.end_orphan(holding.provider, self._type(holding), client, token_set)
@@ -83,21 +93,25 @@ class GrantService:
         raise Conflict
 
     def _revoked(self, holding: Holding, grant: Grant, origin: Origin, actor: Actor | None) -> Revoked:
-        outcome = self._end(holding, grant)
-        if outcome is RevocationOutcome.UNREADABLE:
-            self._record(AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, grant, origin, {}, actor=actor)
-        facts = {"cloud": outcome.value, "account": grant.account.label}
-        self._record(AuditTag.GRANT_REVOKED, Outcome.SUCCESS, grant, origin, facts, actor=actor)
-        return Revoked(outcome, grant.account)
+        def tell(outcome: RevocationOutcome) -> None:
+            if outcome is RevocationOutcome.UNREADABLE:
+                self._record(AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, grant, origin, {}, actor=actor)
+            facts = {"cloud": outcome.value, "account": grant.account.label}
+            self._record(AuditTag.GRANT_REVOKED, Outcome.SUCCESS, grant, origin, facts, actor=actor)
 
-    def _end(self, holding: Holding, grant: Grant) -> RevocationOutcome:
+        return Revoked(self._end(holding, grant, tell), grant.account)
+
+    def _end(self, holding: Holding, grant: Grant, tell: Callable[[RevocationOutcome], None]) -> RevocationOutcome:
+        """Whoever dies on the way leaves a line in the log, or an entry from which the background makes one."""
         if not self._type(holding).can_revoke(holding.provider.server):
+            tell(RevocationOutcome.NOT_OFFERED)
             self._grants.delete(grant)
             return RevocationOutcome.NOT_OFFERED
         with self._cipher.unlock(holding.key) as box:
             try:
                 revocation = self._revocations.schedule(grant, box)
             except IntegrityViolation:
+                tell(RevocationOutcome.UNREADABLE)
                 self._grants.delete(grant)
                 return RevocationOutcome.UNREADABLE
             self._delete(grant, revocation)
@@ -107,7 +121,13 @@ class GrantService:
             except IntegrityViolation:
                 # The client secret does not open: the grant is ended here all the same
                 confirmed = False
-        return RevocationOutcome.REVOKED if confirmed else RevocationOutcome.PENDING
+        outcome = RevocationOutcome.REVOKED if confirmed else RevocationOutcome.PENDING
+        tell(outcome)
+        if confirmed:
+            # What stays behind is asked about once more, which no cloud minds
+            with suppress(StorageUnavailable):
+                self._revocations.forget(revocation)
+        return outcome
 
     def _delete(self, grant: Grant, revocation: Revocation) -> None:
         """After the revocation is written down: a crash between the two leaves work to do, not a lost token."""
@@ -161,7 +181,18 @@ class GrantService:
         token_set = _with_refresh_token(token_set, grant, old, box)
         grant = replace(grant, is_renewable=token_set.refresh_token is not None)
         sealed = replace(grant, token_set=box.encrypt(token_set.to_bytes(), grant.encryption_context()))
-        self._grants.save(sealed, replaces=old.version if old else None)
+        try:
+            self._grants.save(sealed, replaces=old.version if old else None)
+        except StorageUnavailable:
+            # Stored, and only the replies lost? Its tokens must not be ended at the cloud then
+            if not self._is_stored(sealed):
+                raise
+
+    def _is_stored(self, grant: Grant) -> bool:
+        try:
+            return self._grants.load(grant.user_id, grant.provider_id).grant == grant
+        except VaultError:
+            return False
 
     def _type(self, holding: Holding) -> ProviderType:
         return self._catalogue.get(holding.provider.type_id)

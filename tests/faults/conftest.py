@@ -2,10 +2,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.functional import conftest as functional
-from tests.functional.conftest import Telling
+pytest.register_assert_rewrite("tests.faults.flows", "tests.faults.invariants")
 
-from .world import World, world_of
+from tests.functional import conftest as functional  # noqa: E402 - after the registration
+from tests.functional.conftest import Telling  # noqa: E402
+
+from .world import World, world_of  # noqa: E402
 
 running, telling = functional.running, functional.telling
 

@@ -82,17 +82,29 @@ def every_release_has_its_line(world: World) -> None:
 
 
 def ledger_equals_state(world: World) -> None:
-    """Who reads the audit log alone knows which grants there are, and who ended those that are gone."""
-    told = _told(world)
-    for item in _grants(world):
-        who = (item["user_id"], item["provider_id"])
-        if item["state"] == GrantState.REMOVED.value:
-            assert told.get(who) == "grant.removed", f"removed, and the log says {told.get(who)}"
-        elif item["generation"] == world.provider().generation:
-            assert told.get(who) == "grant.authorized", f"there, and the log says {told.get(who)}"
-    there = {(item["user_id"], item["provider_id"]) for item in _grants(world)}
-    for who, tag in told.items():
-        assert who in there or tag != "grant.authorized", "gone, and the log says it is there"
+    """Who reads the audit log alone knows which grants there are, and which were ended."""
+    grants = {(item["user_id"], item["provider_id"]): item for item in _grants(world)}
+    begun, ended = _latest(world, _BEGINS), _latest(world, _ENDS)
+    for who, grant in grants.items():
+        if grant["state"] == GrantState.REMOVED.value:
+            assert ended.get(who, 0) >= grant["state_at"], "removed, and the log does not say so"
+        elif grant["generation"] == world.provider().generation:
+            assert begun.get(who, 0) >= grant["authorized_at"], "there, and the log does not say since when"
+    for who, at in begun.items():
+        assert who in grants or ended.get(who, 0) >= at, "gone, and the log says it is there"
+
+
+def nothing_lives_unknown(world: World) -> None:
+    """No authorization lives at the cloud that the vault does not hold; not where a process died with it in hand."""
+    known: set[str] = set()
+    for person in ("alice", "bob"):
+        holding = world.holding(person)
+        if holding.grant is not None and holding.grant.token_set is not None:
+            tokens = world.tokens(holding)
+            known |= {token.reveal() for token in (tokens.access_token, tokens.refresh_token) if token is not None}
+    held = {id(world.cloud._refresh_tokens.get(token)) for token in known}
+    unknown = [t for t, at in world.cloud._refresh_tokens.items() if not at.ended and id(at) not in held]
+    assert not unknown, f"{len(unknown)} live at the cloud, and nobody here knows"
 
 
 def receipts_add_up(world: World) -> None:
@@ -109,11 +121,18 @@ def receipts_add_up(world: World) -> None:
             assert done <= item.get("asked", 0), f"more confirmed than asked: {json.dumps(item, default=str)}"
 
 
-def _told(world: World) -> dict[tuple[str, str], str]:
-    """What the log says last of each grant."""
-    acts = ("grant.authorized", "grant.revoked", "grant.removed", "revocation.retried")
-    entries = sorted((item for item in world.audit() if item["tag"] in acts), key=lambda item: item["at"])
-    return {(item["user_id"], item["provider_id"]): item["tag"] for item in entries}
+_BEGINS = ("grant.authorized",)
+_ENDS = ("grant.revoked", "grant.removed", "revocation.retried", "consent.failed")
+
+
+def _latest(world: World, tags: tuple[str, ...]) -> dict[tuple[str, str], int]:
+    """When the log last names one of these acts, by person and provider."""
+    found: dict[tuple[str, str], int] = {}
+    for item in world.audit():
+        if item["tag"] in tags:
+            who = (item["user_id"], item["provider_id"])
+            found[who] = max(item["at"], found.get(who, 0))
+    return found
 
 
 def _grants(world: World) -> Iterable[Item]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -208,10 +208,8 @@ class Seam:
 
 def _tried(do: Do) -> None:
     """The call is made; what it answers, or that it failed, nobody hears."""
-    try:
+    with suppress(Exception):
         do()
-    except Exception:  # noqa: S110 - whatever it was, the answer is lost
-        pass
 
 
 def _about(arguments: dict[str, Any]) -> str:

@@ -40,7 +40,7 @@ PASSWORDS = {person.password for person in (directory.ALICE, directory.BOB, dire
 
 @dataclass
 class Process:
-    """One process of the vault. What it remembers between requests are guesses, which `forget` takes away."""
+    """One process of the vault. What it remembers, `forget` takes away: guesses, and the keys of clouds."""
 
     vault: Vault
     app: Any
@@ -59,6 +59,8 @@ class Process:
 
     def forget(self) -> None:
         self.vault.token_exchange._likely_claim.clear()
+        self.vault.token_exchange._releases._likely_owner.clear()
+        self.vault.consent._oauth_client._id_tokens._keys._sets.clear()
         self.vault.refresh._grants._likely_generation.clear()
 
 
@@ -104,7 +106,7 @@ class World:
     def moment(self) -> bytes:
         """All that lasts, as it is now."""
         tables = {name: self._items(name) for name in TABLES}
-        cloud = (self.cloud._codes, self.cloud._refresh_tokens, self.cloud._access_tokens)
+        cloud = (self.cloud._codes, self.cloud._refresh_tokens, self.cloud._access_tokens, self.cloud.requests)
         here = (self.clock.now(), self.cookies, self.released, self.grant_writes, self.published)
         return pickle.dumps((tables, cloud, here), pickle.HIGHEST_PROTOCOL)
 
@@ -113,7 +115,7 @@ class World:
         for name, items in tables.items():
             self._items(name).clear()
             self._items(name).update(items)
-        self.cloud._codes, self.cloud._refresh_tokens, self.cloud._access_tokens = cloud
+        self.cloud._codes, self.cloud._refresh_tokens, self.cloud._access_tokens, self.cloud.requests = cloud
         now, self.cookies, self.released, self.grant_writes, self.published = here
         self.clock.advance(now - self.clock.now())
         self.first.forget()
@@ -124,6 +126,15 @@ class World:
         backend = get_backend("dynamodb")[ACCOUNT_ID][ENVIRONMENT["AWS_DEFAULT_REGION"]]
         items: dict[Any, Any] = backend.get_table(name).items
         return items
+
+    @contextmanager
+    def swapped(self) -> Iterator[None]:
+        """What happens inside happens to the other process."""
+        self.first, self.second = self.second, self.first
+        try:
+            yield
+        finally:
+            self.first, self.second = self.second, self.first
 
     # What people and programs do
 
@@ -235,5 +246,3 @@ def world_of(running: Telling) -> Iterator[World]:
     world = World(running)
     with world.seam.installed():
         yield world
-
-
