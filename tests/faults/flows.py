@@ -6,6 +6,7 @@ from typing import Any
 
 from chalicelib.domain.errors import VaultError
 from chalicelib.domain.grant import GrantState
+from chalicelib.domain.seal import WINDOW_SECONDS
 from chalicelib.domain.stop import StopKind
 from tests.fakes.misbehaviour import error, status
 from tests.functional.client import Answer, going_to
@@ -314,10 +315,11 @@ def _is_cleaned_up(world: World) -> None:
     assert (cloud.removed, cloud.pending, cloud.given_up) == (2, 0, 0), cloud
 
 
-def _some_windows_ago(world: World) -> None:
+def _a_window_ago(world: World) -> None:
     _authorized(world)
+    world.clock.advance(WINDOW_SECONDS)
     world.first.vault.seals.seal_due()
-    world.clock.advance(2400)
+    world.clock.advance(WINDOW_SECONDS)
 
 
 def _seal_until_done(world: World) -> None:
@@ -385,7 +387,7 @@ RETRY = Flow(
     _in_background(lambda process: process.vault.revocations.retry_due()), _next_minutes, _all_ended_at_the_cloud,
 )  # fmt: skip
 SEAL = Flow(
-    "seal", _some_windows_ago, _in_background(lambda process: process.vault.seals.seal_due()), _seal_until_done,
+    "seal", _a_window_ago, _in_background(lambda process: process.vault.seals.seal_due()), _seal_until_done,
     _all_is_sealed,
 )  # fmt: skip
 DELIVER = Flow(
