@@ -82,7 +82,8 @@ def interleaved(world: World, flow: Flow, act: Callable[[], object], judge: Call
     with world.seam.treating() as places:
         flow.act(world, prepared)
     failures = []
-    for place in places if EVERY else places[len(places) % 2 :: 2]:
+    tried = places if EVERY else places[len(places) % 2 :: 2]
+    for place in tried:
         world.back_to(moment)
         try:
             with world.seam.treating(seam.at(place.number, seam.meanwhile(act))) as calls:
@@ -91,6 +92,7 @@ def interleaved(world: World, flow: Flow, act: Callable[[], object], judge: Call
             judge()
         except AssertionError as failure:
             failures.append(f"{place}: {failure!r:.300}")
+    print(f"\nproof: {len(tried)} orders")
     return failures
 
 
