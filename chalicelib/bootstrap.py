@@ -66,6 +66,7 @@ from .services.grants import GrantService
 from .services.keep_alive import KeepAliveService
 from .services.key_rotation import KeyRotationService
 from .services.leavers import LeaverService
+from .services.limits import LimitService
 from .services.login import LoginService
 from .services.people import PeopleService
 from .services.providers import ProviderService
@@ -96,6 +97,7 @@ from .stores.sessions import DynamoSessionStore
 from .stores.stops import DynamoStopStore
 from .stores.table import Table
 from .stores.tries import DynamoTryStore
+from .stores.usage import DynamoUsageStore
 from .stores.user_aliases import DynamoUserAliasStore
 from .stores.users import DynamoUserStore
 from .web.endpoint import Endpoints
@@ -268,16 +270,6 @@ class Vault:
             stops=stop_store,
             clock=world.clock,
         )
-        self.token_exchange = TokenExchangeService(
-            releases=DynamoReleaseStore(grant_store),
-            refresh=self.refresh,
-            cipher=world.cipher,
-            jwt_verifier=world.jwt_verifier,
-            audit_log=audit_log,
-            clock=world.clock,
-            random=world.random,
-            issuer=settings.public_url,
-        )
         self.consent = ConsentService(
             requests=DynamoAuthorizationRequestStore(session_table),
             sessions=session_store,
@@ -358,6 +350,19 @@ class Vault:
             people=self.people,
             audit_log=audit_log,
             clock=world.clock,
+        )
+        self.token_exchange = TokenExchangeService(
+            releases=DynamoReleaseStore(grant_store),
+            refresh=self.refresh,
+            cipher=world.cipher,
+            jwt_verifier=world.jwt_verifier,
+            audit_log=audit_log,
+            clock=world.clock,
+            random=world.random,
+            limits=LimitService(
+                usage=DynamoUsageStore(session_table), stops=self.stops, events=self.events, clock=world.clock
+            ),
+            issuer=settings.public_url,
         )
         self.reach = ReachService(
             applications=application_store,

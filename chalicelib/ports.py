@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from .domain.accounts import UserGrants
 from .domain.administrators import Appointments
 from .domain.audit import AuditEntry, AuditEvent, Period
 from .domain.authorization_request import AuthorizationRequest
@@ -16,7 +17,7 @@ from .domain.authorization_server import AuthorizationServer
 from .domain.client_application import ApplicationKey, ClientApplication, TrustedIssuer
 from .domain.directory_report import DirectoryReport, Step, Steps
 from .domain.event import Channel, Delivery, Event, MailsSent
-from .domain.grant import Grant, Holding, ReleaseHolding, Revocation
+from .domain.grant import FIRST_SLOT, Grant, Holding, ReleaseHolding, Revocation
 from .domain.provider import Provider, ProviderKey
 from .domain.provider_health import ProviderHealth
 from .domain.provider_type import ProviderType
@@ -215,14 +216,20 @@ class GrantPage:
 
 
 class GrantStore(Protocol):
-    def load(self, user_id: str, provider_id: str) -> Holding:
+    def load(self, user_id: str, provider_id: str, slot: str = FIRST_SLOT) -> Holding:
         """Provider, its key and the user's grant in one consistent read. Raises NotFound: no such provider.
 
         A grant of an earlier generation is not there.
         """
 
-    def of_user(self, user_id: str) -> list[Grant]:
+    def of_user(self, user_id: str) -> UserGrants:
         """All grants of a user, of any generation, tombstones included (strongly consistent)."""
+
+    def at(self, user_id: str, provider_id: str, generation: int) -> UserGrants:
+        """The same for all cloud accounts at one provider, of one generation."""
+
+    def prefer(self, user_id: str, provider_id: str, generation: int, slot: str | None) -> None:
+        """Make the account in that slot the person's default at the provider; None where there is none any more."""
 
     def save(
         self, grant: Grant, *, replaces: int | None, fence: int | None = None, expires_at: int | None = None
@@ -292,6 +299,16 @@ class AdministratorStore(Protocol):
 
     def save(self, appointments: Appointments) -> None:
         """Write over `appointments.version` as the next one. Raises Conflict."""
+
+
+class UsageStore(Protocol):
+    """Counts what applications do, in windows of time that the caller names. Every count is atomic."""
+
+    def add_call(self, window: str, expires_at: int) -> int:
+        """Count one call; returns how many there were in this window, this one included."""
+
+    def add_person(self, window: str, person: str, expires_at: int) -> int | None:
+        """Count a person once; returns how many there were, None for one who is counted already."""
 
 
 class StopStore(Protocol):
@@ -419,11 +436,12 @@ class UserAliasStore(Protocol):
 
 
 class ReleaseStore(Protocol):
-    def load(self, application_id: str, provider_id: str, name: str) -> ReleaseHolding:
+    def load(self, application_id: str, provider_id: str, name: str, account: str = "") -> ReleaseHolding:
         """Application, provider, its key, person and grant in one consistent read.
 
-        `name` is a user id or a normalized alias. Nothing is remembered but where to look: what is read decides, so
-        that a stop counts on the next call (R76).
+        `name` is a user id or a normalized alias; `account` names one of the person's cloud accounts there, without it
+        the default is meant (`domain.accounts.chosen`). Nothing is remembered but where to look: what is read decides,
+        so that a stop counts on the next call (R76).
         """
 
 

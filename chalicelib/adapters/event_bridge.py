@@ -43,12 +43,17 @@ class EventBridge:
             "id": event.id,
             "kind": event.kind.value,
             "at": _moment(event.at),
-            "provider_id": event.provider_id,
-            "provider_name": event.provider_name,
+            **_about(event),
             "reason": event.reason,
             **(person | {"connect_url": self._urls.connect(event.provider_id)} if event.user_id else {}),
         }
         return detail | ({"lapses_at": _moment(event.lapses_at)} if event.lapses_at else {})
+
+
+def _about(event: Event) -> dict[str, str]:
+    if event.client_id:
+        return {"client_id": event.client_id, "client_name": event.client_name}
+    return {"provider_id": event.provider_id, "provider_name": event.provider_name}
 
 
 def _moment(at: int) -> str:

@@ -25,6 +25,7 @@ class AuditTag(StrEnum):
     CONSENT_FAILED = "consent.failed"
     GRANT_AUTHORIZED = "grant.authorized"
     GRANT_IMPORTED = "grant.imported"
+    ACCOUNT_PREFERRED = "account.preferred"
     GRANT_REVOKED = "grant.revoked"
     GRANT_REMOVED = "grant.removed"
     REVOCATION_RETRIED = "revocation.retried"

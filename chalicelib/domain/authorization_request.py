@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from .authorization_server import AuthorizationServer
 from .errors import VaultError
+from .grant import FIRST_SLOT
 
 LIFETIME_SECONDS = 10 * 60
 
@@ -57,6 +58,8 @@ class AuthorizationRequest:
     code_verifier: bytes
     """The PKCE verifier (RFC 7636), encrypted in `verifier_context()`."""
     created_at: int
+    slot: str = FIRST_SLOT
+    """Where the grant goes: the person's first cloud account there, or which other one."""
     is_test: bool = False
     """An administrator tries the provider: what comes back is shown, and nothing of it is stored."""
 

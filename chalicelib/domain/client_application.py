@@ -20,6 +20,7 @@ _ASSUMED = re.compile(
 MAX_NAME = 100
 MAX_KEYS = 10
 MAX_RULES = 100
+MAX_LIMIT = 1_000_000
 
 ANY_SCOPE = "*"
 """In a rule's scopes: the ceiling is whatever the person authorized."""
@@ -144,6 +145,10 @@ class ClientApplication:
     role_arn: str | None = None
     trusted_issuer: TrustedIssuer | None = None
     rules: tuple[AccessRule, ...] = ()
+    calls_per_minute: int | None = None
+    """One call more in a minute of the clock stops it; None: as many as it likes."""
+    people_per_hour: int | None = None
+    """The same for different people in an hour."""
     enabled: bool = True
     stopped_reason: str = ""
     stopped_at: int | None = None
@@ -176,6 +181,10 @@ class ClientApplication:
         fits = needs_issuer == (self.trusted_issuer is not None)
         yield "issuer", fits, "A trusted issuer belongs to that subject mode alone."
         yield "rules", len(self.rules) <= MAX_RULES, f"An application can have {MAX_RULES} rules."
+        for name in ("calls_per_minute", "people_per_hour"):
+            limit = getattr(self, name)
+            fits = limit is None or 0 < limit <= MAX_LIMIT
+            yield name, fits, f"A limit is a number from 1 to {MAX_LIMIT:,}, or left empty for none."
         blocks = [block for rule in self.rules for block in rule.sources]
         yield "sources", all(map(_is_network, blocks)), "A source must be a CIDR block, for example 10.1.0.0/16."
 

@@ -6,7 +6,8 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Self
 
-from .grant import Grant, GrantState, Holding
+from .client_application import ClientApplication
+from .grant import FIRST_SLOT, Grant, GrantState, Holding
 from .provider import Provider
 
 PATIENCE_SECONDS = 3600
@@ -30,6 +31,7 @@ class EventKind(StrEnum):
     GRANT_NEEDS_REAUTHORIZATION = "grant.needs_reauthorization"
     GRANT_ABOUT_TO_LAPSE = "grant.about_to_lapse"
     PROVIDER_MISCONFIGURED = "provider.misconfigured"
+    CLIENT_FROZEN = "client.frozen"
 
 
 class Channel(StrEnum):
@@ -60,6 +62,11 @@ class Event:
     user_name: str = ""
     account: str = ""
     lapses_at: int = 0
+    client_id: str = ""
+    """Of the application it is about, where it is about one; it has a name, and no provider."""
+    client_name: str = ""
+    slot: str = FIRST_SLOT
+    """Which of the person's accounts at the provider (`domain.accounts`)."""
 
     @classmethod
     def of_grant(cls, kind: EventKind, grant: Grant, provider: Provider, at: int) -> Self:
@@ -75,6 +82,7 @@ class Event:
             grant.user_id,
             grant.user_name,
             grant.account.label,
+            slot=grant.slot,
         )
 
     @classmethod
@@ -88,15 +96,32 @@ class Event:
         """Of everybody's authorizations at the provider as it is registered now."""
         return cls(kind, at, provider.id, provider.name, provider.generation, at, reason)
 
+    @classmethod
+    def of_client(cls, application: ClientApplication, reason: str, at: int) -> Self:
+        """An application that the vault stopped by itself; `reason` says which limit."""
+        event = cls(EventKind.CLIENT_FROZEN, at, "", "", 0, application.version, reason)
+        return replace(event, client_id=application.id, client_name=application.name)
+
     @property
     def id(self) -> str:
-        told = (self.kind.value, self.user_id, self.provider_id, str(self.generation), str(self.stamp))
+        told = [self.kind.value, self.user_id, self.provider_id, str(self.generation), str(self.stamp)]
+        told += [part for part in (self.client_id, self.slot) if part]
         return sha256("\n".join(told).encode()).hexdigest()[:32]
 
     @property
+    def subject(self) -> str:
+        """What mails to administrators are counted by: the provider, or the application."""
+        return f"client {self.client_id}" if self.client_id else self.provider_id
+
+    @property
+    def grant_owner(self) -> str:
+        """Whose grant, and which of their accounts: mails about one say nothing about another."""
+        return f"{self.user_id}.{self.slot}" if self.slot else self.user_id
+
+    @property
     def channels(self) -> tuple[Channel, ...]:
-        """Who may be told: what is wrong with a registration is nothing that a person could mend."""
-        if self.kind is EventKind.PROVIDER_MISCONFIGURED:
+        """Who may be told: what is wrong with a registration or a program is nothing that a person could mend."""
+        if self.kind in (EventKind.PROVIDER_MISCONFIGURED, EventKind.CLIENT_FROZEN):
             return (Channel.BUS, Channel.ADMINISTRATORS)
         return tuple(Channel)
 
@@ -149,7 +174,8 @@ class Delivery:
 class MailsSent:
     """Which mails went out lately about one grant to its person, or about one provider to the administrators.
 
-    `sent`: for each kind, when the last one did, and of which event. `version` 0: nothing stored.
+    `user_id` is the event's `grant_owner`. `sent`: for each kind, when the last one did, and of which event.
+    `version` 0: nothing stored.
     """
 
     channel: Channel

@@ -32,6 +32,9 @@ LONGEST_RETRY_SECONDS = 900
 SPILL_SECONDS = 30 * 24 * 3600
 """How long an outcome that could only be kept aside waits for somebody to bring it home."""
 
+FIRST_SLOT = ""
+"""Where a person's first cloud account at a provider is."""
+
 TOMBSTONE_SECONDS = 90 * 24 * 3600
 """How long a removed grant still tells its user why it is gone."""
 
@@ -105,10 +108,14 @@ class Grant:
     """When a refresh was sent whose outcome nobody knows: a single-use refresh token may be spent."""
     is_renewable: bool = True
     """False where the cloud gave no refresh token; a hint for warnings, which decides no release."""
+    slot: str = FIRST_SLOT
+    """Which of the person's accounts at the provider it is (`domain.accounts`)."""
 
     def encryption_context(self) -> dict[str, str]:
         """Binds the ciphertext to its owner and to every clear field that decides a release (R50)."""
-        return {
+        # Only for later accounts: what was sealed before there were several opens as it did
+        slot = {"slot": self.slot} if self.slot else {}
+        return slot | {
             "purpose": "token-set",
             "schema": "1",
             "user": self.user_id,
@@ -217,10 +224,14 @@ class Grant:
             lease=None,
         )
 
+    def is_account(self, asked: str) -> bool:
+        """Whether a program that asks for this account means it: by its subject or its label."""
+        return asked in (self.account.subject, self.account.label)
+
     @property
     def id(self) -> str:
-        """Names the grant in forms: `<provider id>.<user id>`."""
-        return f"{self.provider_id}.{self.user_id}"
+        """Names the grant in forms: `<provider id>.<user id>`, and `.<slot>` for a later account."""
+        return f"{self.provider_id}.{self.user_id}" + (f".{self.slot}" if self.slot else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +242,8 @@ class Holding:
     key: ProviderKey
     grant: Grant | None
     health: ProviderHealth
+    preferred: str | None = None
+    """The slot of the person's default account there; None while they never had several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +286,7 @@ class Revocation:
     created_at: int
     next_attempt_at: int
     attempts: int = 0
+    slot: str = FIRST_SLOT
     removal_id: str = ""
     """The removal whose receipt says what came of it; empty: nobody waits for one."""
 

@@ -18,7 +18,7 @@ def decide(
     """
     rules, holding = _admitted(held, provider_id, source)
     grant = holding.grant if held.subject else None
-    if grant is None or grant.token_set is None or not _is_account(grant, account):
+    if grant is None or grant.token_set is None or (account and not grant.is_account(account)):
         raise TokenRefused(RefusalReason.NOT_CONNECTED)
     seen = grant.as_seen(holding.provider)
     if seen.state not in (GrantState.ACTIVE, GrantState.FAILING):
@@ -65,8 +65,3 @@ def _stopped(held: ReleaseHolding, holding: Holding) -> StopKind | None:
     if StopKind.PERSON in held.stops or (held.subject is not None and held.subject.is_blocked):
         return StopKind.PERSON
     return StopKind.OWN if StopKind.OWN in held.stops else None
-
-
-def _is_account(grant: Grant, asked: str) -> bool:
-    """Without a wish any cloud account is the right one; else it is named by its subject or its label."""
-    return not asked or asked in (grant.account.subject, grant.account.label)

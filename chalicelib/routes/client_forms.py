@@ -4,7 +4,14 @@ import re
 from dataclasses import replace
 from ipaddress import ip_network
 
-from chalicelib.domain.client_application import ANY_SCOPE, AccessRule, ClientApplication, TrustedIssuer, Whose
+from chalicelib.domain.client_application import (
+    ANY_SCOPE,
+    MAX_LIMIT,
+    AccessRule,
+    ClientApplication,
+    TrustedIssuer,
+    Whose,
+)
 from chalicelib.domain.client_application import SubjectMode as Mode
 from chalicelib.domain.directory import group_key, is_group
 from chalicelib.domain.errors import InvalidForm, InvalidRequest, NotFound
@@ -13,7 +20,8 @@ from chalicelib.services.people import PeopleService
 from chalicelib.web.forms import Fields, Problems, lines
 from chalicelib.web.pages import FormView
 
-IDENTITY = ("name", "role_arn", "subject_mode", "issuer", "issuer_audience", "user_claim")
+LIMITS = ("calls_per_minute", "people_per_hour")
+IDENTITY = ("name", "role_arn", "subject_mode", "issuer", "issuer_audience", "user_claim", *LIMITS)
 REGISTRATION = (*IDENTITY, "id", "keys")
 RULE = ("provider", "number", "ceiling", "more_scopes", "whose", "groups", "users", "sources")
 SCOPE = "scope"
@@ -40,6 +48,7 @@ def identity_of(application: ClientApplication) -> dict[str, str]:
         "issuer": issuer.issuer if issuer else "",
         "issuer_audience": issuer.audience if issuer else "",
         "user_claim": issuer.user_claim if issuer else "",
+        **{name: str(getattr(application, name) or "") for name in LIMITS},
     }
 
 
@@ -69,6 +78,10 @@ def _with_identity(
         subject_mode=mode,
         trusted_issuer=application.trusted_issuer if mode is Mode.IDENTITY_PROVIDER else None,
     )
+    with problems.noted():
+        changed = replace(changed, calls_per_minute=_limit(form, "calls_per_minute"))
+    with problems.noted():
+        changed = replace(changed, people_per_hour=_limit(form, "people_per_hour"))
     if mode is Mode.IDENTITY_PROVIDER:
         with problems.noted():
             changed = replace(changed, trusted_issuer=_issuer(application.trusted_issuer, form, clients))
@@ -82,6 +95,16 @@ def _with_identity(
         checked.check()
     problems.check()
     return changed
+
+
+def _limit(form: Fields, name: str) -> int | None:
+    """Numbers as people write them: 1,000 and 1 000 are the same."""
+    text = re.sub(r"[\s,.\u2019']", "", form.text(name))
+    if not text:
+        return None
+    if not re.fullmatch(r"[0-9]{1,7}", text, re.ASCII):
+        raise InvalidForm({name: f"A limit is a number from 1 to {MAX_LIMIT:,}, or left empty for none."})
+    return int(text)
 
 
 def _mode(text: str) -> Mode:

@@ -96,6 +96,8 @@ class ClientPages:
             issuer=issuer.issuer if issuer else "",
             issuer_audience=issuer.audience if issuer else "",
             user_claim=issuer.user_claim if issuer else "",
+            calls_per_minute=application.calls_per_minute,
+            people_per_hour=application.people_per_hour,
             keys=tuple(self.key(key) for key in application.keys),
             rules=tuple(self.rule(number, rule, names) for number, rule in enumerate(application.rules)),
         )

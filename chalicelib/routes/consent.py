@@ -15,6 +15,8 @@ from chalicelib.web.endpoint import Endpoints
 from chalicelib.web.request import Request
 from chalicelib.web.route import Route
 
+_ONE_MORE = "new"
+"""What the page sends instead of a slot for one more account."""
 _NOT_OURS = {
     ConsentProblem.USED: (
         "This answer of the cloud was used already, or belongs to no authorization that was started here."
@@ -30,9 +32,15 @@ def blueprint(endpoints: Endpoints, consent: ConsentService, sessions: SessionSe
     routes = Blueprint(__name__)
     flow_cookie = endpoints.cookie_names.flow
 
-    @endpoints.route(routes, Route("POST", "/providers/{provider_id}/authorize", Access.USER))
+    @endpoints.route(routes, Route("POST", "/providers/{provider_id}/authorize", Access.USER, fields=("account",)))
     def authorize(request: Request) -> Answer:
-        departure = consent.start(request.session, request.path["provider_id"], request.cookies.get(flow_cookie))
+        account = request.form.text("account")
+        departure = consent.start(
+            request.session,
+            request.path["provider_id"],
+            request.cookies.get(flow_cookie),
+            slot=None if account == _ONE_MORE else account,
+        )
         # A page that goes on by itself: browsers block a form's redirect to another site under form-action 'self'
         context = {"provider_name": departure.provider_name, "url": departure.url}
         return Page("going.html", context, cookies=(Cookie(flow_cookie, departure.flow),))
@@ -55,6 +63,8 @@ def blueprint(endpoints: Endpoints, consent: ConsentService, sessions: SessionSe
             kind, facts = NoticeKind.AUTHORIZED, {"account": consented.account.label}
             if consented.previous:
                 facts["previous"] = consented.previous.label
+            if consented.was_connected:
+                facts["was_connected"] = "true"
             if consented.tested:
                 kind, facts = NoticeKind.TESTED, facts | _facts(consented.tested)
         except ConsentFailed as failure:

@@ -7,7 +7,8 @@ from chalice.app import Blueprint
 from chalicelib.domain.access import Access
 from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.errors import NotFound
-from chalicelib.domain.grant import GrantState, RevocationOutcome
+from chalicelib.domain.grant import Grant, GrantState, RevocationOutcome
+from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.session import Notice, NoticeKind
 from chalicelib.services.grants import GrantService
 from chalicelib.services.providers import Offer, ProviderService
@@ -37,18 +38,26 @@ def blueprint(
         notice = sessions.notice(request.session, request.query.text("notice"))
         return _page(cards, _report(notice, cards) if notice else None)
 
-    @endpoints.route(routes, Route("GET", "/providers/{provider_id}/revoke", Access.USER))
+    @endpoints.route(routes, Route("GET", "/providers/{provider_id}/revoke", Access.USER, query=("account",)))
     def ask(request: Request) -> Answer:
         cards = _cards(providers.offers(request.session.user))
         card = cards.get(request.path["provider_id"])
         if card is None:
             raise NotFound
-        return _page(cards, RevokeDialog(card)) if card.is_connected else Redirect("/providers")
+        slot = request.query.text("account")
+        account = next((one for one in card.accounts if one.slot == slot and one.is_connected), None)
+        return _page(cards, RevokeDialog(account, _next_default(card, account))) if account else Redirect("/providers")
 
-    @endpoints.route(routes, Route("POST", "/providers/{provider_id}/revoke", Access.USER))
+    @endpoints.route(routes, Route("POST", "/providers/{provider_id}/default", Access.USER, fields=("account",)))
+    def prefer(request: Request) -> Answer:
+        provider_id = request.path["provider_id"]
+        grants.prefer(request.session.user, provider_id, request.form.text("account"), request.origin)
+        return Redirect(f"/providers#provider-{provider_id}")
+
+    @endpoints.route(routes, Route("POST", "/providers/{provider_id}/revoke", Access.USER, fields=("account",)))
     def revoke(request: Request) -> Answer:
         session, provider_id = request.session, request.path["provider_id"]
-        revoked = grants.revoke(session.user, provider_id, request.origin)
+        revoked = grants.revoke(session.user, provider_id, request.origin, slot=request.form.text("account"))
         if revoked is None:
             return Redirect("/providers")
         facts = {"provider": provider_id, "outcome": revoked.outcome.value, "account": revoked.account.label}
@@ -67,28 +76,42 @@ def _cards(offers: list[Offer]) -> dict[str, ProviderCard]:
 
 
 def _card(offer: Offer) -> ProviderCard:
-    grant, provider, provider_type = offer.grant, offer.provider, offer.type
-    scopes = grant.scopes if grant else provider.scopes
+    provider, provider_type = offer.provider, offer.type
     card = ProviderCard(
         id=provider.id,
         name=provider.name,
         type_name=provider_type.name,
-        scopes=tuple(provider_type.scope_words.get(scope, scope) for scope in scopes),
+        scopes=_words(provider_type, provider.scopes),
         is_revocable=provider_type.can_revoke(provider.server),
         side_effect=provider_type.revocation_side_effect,
         account_page=provider_type.account_page,
     )
-    if grant is None:
-        return card
+    accounts = [_account(card, provider_type, grant) for grant in offer.grants]
+    return replace(accounts[0], others=tuple(accounts[1:])) if accounts else card
+
+
+def _account(card: ProviderCard, provider_type: ProviderType, grant: Grant) -> ProviderCard:
     removed = grant.state is GrantState.REMOVED
     return replace(
         card,
+        slot=grant.slot,
+        scopes=_words(provider_type, grant.scopes),
         state=grant.state,
         reason=grant.reason,
         account=grant.account.label,
         since=grant.authorized_at,
         removed_at=grant.state_at if removed else None,
     )
+
+
+def _words(provider_type: ProviderType, scopes: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(provider_type.scope_words.get(scope, scope) for scope in scopes)
+
+
+def _next_default(card: ProviderCard, revoked: ProviderCard) -> str:
+    """The label of the account that programs get next, if they get the revoked one now."""
+    is_default = revoked.slot == card.slot and card.others
+    return min(card.others, key=lambda other: other.slot).account or "" if is_default else ""
 
 
 def _report(notice: Notice, cards: dict[str, ProviderCard]) -> ProviderDialog | None:
@@ -98,10 +121,14 @@ def _report(notice: Notice, cards: dict[str, ProviderCard]) -> ProviderDialog | 
     if card is None:
         return None
     match notice.kind:
-        case NoticeKind.AUTHORIZED if card.state is GrantState.ACTIVE:
-            return AuthorizedDialog(card, facts["account"], facts.get("previous"))
+        case NoticeKind.AUTHORIZED if _is_active(card, facts["account"]):
+            return AuthorizedDialog(card, facts["account"], facts.get("previous"), "was_connected" in facts)
         case NoticeKind.CONSENT_FAILED:
             return ConsentFailedDialog(card, ConsentProblem(facts["problem"]))
         case NoticeKind.REVOKED:
             return RevokedDialog(card, facts["account"], RevocationOutcome(facts["outcome"]))
     return None
+
+
+def _is_active(card: ProviderCard, account: str) -> bool:
+    return any(one.state is GrantState.ACTIVE and one.account == account for one in card.accounts)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from chalicelib.domain.aliases import is_user_id
 from chalicelib.domain.errors import InvalidRequest, NotFound
-from chalicelib.domain.grant import Grant, Holding
+from chalicelib.domain.grant import FIRST_SLOT, Grant, Holding
 from chalicelib.domain.grant_search import GrantSearch
 from chalicelib.domain.provider import Provider
 from chalicelib.ports import GrantPage, GrantStore, ProviderStore
@@ -118,11 +118,9 @@ class AdministrationService:
 
     def holding(self, grant_id: str) -> Holding | None:
         """A live grant with its provider and key. Raises InvalidRequest for what is no grant id."""
-        provider_id, dot, user_id = grant_id.partition(".")
-        if not (dot and _ID.match(provider_id) and _ID.match(user_id)):
-            raise InvalidRequest
+        provider_id, user_id, slot = _parts(grant_id)
         try:
-            holding = self._grants.load(user_id, provider_id)
+            holding = self._grants.load(user_id, provider_id, slot)
         except NotFound:
             return None
         return holding if holding.grant is not None and holding.grant.token_set is not None else None
@@ -149,3 +147,12 @@ class AdministrationService:
             cursor=cursor,
             matches=matches,
         )
+
+
+def _parts(grant_id: str) -> tuple[str, str, str]:
+    """Provider, person and slot of `Grant.id`. Raises InvalidRequest for anything else."""
+    parts = grant_id.split(".")
+    if len(parts) not in (2, 3) or not all(map(_ID.match, parts)):
+        raise InvalidRequest
+    provider_id, user_id, *later = parts
+    return provider_id, user_id, later[0] if later else FIRST_SLOT

@@ -114,7 +114,7 @@ class CleanUpService:
         fates: dict[str, str] = {}
         if order is not None:
             fates = self._schedule(provider, order, grants) if order.revoke else {}
-            self._audit_log.record_all([_removed(order, grant, fates.get(grant.user_id)) for grant in grants])
+            self._audit_log.record_all([_removed(order, grant, fates.get(grant.id)) for grant in grants])
         for start in range(0, len(grants), _AT_ONCE):
             self._bury_some(provider, order, grants[start : start + _AT_ONCE], fates)
 
@@ -123,7 +123,7 @@ class CleanUpService:
     ) -> None:
         """Counted before they are gone: the run that goes on after this one died finds, and names, the same."""
         if order is not None and order.removal_id:
-            counted = Counter(fates[grant.user_id] for grant in grants if grant.user_id in fates)
+            counted = Counter(fates[grant.id] for grant in grants if grant.id in fates)
             of = fingerprint(" ".join(grant.id for grant in grants))
             now = self._clock.now()
             self._removals.count(order.removal_id, provider.id, now, of=of, removed=len(grants), **counted)
@@ -131,13 +131,13 @@ class CleanUpService:
         self._grants.bury([grant.removed(removed_at) for grant in grants], removed_at + TOMBSTONE_SECONDS)
 
     def _schedule(self, provider: Provider, order: RemovalOrder, grants: Sequence[Grant]) -> dict[str, str]:
-        """What became of whose tokens, in the words of the receipt."""
+        """What became of each, by its id, in the words of the receipt."""
         if not self._catalogue.get(provider.type_id).can_revoke(provider.server):
-            return {grant.user_id: "not_offered" for grant in grants}
+            return dict.fromkeys((grant.id for grant in grants), "not_offered")
         sealed = [grant for grant in self._grants.sealed(grants) if grant.token_set is not None]
         with self._cipher.unlock(self._providers.key(provider.id, order.generation)) as box:
             asked = self._revocations.schedule_all(sealed, box, order.removal_id)
-        return {grant.user_id: "asked" if grant.user_id in asked else "unreadable" for grant in sealed}
+        return {grant.id: "asked" if grant.id in asked else "unreadable" for grant in sealed}
 
     def _is_settled(self, provider: Provider, generation: int) -> bool:
         """True when no item of the generation is left, none can still come, and no revocation needs its key."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from chalicelib.domain.accounts import MAX_ACCOUNTS, new_slot
 from chalicelib.domain.aliases import aliases_of
 from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
@@ -10,9 +11,11 @@ from chalicelib.domain.errors import (
     CloudError,
     CloudMisconfigured,
     CloudUnavailable,
+    InvalidRequest,
     NotFound,
 )
-from chalicelib.domain.grant import Holding
+from chalicelib.domain.grant import FIRST_SLOT, Holding
+from chalicelib.domain.provider import Provider
 from chalicelib.domain.secret import Secret, fingerprint
 from chalicelib.domain.session import MAX_OPEN_REQUESTS, Session
 from chalicelib.domain.token_set import CloudAccount, TokenSet
@@ -31,7 +34,7 @@ from chalicelib.ports import (
     UserAliasStore,
 )
 
-from .grants import GrantService
+from .grants import Brought, GrantService
 from .revocations import client_of
 
 TEST_STATE = "test."
@@ -77,6 +80,8 @@ class Consented:
 
     account: CloudAccount
     previous: CloudAccount | None = None
+    was_connected: bool = False
+    """The account was connected beside the one that was asked for, which is as it was."""
     tested: Tested | None = None
     """The trip was a test."""
 
@@ -113,19 +118,32 @@ class ConsentService:
         self._random = random
         self._public_url = public_url
 
-    def start(self, session: Session, provider_id: str, flow: str | None, *, is_test: bool = False) -> Departure:
+    def start(
+        self,
+        session: Session,
+        provider_id: str,
+        flow: str | None,
+        *,
+        slot: str | None = FIRST_SLOT,
+        is_test: bool = False,
+    ) -> Departure:
         """Freeze where the trip goes and who makes it. `flow` is the browser's flow cookie if it has one.
 
-        `is_test`: an administrator tries the provider, enabled or not. Raises NotFound when the provider does not
-        exist, is switched off or is not for this person.
+        `slot` is that of the account to authorize again, None for one more account; `is_test`: an administrator tries
+        the provider, enabled or not. Raises NotFound when the provider does not exist, is switched off or is not for
+        this person, InvalidRequest where they have as many accounts there as there may be.
         """
-        holding = self._grant_store.load(session.user.id, provider_id)
+        holding = self._grant_store.load(session.user.id, provider_id, slot or FIRST_SLOT)
         provider = holding.provider
         if provider.is_deleted or not (is_test or provider.is_offered_to(session.user.groups)):
             raise NotFound
         state = (TEST_STATE if is_test else "") + self._random.token()
         code_verifier, flow = self._random.token(_VERIFIER_BYTES), flow or self._random.token()
-        request = self._freeze(session, holding, state, code_verifier, flow, is_test=is_test)
+        if slot is None or (slot and holding.grant is None):
+            slot = self._new_slot(session, provider)
+        request = self._freeze(
+            session, holding, slot=slot, state=state, code_verifier=code_verifier, flow=flow, is_test=is_test
+        )
         self._requests.add(request)
         self._remember(session, request)
         # Now, not at log-in: applications can ask for nobody who has authorized nothing
@@ -135,7 +153,7 @@ class ConsentService:
             self._catalogue.get(holding.provider.type_id),
             state=state,
             code_verifier=code_verifier,
-            again=is_test or holding.grant is not None,
+            again=is_test or bool(slot) or holding.grant is not None,
         )
         return Departure(holding.provider.name, url, flow)
 
@@ -173,23 +191,15 @@ class ConsentService:
                 if not _holds(holding, account):
                     self._grants.discard(holding, client, token_set)
                 return Consented(account, tested=self._tested(request, token_set))
+            brought = Brought(session.user, request.slot, token_set, account)
 
-            def announce() -> None:
+            def announce(*, changed: bool) -> None:
                 # What cannot be recorded is not kept; what is recorded and not kept gets a line of its own
-                changed = str(_differs(holding, account)).lower()
-                facts = {"account": account.label, "account_changed": changed}
+                facts = {"account": account.label, "account_changed": str(changed).lower()}
                 self._record(AuditTag.GRANT_AUTHORIZED, session, callback, origin, **facts)
 
-            previous = self._grants.keep(
-                session.user,
-                holding,
-                client=client,
-                box=box,
-                token_set=token_set,
-                account=account,
-                announce=announce,
-            )
-        return Consented(account, previous)
+            kept = self._grants.keep(brought, holding, client=client, box=box, announce=announce)
+        return Consented(account, kept.previous, was_connected=kept.was_connected)
 
     def _tested(self, request: AuthorizationRequest, token_set: TokenSet) -> Tested:
         return Tested(
@@ -199,8 +209,26 @@ class ConsentService:
             seconds=token_set.expires_at - self._clock.now(),
         )
 
+    def _new_slot(self, session: Session, provider: Provider) -> str:
+        """Raises InvalidRequest where the person has as many accounts as there may be."""
+        held = self._grant_store.at(session.user.id, provider.id, provider.generation)
+        if len(held.grants) >= MAX_ACCOUNTS:
+            raise InvalidRequest(
+                f"You have authorized {MAX_ACCOUNTS} accounts at {provider.name}, and more are not possible. "
+                "Please revoke one that you do not need."
+            )
+        return new_slot(self._clock.now(), self._random.token(6))
+
     def _freeze(
-        self, session: Session, holding: Holding, state: str, code_verifier: str, flow: str, *, is_test: bool
+        self,
+        session: Session,
+        holding: Holding,
+        *,
+        slot: str,
+        state: str,
+        code_verifier: str,
+        flow: str,
+        is_test: bool,
     ) -> AuthorizationRequest:
         provider = holding.provider
         request = AuthorizationRequest(
@@ -216,6 +244,7 @@ class ConsentService:
             nonce=self._random.token(),
             code_verifier=b"",
             created_at=self._clock.now(),
+            slot=slot,
             is_test=is_test,
         )
         with self._cipher.unlock(holding.key) as box:
@@ -231,7 +260,7 @@ class ConsentService:
     def _unchanged(self, request: AuthorizationRequest) -> Holding:
         """The holding, if the provider still is what the person set out to (R41)."""
         try:
-            holding = self._grant_store.load(request.user_id, request.provider_id)
+            holding = self._grant_store.load(request.user_id, request.provider_id, request.slot)
         except NotFound:
             raise ConsentFailed(ConsentProblem.PROVIDER_CHANGED) from None
         provider = holding.provider
@@ -264,11 +293,6 @@ class ConsentService:
 def _holds(holding: Holding, account: CloudAccount) -> bool:
     grant = holding.grant
     return grant is not None and grant.token_set is not None and grant.account.subject == account.subject
-
-
-def _differs(holding: Holding, account: CloudAccount) -> bool:
-    grant = holding.grant
-    return grant is not None and grant.token_set is not None and grant.account.subject != account.subject
 
 
 def _code(callback: Callback) -> str:

@@ -100,8 +100,8 @@ class EventService:
         if mailer is None or not addresses or not self._still_holds(event):
             return False
         # The administrators hear of a provider, however many people it is about
-        user_id = event.user_id if channel is Channel.PERSON else ""
-        mails = self._outbox.mails_sent(channel, event.provider_id, user_id)
+        whose = event.grant_owner if channel is Channel.PERSON else ""
+        mails = self._outbox.mails_sent(channel, event.subject, whose)
         if not mails.allows(event, now):
             return False
         self._outbox.note_mails(mails.with_sent(event, now), now)
@@ -118,8 +118,11 @@ class EventService:
         return (record.user.email,)
 
     def _still_holds(self, event: Event) -> bool:
+        if event.client_id:
+            # Stopped, and resumed perhaps: that it happened is what its reader must know
+            return True
         try:
-            return event.still_holds(self._grants.load(event.user_id, event.provider_id))
+            return event.still_holds(self._grants.load(event.user_id, event.provider_id, event.slot))
         except NotFound:
             return False
 

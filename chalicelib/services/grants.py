@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import ConsentFailed, ConsentProblem
-from chalicelib.domain.errors import Conflict, IntegrityViolation, StorageUnavailable, VaultError
-from chalicelib.domain.grant import Grant, GrantState, Holding, Revocation, RevocationOutcome
+from chalicelib.domain.errors import Conflict, IntegrityViolation, NotFound, StorageUnavailable, VaultError
+from chalicelib.domain.grant import FIRST_SLOT, Grant, GrantState, Holding, Revocation, RevocationOutcome
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.domain.user import User
@@ -19,11 +20,36 @@ _ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Brought:
+    """Whose consent, to which of their accounts, and what it brought."""
+
+    user: User
+    slot: str
+    token_set: TokenSet
+    account: CloudAccount
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A consent that was stored. `previous` is the account it replaced, if that was another one."""
+
+    previous: CloudAccount | None = None
+    was_connected: bool = False
+    """The account was connected beside the one that was asked for, which is as it was; its own grant was renewed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Revoked:
     """What became of a revoked grant, as a fact."""
 
     outcome: RevocationOutcome
     account: CloudAccount
+
+
+class Announce(Protocol):
+    """Says that a consent is about to be stored; `changed`: over the grant of another account."""
+
+    def __call__(self, *, changed: bool) -> None: ...
 
 
 class GrantService:
@@ -46,45 +72,53 @@ class GrantService:
         self._audit_log = audit_log
         self._clock = clock
 
-    def keep(
-        self,
-        user: User,
-        holding: Holding,
-        *,
-        client: Client,
-        box: Box,
-        token_set: TokenSet,
-        account: CloudAccount,
-        announce: Callable[[], None],
-    ) -> CloudAccount | None:
-        """Store what a consent brought, once `announce` has said so. Returns the account of before if it is another.
+    def keep(self, brought: Brought, holding: Holding, *, client: Client, box: Box, announce: Announce) -> Kept:
+        """Store what a consent brought, in its slot, or where the person has this very account already.
 
-        Its tokens are then scheduled for revocation. What could not be stored is revoked at the cloud again,
-        so that no authorization lives there that nobody here knows of; then raises ConsentFailed.
+        `announce` says so in the log first: what cannot be recorded is not kept.
+
+        The tokens of another account that it replaces are scheduled for revocation. What could not be stored is
+        revoked at the cloud again, so that no authorization lives there that nobody here knows of; then raises
+        ConsentFailed.
         """
         try:
-            announce()
-            old = self._replace(user, holding, box, token_set, account)
+            twin = self._twin(brought, holding)
+            if twin is not None and twin.grant is not None:
+                brought = replace(brought, slot=twin.grant.slot)
+            announce(changed=_is_of_another(twin or holding, brought))
+            old = self._replace(brought, twin or holding, box)
         except VaultError as error:
-            self._revocations.end_orphan(holding.provider, self._type(holding), client, token_set)
+            self._revocations.end_orphan(holding.provider, self._type(holding), client, brought.token_set)
             raise ConsentFailed(ConsentProblem.NOT_SAVED, detail=error.detail) from error
-        if old is None or old.token_set is None or old.account.subject == account.subject:
-            return None
+        if brought.slot != FIRST_SLOT and holding.preferred is None:
+            self._settle_default(brought.user.id, holding)
+        if old is None or old.token_set is None or old.account.subject == brought.account.subject:
+            return Kept(was_connected=twin is not None)
         self._end_replaced(old, holding, client, box)
-        return old.account
+        return Kept(old.account)
 
     def discard(self, holding: Holding, client: Client, token_set: TokenSet) -> None:
         """End at the cloud, as far as it lets us, what is not to be kept."""
         self._revocations.end_orphan(holding.provider, self._type(holding), client, token_set)
 
-    def revoke(self, user: User, provider_id: str, origin: Origin, *, actor: Actor | None = None) -> Revoked | None:
+    def prefer(self, user: User, provider_id: str, slot: str, origin: Origin) -> None:
+        """Make one of the person's accounts their default. Raises NotFound where there is none in that slot."""
+        grant = self._grants.load(user.id, provider_id, slot).grant
+        if grant is None or grant.token_set is None:
+            raise NotFound
+        self._grants.prefer(user.id, provider_id, grant.generation, slot)
+        self._record(AuditTag.ACCOUNT_PREFERRED, Outcome.SUCCESS, grant, origin, {"account": grant.account.label})
+
+    def revoke(
+        self, user: User, provider_id: str, origin: Origin, *, slot: str = FIRST_SLOT, actor: Actor | None = None
+    ) -> Revoked | None:
         """End the user's grant here at once, then at the cloud. None when there is nothing to revoke (any more).
 
         `actor` is who does it, where it is not the user. Raises Conflict, nothing revoked, when the grant changes
         again and again.
         """
         for _ in range(_ATTEMPTS):
-            holding = self._grants.load(user.id, provider_id)
+            holding = self._grants.load(user.id, provider_id, slot)
             if holding.grant is None or holding.grant.token_set is None:
                 return None
             # A refresh that ends at this moment makes another version: that one is to be revoked then
@@ -99,7 +133,10 @@ class GrantService:
             facts = {"cloud": outcome.value, "account": grant.account.label}
             self._record(AuditTag.GRANT_REVOKED, Outcome.SUCCESS, grant, origin, facts, actor=actor)
 
-        return Revoked(self._end(holding, grant, tell), grant.account)
+        outcome = self._end(holding, grant, tell)
+        if holding.preferred is not None:
+            self._settle_default(grant.user_id, holding)
+        return Revoked(outcome, grant.account)
 
     def _end(self, holding: Holding, grant: Grant, tell: Callable[[RevocationOutcome], None]) -> RevocationOutcome:
         """Whoever dies on the way leaves a line in the log, or an entry from which the background makes one."""
@@ -148,35 +185,56 @@ class GrantService:
                 tokens = TokenSet.from_bytes(box.decrypt(old.token_set or b"", old.encryption_context()))
                 self._revocations.end_orphan(holding.provider, self._type(holding), client, tokens)
 
-    def _replace(
-        self, user: User, holding: Holding, box: Box, token_set: TokenSet, account: CloudAccount
-    ) -> Grant | None:
+    def _settle_default(self, user_id: str, holding: Holding) -> None:
+        """Write down which account is the default, for who has several, so that a release need not look for it."""
+        provider = holding.provider
+        with suppress(StorageUnavailable):
+            held = self._grants.at(user_id, provider.id, provider.generation).at(provider.id, provider.generation)
+            slot = held[0].slot if held else None
+            if slot != holding.preferred:
+                self._grants.prefer(user_id, provider.id, provider.generation, slot)
+
+    def _twin(self, brought: Brought, holding: Holding) -> Holding | None:
+        """Where the person holds this account already, in another slot: no account is to be there twice."""
+        user_id, provider, subject = brought.user.id, holding.provider, brought.account.subject
+        if holding.grant is None and brought.slot == FIRST_SLOT:
+            return None
+        if holding.grant is not None and holding.grant.account.subject == subject:
+            return None
+        for other in self._grants.at(user_id, provider.id, provider.generation):
+            is_same = other.token_set is not None and other.account.subject == subject
+            if is_same and other.slot != brought.slot:
+                return self._grants.load(user_id, provider.id, other.slot)
+        return None
+
+    def _replace(self, brought: Brought, holding: Holding, box: Box) -> Grant | None:
         """Write over what is there and return it. A faster tab is written over once more: this consent is newer."""
         try:
-            self._save(user, holding, box, token_set, account)
+            self._save(brought, holding, box)
         except Conflict:
-            again = self._grants.load(user.id, holding.provider.id)
+            again = self._grants.load(brought.user.id, holding.provider.id, brought.slot)
             if again.provider.generation != holding.provider.generation:
                 raise
             holding = again
-            self._save(user, holding, box, token_set, account)
+            self._save(brought, holding, box)
         return holding.grant
 
-    def _save(self, user: User, holding: Holding, box: Box, token_set: TokenSet, account: CloudAccount) -> None:
-        now, old = self._clock.now(), holding.grant
+    def _save(self, brought: Brought, holding: Holding, box: Box) -> None:
+        now, old, token_set = self._clock.now(), holding.grant, brought.token_set
         grant = Grant(
-            user_id=user.id,
-            user_name=user.login_name,
+            user_id=brought.user.id,
+            user_name=brought.user.login_name,
             provider_id=holding.provider.id,
             generation=holding.provider.generation,
             # Not from 1 again after a revocation: what remembers the earlier grant's version must not mean this one
             version=old.version + 1 if old else now,
             state=GrantState.ACTIVE,
-            account=account,
+            account=brought.account,
             scopes=token_set.scopes,
             expires_at=token_set.expires_at,
             authorized_at=now,
             state_at=now,
+            slot=brought.slot,
         )
         token_set = _with_refresh_token(token_set, grant, old, box)
         grant = replace(grant, is_renewable=token_set.refresh_token is not None)
@@ -190,7 +248,7 @@ class GrantService:
 
     def _is_stored(self, grant: Grant) -> bool:
         try:
-            return self._grants.load(grant.user_id, grant.provider_id).grant == grant
+            return self._grants.load(grant.user_id, grant.provider_id, grant.slot).grant == grant
         except VaultError:
             return False
 
@@ -220,6 +278,11 @@ class GrantService:
             user_name=grant.user_name,
         )
         self._audit_log.record(event)
+
+
+def _is_of_another(holding: Holding, brought: Brought) -> bool:
+    grant = holding.grant
+    return grant is not None and grant.token_set is not None and grant.account.subject != brought.account.subject
 
 
 def _with_refresh_token(token_set: TokenSet, grant: Grant, old: Grant | None, box: Box) -> TokenSet:

@@ -115,7 +115,7 @@ class KeepAliveService:
         if not self._events.is_on:
             return
         try:
-            grant = self._grants.load(listed.user_id, listed.provider_id).grant
+            grant = self._grants.load(listed.user_id, listed.provider_id, listed.slot).grant
         except VaultError as error:
             _log(listed, error)
             return
@@ -128,7 +128,7 @@ class KeepAliveService:
         """Refresh one grant, read anew since the listing lags: it may have been used or ended meanwhile."""
 
         def load() -> Holding:
-            return self._grants.load(listed.user_id, listed.provider_id)
+            return self._grants.load(listed.user_id, listed.provider_id, listed.slot)
 
         try:
             holding = load()

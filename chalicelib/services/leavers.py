@@ -206,7 +206,7 @@ class LeaverService:
         removed = 0
         for grant in self._grant_store.of_user(record.user.id):
             if grant.token_set is not None:
-                revoked = self._grants.revoke(record.user, grant.provider_id, origin, actor=actor)
+                revoked = self._grants.revoke(record.user, grant.provider_id, origin, slot=grant.slot, actor=actor)
                 removed += revoked is not None
         self._users.delete(record)
         self._record(AuditTag.USER_REMOVED, record.user, {"grants": str(removed)}, actor=actor, origin=origin)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from chalicelib.domain.accounts import UserGrants
 from chalicelib.domain.grant import Grant, GrantState
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.provider_type import ProviderType
@@ -11,15 +12,15 @@ from chalicelib.ports import Catalogue, GrantStore, ProviderStore
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A provider as one person sees it; `grant` is what they hold there, or what is left of it."""
+    """A provider as one person sees it; `grants` is what they hold there or what is left of it, the default first."""
 
     provider: Provider
     type: ProviderType
-    grant: Grant | None
+    grants: tuple[Grant, ...]
 
     @property
     def is_held(self) -> bool:
-        return self.grant is not None and self.grant.state is not GrantState.REMOVED
+        return any(grant.state is not GrantState.REMOVED for grant in self.grants)
 
 
 class ProviderService:
@@ -41,14 +42,14 @@ class ProviderService:
         return [offer for offer in offers if offer.provider.is_for(user.groups) or offer.is_held]
 
 
-def _held(provider: Provider, grants: list[Grant]) -> Grant | None:
-    """The grant of the provider's generation, else the newest of those an administrator removed."""
-    mine = [grant for grant in grants if grant.provider_id == provider.id]
-    if not mine:
-        return None
-    newest = max(mine, key=lambda grant: grant.generation)
-    if newest.state is GrantState.REMOVED:
-        return newest
-    if newest.is_of(provider):
-        return newest.as_seen(provider)
-    return newest.removed(provider.removed_at or newest.authorized_at)
+def _held(provider: Provider, grants: UserGrants) -> tuple[Grant, ...]:
+    """The grants of the provider's generation, else the newest of those an administrator removed."""
+    held = grants.at(provider.id, provider.generation)
+    if held:
+        return tuple(grant.as_seen(provider) for grant in held)
+    earlier = [grant for grant in grants if grant.provider_id == provider.id]
+    if not earlier:
+        return ()
+    newest = max(earlier, key=lambda grant: grant.generation)
+    is_told = newest.state is GrantState.REMOVED
+    return (newest if is_told else newest.removed(provider.removed_at or newest.authorized_at),)

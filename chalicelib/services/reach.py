@@ -133,11 +133,10 @@ class ReachService:
         grants = self._grants.of_user(user.id)
         reached: dict[str, tuple[str, ...]] = dict.fromkeys(registered, ())
         for provider in providers:
-            held = [g for g in grants if g.provider_id == provider.id and g.is_of(provider)]
-            grant = next((g for g in held if g.token_set is not None), None)
-            for application in registered.values() if grant else ():
-                found = reach(application, provider.id, subject, grant, stops=(), now=now)
-                if found is not None and Obstacle.CEILING not in found.obstacles:
+            held = [g for g in grants.at(provider.id, provider.generation) if g.token_set is not None]
+            for application in registered.values():
+                found = (reach(application, provider.id, subject, grant, stops=(), now=now) for grant in held)
+                if any(one is not None and Obstacle.CEILING not in one.obstacles for one in found):
                     reached[application.id] += (provider.name,)
         return reached
 

@@ -378,7 +378,7 @@ class RefreshService:
 
     def _current(self, grant: Grant) -> Grant | None:
         try:
-            return self._grants.load(grant.user_id, grant.provider_id).grant
+            return self._grants.load(grant.user_id, grant.provider_id, grant.slot).grant
         except NotFound:
             return None
 

@@ -82,13 +82,13 @@ class RevocationService:
         return revocation
 
     def schedule_all(self, grants: Sequence[Grant], box: Box, removal_id: str) -> set[str]:
-        """The same for many, and as often as wanted: each has one entry. Returns whose tokens could be opened."""
-        entries: list[Revocation] = []
+        """The same for many, and as often as wanted: each has one entry. Returns the ids of those that opened."""
+        entries: dict[str, Revocation] = {}
         for grant in grants:
             with suppress(IntegrityViolation):
-                entries.append(self._entry(grant, box, fingerprint(f"{removal_id}.{grant.id}"), removal_id))
-        self._revocations.add_all(entries)
-        return {entry.user_id for entry in entries}
+                entries[grant.id] = self._entry(grant, box, fingerprint(f"{removal_id}.{grant.id}"), removal_id)
+        self._revocations.add_all(list(entries.values()))
+        return set(entries)
 
     def _entry(self, grant: Grant, box: Box, revocation_id: str, removal_id: str) -> Revocation:
         tokens = box.decrypt(grant.token_set or b"", grant.encryption_context())
@@ -100,6 +100,7 @@ class RevocationService:
             generation=grant.generation,
             grant_version=grant.version,
             account=grant.account,
+            slot=grant.slot,
             tokens=b"",
             created_at=now,
             next_attempt_at=now if removal_id else now + FIRST_RETRY_SECONDS,
@@ -142,7 +143,7 @@ class RevocationService:
 
     def _retry(self, revocation: Revocation) -> bool:
         try:
-            holding = self._grants.load(revocation.user_id, revocation.provider_id)
+            holding = self._grants.load(revocation.user_id, revocation.provider_id, revocation.slot)
             self._finish_deletion(revocation, holding)
             confirmed = self._attempt_with(revocation, holding)
         except (NotFound, IntegrityViolation) as error:

@@ -27,6 +27,7 @@ from chalicelib.domain.token_exchange import (
 )
 from chalicelib.ports import AuditLog, Clock, JwtVerifier, Random, ReleaseStore, TokenCipher
 
+from .limits import LimitService
 from .refresh import Fresh, RefreshService
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -78,6 +79,7 @@ class TokenExchangeService:
         audit_log: AuditLog,
         clock: Clock,
         random: Random,
+        limits: LimitService,
         issuer: str,
     ) -> None:
         self._releases = releases
@@ -87,6 +89,7 @@ class TokenExchangeService:
         self._audit_log = audit_log
         self._clock = clock
         self._random = random
+        self._limits = limits
         self._issuer = issuer
         # Only a guess that saves a call: which claim names the person is read from the registration each time
         self._likely_claim: dict[str, str] = {}
@@ -135,13 +138,14 @@ class TokenExchangeService:
             raise TokenRefused(RefusalReason.INVALID_REQUEST, detail="audience")
         name = self._likely_name(request, client_id)
         started = self._clock.now()
-        held = self._releases.load(client_id, request.provider_id, name or _NOTHING)
+        held = self._releases.load(client_id, request.provider_id, name or _NOTHING, request.account)
         line.facts["client"] = client_id
         application = self._authenticate(request.caller, client_id, held, line)
         # Before any stop is looked at, so that the person sees in the ledger who asked in vain
         verified = self._subject(request, application, line)
         if verified != name:
-            held = self._releases.load(client_id, request.provider_id, verified)
+            held = self._releases.load(client_id, request.provider_id, verified, request.account)
+        self._limits.count(application, held.subject.user_id if held.subject else verified, line.origin)
         return self._release(request, held, verified, started, line)
 
     # Who asks
@@ -235,7 +239,8 @@ class TokenExchangeService:
         client_id = line.actor
 
         def decide_again() -> Holding:
-            return self._decide(request, self._releases.load(client_id, request.provider_id, name), line)[0]
+            held = self._releases.load(client_id, request.provider_id, name, request.account)
+            return self._decide(request, held, line)[0]
 
         with self._cipher.unlock(holding.key) as box:
             fresh = self._refresh.fresh(holding, box, request.need, decide_again)

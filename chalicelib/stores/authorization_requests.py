@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
+from chalicelib.domain.grant import FIRST_SLOT
 
 from .items import Item
 from .providers import server_from_item
@@ -67,6 +68,7 @@ def _from_item(item: Item) -> AuthorizationRequest:
         client_id=item["client_id"],
         scopes=tuple(item["scopes"]),
         redirect_uri=item["redirect_uri"],
+        slot=item.get("slot", FIRST_SLOT),
         is_test=item["is_test"],
         nonce=item["nonce"],
         code_verifier=item["code_verifier"],

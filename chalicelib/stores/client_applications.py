@@ -81,6 +81,8 @@ def application_from_item(item: Item) -> ClientApplication:
         role_arn=item.get("role_arn"),
         trusted_issuer=TrustedIssuer(**issuer) if issuer else None,
         rules=tuple(_rule(rule) for rule in item["rules"]),
+        calls_per_minute=item.get("calls_per_minute"),
+        people_per_hour=item.get("people_per_hour"),
         enabled=item["enabled"],
         stopped_reason=item["stopped_reason"],
         stopped_at=item.get("stopped_at"),

@@ -7,11 +7,12 @@ overwrite them in unconditional batches, since nothing that lives can have their
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+from chalicelib.domain.accounts import UserGrants
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound
-from chalicelib.domain.grant import Grant, GrantReason, GrantState, Holding, RefreshLease
+from chalicelib.domain.grant import FIRST_SLOT, Grant, GrantReason, GrantState, Holding, RefreshLease
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.token_set import CloudAccount
 from chalicelib.ports import GrantPage
@@ -22,6 +23,8 @@ from .providers import key_from_item, provider_from_item, provider_key, wrapped_
 from .table import Condition, ConditionFailed, Table, batch_get
 from .tables import EXPIRES, KEY, LISTING, SORT
 
+_GRANT = "GRANT#"
+_PREFERRED = "preferred"
 _FIRST_GENERATION = 1
 _GENERATION_GUESSES = 2
 _BATCH_READ_LIMIT = 100
@@ -41,41 +44,61 @@ class DynamoGrantStore:
         # Only a guess that saves a call: what is read decides, a wrong guess costs one more read
         self._likely_generation: dict[str, int] = {}
 
-    def load(self, user_id: str, provider_id: str) -> Holding:
-        holding, _ = self.load_with(user_id, provider_id, [])
+    def load(self, user_id: str, provider_id: str, slot: str = FIRST_SLOT) -> Holding:
+        holding, _ = self.load_with(user_id, provider_id, slot, [])
         if holding is None:
             raise NotFound
         return holding
 
     def load_with(
-        self, user_id: str, provider_id: str, more: Sequence[Item]
+        self, user_id: str, provider_id: str, slot: str, more: Sequence[Item]
     ) -> tuple[Holding | None, list[Item | None]]:
         """The holding, None without such a provider; in the same read, the items of the vault's table under `more`."""
         for _ in range(_GENERATION_GUESSES):
-            found = self._read(user_id, provider_id, more)
+            found = self._read(user_id, provider_id, slot, more)
             others = [found.get(_position(key)) for key in more]
             item = found.get(_position(provider_key(provider_id)))
             if item is None:
                 return None, others
             provider = provider_from_item(item)
             if provider.generation == self._likely_generation.get(provider_id, _FIRST_GENERATION):
-                return _holding(provider, user_id, found), others
+                return _holding(provider, user_id, slot, found), others
             self._likely_generation[provider_id] = provider.generation
         raise Conflict
 
-    def _read(self, user_id: str, provider_id: str, more: Sequence[Item]) -> dict[tuple[str, ...], Item]:
+    def _read(self, user_id: str, provider_id: str, slot: str, more: Sequence[Item]) -> dict[tuple[str, ...], Item]:
         """One consistent read of everything, by key."""
         generation = self._likely_generation.get(provider_id, _FIRST_GENERATION)
-        wanted = [provider_key(provider_id), health_key(provider_id), _key(user_id, provider_id, generation), *more]
+        grant = _key(user_id, provider_id, generation, slot)
+        preference = _preference_key(user_id, provider_id)
+        wanted = [provider_key(provider_id), health_key(provider_id), grant, preference, *more]
         wrapped = wrapped_key_key(provider_id, generation)
         read = batch_get(self._client, {self._vault.name: wanted, self._keys.name: [wrapped]})
         return {_position(item): item for items in read.values() for item in items}
 
-    def of_user(self, user_id: str) -> list[Grant]:
+    def of_user(self, user_id: str) -> UserGrants:
+        return self._of_user(user_id, _GRANT)
+
+    def at(self, user_id: str, provider_id: str, generation: int) -> UserGrants:
+        found = self._of_user(user_id, f"{_GRANT}{provider_id}#")
+        return replace(found, grants=tuple(grant for grant in found if grant.generation == generation))
+
+    def _of_user(self, user_id: str, prefix: str) -> UserGrants:
         condition = Condition(
-            f"#{KEY} = :pk AND begins_with( #{SORT} , :prefix )", {"pk": _partition(user_id), "prefix": "GRANT#"}
+            f"#{KEY} = :pk AND begins_with( #{SORT} , :prefix )", {"pk": _partition(user_id), "prefix": prefix}
         )
-        return [_from_item(item) for item in self._vault.query_all(condition)]
+        items = list(self._vault.query_all(condition))
+        return UserGrants(
+            tuple(_from_item(item) for item in items if _PREFERRED not in item),
+            {(item["provider_id"], item["generation"]): item[_PREFERRED] for item in items if _PREFERRED in item},
+        )
+
+    def prefer(self, user_id: str, provider_id: str, generation: int, slot: str | None) -> None:
+        key = _preference_key(user_id, provider_id)
+        if slot is None:
+            self._vault.delete(key)
+        else:
+            self._vault.put(key | {"provider_id": provider_id, "generation": generation, _PREFERRED: slot})
 
     def save(
         self, grant: Grant, *, replaces: int | None, fence: int | None = None, expires_at: int | None = None
@@ -97,7 +120,7 @@ class DynamoGrantStore:
         return outcome if fits else None
 
     def delete(self, grant: Grant) -> None:
-        key = _key(grant.user_id, grant.provider_id, grant.generation)
+        key = _key_of(grant)
         try:
             self._vault.delete(key, Condition.equals(version=grant.version))
         except ConditionFailed as failure:
@@ -158,7 +181,7 @@ class DynamoGrantStore:
     def sealed(self, grants: Sequence[Grant]) -> list[Grant]:
         found: list[Item] = []
         for start in range(0, len(grants), _BATCH_READ_LIMIT):
-            keys = [_key(g.user_id, g.provider_id, g.generation) for g in grants[start : start + _BATCH_READ_LIMIT]]
+            keys = [_key_of(grant) for grant in grants[start : start + _BATCH_READ_LIMIT]]
             found += batch_get(self._client, {self._vault.name: keys})[self._vault.name]
         return [_from_item(item) for item in found]
 
@@ -174,25 +197,47 @@ def _position(item: Item) -> tuple[str, ...]:
     return (item[KEY], item[SORT]) if SORT in item else (item[KEY],)
 
 
-def _holding(provider: Provider, user_id: str, found: dict[tuple[str, ...], Item]) -> Holding:
+def _holding(provider: Provider, user_id: str, slot: str, found: dict[tuple[str, ...], Item]) -> Holding:
     wrapped = found.get(_position(wrapped_key_key(provider.id, provider.generation)))
     if wrapped is None:
         raise KeyUnavailable(detail="the wrapped key is missing")
-    grant = found.get(_position(_key(user_id, provider.id, provider.generation)))
+    grant = found.get(_position(_key(user_id, provider.id, provider.generation, slot)))
     health = health_from_item(provider.id, found.get(_position(health_key(provider.id))))
-    return Holding(provider, key_from_item(wrapped), _from_item(grant) if grant else None, health)
+    preference = found.get(_position(_preference_key(user_id, provider.id)))
+    is_current = preference is not None and preference["generation"] == provider.generation
+    preferred = preference[_PREFERRED] if preference and is_current else None
+    return Holding(provider, key_from_item(wrapped), _from_item(grant) if grant else None, health, preferred)
 
 
 def _partition(user_id: str) -> str:
     return f"USER#{user_id}"
 
 
-def _key(user_id: str, provider_id: str, generation: int) -> Item:
-    return {KEY: _partition(user_id), SORT: f"GRANT#{provider_id}#{generation}"}
+def _key(user_id: str, provider_id: str, generation: int, slot: str) -> Item:
+    return {KEY: _partition(user_id), SORT: f"{_GRANT}{provider_id}#{_place(generation, slot)}"}
+
+
+def _place(generation: int, slot: str) -> str:
+    return f"{generation}#{slot}" if slot else str(generation)
+
+
+def _slot(item: Item) -> str:
+    """From the key, which listings have as well."""
+    place = f"#{item['provider_id']}#{item['generation']}"
+    return str(item.get(SORT, item[KEY])).rpartition(place)[2].removeprefix("#")
+
+
+def _key_of(grant: Grant) -> Item:
+    return _key(grant.user_id, grant.provider_id, grant.generation, grant.slot)
+
+
+def _preference_key(user_id: str, provider_id: str) -> Item:
+    """Beside the grants, so that whoever lists those has it as well."""
+    return {KEY: _partition(user_id), SORT: f"{_GRANT}{provider_id}#{_PREFERRED}"}
 
 
 def _spill_key(grant: Grant) -> Item:
-    return {KEY: f"SPILL#{grant.user_id}#{grant.provider_id}#{grant.generation}"}
+    return {KEY: f"SPILL#{grant.user_id}#{grant.provider_id}#{_place(grant.generation, grant.slot)}"}
 
 
 def _listing(provider_id: str, generation: int) -> str:
@@ -227,7 +272,7 @@ def _to_item(grant: Grant) -> Item:
             LISTING.sort: _listed_as(grant.user_name),
         }
     return (
-        _key(grant.user_id, grant.provider_id, grant.generation)
+        _key_of(grant)
         | listed
         | {
             "user_id": grant.user_id,
@@ -280,6 +325,7 @@ def _from_item(item: Item) -> Grant:
         next_attempt_at=item.get("next_attempt_at", 0),
         unknown_since=item.get("unknown_since"),
         is_renewable=item.get("is_renewable", True),
+        slot=_slot(item),
     )
 
 

@@ -1,10 +1,13 @@
 """All that a release needs to know, in one consistent BatchGetItem."""
 
+from collections.abc import Hashable
 from dataclasses import replace
+from typing import Any
 
+from chalicelib.domain.accounts import chosen
 from chalicelib.domain.aliases import is_user_id
 from chalicelib.domain.client_application import Subject
-from chalicelib.domain.grant import ReleaseHolding
+from chalicelib.domain.grant import FIRST_SLOT, Holding, ReleaseHolding
 from chalicelib.domain.stop import StopKind
 
 from .client_applications import application_from_item, application_key
@@ -26,23 +29,47 @@ class DynamoReleaseStore:
         self._grants = grants
         # Only a guess that saves a call: the alias is read along, and a wrong guess costs one more read
         self._likely_owner: dict[str, str] = {}
+        self._likely_slot: dict[tuple[str, str, str], str] = {}
 
-    def load(self, application_id: str, provider_id: str, name: str) -> ReleaseHolding:
+    def load(self, application_id: str, provider_id: str, name: str, account: str = "") -> ReleaseHolding:
         if is_user_id(name):
-            return self._load(application_id, provider_id, name)
+            return self._load(application_id, provider_id, name, account)
         guess = self._likely_owner.get(name, _NOBODY)
-        held = self._load(application_id, provider_id, guess, name)
+        held = self._load(application_id, provider_id, guess, account, name)
         if held.subject is not None and held.subject.user_id == guess:
             return held
         if held.subject is None:
             # What was guessed at is not of this name, or not its alone
             holding = replace(held.holding, grant=None) if held.holding else None
             return replace(held, holding=holding, stops=held.stops - {StopKind.PERSON, StopKind.OWN})
-        self._remember(name, held.subject.user_id)
-        return self._load(application_id, provider_id, held.subject.user_id, name)
+        _remember(self._likely_owner, name, held.subject.user_id)
+        return self._load(application_id, provider_id, held.subject.user_id, account, name)
 
-    def _load(self, application_id: str, provider_id: str, user_id: str, alias: str = "") -> ReleaseHolding:
-        """One read. With `alias` the person is whom that names, which need not be `user_id`."""
+    def _load(
+        self, application_id: str, provider_id: str, user_id: str, account: str, alias: str = ""
+    ) -> ReleaseHolding:
+        """With `alias` the person is whom that names, which need not be `user_id`."""
+        likely = self._likely_slot.get((user_id, provider_id, account), FIRST_SLOT)
+        held = self._read(application_id, provider_id, user_id, likely, alias)
+        if held.subject is None or held.subject.user_id != user_id or held.holding is None:
+            return held
+        slot = self._slot(held.holding, user_id, likely, account)
+        if slot == likely:
+            return held
+        _remember(self._likely_slot, (user_id, provider_id, account), slot)
+        return self._read(application_id, provider_id, user_id, slot, alias)
+
+    def _slot(self, holding: Holding, user_id: str, likely: str, account: str) -> str:
+        """Where the account is that is meant; another read only for who has several, or asks for one in vain."""
+        grant, provider = holding.grant, holding.provider
+        is_meant = grant is not None and grant.is_account(account) if account else likely == (holding.preferred or "")
+        if is_meant:
+            return likely
+        found = chosen(self._grants.at(user_id, provider.id, provider.generation), holding.preferred, account)
+        return found.slot if found else FIRST_SLOT
+
+    def _read(self, application_id: str, provider_id: str, user_id: str, slot: str, alias: str) -> ReleaseHolding:
+        """One read of everything."""
         stops = {
             StopKind.EVERYTHING: stop_key(StopKind.EVERYTHING),
             StopKind.PROVIDER: stop_key(StopKind.PROVIDER, provider_id),
@@ -51,7 +78,7 @@ class DynamoReleaseStore:
         }
         more = [application_key(application_id), record_key(user_id), *stops.values()]
         more += [alias_key(alias)] if alias else []
-        holding, (application, record, *found) = self._grants.load_with(user_id, provider_id, more)
+        holding, (application, record, *found) = self._grants.load_with(user_id, provider_id, slot, more)
         owners = owners_from_item(found[len(stops)]) if alias else (user_id,)
         return ReleaseHolding(
             application=application_from_item(application) if application else None,
@@ -61,10 +88,11 @@ class DynamoReleaseStore:
             stops=frozenset(kind for kind, item in zip(stops, found, strict=False) if item is not None),
         )
 
-    def _remember(self, name: str, user_id: str) -> None:
-        if len(self._likely_owner) >= _REMEMBERED:
-            self._likely_owner.clear()
-        self._likely_owner[name] = user_id
+
+def _remember(likely: dict[Any, str], key: Hashable, value: str) -> None:
+    if len(likely) >= _REMEMBERED:
+        likely.clear()
+    likely[key] = value
 
 
 def _subject(user_id: str, record: Item | None) -> Subject:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from chalicelib.domain.grant import Revocation
+from chalicelib.domain.grant import FIRST_SLOT, Revocation
 from chalicelib.domain.token_set import CloudAccount
 
 from .items import Item
@@ -82,5 +82,6 @@ def _from_item(item: Item) -> Revocation:
         created_at=item["created_at"],
         next_attempt_at=item["next_attempt_at"],
         attempts=item["attempts"],
+        slot=item.get("slot", FIRST_SLOT),
         removal_id=item.get("removal_id", ""),
     )

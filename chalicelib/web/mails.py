@@ -97,6 +97,14 @@ _WORDS: dict[tuple[EventKind, Channel], _Words] = {
         "Most often the client secret has ended or was changed: open the provider, enter the new one and choose Test.",
         "Open {provider} in Token Vault",
     ),
+    (EventKind.CLIENT_FROZEN, Channel.ADMINISTRATORS): _Words(
+        "{client} was stopped: it went beyond its limit",
+        "Token Vault has stopped the application {client}: {reason}. It gets no token until an administrator resumes "
+        "it.",
+        "Find out whether the application itself did so. If not, its key may be in other hands: remove the key before "
+        "you resume. The audit log says for whom it asked, and from where.",
+        "Open {client} in Token Vault",
+    ),
 }
 _CAUSES = {
     GrantReason.EXPIRED: "Your authorization at {provider}{account} has ended, and {provider} gave nothing to renew it "
@@ -113,8 +121,8 @@ _STATES = {
 _REFUSED = "{provider} does not accept your authorization{account} any more."
 _WHY = {
     Channel.PERSON: "Token Vault sends this because you authorized {provider} with it.",
-    Channel.ADMINISTRATORS: "Token Vault sends this to its administrators, for each provider and matter once a day at "
-    "most.",
+    Channel.ADMINISTRATORS: "Token Vault sends this to its administrators, for each provider or application and "
+    "matter once a day at most.",
 }
 _NEVER_ASKED = "No mail of Token Vault asks for a password or has an attachment."
 
@@ -143,6 +151,8 @@ class MailWriter:
             return self._urls.connect(event.provider_id)
         if event.kind is EventKind.PROVIDER_MISCONFIGURED:
             return self._urls.absolute(f"/admin/providers/{event.provider_id}")
+        if event.client_id:
+            return self._urls.absolute(f"/admin/clients/{event.client_id}")
         state = f"&state={_STATES[event.kind]}" if event.kind in _STATES else ""
         return self._urls.absolute(f"/admin/tokens?provider={event.provider_id}{state}")
 
@@ -156,6 +166,7 @@ def _text(parts: dict[str, str]) -> str:
 def _names(event: Event) -> dict[str, str]:
     names = {
         "provider": _plain(event.provider_name),
+        "client": _plain(event.client_name),
         "person": _plain(event.user_name),
         "reason": _plain(event.reason),
         # What a cloud calls an account is shown only where it cannot be a link to elsewhere

@@ -65,11 +65,20 @@ class ProviderCard:
     """What else ends then, as a sentence."""
     account_page: str | None = None
     """Where a person ends an authorization at the cloud by hand."""
+    slot: str = ""
+    """Which of the person's accounts there it is; names it in forms."""
+    others: tuple["ProviderCard", ...] = ()
+    """The other accounts there, if this is the default one."""
 
     @property
     def is_connected(self) -> bool:
         """True while there is an authorization that can be revoked, whether or not it still works."""
         return self.state not in (None, GrantState.REMOVED)
+
+    @property
+    def accounts(self) -> tuple["ProviderCard", ...]:
+        """Every account, the default first."""
+        return (self, *self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,8 @@ class AuthorizedDialog:
     provider: ProviderCard
     account: str
     previous: str | None = None
+    was_connected: bool = False
+    """The account was connected beside the one the trip was made for, which is as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +111,8 @@ class RevokeDialog:
     template: ClassVar[str] = "dialog_revoke.html"
 
     provider: ProviderCard
+    next_default: str = ""
+    """The account that is then the default, where that is another one than now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -481,6 +494,8 @@ class ClientView:
     issuer: str
     issuer_audience: str
     user_claim: str
+    calls_per_minute: int | None
+    people_per_hour: int | None
     keys: tuple[KeyRow, ...]
     rules: tuple[RuleRow, ...]
 

@@ -89,6 +89,12 @@ EVENTS = (
         ("api_handler",),
     ),
     Event(
+        "ApplicationsFrozen",
+        '{ $.event = "client.frozen" }',
+        "an application went beyond its limit and was stopped",
+        ("api_handler",),
+    ),
+    Event(
         "IntegrityViolations",
         '{ $.event = "integrity.violated" }',
         "a stored item was changed by somebody else",

@@ -10,7 +10,7 @@ from chalicelib.domain.event import Event, EventKind
 from chalicelib.domain.grant import GrantReason
 from chalicelib.web.urls import Urls
 from dev.process import ROOT
-from tests.samples import GRANT, NOW, PROVIDER
+from tests.samples import APPLICATION, GRANT, NOW, PROVIDER
 
 TEXT = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
 
@@ -21,7 +21,7 @@ def test_every_event_is_described(kind: EventKind) -> None:
 
 
 def test_no_other_event_is_described() -> None:
-    told = set(re.findall(r"^\| `((?:grant|provider)\.\w+)` \|", TEXT, re.MULTILINE))
+    told = set(re.findall(r"^\| `((?:grant|provider|client)\.\w+)` \|", TEXT, re.MULTILINE))
     assert told == {kind.value for kind in EventKind}
 
 
@@ -31,7 +31,8 @@ def test_the_fields_are_those_of_the_json() -> None:
         name for row in section.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1] if "|" in row else "")
     }
     bus = EventBridge(AwsClients(None, None), "default", Urls("https://vault.contoso.com"))
-    assert named == set(bus._detail(Event.of_lapse(GRANT, PROVIDER, NOW, NOW)))
+    events = (Event.of_lapse(GRANT, PROVIDER, NOW, NOW), Event.of_client(APPLICATION, "reason", NOW))
+    assert named == {name for event in events for name in bus._detail(event)}
     assert f"Source `{SOURCE}`" in TEXT
 
 

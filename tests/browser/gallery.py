@@ -113,7 +113,25 @@ BROKEN = tuple(
     for reason in GrantReason
     if reason is not GrantReason.REMOVED_BY_ADMINISTRATOR
 )
-CARDS = (CONNECTED, replace(OFFERED, id="dropbox", name="Dropbox"), WITHOUT_REVOCATION, FAILING, BROKEN[0], REMOVED)
+SEVERAL = replace(
+    CONNECTED,
+    id="several",
+    name="Adventure Works",
+    others=(
+        replace(CONNECTED, id="several", slot="1", account="scans@contoso.example", since=NOW - 3 * DAY),
+        replace(BROKEN[1], id="several", slot="2", account="a.very.long.address.of.alice.adams@mail.example"),
+        replace(REMOVED, id="several", slot="3", account="archive@contoso.example"),
+    ),
+)
+CARDS = (
+    CONNECTED,
+    SEVERAL,
+    replace(OFFERED, id="dropbox", name="Dropbox"),
+    WITHOUT_REVOCATION,
+    FAILING,
+    BROKEN[0],
+    REMOVED,
+)
 
 
 def _row(number: int, **changes: Any) -> TokenRow:
@@ -359,12 +377,22 @@ CLIENT = ClientView(
     "",
     "",
     "",
+    1200,
+    None,
     KEY_ROWS,
     (OPEN_RULE, NARROW_RULE),
 )
-UNFINISHED = ClientView(CLIENTS[2], 1, NOW - 60, "", "", "", "", (), ())
-WITH_ISSUER = ClientView(
-    CLIENTS[1], 3, NOW - DAY, "", "https://login.contoso.example", "mail-poller", "upn", KEY_ROWS[:1], (OPEN_RULE,)
+UNFINISHED = ClientView(CLIENTS[2], 1, NOW - 60, "", "", "", "", None, None, (), ())
+WITH_ISSUER = replace(
+    UNFINISHED,
+    row=CLIENTS[1],
+    version=3,
+    created_at=NOW - DAY,
+    issuer="https://login.contoso.example",
+    issuer_audience="mail-poller",
+    user_claim="upn",
+    keys=KEY_ROWS[:1],
+    rules=(OPEN_RULE,),
 )
 VAULT = "https://vault.contoso.example"
 
@@ -598,6 +626,11 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         "providers.html",
         _providers(AuthorizedDialog(WITHOUT_REVOCATION, "alice@contoso.example", "alice.private@mail.example")),
     ),
+    "authorized_already": (
+        "providers.html",
+        _providers(AuthorizedDialog(SEVERAL, "alice@contoso.example", was_connected=True)),
+    ),
+    "revoke_default": ("providers.html", _providers(RevokeDialog(SEVERAL, "scans@contoso.example"))),
     "revoke": ("providers.html", _providers(RevokeDialog(CONNECTED))),
     "revoke_without_revocation": ("providers.html", _providers(RevokeDialog(WITHOUT_REVOCATION))),
     "revoke_without_account_page": (

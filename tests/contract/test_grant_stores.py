@@ -19,7 +19,7 @@ from chalicelib.stores.removals import DynamoRemovalStore
 from chalicelib.stores.revocations import DynamoRevocationStore
 from tests.aws import Aws
 from tests.fakes.stores import FakeCursorStore, FakeGrantStore, FakeProviderStore, FakeRemovalStore, FakeRevocationStore
-from tests.samples import ALICE, BOB, GRANT, KEY, NOW, PROVIDER, REVOCATION
+from tests.samples import ALICE, BOB, GRANT, KEY, NOW, OTHER_ACCOUNT, PROVIDER, REVOCATION
 
 BY = Actor(BOB.id, BOB.login_name)
 REMOVAL = Removal("r1", RemovalScope.PROVIDER, True, BY, NOW, "northwind", "Northwind Cloud", (("northwind", 1),))
@@ -169,6 +169,43 @@ class TestGrantStore:
         assert (holding.provider, holding.key, holding.grant) == (PROVIDER, KEY, GRANT)
         assert registered.grants.load(BOB.id, "northwind").grant is None
 
+    def test_several_accounts_have_a_grant_each(self, registered: Stores) -> None:
+        later = replace(GRANT, slot="0065a", account=OTHER_ACCOUNT, token_set=b"other")
+        for grant in (GRANT, later):
+            registered.grants.save(grant, replaces=None)
+        assert registered.grants.load(ALICE.id, "northwind", "0065a").grant == later
+        assert registered.grants.load(ALICE.id, "northwind").grant == GRANT
+        assert {grant.id for grant in registered.grants.of_user(ALICE.id)} == {GRANT.id, later.id}
+        page = registered.grants.page("northwind", 1, user_prefix="", limit=9, cursor=None)
+        assert sorted(grant.slot for grant in page.grants) == ["", "0065a"]
+        assert {grant.token_set for grant in registered.grants.sealed(page.grants)} == {b"encrypted", b"other"}
+        outcome = replace(later, version=2, fence=1)
+        registered.grants.spill(outcome, NOW + 60)
+        assert registered.grants.spilled(replace(later, fence=1)) == outcome
+        assert registered.grants.spilled(replace(GRANT, fence=1)) is None
+        registered.grants.bury([grant.removed(NOW) for grant in page.grants], NOW + 60)
+        assert all(grant.token_set is None for grant in registered.grants.at(ALICE.id, "northwind", 1))
+        registered.grants.delete(replace(later, version=2))
+        assert [grant.slot for grant in registered.grants.of_user(ALICE.id)] == [""]
+
+    def test_accounts_at_one_provider_are_of_one_generation(self, registered: Stores) -> None:
+        others = (replace(GRANT, generation=11), replace(GRANT, provider_id="northwind2"))
+        for grant in (GRANT, *others):
+            registered.grants.save(grant, replaces=None)
+        assert list(registered.grants.at(ALICE.id, "northwind", 1)) == [GRANT]
+
+    def test_the_preferred_account_is_read_along_until_the_generation_ends(self, registered: Stores) -> None:
+        assert registered.grants.load(ALICE.id, "northwind").preferred is None
+        for slot in ("0065a", ""):
+            registered.grants.prefer(ALICE.id, "northwind", 1, slot)
+            assert registered.grants.load(ALICE.id, "northwind").preferred == slot
+            assert registered.grants.of_user(ALICE.id).preferred == {("northwind", 1): slot}
+            assert registered.grants.load(BOB.id, "northwind").preferred is None
+        registered.grants.prefer(ALICE.id, "northwind", 2, "0065a")
+        assert registered.grants.load(ALICE.id, "northwind").preferred is None
+        registered.grants.prefer(ALICE.id, "northwind", 1, None)
+        assert registered.grants.of_user(ALICE.id).preferred == {}
+
     def test_loads_nothing_of_an_unknown_provider(self, stores: Stores) -> None:
         with pytest.raises(NotFound):
             stores.grants.load(ALICE.id, "nobody")
@@ -186,7 +223,7 @@ class TestGrantStore:
         raised = registered.providers.update(replace(PROVIDER, generation=2))
         holding = registered.grants.load(ALICE.id, "northwind")
         assert (holding.provider, holding.key, holding.grant) == (raised, second, None)
-        assert registered.grants.of_user(ALICE.id) == [GRANT]
+        assert list(registered.grants.of_user(ALICE.id)) == [GRANT]
 
     def test_saves_only_over_the_version_it_was_made_from(self, registered: Stores) -> None:
         registered.grants.save(GRANT, replaces=None)
@@ -203,13 +240,13 @@ class TestGrantStore:
         with pytest.raises(Conflict):
             registered.grants.delete(replace(GRANT, version=2))
         registered.grants.delete(GRANT)
-        assert registered.grants.of_user(ALICE.id) == []
+        assert not list(registered.grants.of_user(ALICE.id))
 
     def test_f9_a_delete_that_is_repeated_finds_its_work_done(self, registered: Stores) -> None:
         registered.grants.save(GRANT, replaces=None)
         registered.grants.delete(GRANT)
         registered.grants.delete(GRANT)
-        assert registered.grants.of_user(ALICE.id) == []
+        assert not list(registered.grants.of_user(ALICE.id))
 
     def test_pages_by_user_name_without_token_sets(self, registered: Stores) -> None:
         grants = [replace(GRANT, user_id=f"S-{n}", user_name=f"CONTOSO\\User{n}") for n in range(5)]

@@ -8,6 +8,7 @@ from chalicelib.adapters.system import SystemRandom
 from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.client_application import Subject
 from chalicelib.domain.errors import Conflict
+from chalicelib.domain.grant import Grant
 from chalicelib.domain.stop import ALL, Block, Stop, StopKind
 from chalicelib.ports import (
     AuditLog,
@@ -36,7 +37,7 @@ from tests.fakes.stores import (
     FakeUserAliasStore,
 )
 from tests.fakes.system import FakeClock
-from tests.samples import ADMINISTRATOR, ALICE, APPLICATION, BOB, GRANT, KEY, NOW, PROVIDER
+from tests.samples import ADMINISTRATOR, ALICE, APPLICATION, BOB, GRANT, KEY, NOW, OTHER_ACCOUNT, PROVIDER
 
 NAMES = ("contoso\\alice", "alice@contoso.example")
 EVENT = AuditEvent(AuditTag.TOKEN_RELEASED, Outcome.SUCCESS, "scanner", Origin("request-1", "127.0.0.1"))
@@ -167,3 +168,42 @@ def test_r73_a_line_that_exists_once_cannot_be_written_twice(stores: Stores) -> 
         stores.audit_log.record_once(replace(EVENT, outcome=Outcome.FAILURE), "use-1", NOW)
     stores.audit_log.record_once(EVENT, "use-2", NOW)
     stores.audit_log.record_once(EVENT, "use-1", NOW + 1)
+
+
+class TestAccounts:
+    LATER = replace(GRANT, slot="0065a", account=OTHER_ACCOUNT)
+
+    @pytest.fixture
+    def several(self, stores: Stores) -> Stores:
+        stores.grants.save(self.LATER, replaces=None)
+        stores.grants.prefer(ALICE.id, "northwind", 1, "")
+        return stores
+
+    @staticmethod
+    def meant(stores: Stores, account: str = "") -> Grant | None:
+        """The grant that is read, the same from the first call on."""
+        found = [stores.releases.load("scanner", "northwind", NAMES[0], account).holding for _ in range(3)]
+        assert found[0] == found[1] == found[2]
+        return found[0].grant if found[0] else None
+
+    def test_an_account_is_named_by_label_or_subject(self, several: Stores) -> None:
+        for account in (OTHER_ACCOUNT.label, OTHER_ACCOUNT.subject):
+            assert self.meant(several, account) == self.LATER
+        assert self.meant(several, GRANT.account.label) == GRANT
+
+    def test_without_a_name_it_is_the_default(self, several: Stores) -> None:
+        assert self.meant(several) == GRANT
+        several.grants.prefer(ALICE.id, "northwind", 1, "0065a")
+        assert self.meant(several) == self.LATER
+        several.grants.prefer(ALICE.id, "northwind", 1, "")
+        assert self.meant(several) == GRANT
+
+    def test_a_default_that_no_longer_works_gives_way_to_none(self, several: Stores) -> None:
+        removed = GRANT.removed(NOW)
+        several.grants.save(removed, replaces=GRANT.version)
+        assert self.meant(several) == removed
+
+    def test_a_default_that_is_gone_gives_way_to_the_first(self, several: Stores) -> None:
+        several.grants.prefer(ALICE.id, "northwind", 1, "0065a")
+        several.grants.delete(self.LATER)
+        assert self.meant(several) == GRANT

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
+from chalicelib.domain.accounts import UserGrants, chosen
 from chalicelib.domain.administrators import Appointments
 from chalicelib.domain.aliases import is_user_id
 from chalicelib.domain.audit import AuditEntry, AuditEvent, Period, position
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
 from chalicelib.domain.client_application import ClientApplication, Subject
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound, StorageUnavailable
-from chalicelib.domain.grant import Grant, GrantState, Holding, ReleaseHolding, Revocation
+from chalicelib.domain.grant import FIRST_SLOT, Grant, GrantState, Holding, ReleaseHolding, Revocation
 from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.provider_health import ProviderHealth
 from chalicelib.domain.removal import CloudReceipt, Receipt, Removal
@@ -230,22 +231,37 @@ class FakeGrantStore:
 
     def __init__(self, providers: FakeProviderStore) -> None:
         self._providers = providers
-        self.grants: dict[tuple[str, str, int], Grant] = {}
+        self.grants: dict[tuple[str, str, int, str], Grant] = {}
+        self.preferred: dict[tuple[str, str], tuple[int, str]] = {}
         self.health = FakeProviderHealthStore()
-        self.spills: dict[tuple[str, str, int], Grant] = {}
+        self.spills: dict[tuple[str, str, int, str], Grant] = {}
         self.fail_saving = False
 
-    def load(self, user_id: str, provider_id: str) -> Holding:
+    def load(self, user_id: str, provider_id: str, slot: str = FIRST_SLOT) -> Holding:
         provider = self._providers.get(provider_id)
         try:
             key = self._providers.key(provider_id, provider.generation)
         except NotFound:
             raise KeyUnavailable from None
-        grant = self.grants.get((user_id, provider_id, provider.generation))
-        return Holding(provider, key, grant, self.health.get(provider_id))
+        grant = self.grants.get((user_id, provider_id, provider.generation, slot))
+        generation, preferred = self.preferred.get((user_id, provider_id), (0, None))
+        is_current = generation == provider.generation
+        return Holding(provider, key, grant, self.health.get(provider_id), preferred if is_current else None)
 
-    def of_user(self, user_id: str) -> list[Grant]:
-        return [grant for grant in self.grants.values() if grant.user_id == user_id]
+    def of_user(self, user_id: str) -> UserGrants:
+        mine = ((at, *chosen) for (who, at), chosen in self.preferred.items() if who == user_id)
+        preferred = {(provider_id, generation): slot for provider_id, generation, slot in mine}
+        return UserGrants(tuple(grant for grant in self.grants.values() if grant.user_id == user_id), preferred)
+
+    def at(self, user_id: str, provider_id: str, generation: int) -> UserGrants:
+        found = self.of_user(user_id)
+        where = (provider_id, generation)
+        return replace(found, grants=tuple(g for g in found if (g.provider_id, g.generation) == where))
+
+    def prefer(self, user_id: str, provider_id: str, generation: int, slot: str | None) -> None:
+        self.preferred.pop((user_id, provider_id), None)
+        if slot is not None:
+            self.preferred[user_id, provider_id] = generation, slot
 
     def save(
         self, grant: Grant, *, replaces: int | None, fence: int | None = None, expires_at: int | None = None
@@ -314,17 +330,36 @@ class FakeGrantStore:
 def _position(grant: Grant) -> str:
     """Where a grant stands in a listing."""
     domain, _, name = grant.user_name.casefold().rpartition("\\")
-    return f"{name}\\{domain}\n{grant.user_id}"
+    return f"{name}\\{domain}\n{grant.user_id}{grant.slot}"
 
 
-def _key(grant: Grant) -> tuple[str, str, int]:
-    return grant.user_id, grant.provider_id, grant.generation
+def _key(grant: Grant) -> tuple[str, str, int, str]:
+    return grant.user_id, grant.provider_id, grant.generation, grant.slot
 
 
 def _matches(grant: Grant, prefix: str) -> bool:
     domain, _, name = prefix.casefold().rpartition("\\")
     grant_domain, _, grant_name = grant.user_name.casefold().rpartition("\\")
     return grant_name.startswith(name) and domain in ("", grant_domain)
+
+
+class FakeUsageStore:
+    """Implements `ports.UsageStore`."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.people: dict[str, set[str]] = {}
+
+    def add_call(self, window: str, expires_at: int) -> int:
+        self.calls[window] += 1
+        return self.calls[window]
+
+    def add_person(self, window: str, person: str, expires_at: int) -> int | None:
+        counted = self.people.setdefault(window, set())
+        if person in counted:
+            return None
+        counted.add(person)
+        return len(counted)
 
 
 class FakeAdministratorStore:
@@ -516,12 +551,16 @@ class FakeReleaseStore:
         self.subjects: dict[str, Subject] = {}
         self.loads = 0
 
-    def load(self, application_id: str, provider_id: str, name: str) -> ReleaseHolding:
+    def load(self, application_id: str, provider_id: str, name: str, account: str = "") -> ReleaseHolding:
         self.loads += 1
         owners = (name,) if is_user_id(name) else self._aliases.owners(name)
         subject = self.subjects.get(owners[0], Subject(owners[0])) if len(owners) == 1 else None
         try:
             holding = self._grants.load(subject.user_id if subject else "-", provider_id)
+            if subject is not None:
+                held = self._grants.at(subject.user_id, provider_id, holding.provider.generation)
+                meant = chosen(held, holding.preferred, account)
+                holding = replace(holding, grant=meant or holding.grant)
         except NotFound:
             holding = None
         application = self._applications.applications.get(application_id)

@@ -103,7 +103,7 @@ class TestSuccess:
         vault.authorize(ACCOUNT)
         grant = vault.grant()
         assert grant is not None
-        vault.grant_store.grants[ALICE.id, "northwind", 1] = replace(grant, token_set=b"x" * 64)
+        vault.grant_store.grants[ALICE.id, "northwind", 1, ""] = replace(grant, token_set=b"x" * 64)
         assert vault.authorize(OTHER_ACCOUNT).previous == ACCOUNT
 
     def test_r67_a_consent_is_an_audit_event_without_tokens(self, vault: FakeVault) -> None:

@@ -128,7 +128,7 @@ class TestOfRefreshes:
     def test_a_token_that_ended_without_another_and_one_that_does_not_open_are_told(self, world: World) -> None:
         grant = world.grant()
         assert grant is not None
-        world.grant_store.grants[(ALICE.id, "northwind", 1)] = replace(grant, token_set=b"changed")
+        world.grant_store.grants[(ALICE.id, "northwind", 1, "")] = replace(grant, token_set=b"changed")
         with pytest.raises(TokenRefused):
             world.fetch()
         world.events.deliver_due()
@@ -195,7 +195,7 @@ class TestMails:
         assert grant is not None
         for number in range(3):
             other = replace(grant, user_id=f"S-{number}")
-            refused.grant_store.grants[(other.user_id, "northwind", 1)] = other
+            refused.grant_store.grants[(other.user_id, "northwind", 1, "")] = other
             refused.events.tell(Event.of_grant(EventKind.GRANT_NEEDS_REAUTHORIZATION, other, PROVIDER, NOW))
         refused.events.deliver_due()
         assert len(refused.bus.published) == 4

@@ -10,11 +10,12 @@ from chalicelib.domain.event import Channel, Event, EventKind, is_mail_address
 from chalicelib.domain.grant import GrantReason
 from chalicelib.web.mails import MailWriter
 from chalicelib.web.urls import Urls
-from tests.samples import GRANT, NOW, PROVIDER
+from tests.samples import APPLICATION, GRANT, NOW, PROVIDER
 
 VAULT = "https://vault.contoso.com/prod"
 WRITER = MailWriter(Urls(VAULT))
 LAPSE = Event.of_lapse(GRANT, PROVIDER, NOW, NOW)
+FROZEN = Event.of_client(APPLICATION, "More than 3 calls in a minute", NOW)
 MAILED = [
     (kind, channel)
     for kind in EventKind
@@ -38,19 +39,20 @@ class Links(HTMLParser):
 
 @pytest.mark.parametrize(("kind", "channel"), MAILED)
 def test_one_link_of_ours_and_nothing_that_is_loaded(kind: EventKind, channel: Channel) -> None:
-    mail = WRITER.write(replace(LAPSE, kind=kind), channel)
+    event = FROZEN if kind is EventKind.CLIENT_FROZEN else replace(LAPSE, kind=kind)
+    mail = WRITER.write(event, channel)
     links = Links(mail.html)
     assert len(links.addresses) == 1
     assert links.addresses[0].startswith(f"{VAULT}/")
     assert not {"img", "link", "script", "form", "iframe"} & set(links.tags)
     assert re.findall(r"https?://\S+", mail.text) == links.addresses
     assert "{" not in mail.text + mail.subject
-    assert PROVIDER.name in mail.subject
+    assert (event.provider_name or event.client_name) in mail.subject
 
 
 @pytest.mark.parametrize(("kind", "channel"), MAILED)
 def test_names_are_names_and_nothing_else(kind: EventKind, channel: Channel) -> None:
-    event = replace(LAPSE, kind=kind, provider_name=EVIL, user_name=EVIL, account=EVIL, reason=EVIL)
+    event = replace(LAPSE, kind=kind, provider_name=EVIL, client_name=EVIL, user_name=EVIL, account=EVIL, reason=EVIL)
     mail = WRITER.write(event, channel)
     assert mail.subject.isprintable()
     assert len(mail.subject) < 200

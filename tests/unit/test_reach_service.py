@@ -122,7 +122,7 @@ class TestWhoCouldGet:
             (GrantState.NEEDS_REAUTHORIZATION, Obstacle.NEEDS_REAUTHORIZATION),
             (GrantState.REMOVED, Obstacle.NOT_AUTHORIZED),
         ):
-            world.grant_store.grants[ALICE.id, "northwind", 1] = replace(GRANT, state=state)
+            world.grant_store.grants[ALICE.id, "northwind", 1, ""] = replace(GRANT, state=state)
             assert world.obstacles() == (expected,)
         world.grant_store.grants.clear()
         assert world.obstacles() == (Obstacle.NOT_AUTHORIZED,)

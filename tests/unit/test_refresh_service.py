@@ -63,7 +63,7 @@ class World(FakeVault):
 
     def put(self, grant: Grant) -> None:
         """Change fields that are not bound to the ciphertext, behind everybody's back."""
-        self.grant_store.grants[(grant.user_id, grant.provider_id, grant.generation)] = grant
+        self.grant_store.grants[(grant.user_id, grant.provider_id, grant.generation, grant.slot)] = grant
 
     def leave_lease(self, *, sent_at: int | None = None) -> None:
         """As a worker leaves it that was killed after taking the lease."""

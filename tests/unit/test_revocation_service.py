@@ -64,7 +64,7 @@ class TestRevoke:
         assert seen == [None]
 
     def test_f34_tokens_that_do_not_open_are_said_to_be_unreadable(self, vault: FakeVault) -> None:
-        vault.grant_store.grants[ALICE.id, "northwind", 1] = replace(held(vault), token_set=b"x" * 64)
+        vault.grant_store.grants[ALICE.id, "northwind", 1, ""] = replace(held(vault), token_set=b"x" * 64)
         assert revoke(vault) is RevocationOutcome.UNREADABLE
         assert (vault.grant(), vault.cloud.revoked) == (None, [])
         assert [event.tag for event in vault.audit_log.events[-2:]] == [
