@@ -3,8 +3,10 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 STAGE ?= prod
+SECONDS ?= 1800
+ROUNDS ?= 1000
 
-.PHONY: help run test check static secure fuzz mutate format package deploy lock clean setup
+.PHONY: help run test check static secure fuzz mutate format package deploy lock prove soak clean setup
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -56,6 +58,12 @@ deploy: setup ## Bring the package of STAGE=prod into the AWS account of the AWS
 
 lock: setup ## Write requirements.lock anew from requirements.txt
 	@$(BIN)/python -m deploy.lock
+
+soak: setup ## Mixed requests with faults for SECONDS=1800: nothing piles up, nothing fails that was not made to
+	SECONDS="$(SECONDS)" $(BIN)/python -m pytest -q -s -p no:logging tests/faults/test_soak.py
+
+prove: setup ## The long forms of the tests (hours), and docs/proof.md with their numbers; SECONDS=... and ROUNDS=... shorten it
+	@SECONDS="$(SECONDS)" ROUNDS="$(ROUNDS)" $(BIN)/python -m dev.prove
 
 clean: ## Remove the virtual environment and everything generated
 	rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov build

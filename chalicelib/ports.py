@@ -411,10 +411,14 @@ class RevocationStore(Protocol):
 
 
 class RemovalStore(Protocol):
-    def add(self, removal: Removal) -> None: ...
+    def add(self, removal: Removal) -> None:
+        """Store it, over what was said of it before."""
 
-    def count(self, removal_id: str, provider_id: str, at: int, **counted: int) -> None:
-        """Add to counters of `CloudReceipt`, whether or not the removal itself is stored yet."""
+    def count(self, removal_id: str, provider_id: str, at: int, *, of: str, **counted: int) -> None:
+        """Add to counters of `CloudReceipt`, whether or not the removal itself is stored yet.
+
+        `of` names what is counted: the same, counted twice running, counts once.
+        """
 
     def receipt(self, removal_id: str) -> Receipt:
         """As of the last write (strongly consistent). Raises NotFound."""

@@ -4,10 +4,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
 
 from moto import mock_aws
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
+from moto.core.serialize import ResponseSerializer
 
 from chalicelib.adapters.aws import AwsClients
 from chalicelib.adapters.system import SystemRandom
@@ -43,10 +46,23 @@ class Aws:
             backend.get_table(name).items.clear()
 
 
+_SERIALIZE = ResponseSerializer._serialize_type_structure
+
+
+def _quickly(self: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
+    """Moto looks for each of the ten members of an attribute value under five names, for most of a call's time."""
+    if shape.name != "AttributeValue" or not isinstance(value, dict):
+        return _SERIALIZE(self, serialized, value, shape, key)
+    wrapper: Any = self.MAP_TYPE()
+    for member in value:
+        self._serialize_structure_member(wrapper, value, shape.members[member], member)
+    return self._default_serialize(serialized, wrapper, shape, key)
+
+
 @contextmanager
 def aws() -> Iterator[Aws]:
     os.environ |= ENVIRONMENT
-    with mock_aws():
+    with mock_aws(), patch.object(ResponseSerializer, "_serialize_type_structure", _quickly):
         clients = AwsClients.create()
         for name, table in TABLES.items():
             clients.dynamodb.create_table(**table.create_arguments(name))

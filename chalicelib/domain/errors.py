@@ -136,7 +136,9 @@ class DirectoryUnavailable(VaultError):
 
 class StorageUnavailable(VaultError):
     code = "storage_unavailable"
-    message = "The vault's storage cannot be reached. Nothing was changed. Please try again in a minute."
+    message = (
+        "The vault's storage cannot be reached. Please look in a minute whether your change was made, and try again."
+    )
 
 
 class KeyUnavailable(VaultError):

@@ -1,6 +1,7 @@
 """The clean-up behind a removal of all tokens: what nobody can find any more is deleted, a bounded piece at a time."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from chalicelib.domain.errors import VaultError
 from chalicelib.domain.grant import TOMBSTONE_SECONDS, Grant
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.removal import RemovalOrder
+from chalicelib.domain.secret import fingerprint
 from chalicelib.ports import (
     AuditLog,
     Catalogue,
@@ -26,6 +28,8 @@ from .revocations import RevocationService
 _LOG = logging.getLogger(__name__)
 
 _PAGE = 100
+_AT_ONCE = 25
+"""What DynamoDB writes in one call: so many are counted and deleted together."""
 RUN_SECONDS = 18.0
 """How long one run works; a function lives 29 s."""
 _SETTLE_SECONDS = 120
@@ -107,26 +111,33 @@ class CleanUpService:
         """What the clouds are to be asked, and who did it, is written down before the tokens are deleted."""
         if not grants:
             return
-        counted: dict[str, int] = {}
+        fates: dict[str, str] = {}
         if order is not None:
-            counted = self._schedule(provider, order, grants) if order.revoke else {}
-            facts = {"cloud": next(iter(counted))} if counted else {}
-            told = [grant_removed(order.by, g, BACKGROUND, {"account": g.account.label, **facts}) for g in grants]
-            self._audit_log.record_all(told)
+            fates = self._schedule(provider, order, grants) if order.revoke else {}
+            self._audit_log.record_all([_removed(order, grant, fates.get(grant.id)) for grant in grants])
+        for start in range(0, len(grants), _AT_ONCE):
+            self._bury_some(provider, order, grants[start : start + _AT_ONCE], fates)
+
+    def _bury_some(
+        self, provider: Provider, order: RemovalOrder | None, grants: Sequence[Grant], fates: dict[str, str]
+    ) -> None:
+        """Counted before they are gone: the run that goes on after this one died finds, and names, the same."""
+        if order is not None and order.removal_id:
+            counted = Counter(fates[grant.id] for grant in grants if grant.id in fates)
+            of = fingerprint(" ".join(grant.id for grant in grants))
+            now = self._clock.now()
+            self._removals.count(order.removal_id, provider.id, now, of=of, removed=len(grants), **counted)
         removed_at = provider.removed_at or 0
         self._grants.bury([grant.removed(removed_at) for grant in grants], removed_at + TOMBSTONE_SECONDS)
-        if order is not None and order.removal_id:
-            counted["removed"] = len(grants)
-            self._removals.count(order.removal_id, provider.id, self._clock.now(), **counted)
 
-    def _schedule(self, provider: Provider, order: RemovalOrder, grants: Sequence[Grant]) -> dict[str, int]:
-        """Counters of the receipt."""
+    def _schedule(self, provider: Provider, order: RemovalOrder, grants: Sequence[Grant]) -> dict[str, str]:
+        """What became of each, by its id, in the words of the receipt."""
         if not self._catalogue.get(provider.type_id).can_revoke(provider.server):
-            return {"not_offered": len(grants)}
+            return dict.fromkeys((grant.id for grant in grants), "not_offered")
         sealed = [grant for grant in self._grants.sealed(grants) if grant.token_set is not None]
         with self._cipher.unlock(self._providers.key(provider.id, order.generation)) as box:
             asked = self._revocations.schedule_all(sealed, box, order.removal_id)
-        return {"asked": asked, "unreadable": len(sealed) - asked}
+        return {grant.id: "asked" if grant.id in asked else "unreadable" for grant in sealed}
 
     def _is_settled(self, provider: Provider, generation: int) -> bool:
         """True when no item of the generation is left, none can still come, and no revocation needs its key."""
@@ -153,3 +164,8 @@ class CleanUpService:
         )
         self._audit_log.record(event)
         return closed
+
+
+def _removed(order: RemovalOrder, grant: Grant, fate: str | None) -> AuditEvent:
+    facts = {"account": grant.account.label} | ({"cloud": fate} if fate else {})
+    return grant_removed(order.by, grant, BACKGROUND, facts)

@@ -164,19 +164,15 @@ class ConsentService:
         issuer fit (R38-R40); a grant of before stays as it was unless the new one was stored.
         """
         try:
-            consented = self._complete(session, callback)
+            consented = self._complete(session, callback, origin)
         except ConsentFailed as failure:
             self._record(AuditTag.CONSENT_FAILED, session, callback, origin, problem=failure.problem.value)
             raise
-        account = consented.account.label
         if consented.tested:
-            self._record(AuditTag.PROVIDER_TESTED, session, callback, origin, account=account)
-            return consented
-        changed = str(consented.previous is not None).lower()
-        self._record(AuditTag.GRANT_AUTHORIZED, session, callback, origin, account=account, account_changed=changed)
+            self._record(AuditTag.PROVIDER_TESTED, session, callback, origin, account=consented.account.label)
         return consented
 
-    def _complete(self, session: Session, callback: Callback) -> Consented:
+    def _complete(self, session: Session, callback: Callback, origin: Origin) -> Consented:
         request = self._requests.consume(
             fingerprint(callback.state),
             user_id=session.user.id,
@@ -196,7 +192,13 @@ class ConsentService:
                     self._grants.discard(holding, client, token_set)
                 return Consented(account, tested=self._tested(request, token_set))
             brought = Brought(session.user, request.slot, token_set, account)
-            kept = self._grants.keep(brought, holding, client=client, box=box)
+
+            def announce(*, changed: bool) -> None:
+                # What cannot be recorded is not kept; what is recorded and not kept gets a line of its own
+                facts = {"account": account.label, "account_changed": str(changed).lower()}
+                self._record(AuditTag.GRANT_AUTHORIZED, session, callback, origin, **facts)
+
+            kept = self._grants.keep(brought, holding, client=client, box=box, announce=announce)
         return Consented(account, kept.previous, was_connected=kept.was_connected)
 
     def _tested(self, request: AuthorizationRequest, token_set: TokenSet) -> Tested:

@@ -1,7 +1,9 @@
 """A grant's life for its owner: kept after consent, replaced by the next one, revoked."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import ConsentFailed, ConsentProblem
@@ -44,6 +46,12 @@ class Revoked:
     account: CloudAccount
 
 
+class Announce(Protocol):
+    """Says that a consent is about to be stored; `changed`: over the grant of another account."""
+
+    def __call__(self, *, changed: bool) -> None: ...
+
+
 class GrantService:
     """Stores and ends grants of one person."""
 
@@ -64,8 +72,10 @@ class GrantService:
         self._audit_log = audit_log
         self._clock = clock
 
-    def keep(self, brought: Brought, holding: Holding, *, client: Client, box: Box) -> Kept:
+    def keep(self, brought: Brought, holding: Holding, *, client: Client, box: Box, announce: Announce) -> Kept:
         """Store what a consent brought, in its slot, or where the person has this very account already.
+
+        `announce` says so in the log first: what cannot be recorded is not kept.
 
         The tokens of another account that it replaces are scheduled for revocation. What could not be stored is
         revoked at the cloud again, so that no authorization lives there that nobody here knows of; then raises
@@ -75,6 +85,7 @@ class GrantService:
             twin = self._twin(brought, holding)
             if twin is not None and twin.grant is not None:
                 brought = replace(brought, slot=twin.grant.slot)
+            announce(changed=_is_of_another(twin or holding, brought))
             old = self._replace(brought, twin or holding, box)
         except VaultError as error:
             self._revocations.end_orphan(holding.provider, self._type(holding), client, brought.token_set)
@@ -116,23 +127,28 @@ class GrantService:
         raise Conflict
 
     def _revoked(self, holding: Holding, grant: Grant, origin: Origin, actor: Actor | None) -> Revoked:
-        outcome = self._end(holding, grant)
+        def tell(outcome: RevocationOutcome) -> None:
+            if outcome is RevocationOutcome.UNREADABLE:
+                self._record(AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, grant, origin, {}, actor=actor)
+            facts = {"cloud": outcome.value, "account": grant.account.label}
+            self._record(AuditTag.GRANT_REVOKED, Outcome.SUCCESS, grant, origin, facts, actor=actor)
+
+        outcome = self._end(holding, grant, tell)
         if holding.preferred is not None:
             self._settle_default(grant.user_id, holding)
-        if outcome is RevocationOutcome.UNREADABLE:
-            self._record(AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, grant, origin, {}, actor=actor)
-        facts = {"cloud": outcome.value, "account": grant.account.label}
-        self._record(AuditTag.GRANT_REVOKED, Outcome.SUCCESS, grant, origin, facts, actor=actor)
         return Revoked(outcome, grant.account)
 
-    def _end(self, holding: Holding, grant: Grant) -> RevocationOutcome:
+    def _end(self, holding: Holding, grant: Grant, tell: Callable[[RevocationOutcome], None]) -> RevocationOutcome:
+        """Whoever dies on the way leaves a line in the log, or an entry from which the background makes one."""
         if not self._type(holding).can_revoke(holding.provider.server):
+            tell(RevocationOutcome.NOT_OFFERED)
             self._grants.delete(grant)
             return RevocationOutcome.NOT_OFFERED
         with self._cipher.unlock(holding.key) as box:
             try:
                 revocation = self._revocations.schedule(grant, box)
             except IntegrityViolation:
+                tell(RevocationOutcome.UNREADABLE)
                 self._grants.delete(grant)
                 return RevocationOutcome.UNREADABLE
             self._delete(grant, revocation)
@@ -142,7 +158,13 @@ class GrantService:
             except IntegrityViolation:
                 # The client secret does not open: the grant is ended here all the same
                 confirmed = False
-        return RevocationOutcome.REVOKED if confirmed else RevocationOutcome.PENDING
+        outcome = RevocationOutcome.REVOKED if confirmed else RevocationOutcome.PENDING
+        tell(outcome)
+        if confirmed:
+            # What stays behind is asked about once more, which no cloud minds
+            with suppress(StorageUnavailable):
+                self._revocations.forget(revocation)
+        return outcome
 
     def _delete(self, grant: Grant, revocation: Revocation) -> None:
         """After the revocation is written down: a crash between the two leaves work to do, not a lost token."""
@@ -217,7 +239,18 @@ class GrantService:
         token_set = _with_refresh_token(token_set, grant, old, box)
         grant = replace(grant, is_renewable=token_set.refresh_token is not None)
         sealed = replace(grant, token_set=box.encrypt(token_set.to_bytes(), grant.encryption_context()))
-        self._grants.save(sealed, replaces=old.version if old else None)
+        try:
+            self._grants.save(sealed, replaces=old.version if old else None)
+        except StorageUnavailable:
+            # Stored, and only the replies lost? Its tokens must not be ended at the cloud then
+            if not self._is_stored(sealed):
+                raise
+
+    def _is_stored(self, grant: Grant) -> bool:
+        try:
+            return self._grants.load(grant.user_id, grant.provider_id, grant.slot).grant == grant
+        except VaultError:
+            return False
 
     def _type(self, holding: Holding) -> ProviderType:
         return self._catalogue.get(holding.provider.type_id)
@@ -245,6 +278,11 @@ class GrantService:
             user_name=grant.user_name,
         )
         self._audit_log.record(event)
+
+
+def _is_of_another(holding: Holding, brought: Brought) -> bool:
+    grant = holding.grant
+    return grant is not None and grant.token_set is not None and grant.account.subject != brought.account.subject
 
 
 def _with_refresh_token(token_set: TokenSet, grant: Grant, old: Grant | None, box: Box) -> TokenSet:

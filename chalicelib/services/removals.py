@@ -107,36 +107,41 @@ class RemovalService:
     def _remove_each(self, removal: Removal, grant_ids: Sequence[str], origin: Origin) -> Receipt:
         counted: dict[str, Counter[str]] = {}
         for grant_id in dict.fromkeys(grant_ids):
-            fate = self._remove(removal, grant_id, origin)
+            fate = self._remove(removal, grant_id, origin, is_first=not counted)
             if fate is not None:
                 counts = counted.setdefault(grant_id.partition(".")[0], Counter())
                 counts.update(["removed", *fate])
-        if not counted:
-            return Receipt(removal)
-        self._removals.add(removal)
-        for provider_id, counts in counted.items():
-            self._removals.count(removal.id, provider_id, removal.at, **counts)
         clouds = (CloudReceipt(provider_id, **counts) for provider_id, counts in counted.items())
         return Receipt(removal, tuple(clouds))
 
-    def _remove(self, removal: Removal, grant_id: str, origin: Origin) -> tuple[str, ...] | None:
+    def _remove(self, removal: Removal, grant_id: str, origin: Origin, *, is_first: bool) -> tuple[str, ...] | None:
         """What is to be counted of it on the receipt; None where there was nothing."""
         for _ in range(_ATTEMPTS):
             holding = self._administration.holding(grant_id)
             if holding is None or holding.grant is None:
                 return None
+            if is_first:
+                self._removals.add(removal)
             fate, revocation = self._scheduled(removal, holding, holding.grant)
+            counted = dict.fromkeys(("removed", *fate), 1)
+            # Receipt and log name it before it is gone: nothing is removed that nobody can look up afterwards
+            self._record_grant(removal, holding.grant, origin, fate)
+            self._count(removal, holding.grant, counted)
             now = self._clock.now()
             removed = holding.grant.removed(now)
             try:
                 self._grants.save(removed, replaces=holding.grant.version, expires_at=now + TOMBSTONE_SECONDS)
             except Conflict:
+                self._count(removal, holding.grant, dict.fromkeys(counted, -1))
                 if revocation is not None:
                     self._revocations.forget(revocation)
                 continue
-            self._record_grant(removal, holding.grant, origin, fate)
             return fate
         raise Conflict
+
+    def _count(self, removal: Removal, grant: Grant, counted: dict[str, int]) -> None:
+        of = grant.id if counted["removed"] > 0 else f"not {grant.id}"
+        self._removals.count(removal.id, grant.provider_id, removal.at, of=of, **counted)
 
     def _scheduled(self, removal: Removal, holding: Holding, grant: Grant) -> tuple[tuple[str, ...], Revocation | None]:
         """Written down before the tokens are deleted: a crash between the two leaves work to do, not a lost token."""
@@ -154,22 +159,23 @@ class RemovalService:
     # All of a provider
 
     def _end(self, providers: Sequence[Provider], removal: Removal, origin: Origin) -> Removal:
-        ended: dict[str, int] = {}
+        failed: set[str] = set()
         failure: VaultError | None = None
+        # Before the effect: whoever dies in between leaves a receipt that says who asked for what
+        removal = replace(removal, ended=tuple((provider.id, provider.generation) for provider in providers))
+        if providers:
+            self._removals.add(removal)
         for provider in providers:
             try:
                 self.raise_generation(provider, lambda g: RemovalOrder(g, removal.id, removal.revoke, removal.by))
             except VaultError as error:
                 _LOG.error("removal.failed", extra={"provider_id": provider.id, "code": error.code})
                 failure = error
+                failed.add(provider.id)
                 continue
-            ended[provider.id] = provider.generation
             self._record_provider(removal, provider, origin)
-        # After the effect, which must not wait for it; what the clean-up counts meanwhile is not lost
-        removal = replace(removal, ended=tuple(ended.items()))
-        if ended:
-            self._removals.add(removal)
         if failure is not None:
+            self._removals.add(replace(removal, ended=tuple(one for one in removal.ended if one[0] not in failed)))
             raise failure
         return removal
 

@@ -81,14 +81,14 @@ class RevocationService:
         self._revocations.add(revocation)
         return revocation
 
-    def schedule_all(self, grants: Sequence[Grant], box: Box, removal_id: str) -> int:
-        """The same for many, and as often as wanted: each has one entry. Returns how many could be opened."""
-        entries: list[Revocation] = []
+    def schedule_all(self, grants: Sequence[Grant], box: Box, removal_id: str) -> set[str]:
+        """The same for many, and as often as wanted: each has one entry. Returns the ids of those that opened."""
+        entries: dict[str, Revocation] = {}
         for grant in grants:
             with suppress(IntegrityViolation):
-                entries.append(self._entry(grant, box, fingerprint(f"{removal_id}.{grant.id}"), removal_id))
-        self._revocations.add_all(entries)
-        return len(entries)
+                entries[grant.id] = self._entry(grant, box, fingerprint(f"{removal_id}.{grant.id}"), removal_id)
+        self._revocations.add_all(list(entries.values()))
+        return set(entries)
 
     def _entry(self, grant: Grant, box: Box, revocation_id: str, removal_id: str) -> Revocation:
         tokens = box.decrypt(grant.token_set or b"", grant.encryption_context())
@@ -109,18 +109,17 @@ class RevocationService:
         return replace(revocation, tokens=box.encrypt(tokens, revocation.encryption_context()))
 
     def forget(self, revocation: Revocation) -> None:
-        """Take an entry back that turned out not to be needed."""
+        """Take an entry back that is not needed, or not any more."""
         self._revocations.delete(revocation.id)
 
     def attempt(self, revocation: Revocation, provider_type: ProviderType, client: Client, box: Box) -> bool:
-        """Ask the cloud once. True when it confirmed; otherwise the entry stays for a retry."""
+        """Ask the cloud once. True when it confirmed: once that is in the log, the entry is to be forgotten."""
         tokens = TokenSet.from_bytes(box.decrypt(revocation.tokens, revocation.encryption_context()))
         try:
             self._oauth_client.revoke(client, provider_type, tokens)
         except CloudError as error:
             self._log_failure(revocation.provider_id, error)
             return False
-        self._revocations.delete(revocation.id)
         return True
 
     def end_orphan(self, provider: Provider, provider_type: ProviderType, client: Client, token_set: TokenSet) -> None:
@@ -157,6 +156,7 @@ class RevocationService:
         if confirmed:
             self._note(revocation, confirmed=1)
             self._record(revocation, Outcome.SUCCESS, "revoked")
+            self.forget(revocation)
         elif self._clock.now() - revocation.created_at >= GIVE_UP_SECONDS:
             self._give_up(revocation, "no_confirmation")
         else:
@@ -169,6 +169,8 @@ class RevocationService:
         same = (revocation.generation, revocation.grant_version)
         if grant is not None and grant.token_set is not None and (grant.generation, grant.version) == same:
             with suppress(Conflict):
+                # Counted by that request already, unless it died before it could: then the receipt is ours to keep
+                self._note(revocation, of=grant.id, removed=1, asked=1)
                 self._grants.delete(grant)
 
     def _attempt_with(self, revocation: Revocation, holding: Holding) -> bool:
@@ -189,15 +191,16 @@ class RevocationService:
         return replace(revocation, attempts=revocation.attempts + 1, next_attempt_at=self._clock.now() + wait)
 
     def _give_up(self, revocation: Revocation, cause: str) -> bool:
-        self._revocations.delete(revocation.id)
         self._note(revocation, given_up=1)
         self._record(revocation, Outcome.FAILURE, cause)
+        self.forget(revocation)
         return False
 
-    def _note(self, revocation: Revocation, **counted: int) -> None:
+    def _note(self, revocation: Revocation, *, of: str = "", **counted: int) -> None:
         """For the receipt, where somebody waits for one."""
         if revocation.removal_id:
-            self._removals.count(revocation.removal_id, revocation.provider_id, self._clock.now(), **counted)
+            now = self._clock.now()
+            self._removals.count(revocation.removal_id, revocation.provider_id, now, of=of or revocation.id, **counted)
 
     def _record(self, revocation: Revocation, outcome: Outcome, cloud: str) -> None:
         facts = {"cloud": cloud, "attempts": str(revocation.attempts + 1)}

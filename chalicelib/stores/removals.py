@@ -1,5 +1,6 @@
 """Receipts of removals: one item for what was asked for, and one of counters for each cloud."""
 
+from contextlib import suppress
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -8,7 +9,7 @@ from chalicelib.domain.errors import NotFound
 from chalicelib.domain.removal import KEPT_SECONDS, CloudReceipt, Receipt, Removal, RemovalScope
 
 from .items import Item
-from .table import Condition, Table, batch_get
+from .table import Condition, ConditionFailed, Table, batch_get
 from .tables import EXPIRES, KEY, LISTING, SORT
 
 _LISTING = "REMOVALS"
@@ -25,15 +26,20 @@ class DynamoRemovalStore:
         self._table = table
 
     def add(self, removal: Removal) -> None:
-        self._table.put(_to_item(removal), Condition.absent(KEY))
+        self._table.put(_to_item(removal))
 
-    def count(self, removal_id: str, provider_id: str, at: int, **counted: int) -> None:
+    def count(self, removal_id: str, provider_id: str, at: int, *, of: str, **counted: int) -> None:
         # Adding needs no read: the clean-up and any number of retries count at the same time
         added = {name: number for name, number in counted.items() if number}
-        if added:
-            parts = ", ".join(f"#{name} :{name}" for name in added)
-            values = {**added, EXPIRES: at + KEPT_SECONDS}
-            self._table.update(_cloud(removal_id, provider_id), f"ADD {parts} SET #{EXPIRES} = :{EXPIRES}", values)
+        if not added:
+            return
+        parts = ", ".join(f"#{name} :{name}" for name in added)
+        expression = f"ADD {parts} SET #{EXPIRES} = :{EXPIRES}, #of = :of"
+        another = Condition("attribute_not_exists(#of) OR #of <> :of", {})
+        # Counted already: boto3 repeats what got no reply, and a run that died behind this is gone on with
+        with suppress(ConditionFailed):
+            values = {**added, EXPIRES: at + KEPT_SECONDS, "of": of}
+            self._table.update(_cloud(removal_id, provider_id), expression, values, another)
 
     def receipt(self, removal_id: str) -> Receipt:
         items = list(self._table.query_all(Condition.equals(**{KEY: _partition(removal_id)})))

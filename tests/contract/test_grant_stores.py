@@ -103,10 +103,10 @@ class TestProviderStore:
 
 class TestRemovalStore:
     def test_what_is_counted_adds_up_before_and_after_the_removal_is_noted(self, stores: Stores) -> None:
-        stores.removals.count("r1", "northwind", NOW, removed=2, asked=2, unreadable=0)
+        stores.removals.count("r1", "northwind", NOW, of="a", removed=2, asked=2, unreadable=0)
         stores.removals.add(REMOVAL)
-        stores.removals.count("r1", "northwind", NOW, removed=1, confirmed=1)
-        stores.removals.count("r1", "box", NOW, not_offered=1)
+        stores.removals.count("r1", "northwind", NOW, of="b", removed=1, confirmed=1)
+        stores.removals.count("r1", "box", NOW, of="a", not_offered=1)
         receipt = stores.removals.receipt("r1")
         assert receipt.removal == REMOVAL
         assert set(receipt.clouds) == {
@@ -115,6 +115,17 @@ class TestRemovalStore:
         }
         assert stores.removals.receipt("r1").clouds[0].pending in (0, 1)
 
+    def test_the_same_counted_twice_running_counts_once(self, stores: Stores) -> None:
+        stores.removals.add(REMOVAL)
+        for what in ("a", "a", "b"):
+            stores.removals.count("r1", "northwind", NOW, of=what, removed=25)
+        assert stores.removals.receipt("r1").clouds == (CloudReceipt("northwind", removed=50),)
+
+    def test_a_removal_is_noted_over_what_was_said_of_it_before(self, stores: Stores) -> None:
+        stores.removals.add(replace(REMOVAL, ended=(("box", 1),)))
+        stores.removals.add(REMOVAL)
+        assert stores.removals.receipt("r1").removal == REMOVAL
+
     def test_the_last_ones_come_first(self, stores: Stores) -> None:
         assert stores.removals.recent(limit=5) == []
         for number in range(3):
@@ -122,7 +133,7 @@ class TestRemovalStore:
         assert [removal.id for removal in stores.removals.recent(limit=2)] == ["r2", "r1"]
 
     def test_what_was_never_removed_has_no_receipt(self, stores: Stores) -> None:
-        stores.removals.count("r9", "northwind", NOW, removed=1)
+        stores.removals.count("r9", "northwind", NOW, of="a", removed=1)
         with pytest.raises(NotFound):
             stores.removals.receipt("r9")
 

@@ -383,12 +383,14 @@ class FakeRemovalStore:
     def __init__(self) -> None:
         self.removals: dict[str, Removal] = {}
         self.counted: dict[tuple[str, str], Counter[str]] = {}
+        self._last: dict[tuple[str, str], str] = {}
 
     def add(self, removal: Removal) -> None:
         self.removals[removal.id] = removal
 
-    def count(self, removal_id: str, provider_id: str, at: int, **counted: int) -> None:
-        if any(counted.values()):
+    def count(self, removal_id: str, provider_id: str, at: int, *, of: str, **counted: int) -> None:
+        if any(counted.values()) and self._last.get((removal_id, provider_id)) != of:
+            self._last[removal_id, provider_id] = of
             self.counted.setdefault((removal_id, provider_id), Counter()).update(counted)
 
     def receipt(self, removal_id: str) -> Receipt:

@@ -1,8 +1,8 @@
 """`python -m tests.integration.race_worker`: one process of many that all want the same token at the same moment.
 
-Reads its job as JSON from the environment, says that it is ready, starts when a line comes on standard input, and
-prints what each of its threads got. It wires the vault as in production; a job may slow it down, kill it or move its
-clock.
+Reads its job as JSON from the environment, says that it is ready, and then for each line on standard input, which names
+a person and may name a token that no longer serves, prints what each of its threads got. It wires the vault as in
+production; a job may slow it down, kill it or move its clock.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import boto3
@@ -28,7 +29,7 @@ from chalicelib.domain.directory import DirectorySettings
 from chalicelib.domain.grant import Grant
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.secret import Secret
-from chalicelib.domain.token_exchange import Caller, TokenRefused, TokenRequest
+from chalicelib.domain.token_exchange import Caller, Need, TokenRefused, TokenRequest
 from chalicelib.domain.token_set import TokenSet
 from chalicelib.ports import Client, GrantStore
 from chalicelib.services import refresh
@@ -135,29 +136,37 @@ def main() -> None:
     if job.frozen:
         freeze_with_the_lease(vault)
     application = Application("racer", vault.settings.public_url, clock.now, ECKey.import_key(job.key))
-    barrier = threading.Barrier(job.threads)
+    print(json.dumps({"ready": True}), flush=True)
+    for line in sys.stdin:
+        name, _, rejected = line.strip().partition(" ")
+        request = partial(fetch, vault, application, name, rejected)
+        print(json.dumps(at_once(job.threads, request)), flush=True)
+
+
+def at_once(count: int, request: Callable[[], str]) -> list[tuple[str, str]]:
+    """What so many threads get that all ask at the same moment."""
+    barrier = threading.Barrier(count)
     results: list[tuple[str, str]] = []
 
     def ask() -> None:
         barrier.wait()
-        results.append(outcome(lambda: fetch(vault, application, job.name)))
+        results.append(outcome(request))
 
-    threads = [threading.Thread(target=ask) for _ in range(job.threads)]
-    print(json.dumps({"ready": True}), flush=True)
-    sys.stdin.readline()
+    threads = [threading.Thread(target=ask) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    print(json.dumps(results), flush=True)
+    return results
 
 
-def fetch(vault: Vault, application: Application, name: str) -> str:
+def fetch(vault: Vault, application: Application, name: str, rejected: str) -> str:
     request = TokenRequest(
         caller=Caller(client_assertion=Secret(application.assertion())),
         provider_id="strict",
         subject_token=Secret(application.subject(name)),
         subject_is_jwt=True,
+        need=Need(rejected_token_hash=rejected),
     )
     return vault.token_exchange.exchange(request, Origin("race", "127.0.0.1")).access_token.reveal()
 

@@ -27,7 +27,7 @@ from chalicelib.domain.audit import Origin
 from chalicelib.domain.authorization_server import AuthorizationServer
 from chalicelib.domain.client_application import ANY_SCOPE, AccessRule, Whose
 from chalicelib.domain.grant import Grant, GrantReason, GrantState
-from chalicelib.domain.secret import Secret
+from chalicelib.domain.secret import Secret, fingerprint
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from dev.process import ROOT, Child
 from tests.aws import ENVIRONMENT, TABLES
@@ -40,6 +40,8 @@ ORIGIN = Origin("race", "127.0.0.1")
 PROCESSES, THREADS = 4, 50
 PROJECT = ROOT / "tests" / "strict_cloud"
 SHORT_LEASE = 3
+ROUNDS = int(os.environ.get("ROUNDS", "10"))
+"""`make prove` plays a thousand."""
 
 
 @dataclass
@@ -125,12 +127,28 @@ class Race:
         for worker in workers:
             assert json.loads(worker.stdout.readline())["ready"]  # type: ignore[union-attr]
         for number, worker in enumerate(workers):
-            worker.stdin.write("go\n")  # type: ignore[union-attr]
+            worker.stdin.write(f"{self.user_id}\n")  # type: ignore[union-attr]
             worker.stdin.flush()  # type: ignore[union-attr]
             if number == 0 and first_has_lease:
                 self._wait_for_the_lease()
         ended = [worker.communicate(timeout=120)[0] for worker in workers]
         return [[(what, text) for what, text in json.loads(lines)] if lines else [] for lines in ended]
+
+    def rounds(self, number: int, *jobs: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
+        """What all got, round after round: each time nobody can use the token of the round before any more."""
+        workers = [self._start(job) for job in jobs]
+        for worker in workers:
+            assert json.loads(worker.stdout.readline())["ready"]  # type: ignore[union-attr]
+        rejected = ""
+        for _ in range(number):
+            for worker in workers:
+                worker.stdin.write(f"{self.user_id} {rejected}\n")  # type: ignore[union-attr]
+                worker.stdin.flush()  # type: ignore[union-attr]
+            results = [(w, t) for worker in workers for w, t in json.loads(worker.stdout.readline())]  # type: ignore[union-attr]
+            yield results
+            rejected = fingerprint(results[0][1])
+        for worker in workers:
+            worker.communicate(timeout=30)
 
     def _wait_for_the_lease(self) -> None:
         deadline = time.monotonic() + 60
@@ -227,6 +245,19 @@ def test_f1_r82_round_after_round(race: Race) -> None:
         race.cloud.get("faults", next="")
         race.expired()
         race.assert_one_refresh_served_all(race.run(*[{"threads": 13}] * PROCESSES))
+
+
+def test_f1_r82_sixteen_workers_refresh_one_grant_once_a_round(race: Race) -> None:
+    """Each round rotates the refresh token; had anybody sent one twice, the cloud would have ended the grant."""
+    seen: set[str] = set()
+    for results in race.rounds(ROUNDS, *[{"threads": 4}] * PROCESSES):
+        assert {what for what, _ in results} == {"token"}, results
+        assert len(results) == 16
+        seen |= {token for _, token in results}
+    assert len(seen) == ROUNDS
+    assert race.cloud.get("counts") == {"refreshes": ROUNDS, "invalid_grant": 0}
+    assert (race.held().state, race.held().version) == (GrantState.ACTIVE, 1 + ROUNDS)
+    print(f"\nproof: {ROUNDS} refreshes for {16 * ROUNDS} callers")
 
 
 def test_f1_a_slow_cloud_is_waited_for(race: Race) -> None:
