@@ -4,7 +4,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 STAGE ?= prod
 
-.PHONY: help run test check static format package deploy lock clean setup
+.PHONY: help run test check bench static format package deploy lock clean setup
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -25,6 +25,9 @@ test: setup ## Format, lint, types, import contract and all tests, with coverage
 
 check: setup static ## The fast part of it, without browser and integration tests
 	$(BIN)/python -m pytest -n auto -m "not browser and not integration"
+
+bench: setup ## Measure the vault beside its floor and its peers; writes docs/benchmarks
+	@$(BIN)/python -m benchmarks.bench
 
 static: setup
 	$(BIN)/ruff format --check .
