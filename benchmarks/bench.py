@@ -5,58 +5,60 @@ measured; a peer that could not be set up is "not measured", and why is in resul
 """
 
 import json
-import logging
-import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import boto3
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from . import harness, pages, releases
+from . import harness, pages, releases, storm
 from .harness import Contender, Job, NotMeasured, Sample, timed
-from .local_aws import Call, Recorder, local_aws, repeat
+from .local_aws import Call, Recorder, lines_into_nothing, local_aws, repeat
 from .peer import Peer
 from .plot import svg
 
 OUTPUT = Path("docs/benchmarks")
 CREDSTASH = ("credstash", ("credstash==1.17.1", "boto3", "setuptools<81"), "credstash_peer.py")
+ALLAUTH = ("django-allauth", ("django", "django-allauth[socialaccount]"), "allauth_peer.py")
 SECRETS_MANAGER = ("boto3", ("boto3",), "secrets_manager.py")
 
 
 class Floor:
-    """What the vault called last, made bare, and one decryption of a token as long as a cloud's."""
+    """What the vault called last, made with boto3 as it comes, and one decryption of a token as long as a cloud's."""
 
     def __init__(self, *, decrypts: int) -> None:
         self._calls: list[Call] = []
+        self._clients = {name: boto3.client(name) for name in ("dynamodb", "kms")}
         self._decrypts = decrypts
         self._nonce = secrets.token_bytes(12)
         self._key = AESGCM(secrets.token_bytes(32))
         self._sealed = self._key.encrypt(self._nonce, releases.ACCESS_TOKEN.encode(), b"")
 
     def follow(self, calls: list[Call]) -> None:
-        self._calls = [_anew(call) for call in calls]
+        self._calls = [self._anew(call) for call in calls]
 
     def once(self) -> Sample:
         return timed(self._bare)
+
+    def _anew(self, call: Call) -> Call:
+        """By boto3's client as it comes; a conditional put is of an item of its own, and taken as the vault's was."""
+        function, arguments = call
+        client = self._clients[function.__self__.meta.service_model.service_name]
+        if "sk" in arguments.get("Item", ()):
+            key = {"sk": {"S": arguments["Item"]["sk"]["S"] + secrets.token_hex(4)}}
+            arguments = arguments | {"Item": arguments["Item"] | key}
+        return getattr(client, function.__name__), arguments
 
     def _bare(self) -> None:
         repeat(self._calls)
         for _ in range(self._decrypts):
             self._key.decrypt(self._nonce, self._sealed, b"")
-
-
-def _anew(call: Call) -> Call:
-    """A conditional put of an item of its own, which is taken as the vault's was."""
-    function, arguments = call
-    if "Item" not in arguments or "sk" not in arguments["Item"]:
-        return call
-    key = {"sk": {"S": arguments["Item"]["sk"]["S"] + secrets.token_hex(4)}}
-    return function, arguments | {"Item": arguments["Item"] | key}
 
 
 def followed(prepare: Callable[[], Callable[[], Any]], recorder: Recorder, floor: Floor) -> Contender:
@@ -84,13 +86,17 @@ def compare(
     return harness.job(name, measured)
 
 
+Acts = Callable[[str], Contender]
+"""An act of a peer, by its name."""
+
+
 class Peers:
     """The peers that can be had; for others, why not."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
 
-    def start(self, peer: tuple[str, tuple[str, ...], str], endpoint: str) -> Callable[[str], Contender]:
+    def start(self, peer: tuple[str, tuple[str, ...], str], endpoint: str) -> Acts:
         name, packages, script = peer
         print(f"setting up {name} ...", file=sys.stderr)
         try:
@@ -106,18 +112,14 @@ def _not_measured(reason: str) -> Sample:
     raise NotMeasured(reason)
 
 
-def release_jobs(peers: Peers, endpoint: str) -> Iterator[Job]:
-    bench = releases.Bench(endpoint)
-    credstash, manager = peers.start(CREDSTASH, endpoint), peers.start(SECRETS_MANAGER, endpoint)
-
-    def beside(act: str) -> dict[str, Contender]:
-        return {"credstash": credstash(act), "Secrets Manager": manager(act)}
+def release_jobs(bench: releases.Bench, credstash: Acts, manager: Acts) -> Iterator[Job]:
+    peers = {"credstash": credstash("get"), "Secrets Manager": manager("get")}
 
     def through(event: Callable[[], dict[str, Any]]) -> Callable[[], Callable[[], Any]]:
         return lambda: partial(bench.fetched, event())
 
-    yield compare("release, private_key_jwt", through(bench.signed_event), bench.recorder, beside("get"), 1)
-    yield compare("release, IAM role", through(bench.role_event), bench.recorder, beside("get"), 1)
+    yield compare("release, private_key_jwt", through(bench.signed_event), bench.recorder, peers, 1)
+    yield compare("release, IAM role", through(bench.role_event), bench.recorder, peers, 1)
 
     def expired() -> Callable[[], Any]:
         bench.clock.off += releases.HOUR
@@ -126,55 +128,60 @@ def release_jobs(peers: Peers, endpoint: str) -> Iterator[Job]:
     yield compare("release with a refresh", expired, bench.recorder, {}, 1)
 
 
-def page_jobs(endpoint: str) -> Iterator[Job]:
-    bench = pages.Bench(endpoint)
+def page_jobs(bench: pages.Bench, credstash: Acts, manager: Acts, allauth: Acts) -> Iterator[Job]:
     alice = bench.browser("alice")
     for number in range(0, pages.PROVIDERS, 2):
         alice.get(bench.callback(alice, f"cloud{number}"))
     recorder = bench.recorder
-    yield compare("providers page, 10 providers, 5 grants", lambda: lambda: alice.get("/providers"), recorder, {}, 0)
-    yield compare("callback: one grant stored", lambda: pages.prepared_callback(bench, alice), recorder, {}, 0)
+    shown = {"django-allauth": allauth("page")}
+    stored = {"credstash put": credstash("put"), "Secrets Manager put": manager("put")}
+    yield compare("providers page, 10 providers, 5 grants", lambda: lambda: alice.get("/providers"), recorder, shown, 0)
+    yield compare("callback: one grant stored", lambda: pages.prepared_callback(bench, alice), recorder, stored, 0)
     yield compare("log-in, without the directory", lambda: pages.prepared_login(bench), recorder, {}, 0)
 
 
-@contextmanager
-def lines_into_nothing() -> Iterator[None]:
-    """The log is formatted and written as it is in production, to where nobody reads it."""
-    logger = logging.getLogger("chalicelib")
-    with Path(os.devnull).open("w", encoding="utf-8") as nothing:
-        for handler in logger.handlers:
-            if isinstance(handler, logging.StreamHandler):
-                handler.setStream(nothing)
-        yield
-        logger.handlers.clear()
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What one run has measured."""
+
+    jobs: list[Job]
+    storm: list[storm.Round]
 
 
-def jobs() -> Iterator[Job]:
+def measure() -> Results:
+    """Everything, in turn. Raises NotMeasured where the vault could not be."""
     with ExitStack() as stack:
-        yield from release_jobs(Peers(stack), stack.enter_context(local_aws()))
-        yield from page_jobs(stack.enter_context(local_aws()))
+        peers, endpoint = Peers(stack), stack.enter_context(local_aws())
+        credstash, manager = peers.start(CREDSTASH, endpoint), peers.start(SECRETS_MANAGER, endpoint)
+        allauth = peers.start(ALLAUTH, endpoint)
+        bench = releases.Bench(endpoint)
+        stack.enter_context(lines_into_nothing())
+        measured = list(release_jobs(bench, credstash, manager))
+        rounds = [storm.play(bench) for _ in range(storm.ROUNDS)]
+        measured += page_jobs(pages.Bench(stack.enter_context(local_aws())), credstash, manager, allauth)
+    return Results(measured, rounds)
 
 
-def write(measured: list[Job]) -> str:
-    """The three files; the table as text."""
+def write(results: Results) -> str:
+    """The three files; the tables as text."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     machine = harness.machine()
-    table = harness.markdown(measured)
+    tables = f"{harness.markdown(results.jobs)}\n{storm.markdown(results.storm)}"
     said = f"Measured on {machine['date']}: {machine['cores']} cores, Python {machine['python']}, {machine['kernel']}."
-    (OUTPUT / "results.md").write_text(f"# Results of `make bench`\n\n{said}\n\n{table}", encoding="utf-8")
-    document = json.dumps(harness.as_json(measured, machine), indent=2)
-    (OUTPUT / "results.json").write_text(document + "\n", encoding="utf-8")
-    (OUTPUT / "bench.svg").write_text(svg(measured), encoding="utf-8")
-    return table
+    (OUTPUT / "results.md").write_text(f"# Results of `make bench`\n\n{said}\n\n{tables}", encoding="utf-8")
+    document = harness.as_json(results.jobs, machine) | {"storm": storm.as_json(results.storm)}
+    (OUTPUT / "results.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    (OUTPUT / "bench.svg").write_text(svg(results.jobs), encoding="utf-8")
+    return tables
 
 
 def main() -> int:
     try:
-        measured = list(jobs())
+        results = measure()
     except NotMeasured as reason:
         print(f"Not measured: {reason}", file=sys.stderr)
         return 1
-    print(write(measured))
+    print(write(results))
     return 0
 
 

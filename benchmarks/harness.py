@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-ROUNDS = 15
+ROUNDS = 11
 _NONE = "-"
 
 

@@ -1,11 +1,13 @@
 """AWS on moto in a process of its own, so that only the benchmark's own CPU counts; and what was called there."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from botocore import xform_name
@@ -29,6 +31,18 @@ def local_aws() -> Iterator[str]:
     finally:
         child.terminate()
         child.wait()
+
+
+@contextmanager
+def lines_into_nothing() -> Iterator[None]:
+    """The log is formatted and written as it is in production, to where nobody reads it."""
+    logger = logging.getLogger("chalicelib")
+    with Path(os.devnull).open("w", encoding="utf-8") as nothing:
+        for handler in logger.handlers:
+            if isinstance(handler, logging.StreamHandler):
+                handler.setStream(nothing)
+        yield
+        logger.handlers.clear()
 
 
 class Recorder:

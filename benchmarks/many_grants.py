@@ -8,10 +8,11 @@ the environment. The removal of all is counted up to its effect; the clean-up be
 import statistics
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.local_aws import local_aws
+from benchmarks.local_aws import lines_into_nothing, local_aws
 from benchmarks.pages import PROVIDERS, Bench, cpu
 from chalicelib.adapters.system import SystemRandom
 from chalicelib.domain.audit import Actor, Origin
@@ -27,8 +28,9 @@ BY, ORIGIN = Actor("benchmark", "benchmark"), Origin("-", "-")
 
 def main() -> None:
     sizes = tuple(map(int, sys.argv[1:])) or SIZES
-    with local_aws() as endpoint:
+    with local_aws() as endpoint, ExitStack() as stack:
         bench = Bench(endpoint)
+        stack.enter_context(lines_into_nothing())
         print(f"{'grants':>8}  {'page or act':<40}{'calls':>6}{'CPU ms':>9}  calls made")
         for number, size in enumerate(sizes[:PROVIDERS]):
             measure(bench, f"cloud{number}", size)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.harness import timed
-from benchmarks.local_aws import Recorder, local_aws, repeat
+from benchmarks.local_aws import Recorder, lines_into_nothing, local_aws, repeat
 from chalicelib.adapters.aws import AwsClients
 from chalicelib.bootstrap import create_vault
 from chalicelib.domain.audit import Origin
@@ -50,7 +50,6 @@ class Bench:
             kms_key=self.aws.kms.create_key()["KeyMetadata"]["Arn"],
             audit_key="not used",
             directories=(CONTOSO,),
-            log_level="ERROR",
         )
         for name, table in (("vault", tables.VAULT), ("vault-keys", tables.KEYS), ("vault-sessions", tables.SESSIONS)):
             self.aws.dynamodb.create_table(**table.create_arguments(name))
@@ -88,7 +87,9 @@ class Bench:
 
 def main() -> None:
     with local_aws() as endpoint:
-        measure(Bench(endpoint))
+        bench = Bench(endpoint)
+        with lines_into_nothing():
+            measure(bench)
 
 
 def measure(bench: Bench) -> None:

@@ -19,9 +19,9 @@ import boto3
 from botocore.config import Config
 
 from benchmarks.harness import NotMeasured
-from benchmarks.local_aws import Recorder, local_aws, repeat
+from benchmarks.local_aws import Recorder, lines_into_nothing, local_aws, repeat
 from benchmarks.pages import cpu
-from chalicelib.adapters.aws import AwsClients
+from chalicelib.adapters.aws import LIMITS, AwsClients
 from chalicelib.bootstrap import create_vault
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.client_application import ANY_SCOPE, AccessRule, Whose
@@ -104,9 +104,7 @@ class Bench:
     def __init__(self, endpoint: str) -> None:
         os.environ |= ENVIRONMENT | {"AWS_ENDPOINT_URL": endpoint}
         # Moto serves hundreds of callers on one core: patience, and a connection each
-        config = Config(
-            read_timeout=60, max_pool_connections=200, retries={"mode": "standard", "total_max_attempts": 3}
-        )
+        config = LIMITS.merge(Config(read_timeout=60, max_pool_connections=200))
         session = boto3.Session()
         self.aws = AwsClients(session.client("dynamodb", config=config), session.client("kms", config=config))
         for name, table in (("vault", tables.VAULT), ("vault-keys", tables.KEYS), ("vault-sessions", tables.SESSIONS)):
@@ -118,7 +116,6 @@ class Bench:
             kms_key=self.aws.kms.create_key()["KeyMetadata"]["Arn"],
             audit_key="not used",
             directories=(DirectorySettings(domain="CONTOSO", servers=("ldaps://dc.example",)),),
-            log_level="ERROR",
         )
         people = FakeDirectory(directory.ALICE)
         self.vault = create_vault(settings, aws=self.aws, clock=self.clock, directory=people, oauth_client=self.cloud)
@@ -216,7 +213,9 @@ def in_threads(acts: list[Callable[[], Any]]) -> None:
 
 def main() -> None:
     with local_aws() as endpoint:
-        measure(Bench(endpoint))
+        bench = Bench(endpoint)
+        with lines_into_nothing():
+            measure(bench)
 
 
 def measure(bench: Bench) -> None:
