@@ -154,8 +154,8 @@ def measure() -> Results:
         peers, endpoint = Peers(stack), stack.enter_context(local_aws())
         credstash, manager = peers.start(CREDSTASH, endpoint), peers.start(SECRETS_MANAGER, endpoint)
         allauth = peers.start(ALLAUTH, endpoint)
-        bench = releases.Bench(endpoint)
         stack.enter_context(lines_into_nothing())
+        bench = releases.Bench(endpoint)
         measured = list(release_jobs(bench, credstash, manager))
         rounds = [storm.play(bench) for _ in range(storm.ROUNDS)]
         measured += page_jobs(pages.Bench(stack.enter_context(local_aws())), credstash, manager, allauth)

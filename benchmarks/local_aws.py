@@ -13,6 +13,7 @@ from typing import Any
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
+from chalicelib import telemetry
 from chalicelib.adapters.aws import AwsClients
 from tests.aws import ENVIRONMENT
 
@@ -36,7 +37,8 @@ def local_aws() -> Iterator[str]:
 @contextmanager
 def lines_into_nothing() -> Iterator[None]:
     """The log is formatted and written as it is in production, to where nobody reads it."""
-    logger = logging.getLogger("chalicelib")
+    telemetry.configure("INFO")
+    logger = logging.getLogger(telemetry.LOGGER)
     with Path(os.devnull).open("w", encoding="utf-8") as nothing:
         for handler in logger.handlers:
             if isinstance(handler, logging.StreamHandler):

@@ -8,7 +8,6 @@ the environment. The removal of all is counted up to its effect; the clean-up be
 import statistics
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -28,9 +27,8 @@ BY, ORIGIN = Actor("benchmark", "benchmark"), Origin("-", "-")
 
 def main() -> None:
     sizes = tuple(map(int, sys.argv[1:])) or SIZES
-    with local_aws() as endpoint, ExitStack() as stack:
+    with local_aws() as endpoint, lines_into_nothing():
         bench = Bench(endpoint)
-        stack.enter_context(lines_into_nothing())
         print(f"{'grants':>8}  {'page or act':<40}{'calls':>6}{'CPU ms':>9}  calls made")
         for number, size in enumerate(sizes[:PROVIDERS]):
             measure(bench, f"cloud{number}", size)

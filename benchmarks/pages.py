@@ -86,10 +86,8 @@ class Bench:
 
 
 def main() -> None:
-    with local_aws() as endpoint:
-        bench = Bench(endpoint)
-        with lines_into_nothing():
-            measure(bench)
+    with local_aws() as endpoint, lines_into_nothing():
+        measure(Bench(endpoint))
 
 
 def measure(bench: Bench) -> None:

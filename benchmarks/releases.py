@@ -212,10 +212,8 @@ def in_threads(acts: list[Callable[[], Any]]) -> None:
 
 
 def main() -> None:
-    with local_aws() as endpoint:
-        bench = Bench(endpoint)
-        with lines_into_nothing():
-            measure(bench)
+    with local_aws() as endpoint, lines_into_nothing():
+        measure(Bench(endpoint))
 
 
 def measure(bench: Bench) -> None:

@@ -20,7 +20,7 @@ LIMITS = Config(
     connect_timeout=1,
     read_timeout=2,
     tcp_keepalive=True,
-    # A fifth of a call's CPU: botocore describes itself anew, and checks what the stores' tests have checked, each time
+    # botocore describes itself anew, and checks what the tests of the stores have checked, with each call
     user_agent="token-vault",
     parameter_validation=False,
 )
