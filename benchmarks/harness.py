@@ -31,7 +31,7 @@ class Sample:
 class Measured:
     """Medians of the rounds that made the usual calls; `unusual` counts the others, which are left out.
 
-    Where the machine stands still for a second in the middle of a release, the vault reads once more.
+    A release that takes a second reads once more, and a log-in ends a session from the sixth browser on.
     """
 
     cpu: float
