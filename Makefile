@@ -6,7 +6,7 @@ STAGE ?= prod
 SECONDS ?= 1800
 ROUNDS ?= 1000
 
-.PHONY: help run test check static secure fuzz mutate format package deploy lock prove soak clean setup
+.PHONY: help run test check bench static secure fuzz mutate format package deploy lock prove soak clean setup
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -28,6 +28,9 @@ test: setup ## Format, lint, types, import contract and all tests, with coverage
 check: setup static ## The fast part of it, without browser and integration tests
 	$(BIN)/python -m pytest -n auto -m "not browser and not integration"
 
+bench: setup ## Measure the vault beside its floor and its peers; writes docs/benchmarks
+	@$(BIN)/python -m benchmarks.bench
+
 static: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -38,9 +41,10 @@ secure: setup ## Static analysis: bandit, own rules, secrets, advisories (OFFLIN
 	@sh dev/secure.sh
 	@.venv-secure/bin/python -m secure
 
+fuzz: SECONDS = 60
 fuzz: setup ## Fuzz every reader of text from outside, SECONDS=60 each, and the API
 	@sh dev/secure.sh
-	.venv-secure/bin/python -m fuzz --seconds $(or $(SECONDS),60)
+	.venv-secure/bin/python -m fuzz --seconds $(SECONDS)
 	.venv-secure/bin/python -m pytest -q fuzz/test_api.py
 
 mutate: setup ## Change the code that decides, one change at a time, and count which ones the tests notice (half an hour and more)

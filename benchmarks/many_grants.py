@@ -5,22 +5,19 @@ npm's dynalite be the table: `npx dynalite --createTableMs 0 &`, and AWS_ENDPOIN
 the environment. The removal of all is counted up to its effect; the clean-up behind it a page of grants at a time.
 """
 
-import json
-import os
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from benchmarks.local_aws import lines_into_nothing, local_aws
 from benchmarks.pages import PROVIDERS, Bench, cpu
 from chalicelib.adapters.system import SystemRandom
 from chalicelib.domain.audit import Actor, Origin
 from chalicelib.domain.grant import Grant
 from chalicelib.stores.grants import _to_item
 from chalicelib.stores.table import Table
-from tests.aws import ENVIRONMENT
 from tests.samples import GRANT
 
 SIZES = (10, 1_000, 100_000)
@@ -30,18 +27,11 @@ BY, ORIGIN = Actor("benchmark", "benchmark"), Origin("-", "-")
 
 def main() -> None:
     sizes = tuple(map(int, sys.argv[1:])) or SIZES
-    child = subprocess.Popen(
-        [sys.executable, "-m", "dev.aws"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | ENVIRONMENT
-    )
-    try:
-        assert child.stdout is not None  # noqa: S101 - it is a pipe
-        bench = Bench(json.loads(child.stdout.readline())["endpoint"])
+    with local_aws() as endpoint, lines_into_nothing():
+        bench = Bench(endpoint)
         print(f"{'grants':>8}  {'page or act':<40}{'calls':>6}{'CPU ms':>9}  calls made")
         for number, size in enumerate(sizes[:PROVIDERS]):
             measure(bench, f"cloud{number}", size)
-    finally:
-        child.terminate()
-        child.wait()
 
 
 def measure(bench: Bench, provider_id: str, size: int) -> None:

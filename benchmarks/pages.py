@@ -4,19 +4,13 @@ Moto runs in another process, so only our own CPU counts. The directory and the 
 cost is theirs. Rounds are interleaved and the median is printed; calls are exact.
 """
 
-import json
 import os
 import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
-from botocore import xform_name
-from botocore.exceptions import ClientError
-
+from benchmarks.harness import timed
+from benchmarks.local_aws import Recorder, lines_into_nothing, local_aws, repeat
 from chalicelib.adapters.aws import AwsClients
 from chalicelib.bootstrap import create_vault
 from chalicelib.domain.audit import Origin
@@ -35,29 +29,6 @@ from tests.samples import ACCOUNT, SERVER
 ROUNDS = 15
 PROVIDERS = 10
 """As many are registered; alice has authorized half of them."""
-
-
-class Recorder:
-    """Notes every AWS call with its arguments, so that the floor can repeat it bare."""
-
-    def __init__(self, aws: AwsClients) -> None:
-        self.calls: list[tuple[Callable[..., Any], dict[str, Any]]] = []
-        self.operations: list[str] = []
-        for client in (aws.dynamodb, aws.kms):
-            client.meta.events.register("provide-client-params", self._listener(client))
-
-    def _listener(self, client: Any) -> Callable[..., None]:
-        def note(params: dict[str, Any], model: Any, **_: Any) -> None:
-            self.operations.append(model.name)
-            self.calls.append((getattr(client, xform_name(model.name)), params))
-
-        return note
-
-    def take(self) -> tuple[list[str], list[tuple[Callable[..., Any], dict[str, Any]]]]:
-        taken = list(self.operations), list(self.calls)
-        self.operations.clear()
-        self.calls.clear()
-        return taken
 
 
 CONTOSO = DirectorySettings(
@@ -79,7 +50,6 @@ class Bench:
             kms_key=self.aws.kms.create_key()["KeyMetadata"]["Arn"],
             audit_key="not used",
             directories=(CONTOSO,),
-            log_level="ERROR",
         )
         for name, table in (("vault", tables.VAULT), ("vault-keys", tables.KEYS), ("vault-sessions", tables.SESSIONS)):
             self.aws.dynamodb.create_table(**table.create_arguments(name))
@@ -116,15 +86,8 @@ class Bench:
 
 
 def main() -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-m", "dev.aws"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | ENVIRONMENT
-    )
-    try:
-        assert child.stdout is not None  # noqa: S101 - it is a pipe
-        measure(Bench(json.loads(child.stdout.readline())["endpoint"]))
-    finally:
-        child.terminate()
-        child.wait()
+    with local_aws() as endpoint, lines_into_nothing():
+        measure(Bench(endpoint))
 
 
 def measure(bench: Bench) -> None:
@@ -158,23 +121,14 @@ def once(bench: Bench, act: Callable[[], Any]) -> tuple[float, float, list[str]]
     bench.recorder.take()
     page = cpu(act)
     operations, calls = bench.recorder.take()
-
-    def bare() -> None:
-        for call, arguments in calls:
-            # A repeated conditional write fails, at the same cost
-            with suppress(ClientError):
-                call(**arguments)
-
-    floor = cpu(bare) if calls else 0.0
+    floor = cpu(lambda: repeat(calls)) if calls else 0.0
     bench.recorder.take()
     return page, floor, operations
 
 
 def cpu(act: Callable[[], Any]) -> float:
     """Milliseconds of this process's CPU."""
-    started = time.process_time()
-    act()
-    return (time.process_time() - started) * 1000
+    return timed(act).cpu
 
 
 def prepared_login(bench: Bench) -> Callable[[], Any]:

@@ -7,41 +7,70 @@ that ask at the same moment are threads of this process, each with its own signe
 import json
 import os
 import statistics
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
-from benchmarks.pages import Recorder, cpu
-from chalicelib.adapters.aws import AwsClients
+from benchmarks.harness import NotMeasured
+from benchmarks.local_aws import Recorder, lines_into_nothing, local_aws, repeat
+from benchmarks.pages import cpu
+from chalicelib.adapters.aws import LIMITS, AwsClients
 from chalicelib.bootstrap import create_vault
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.client_application import ANY_SCOPE, AccessRule, Whose
 from chalicelib.domain.directory import DirectorySettings
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_exchange import Caller, TokenRequest
+from chalicelib.routes.token import NAME_TYPE
 from chalicelib.settings import Settings
 from chalicelib.stores import tables
 from tests.aws import ENVIRONMENT
 from tests.fakes import directory
-from tests.fakes.application import Application
+from tests.fakes.application import EXCHANGE, Application
 from tests.fakes.directory import FakeDirectory
 from tests.fakes.oauth_client import FakeOAuthClient
-from tests.functional.client import BASE, Browser, going_to
+from tests.functional.client import BASE, FORM, Browser, going_to
 from tests.samples import ACCOUNT, ADMINISTRATOR, APPLICATION, SERVER
 
 ROUNDS = 30
+OK = 200
 HOUR = 3600
 ORIGIN = Origin("-", "127.0.0.1")
 NAME = "CONTOSO\\alice"
+ACCESS_TOKEN = "t" * 1200
+"""As long as a cloud's JWT."""
+ROLE = "arn:aws:iam::123456789012:role/archiver"
+SESSION_OF_ROLE = "arn:aws:sts::123456789012:assumed-role/archiver/i-1"
+
+
+def gateway_event(path: str, form: dict[str, str], **identity: str) -> dict[str, Any]:
+    """A POST as API Gateway hands it over."""
+    return {
+        "httpMethod": "POST",
+        "path": path,
+        "resource": path,
+        "headers": {"content-type": FORM},
+        "multiValueHeaders": {},
+        "pathParameters": {},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "body": urlencode(form),
+        "isBase64Encoded": False,
+        "stageVariables": None,
+        "requestContext": {
+            "resourcePath": path,
+            "httpMethod": "POST",
+            "requestId": "gateway-1",
+            "identity": {"sourceIp": "127.0.0.1"} | identity,
+        },
+    }
 
 
 class MovableClock:
@@ -75,9 +104,7 @@ class Bench:
     def __init__(self, endpoint: str) -> None:
         os.environ |= ENVIRONMENT | {"AWS_ENDPOINT_URL": endpoint}
         # Moto serves hundreds of callers on one core: patience, and a connection each
-        config = Config(
-            read_timeout=60, max_pool_connections=200, retries={"mode": "standard", "total_max_attempts": 3}
-        )
+        config = LIMITS.merge(Config(read_timeout=60, max_pool_connections=200))
         session = boto3.Session()
         self.aws = AwsClients(session.client("dynamodb", config=config), session.client("kms", config=config))
         for name, table in (("vault", tables.VAULT), ("vault-keys", tables.KEYS), ("vault-sessions", tables.SESSIONS)):
@@ -89,12 +116,12 @@ class Bench:
             kms_key=self.aws.kms.create_key()["KeyMetadata"]["Arn"],
             audit_key="not used",
             directories=(DirectorySettings(domain="CONTOSO", servers=("ldaps://dc.example",)),),
-            log_level="ERROR",
         )
         people = FakeDirectory(directory.ALICE)
         self.vault = create_vault(settings, aws=self.aws, clock=self.clock, directory=people, oauth_client=self.cloud)
         self.application = Application("scanner", BASE, self.clock.now)
         self._register()
+        self.app = self.vault.app()
         self._authorize()
         self.recorder = Recorder(self.aws)
 
@@ -106,14 +133,16 @@ class Bench:
         rule = AccessRule("cloud", (ANY_SCOPE,), Whose(everybody=True))
         service = self.vault.client_applications
         registered = service.register(replace(APPLICATION, rules=(rule,)), ADMINISTRATOR, ORIGIN)
+        by_role = replace(APPLICATION, id="archiver", name="Archiver", role_arn=ROLE, rules=(rule,))
+        service.register(by_role, ADMINISTRATOR, ORIGIN)
         service.add_keys(registered, json.dumps(self.application.jwks()), ADMINISTRATOR, ORIGIN)
 
     def _authorize(self) -> None:
-        browser = Browser(self.vault.app())
+        browser = Browser(self.app)
         browser.log_in(NAME, "alice-pass")
         token = browser.get("/providers").form("Sign out").fields[0][1]
         url = going_to(browser.post("/providers/cloud/authorize", {"csrf": token}))
-        code = self.cloud.consent(url, ACCOUNT)
+        code = self.cloud.consent(url, ACCOUNT, access_token=Secret(ACCESS_TOKEN))
         browser.get(f"/oauth/callback/cloud?state={url.partition('state=')[2].partition('&')[0]}&code={code}")
 
     def request(self) -> TokenRequest:
@@ -129,6 +158,26 @@ class Bench:
         request = self.request()
         return lambda: self.vault.token_exchange.exchange(request, ORIGIN)
 
+    def signed_event(self) -> dict[str, Any]:
+        """A request with private_key_jwt, as API Gateway hands it over; signed before the time is taken."""
+        return gateway_event("/oauth2/token", self.application.form(NAME, "cloud"))
+
+    def role_event(self) -> dict[str, Any]:
+        """A request of an IAM role, whose signature API Gateway has checked."""
+        form = {
+            "grant_type": EXCHANGE, "client_id": "archiver", "subject_token": NAME, "audience": "cloud",
+            "subject_token_type": NAME_TYPE, "reason": "archive",
+        }  # fmt: skip
+        return gateway_event("/oauth2/token/iam", form, userArn=SESSION_OF_ROLE)
+
+    def fetched(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The answer to `event`, whole. Raises NotMeasured where it is no token."""
+        answer = self.app(event, None)
+        if answer["statusCode"] != OK:
+            raise NotMeasured(f"{event['path']} answered {answer['statusCode']}: {answer['body']}")
+        body: dict[str, Any] = json.loads(answer["body"])
+        return body
+
     def refresh(self) -> Callable[[], Any]:
         self.clock.off += HOUR
         return self.release()
@@ -137,13 +186,7 @@ class Bench:
         self.recorder.take()
         spent = cpu(act)
         operations, calls = self.recorder.take()
-
-        def bare() -> None:
-            for call, arguments in calls:
-                with suppress(ClientError):  # a repeated conditional write fails, at the same cost
-                    call(**arguments)
-
-        return Measured(operations, spent, cpu(bare))
+        return Measured(operations, spent, cpu(lambda: repeat(calls)))
 
     def at_once(self, callers: int) -> tuple[list[str], int, float, float, float]:
         """So many callers of one expired grant: calls, refreshes, seconds, CPU, CPU of the calls made bare."""
@@ -155,18 +198,9 @@ class Bench:
         in_threads(acts)
         seconds, spent = time.perf_counter() - started, (time.process_time() - spent) * 1000
         operations, calls = self.recorder.take()
-        bare = cpu(lambda: in_threads([repeat(calls[n::callers]) for n in range(callers)]))
+        bare = cpu(lambda: in_threads([partial(repeat, calls[n::callers]) for n in range(callers)]))
         self.recorder.take()
         return operations, self.cloud.refreshes - refreshes, seconds, spent, bare
-
-
-def repeat(calls: list[tuple[Callable[..., Any], dict[str, Any]]]) -> Callable[[], None]:
-    def act() -> None:
-        for call, arguments in calls:
-            with suppress(ClientError):
-                call(**arguments)
-
-    return act
 
 
 def in_threads(acts: list[Callable[[], Any]]) -> None:
@@ -178,15 +212,8 @@ def in_threads(acts: list[Callable[[], Any]]) -> None:
 
 
 def main() -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-m", "dev.aws"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | ENVIRONMENT
-    )
-    try:
-        assert child.stdout is not None  # noqa: S101 - it is a pipe
-        measure(Bench(json.loads(child.stdout.readline())["endpoint"]))
-    finally:
-        child.terminate()
-        child.wait()
+    with local_aws() as endpoint, lines_into_nothing():
+        measure(Bench(endpoint))
 
 
 def measure(bench: Bench) -> None:

@@ -15,11 +15,14 @@ from botocore.session import Session
 
 from chalicelib.domain.errors import KeyUnavailable, Undeliverable
 
-_LIMITS = Config(
+LIMITS = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     connect_timeout=1,
     read_timeout=2,
     tcp_keepalive=True,
+    # botocore describes itself anew, and checks what the tests of the stores have checked, with each call
+    user_agent="token-vault",
+    parameter_validation=False,
 )
 
 
@@ -33,24 +36,24 @@ class AwsClients:
     @cached_property
     def secrets_manager(self) -> Any:
         """Made when first needed: only log-ins and the sweep read secrets."""
-        return Session().create_client("secretsmanager", config=_LIMITS)
+        return Session().create_client("secretsmanager", config=LIMITS)
 
     @cached_property
     def events(self) -> Any:
         """EventBridge; made when first needed, by the function that delivers events."""
-        return Session().create_client("events", config=_LIMITS)
+        return Session().create_client("events", config=LIMITS)
 
     @cached_property
     def mail(self) -> Any:
         """Amazon SES; made when first needed, by the same function."""
-        return Session().create_client("sesv2", config=_LIMITS)
+        return Session().create_client("sesv2", config=LIMITS)
 
     @classmethod
     def create(cls) -> "AwsClients":
         session = Session()
         return cls(
-            dynamodb=session.create_client("dynamodb", config=_LIMITS),
-            kms=session.create_client("kms", config=_LIMITS),
+            dynamodb=session.create_client("dynamodb", config=LIMITS),
+            kms=session.create_client("kms", config=LIMITS),
         )
 
 

@@ -137,7 +137,7 @@ class TokenExchangeService:
         if not _ID.fullmatch(request.provider_id):
             raise TokenRefused(RefusalReason.INVALID_REQUEST, detail="audience")
         name = self._likely_name(request, client_id)
-        started = self._clock.now()
+        started = self._clock.monotonic()
         held = self._releases.load(client_id, request.provider_id, name or _NOTHING, request.account)
         line.facts["client"] = client_id
         application = self._authenticate(request.caller, client_id, held, line)
@@ -234,7 +234,7 @@ class TokenExchangeService:
             scopes=request.scopes,
         )
 
-    def _release(self, request: TokenRequest, held: ReleaseHolding, name: str, started: int, line: _Line) -> Release:
+    def _release(self, request: TokenRequest, held: ReleaseHolding, name: str, started: float, line: _Line) -> Release:
         holding, grant = self._decide(request, held, line)
         client_id = line.actor
 
@@ -244,7 +244,7 @@ class TokenExchangeService:
 
         with self._cipher.unlock(holding.key) as box:
             fresh = self._refresh.fresh(holding, box, request.need, decide_again)
-        is_late = self._clock.now() - started >= _STALE_SECONDS
+        is_late = self._clock.monotonic() - started >= _STALE_SECONDS
         if is_late and decide_again().provider.generation != fresh.grant.generation:
             raise TokenRefused(RefusalReason.NOT_CONNECTED)
         if fresh.grant.scopes != grant.scopes:

@@ -1,0 +1,189 @@
+"""`python -m benchmarks.bench` (`make bench`): the vault beside its floor and its peers, in one table.
+
+Writes docs/benchmarks/results.md, results.json and bench.svg. Exits with 1 only when the vault itself could not be
+measured; a peer that could not be set up is "not measured", and why is in results.json.
+"""
+
+import json
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import boto3
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from . import harness, pages, releases, storm
+from .harness import Contender, Job, NotMeasured, Sample, timed
+from .local_aws import Call, Recorder, lines_into_nothing, local_aws, repeat
+from .peer import Peer
+from .plot import svg
+
+OUTPUT = Path("docs/benchmarks")
+CREDSTASH = ("credstash", ("credstash==1.17.1", "boto3", "setuptools<81"), "credstash_peer.py")
+ALLAUTH = ("django-allauth", ("django", "django-allauth[socialaccount]"), "allauth_peer.py")
+SECRETS_MANAGER = ("boto3", ("boto3",), "secrets_manager.py")
+
+
+class Floor:
+    """What the vault called last, made with boto3 as it comes, and one decryption of a token as long as a cloud's."""
+
+    def __init__(self, *, decrypts: int) -> None:
+        self._calls: list[Call] = []
+        self._clients = {name: boto3.client(name) for name in ("dynamodb", "kms")}
+        self._decrypts = decrypts
+        self._nonce = secrets.token_bytes(12)
+        self._key = AESGCM(secrets.token_bytes(32))
+        self._sealed = self._key.encrypt(self._nonce, releases.ACCESS_TOKEN.encode(), b"")
+
+    def follow(self, calls: list[Call]) -> None:
+        self._calls = [self._anew(call) for call in calls]
+
+    def once(self) -> Sample:
+        return timed(self._bare)
+
+    def _anew(self, call: Call) -> Call:
+        """By boto3's client as it comes; a conditional put is of an item of its own, and taken as the vault's was."""
+        function, arguments = call
+        client = self._clients[function.__self__.meta.service_model.service_name]
+        if "sk" in arguments.get("Item", ()):
+            key = {"sk": {"S": arguments["Item"]["sk"]["S"] + secrets.token_hex(4)}}
+            arguments = arguments | {"Item": arguments["Item"] | key}
+        return getattr(client, function.__name__), arguments
+
+    def _bare(self) -> None:
+        repeat(self._calls)
+        for _ in range(self._decrypts):
+            self._key.decrypt(self._nonce, self._sealed, b"")
+
+
+def followed(prepare: Callable[[], Callable[[], Any]], recorder: Recorder, floor: Floor) -> Contender:
+    """The vault as a contender: prepared outside the time that is taken, its calls handed to the floor."""
+
+    def once() -> Sample:
+        act = prepare()
+        recorder.take()
+        sample = timed(act)
+        operations, calls = recorder.take()
+        floor.follow(calls)
+        return Sample(sample.cpu, sample.wall, tuple(operations))
+
+    return once
+
+
+def compare(
+    name: str, vault: Callable[[], Callable[[], Any]], recorder: Recorder, peers: Mapping[str, Contender], decrypts: int
+) -> Job:
+    """One job, its contenders in turn. Raises NotMeasured."""
+    floor = Floor(decrypts=decrypts)
+    contenders = {"vault": followed(vault, recorder, floor), "floor": floor.once, **peers}
+    measured = harness.in_turn(contenders)
+    recorder.take()
+    return harness.job(name, measured)
+
+
+Acts = Callable[[str], Contender]
+"""An act of a peer, by its name."""
+
+
+class Peers:
+    """The peers that can be had; for others, why not."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    def start(self, peer: tuple[str, tuple[str, ...], str], endpoint: str) -> Acts:
+        name, packages, script = peer
+        print(f"setting up {name} ...", file=sys.stderr)
+        try:
+            running = self._stack.enter_context(Peer(name, packages, script, {"AWS_ENDPOINT_URL": endpoint}))
+        except (NotMeasured, OSError) as reason:
+            print(f"{name} is not measured: {reason}", file=sys.stderr)
+            why = str(reason)
+            return lambda _act: partial(_not_measured, why)
+        return lambda act: partial(running.once, act)
+
+
+def _not_measured(reason: str) -> Sample:
+    raise NotMeasured(reason)
+
+
+def release_jobs(bench: releases.Bench, credstash: Acts, manager: Acts) -> Iterator[Job]:
+    peers = {"credstash": credstash("get"), "Secrets Manager": manager("get")}
+
+    def through(event: Callable[[], dict[str, Any]]) -> Callable[[], Callable[[], Any]]:
+        return lambda: partial(bench.fetched, event())
+
+    yield compare("release, private_key_jwt", through(bench.signed_event), bench.recorder, peers, 1)
+    yield compare("release, IAM role", through(bench.role_event), bench.recorder, peers, 1)
+
+    def expired() -> Callable[[], Any]:
+        bench.clock.off += releases.HOUR
+        return partial(bench.fetched, bench.signed_event())
+
+    yield compare("release with a refresh", expired, bench.recorder, {}, 1)
+
+
+def page_jobs(bench: pages.Bench, credstash: Acts, manager: Acts, allauth: Acts) -> Iterator[Job]:
+    alice = bench.browser("alice")
+    for number in range(0, pages.PROVIDERS, 2):
+        alice.get(bench.callback(alice, f"cloud{number}"))
+    recorder = bench.recorder
+    shown = {"django-allauth": allauth("page")}
+    stored = {"credstash put": credstash("put"), "Secrets Manager put": manager("put")}
+    yield compare("providers page, 10 providers, 5 grants", lambda: lambda: alice.get("/providers"), recorder, shown, 0)
+    yield compare("callback: one grant stored", lambda: pages.prepared_callback(bench, alice), recorder, stored, 0)
+    yield compare("log-in, without the directory", lambda: pages.prepared_login(bench), recorder, {}, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What one run has measured."""
+
+    jobs: list[Job]
+    storm: list[storm.Round]
+
+
+def measure() -> Results:
+    """Everything, in turn. Raises NotMeasured where the vault could not be."""
+    with ExitStack() as stack:
+        peers, endpoint = Peers(stack), stack.enter_context(local_aws())
+        credstash, manager = peers.start(CREDSTASH, endpoint), peers.start(SECRETS_MANAGER, endpoint)
+        allauth = peers.start(ALLAUTH, endpoint)
+        stack.enter_context(lines_into_nothing())
+        bench = releases.Bench(endpoint)
+        measured = list(release_jobs(bench, credstash, manager))
+        rounds = [storm.play(bench) for _ in range(storm.ROUNDS)]
+        measured += page_jobs(pages.Bench(stack.enter_context(local_aws())), credstash, manager, allauth)
+    return Results(measured, rounds)
+
+
+def write(results: Results) -> str:
+    """The three files; the tables as text."""
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    machine = harness.machine()
+    tables = f"{harness.markdown(results.jobs)}\n{storm.markdown(results.storm)}"
+    said = f"Measured on {machine['date']}: {machine['cores']} cores, Python {machine['python']}, {machine['kernel']}."
+    (OUTPUT / "results.md").write_text(f"# Results of `make bench`\n\n{said}\n\n{tables}", encoding="utf-8")
+    document = harness.as_json(results.jobs, machine) | {"storm": storm.as_json(results.storm)}
+    (OUTPUT / "results.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    (OUTPUT / "bench.svg").write_text(svg(results.jobs), encoding="utf-8")
+    return tables
+
+
+def main() -> int:
+    try:
+        results = measure()
+    except NotMeasured as reason:
+        print(f"Not measured: {reason}", file=sys.stderr)
+        return 1
+    print(write(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
