@@ -18,10 +18,12 @@ from .adapters.ses_mailer import SesMailer
 from .adapters.system import SystemClock, SystemRandom
 from .domain.configuration import ConfigurationFault
 from .domain.directory import user_name_hint
+from .domain.sign_in import SignInSettings
 from .ports import (
     Catalogue,
     Clock,
     Directory,
+    IdentityProvider,
     JwtVerifier,
     OAuthClient,
     ProviderCheck,
@@ -48,10 +50,12 @@ from .routes import (
     login,
     providers,
     sessions,
+    sign_in,
     static,
     token,
 )
 from .routes.client_views import ClientPages
+from .routes.login_views import LoginPages
 from .routes.provider_views import ProviderPages
 from .services.administration import AdministrationService
 from .services.administrators import AdministratorService
@@ -76,6 +80,7 @@ from .services.registration import RegistrationService
 from .services.removals import RemovalService
 from .services.revocations import RevocationService
 from .services.sessions import SessionService
+from .services.sign_in import SignInService
 from .services.stops import StopService
 from .services.throttle import Throttle
 from .services.token_exchange import TokenExchangeService
@@ -120,16 +125,19 @@ class World:
     jwt_verifier: JwtVerifier
     key_reader: PublicKeyReader
     provider_check: ProviderCheck
+    identity_provider: IdentityProvider | None
 
     @classmethod
     def of(cls, settings: Settings, **replaced: Any) -> "World":
         aws: AwsClients = replaced.pop("aws", None) or AwsClients.create()
         clock: Clock = replaced.pop("clock", None) or SystemClock()
         guard = EndpointGuard(allow_private=settings.allow_private_clouds)
-        oauth_client = Late(lambda: _oauth_client(clock, guard))
+        oauth_client = replaced.get("oauth_client") or Late(lambda: _oauth_client(clock, guard))
+        secrets, sign_in = SecretsManager(aws), settings.sign_in
         parts: dict[str, Any] = {
             "random": SystemRandom(),
-            "directory": Directories(settings.directories, SecretsManager(aws), clock),
+            "directory": Directories(settings.directories, secrets, clock),
+            "identity_provider": sign_in and Late(lambda: _identity_provider(sign_in, secrets, oauth_client, clock)),
             "oauth_client": oauth_client,
             "jwt_verifier": Late(lambda: _jwt_verifier(clock, oauth_client)),
             "key_reader": Late(_key_reader),
@@ -144,6 +152,14 @@ def _oauth_client(clock: Clock, guard: EndpointGuard) -> OAuthClient:
     from .adapters.oauth_client import AuthlibClient
 
     return AuthlibClient(clock, guard)
+
+
+def _identity_provider(
+    settings: SignInSettings, secrets: SecretsManager, oauth_client: OAuthClient, clock: Clock
+) -> IdentityProvider:
+    from .adapters.openid_provider import OpenIdProvider
+
+    return OpenIdProvider(settings, secrets, oauth_client, clock)
 
 
 def _jwt_verifier(clock: Clock, oauth_client: Late) -> JwtVerifier:
@@ -182,6 +198,7 @@ class Vault:
     def __init__(self, settings: Settings, world: World) -> None:
         self.settings = settings
         self._aws = world.aws
+        self._identity_provider = world.identity_provider
         groups = settings.administrator_groups
         vault, keys, session_table = (
             Table(world.aws.dynamodb, name, world.random)
@@ -270,8 +287,22 @@ class Vault:
             stops=stop_store,
             clock=world.clock,
         )
+        request_store = DynamoAuthorizationRequestStore(session_table)
+        self.sign_in = None
+        if settings.sign_in and world.identity_provider:
+            self.sign_in = SignInService(
+                settings=settings.sign_in,
+                provider=world.identity_provider,
+                requests=request_store,
+                sessions=self.sessions,
+                directory=world.directory,
+                audit_log=audit_log,
+                clock=world.clock,
+                random=world.random,
+                public_url=settings.public_url,
+            )
         self.consent = ConsentService(
-            requests=DynamoAuthorizationRequestStore(session_table),
+            requests=request_store,
             sessions=session_store,
             aliases=alias_store,
             grant_store=grant_store,
@@ -398,6 +429,8 @@ class Vault:
         for one in settings.directories:
             if one.service_secret:
                 yield from secret_faults(SecretsManager(aws), one.domain, one.service_secret)
+        if self._identity_provider:
+            yield from self._identity_provider.faults()
 
     def app(self) -> Chalice:
         """The Chalice app with all routes."""
@@ -419,12 +452,13 @@ class Vault:
             clock=world.clock,
             vault=urls.public_url,
         )
+        hint = user_name_hint(self.settings.directories)
+        login_pages = LoginPages(endpoints.cookie_names, world.random, hint, self.sign_in)
         token_pages = admin_tokens.TokenPages(self.administration)
         self._blueprints = (
             static.blueprint(endpoints),
-            login.blueprint(
-                endpoints, self.login, self.sessions, world.random, user_name_hint(self.settings.directories)
-            ),
+            login.blueprint(endpoints, self.login, self.sessions, self.sign_in, login_pages),
+            sign_in.blueprint(endpoints, self.sign_in, self.sessions, login_pages),
             providers.blueprint(endpoints, self.providers, self.grants, self.sessions),
             consent.blueprint(endpoints, self.consent, self.sessions),
             sessions.blueprint(endpoints, self.sessions),

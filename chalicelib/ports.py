@@ -15,6 +15,7 @@ from .domain.audit import AuditEntry, AuditEvent, Period
 from .domain.authorization_request import AuthorizationRequest
 from .domain.authorization_server import AuthorizationServer
 from .domain.client_application import ApplicationKey, ClientApplication, TrustedIssuer
+from .domain.configuration import ConfigurationFault
 from .domain.directory_report import DirectoryReport, Step, Steps
 from .domain.event import Channel, Delivery, Event, MailsSent
 from .domain.grant import FIRST_SLOT, Grant, Holding, ReleaseHolding, Revocation
@@ -68,11 +69,33 @@ class Directory(Protocol):
         Raises NotFound where no directory has it, InvalidRequest where none can be asked about a distinguished name.
         """
 
+    def person(self, user_id: str) -> User:
+        """Who has this id, as a log-in would read them now; no password proves anything here.
+
+        Raises LoginRefused where nobody has it, or who has it may not log in.
+        """
+
     def standings(self, users: Sequence[User]) -> Mapping[str, Standing]:
         """How people stand today, by user id. Who is missing is in a directory that cannot be asked about others."""
 
     def groups(self, user: User, standing: Standing) -> frozenset[str]:
         """The groups of somebody who is still there, as a log-in would read them now."""
+
+
+class IdentityProvider(Protocol):
+    """The OpenID provider of the settings. Each method may raise a CloudError."""
+
+    def server(self) -> AuthorizationServer:
+        """Its endpoints, as its discovery document has them."""
+
+    def authorization_url(self, request: AuthorizationRequest, *, state: str, code_verifier: str, anew: bool) -> str:
+        """Where to send the browser; `anew`: whoever is signed in there must prove it again."""
+
+    def claims(self, request: AuthorizationRequest, *, code: str, code_verifier: Secret) -> Mapping[str, Any]:
+        """The verified claims of who came back. The code is exchanged once."""
+
+    def faults(self) -> Iterator[ConfigurationFault]:
+        """What is wrong with what the settings say of it. Never raises."""
 
 
 class TryStore(Protocol):
@@ -555,6 +578,14 @@ class OAuthClient(Protocol):
         code_verifier: Secret,
     ) -> tuple[TokenSet, CloudAccount]:
         """Exchange the code once (never retried) and learn whose account it is, the id_token verified.
+
+        Raises CloudRefused, CloudMisconfigured, CloudUnavailable or CloudAnswerInvalid.
+        """
+
+    def identify(
+        self, client: Client, request: AuthorizationRequest, *, code: str, code_verifier: Secret
+    ) -> Mapping[str, Any]:
+        """Exchange the code once, for nothing but the verified claims of the id_token (OpenID Connect Core 3.1.3).
 
         Raises CloudRefused, CloudMisconfigured, CloudUnavailable or CloudAnswerInvalid.
         """

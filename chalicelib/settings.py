@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from .domain.directory import DirectorySettings, InvalidDirectory, group_key
+from .domain.description import InvalidDescription
+from .domain.directory import DirectorySettings, group_key
 from .domain.event import is_mail_address
+from .domain.sign_in import SignInSettings
 
 MINIMUM_AUDIT_DAYS = 30
 """Nobody can make the log forget within a month what was done."""
@@ -57,6 +59,13 @@ class Settings:
         "The directories people log in with: a JSON list of objects, or the path of a file that holds one. "
         "[Directories](docs/directories.md) describes every key.",
         example='[{"domain": "CONTOSO", "servers": ["ldaps://dc1.contoso.com"]}]',
+    )
+    sign_in: SignInSettings | None = _setting(  # noqa: RUF009 - frozen, as the others are
+        "The OpenID provider, for example Entra ID, that people may [sign in with](docs/sign-in.md): a JSON object, or "
+        "the path of a file that holds one; empty: none. With it `VAULT_DIRECTORIES` may be `[]`.",
+        None,
+        example='{"issuer": "https://login.microsoftonline.com/<tenant id>/v2.0", "client_id": "…", '
+        '"client_secret": "vault-sign-in"}',
     )
     leaver_days: int = _setting(
         "Days after which the authorizations of people whose directory account is gone are revoked and removed.", 30
@@ -115,6 +124,10 @@ class Settings:
     def __post_init__(self) -> None:
         for setting in fields(self):
             _check(setting.name, getattr(self, setting.name))
+        if not self.directories and not self.sign_in:
+            raise SettingsError("VAULT_DIRECTORIES names no directory, and VAULT_SIGN_IN nobody: nobody could log in.")
+        if self.sign_in and self.sign_in.directory_id_claim and not any(one.can_look_up for one in self.directories):
+            raise SettingsError("VAULT_SIGN_IN has a directory_id_claim, and no directory has a service account.")
         if self.admin_mail and not self.mail_from:
             raise SettingsError("VAULT_ADMIN_MAIL is set, and VAULT_MAIL_FROM does not say where mail comes from.")
         if self.allow_private_clouds and self.is_secure:
@@ -127,8 +140,10 @@ class Settings:
 
     @property
     def administrator_groups(self) -> frozenset[str]:
-        """The groups of all directories whose members administrate, as they appear among `User.groups`."""
-        return frozenset(group_key(group) for one in self.directories for group in one.administrator_groups)
+        """The groups of directories and OpenID provider that administrate, as they appear among `User.groups`."""
+        claimed = self.sign_in.administrators if self.sign_in else ()
+        named = (group_key(group) for one in self.directories for group in one.administrator_groups)
+        return frozenset((*named, *claimed))
 
 
 def _check(name: str, value: Any) -> None:
@@ -161,8 +176,6 @@ def _check_audit_key(audit_key: str) -> None:
 
 
 def _check_directories(directories: tuple[DirectorySettings, ...]) -> None:
-    if not directories:
-        raise SettingsError("VAULT_DIRECTORIES names no directory, so nobody could log in.")
     domains = [one.domain.casefold() for one in directories]
     if len(set(domains)) < len(domains):
         raise SettingsError("VAULT_DIRECTORIES names one domain twice.")
@@ -219,17 +232,33 @@ _CHECKS: dict[str, Callable[[Any], None]] = {
 
 
 def _directories(name: str, text: str) -> tuple[DirectorySettings, ...]:
-    """From JSON, or from the file whose path is given."""
-    try:
-        described = json.loads(text if text.startswith("[") else Path(text).read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise SettingsError(f"{name} is neither a JSON list nor the path of one: {type(error).__name__}.") from error
+    described = _json(name, text, "[")
     if not isinstance(described, list) or not all(isinstance(one, dict) for one in described):
         raise SettingsError(f"{name} must be a JSON list of objects.")
     try:
         return tuple(DirectorySettings.from_mapping(one) for one in described)
-    except InvalidDirectory as error:
+    except InvalidDescription as error:
         raise SettingsError(f"{name}: {error}.") from error
+
+
+def _sign_in(name: str, text: str) -> SignInSettings | None:
+    if not text:
+        return None
+    described = _json(name, text, "{")
+    if not isinstance(described, dict):
+        raise SettingsError(f"{name} must be a JSON object.")
+    try:
+        return SignInSettings.from_mapping(described)
+    except InvalidDescription as error:
+        raise SettingsError(f"{name}: {error}.") from error
+
+
+def _json(name: str, text: str, begin: str) -> Any:
+    """From the text itself, or from the file whose path is given."""
+    try:
+        return json.loads(text if text.startswith(begin) else Path(text).read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingsError(f"{name} is neither JSON nor the path of such a file: {type(error).__name__}.") from error
 
 
 def _listed(text: str) -> tuple[str, ...]:
@@ -256,6 +285,8 @@ def _parsed(setting: "Field[Any]", name: str, text: str) -> Any:
         return int(text)
     if setting.type == tuple[DirectorySettings, ...]:
         return _directories(name, text)
+    if setting.type == SignInSettings | None:
+        return _sign_in(name, text)
     if setting.type == tuple[str, ...]:
         return _listed(text)
     return text

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from chalicelib.domain.directory import DirectorySettings, InvalidDirectory
+from chalicelib.domain.directory import DirectorySettings
 from chalicelib.domain.event import is_mail_address
 
 from .errors import BuildError
@@ -95,7 +95,7 @@ def _directory_problems(text: str, secrets: str) -> Iterator[str]:
         return
     try:
         directories = [DirectorySettings.from_mapping(one) for one in json.loads(text)]
-    except (ValueError, TypeError, InvalidDirectory) as error:
+    except (ValueError, TypeError) as error:
         yield f"Directories cannot be understood: {error}."
         return
     if any(one.service_secret for one in directories) and not secrets:

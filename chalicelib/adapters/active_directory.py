@@ -78,8 +78,7 @@ class ActiveDirectory:
         if root is None:
             raise LoginRefused("no_entry", _CLOSED_ACCOUNT)
         entry = self._entry(connection, base_dn or root.text("defaultNamingContext"), account)
-        user_id = sid(entry.all("objectSid")[0])
-        login_name = f"{self._settings.domain}\\{entry.text('sAMAccountName')}"
+        user_id, login_name = sid(entry.all("objectSid")[0]), self._login_name(entry)
         token = root.all("tokenGroups")
         if token:
             proven, groups = user_id in map(sid, token), _groups(token)
@@ -87,14 +86,17 @@ class ActiveDirectory:
             proven, groups = _is_bound(connection, login_name), self.groups(connection, entry.dn)
         if not proven or account.user_id not in ("", user_id):
             raise LoginRefused("other_entry")
-        return User(
-            id=user_id,
-            login_name=login_name,
-            display_name=entry.text("displayName") or entry.text("sAMAccountName"),
-            email=entry.text("mail"),
-            groups=groups - {user_id},
-            password_stamp=entry.text("pwdLastSet"),
-        )
+        return self._user(entry, groups)
+
+    def person(
+        self, connection: LdapConnection, base_dn: str, user_id: str, now: int
+    ) -> tuple[User, Departure | None] | None:
+        """Who has this SID, and whether the account is closed; None when nobody has it."""
+        condition = _PERSON.format(f"(objectSid={_escaped_sid(user_id)})")
+        entries = connection.find(base_dn, condition, (*_USER_ATTRIBUTES, *_STANDING_ATTRIBUTES))
+        if len(entries) != 1:
+            return None
+        return self._user(entries[0], self.groups(connection, entries[0].dn)), _departure(entries[0], now)
 
     def groups(self, connection: LdapConnection, dn: str) -> frozenset[str]:
         """SIDs of all the domain's groups that an entry is in, nested ones and the primary group included.
@@ -139,6 +141,20 @@ class ActiveDirectory:
         if len(entries) != 1:
             raise LoginRefused("no_entry", _CLOSED_ACCOUNT)
         return entries[0]
+
+    def _user(self, entry: Entry, groups: frozenset[str]) -> User:
+        user_id = sid(entry.all("objectSid")[0])
+        return User(
+            id=user_id,
+            login_name=self._login_name(entry),
+            display_name=entry.text("displayName") or entry.text("sAMAccountName"),
+            email=entry.text("mail"),
+            groups=groups - {user_id},
+            password_stamp=entry.text("pwdLastSet"),
+        )
+
+    def _login_name(self, entry: Entry) -> str:
+        return f"{self._settings.domain}\\{entry.text('sAMAccountName')}"
 
     def _condition(self, name: LoginName) -> str:
         account_name = f"(sAMAccountName={escape_filter_chars(name.username)})"

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from chalicelib.domain.aliases import is_user_id
 from chalicelib.domain.directory import DirectorySettings, NameForm, group_key, is_dn
 from chalicelib.domain.directory_report import DirectoryReport, Steps
 from chalicelib.domain.errors import DirectoryUnavailable, InvalidRequest, LoginRefused, NotFound
 from chalicelib.domain.secret import Secret
-from chalicelib.domain.throttle import folded_name
+from chalicelib.domain.throttle import Budget, folded_name
 from chalicelib.domain.user import Account, LoginName, Standing, User
 from chalicelib.ports import Clock
 
@@ -88,6 +89,14 @@ class Directories:
                 return found
         raise NotFound("No directory has a group with this distinguished name.")
 
+    def person(self, user_id: str) -> User:
+        """See `ports.Directory`. An id that is none never reaches a directory."""
+        now = self._clock.now()
+        for one in self._settings if is_user_id(user_id) else ():
+            if one.can_look_up and (user := self._of_domain(one.domain).person(user_id, now)):
+                return user
+        raise LoginRefused("no_such_account")
+
     def standings(self, users: Sequence[User]) -> Mapping[str, Standing]:
         """See `ports.Directory`."""
         now = self._clock.now()
@@ -116,7 +125,8 @@ class Directories:
 
     def _nobody(self, typed: str, cause: str) -> Account:
         """Counted as a known name is, so that the throttle's answers tell nothing (R32)."""
-        strictest = min((one.budget for one in self._settings), key=lambda budget: budget.tries)
+        budgets = [one.budget for one in self._settings] or [Budget.of(0, 30)]
+        strictest = min(budgets, key=lambda budget: budget.tries)
         return Account(key=folded_name(typed), budget=strictest, refusal=cause)
 
 

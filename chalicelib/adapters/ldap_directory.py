@@ -31,6 +31,7 @@ REFUSED_SECONDS = 300
 _IDLE_SECONDS = 60
 _BATCH = 100
 """People asked about in one search; domain controllers answer up to 1,000 entries."""
+_CLOSED_ACCOUNT = "This account cannot log in. Please contact your administrator."
 _NOT_ALLOWED = (
     "You have logged in to {domain}, but you may not use this application. Please contact your administrator."
 )
@@ -79,6 +80,21 @@ class LdapDirectory:
     def look_up(self, name: LoginName) -> list[Account]:
         """The accounts a name means, found by the service account."""
         return self._as_service(lambda connection: self.dialect.look_up(connection, self.base_dn(connection), name))
+
+    def person(self, user_id: str, now: int) -> User | None:
+        """Whoever has this id; None when nobody has. Raises LoginRefused for an account that may not log in."""
+
+        def read(connection: LdapConnection) -> tuple[User, Departure | None] | None:
+            found = self.dialect.person(connection, self.base_dn(connection), user_id, now)
+            return found and (self._with_named_groups(connection, found[0]), found[1])
+
+        found = self._as_service(read)
+        if found is None:
+            return None
+        user, departure = found
+        if departure:
+            raise LoginRefused(departure.value, _CLOSED_ACCOUNT)
+        return self._allowed(user, Steps(time.monotonic))
 
     def standings(self, user_ids: Sequence[str], now: int) -> Iterable[Standing]:
         """How each of them stands, the deleted ones included; some hundred people a search."""

@@ -34,6 +34,7 @@ def authorization_server(issuer: str, document: dict[str, Any]) -> Authorization
         iss_parameter_promised=document.get("authorization_response_iss_parameter_supported") is True,
         client_authentication=_client_authentication(document),
         id_token_algorithms=_algorithms(document),
+        end_session_endpoint=_url(document, "end_session_endpoint"),
     )
 
 
@@ -45,6 +46,7 @@ def endpoints(server: AuthorizationServer) -> list[str]:
         server.jwks_uri,
         server.userinfo_endpoint,
         server.revocation_endpoint,
+        server.end_session_endpoint,
     )
     return [url for url in urls if url]
 

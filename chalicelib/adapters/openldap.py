@@ -72,15 +72,17 @@ class OpenLdap:
             raise LoginRefused("no_entry", _NO_ENTRY)
         if account.user_id not in ("", entry.text("entryUUID")):
             raise LoginRefused("other_entry")
-        uid = entry.text("uid")
-        return User(
-            id=entry.text("entryUUID"),
-            login_name=f"{self._settings.domain}\\{uid}",
-            display_name=entry.text("displayName") or entry.text("cn") or uid,
-            email=entry.text("mail"),
-            groups=self._groups(connection, base_dn, entry),
-            password_stamp=entry.text("pwdChangedTime"),
-        )
+        return self._user(connection, base_dn, entry)
+
+    def person(
+        self, connection: LdapConnection, base_dn: str, user_id: str, now: int
+    ) -> tuple[User, Departure | None] | None:
+        """Who has this entryUUID, and whether the account is closed; None when nobody has it."""
+        condition = f"(&(objectClass=person)(entryUUID={escape_filter_chars(user_id)}))"
+        entries = connection.find(base_dn, condition, (*_USER_ATTRIBUTES, *_STANDING_ATTRIBUTES))
+        if len(entries) != 1:
+            return None
+        return self._user(connection, base_dn, entries[0]), _departure(entries[0], now)
 
     def groups(self, connection: LdapConnection, dn: str) -> frozenset[str]:
         """Folded DNs of the entry's groups."""
@@ -107,6 +109,17 @@ class OpenLdap:
                 password_stamp=entry.text("pwdChangedTime"),
                 dn=entry.dn,
             )
+
+    def _user(self, connection: LdapConnection, base_dn: str, entry: Entry) -> User:
+        uid = entry.text("uid")
+        return User(
+            id=entry.text("entryUUID"),
+            login_name=f"{self._settings.domain}\\{uid}",
+            display_name=entry.text("displayName") or entry.text("cn") or uid,
+            email=entry.text("mail"),
+            groups=self._groups(connection, base_dn, entry),
+            password_stamp=entry.text("pwdChangedTime"),
+        )
 
     def _groups(self, connection: LdapConnection, base_dn: str, entry: Entry) -> frozenset[str]:
         if not self._settings.group_search:

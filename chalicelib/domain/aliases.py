@@ -5,8 +5,9 @@ import unicodedata
 
 from .user import User
 
-_ID = re.compile(r"S-1-[0-9]{1,15}(-[0-9]{1,10}){1,15}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""A SID, or an entryUUID."""
+_UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_ID = re.compile(rf"S-1-[0-9]{{1,15}}(-[0-9]{{1,10}}){{1,15}}|{_UUID}|{_UUID}\.{_UUID}|openid\.[0-9a-f]{{40}}")
+"""A SID, an entryUUID, or what `SignInSettings.user` makes of an id_token."""
 _MAX_LENGTH = 320
 
 

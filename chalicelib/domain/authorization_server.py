@@ -29,3 +29,5 @@ class AuthorizationServer:
     """RFC 9207: the metadata says that every authorization response carries `iss`."""
     client_authentication: ClientAuthentication = ClientAuthentication.BASIC
     id_token_algorithms: tuple[str, ...] = ("RS256",)
+    end_session_endpoint: str | None = None
+    """Where a browser is sent to sign out there as well (OpenID Connect RP-Initiated Logout 1.0)."""

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from .description import InvalidDescription, from_mapping, require, setting
 from .throttle import Budget
 
 _DOMAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,14}\Z")
@@ -17,6 +18,7 @@ DOMAIN_SID_PREFIX = "S-1-5-21-"
 """Of a domain's own accounts and groups. Built-in groups belong to each computer, and mean nothing here."""
 _SID = re.compile(r"S-1-5-21(-[0-9]{1,10}){4}\Z")
 _DN = re.compile(r"[A-Za-z][A-Za-z0-9-]*=.+\Z", re.DOTALL)
+_CLAIMED_GROUP = re.compile(r"(group|role):\S.{0,255}\Z")
 _MAX_SERVERS = 5
 _LONGEST_TOTAL = 25
 LDAPS_PORT, LDAP_PORT = 636, 389
@@ -35,18 +37,6 @@ class NameForm(StrEnum):
     DOMAIN = "domain"
     UPN = "upn"
     PLAIN = "plain"
-
-
-class InvalidDirectory(ValueError):
-    """A description that cannot be meant; `key` names the setting inside it."""
-
-    def __init__(self, key: str, why: str) -> None:
-        self.key = key
-        super().__init__(f"{key}: {why}")
-
-
-def _setting(meaning: str, default: Any = MISSING) -> Any:
-    return field(default=default, metadata={"meaning": meaning})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,63 +64,59 @@ class ServerAddress:
 class DirectorySettings:
     """What `VAULT_DIRECTORIES` says of one directory. Certificates are always verified, referrals never followed."""
 
-    domain: str = _setting("NetBIOS name of the Windows domain, the part before the backslash.")
-    kind: str = _setting("`active-directory`, or `openldap` for OpenLDAP and 389 Directory Server.", "active-directory")
-    dns_name: str = _setting(
+    domain: str = setting("NetBIOS name of the Windows domain, the part before the backslash.")
+    kind: str = setting("`active-directory`, or `openldap` for OpenLDAP and 389 Directory Server.", "active-directory")
+    dns_name: str = setting(
         "DNS name of the domain. Needed to find domain controllers by DNS, and for user principal names.", ""
     )
-    servers: tuple[str, ...] = _setting(
+    servers: tuple[str, ...] = setting(
         "Domain controllers in the order to try, one to five: `ldaps://host[:636]`, or `ldap://host[:389]`, which "
         "always uses StartTLS. None: found by the DNS service record `_ldap._tcp.dc._msdcs.<dns_name>`.",
         (),
     )
-    ca_file: str = _setting("File with the CA certificates (PEM) of the domain controllers. Empty: the system's.", "")
-    base_dn: str = _setting("Where people are searched. Empty: the domain's own root, which the directory tells.", "")
-    service_account: str = _setting(
+    ca_file: str = setting("File with the CA certificates (PEM) of the domain controllers. Empty: the system's.", "")
+    base_dn: str = setting("Where people are searched. Empty: the domain's own root, which the directory tells.", "")
+    service_account: str = setting(
         "Who reads the directory for the vault: `DOMAIN\\name` (or a DN). Empty: only people themselves do, at log-in; "
         "then leavers and changed groups are noticed at the next log-in only.",
         "",
     )
-    service_secret: str = _setting("Name or ARN of the secret in Secrets Manager that holds its password.", "")
-    user_dn: str = _setting(
+    service_secret: str = setting("Name or ARN of the secret in Secrets Manager that holds its password.", "")
+    user_dn: str = setting(
         "For `openldap` without a service account: the DN to log in with, `{name}` being the user name. "
         "For example `uid={name},ou=people,dc=contoso,dc=com`.",
         "",
     )
-    user_name_forms: tuple[str, ...] = _setting(
+    user_name_forms: tuple[str, ...] = setting(
         "How people may write their name: `domain` (`DOMAIN\\USERNAME`), `upn` (`user@dns.name`), `plain` (`user`). "
         "The last two need a service account.",
         ("domain",),
     )
-    upn_suffixes: tuple[str, ...] = _setting("Further DNS names that user principal names of this domain end with.", ())
-    allowed_groups: tuple[str, ...] = _setting(
+    upn_suffixes: tuple[str, ...] = setting("Further DNS names that user principal names of this domain end with.", ())
+    allowed_groups: tuple[str, ...] = setting(
         "Groups, by SID or DN, whose members may use the vault, nested ones included. None: everybody in the "
         "directory may.",
         (),
     )
-    administrator_groups: tuple[str, ...] = _setting(
+    administrator_groups: tuple[str, ...] = setting(
         "Groups, by SID or DN, whose members administrate the vault, nested ones included. None: nobody does.", ()
     )
-    group_search: bool = _setting(
+    group_search: bool = setting(
         "For `openldap`: find groups by a search for the member, nested ones included, where `memberOf` is not kept.",
         False,
     )
-    connect_seconds: int = _setting("How long to wait for a connection to one server.", 2)
-    answer_seconds: int = _setting("How long to wait for each answer.", 3)
-    total_seconds: int = _setting("How long one log-in may take over all servers, at most 25.", 10)
-    lockout_threshold: int = _setting(
+    connect_seconds: int = setting("How long to wait for a connection to one server.", 2)
+    answer_seconds: int = setting("How long to wait for each answer.", 3)
+    total_seconds: int = setting("How long one log-in may take over all servers, at most 25.", 10)
+    lockout_threshold: int = setting(
         "After how many wrong passwords the directory locks an account; 0: never. The vault stops asking two before.", 5
     )
-    lockout_minutes: int = _setting("How long the directory remembers wrong passwords.", 30)
+    lockout_minutes: int = setting("How long the directory remembers wrong passwords.", 30)
 
     @classmethod
     def from_mapping(cls, described: Mapping[str, Any]) -> Self:
-        """Read one description. Raises InvalidDirectory for the first key that is unknown, missing or wrong."""
-        known = {f.name: f for f in fields(cls)}
-        for key in described:
-            if key not in known:
-                raise InvalidDirectory(str(key), "there is no such setting of a directory")
-        return cls(**{name: _read(f, described) for name, f in known.items()})
+        """Read one description. Raises InvalidDescription for the first key that is unknown, missing or wrong."""
+        return from_mapping(cls, described)
 
     def __post_init__(self) -> None:
         self._check_names()
@@ -170,46 +156,46 @@ class DirectorySettings:
         return suffix.casefold() in {name.casefold() for name in (self.dns_name, *self.upn_suffixes) if name}
 
     def _check_names(self) -> None:
-        _require(bool(_DOMAIN.match(self.domain)), "domain", "a NetBIOS name has 1 to 15 letters, digits and hyphens")
-        _require(self.kind in set(DirectoryKind), "kind", "is neither active-directory nor openldap")
+        require(bool(_DOMAIN.match(self.domain)), "domain", "a NetBIOS name has 1 to 15 letters, digits and hyphens")
+        require(self.kind in set(DirectoryKind), "kind", "is neither active-directory nor openldap")
         for key, names in (
             ("dns_name", (self.dns_name,) if self.dns_name else ()),
             ("upn_suffixes", self.upn_suffixes),
         ):
-            _require(all(_DNS_NAME.match(name) for name in names), key, "is not a DNS name")
-        _require(set(self.user_name_forms) <= set(NameForm), "user_name_forms", "knows domain, upn and plain only")
-        _require(bool(self.user_name_forms), "user_name_forms", "names no form, so nobody could log in")
+            require(all(_DNS_NAME.match(name) for name in names), key, "is not a DNS name")
+        require(set(self.user_name_forms) <= set(NameForm), "user_name_forms", "knows domain, upn and plain only")
+        require(bool(self.user_name_forms), "user_name_forms", "names no form, so nobody could log in")
 
     def _check_servers(self) -> None:
         try:
             _ = self.addresses
         except ValueError as error:
-            raise InvalidDirectory("servers", str(error)) from None
-        _require(len(self.servers) <= _MAX_SERVERS, "servers", "at most five are tried")
-        _require(bool(self.servers or self.dns_name), "servers", "none is named, and no dns_name to find them by")
+            raise InvalidDescription("servers", str(error)) from None
+        require(len(self.servers) <= _MAX_SERVERS, "servers", "at most five are tried")
+        require(bool(self.servers or self.dns_name), "servers", "none is named, and no dns_name to find them by")
 
     def _check_readers(self) -> None:
         has_account, has_secret = bool(self.service_account), bool(self.service_secret)
-        _require(has_account == has_secret, "service_secret", "service_account and service_secret belong together")
+        require(has_account == has_secret, "service_secret", "service_account and service_secret belong together")
         needs = {NameForm.UPN.value, NameForm.PLAIN.value} & set(self.user_name_forms)
-        _require(has_account or not needs, "user_name_forms", "upn and plain need a service_account")
+        require(has_account or not needs, "user_name_forms", "upn and plain need a service_account")
         if self.kind == DirectoryKind.OPENLDAP:
-            _require(has_account or "{name}" in self.user_dn, "user_dn", "needs {name}, or a service_account instead")
+            require(has_account or "{name}" in self.user_dn, "user_dn", "needs {name}, or a service_account instead")
 
     def _check_groups(self) -> None:
         for key, groups in (
             ("allowed_groups", self.allowed_groups),
             ("administrator_groups", self.administrator_groups),
         ):
-            _require(
+            require(
                 all(_SID.match(g) or _DN.match(g) for g in groups), key, "groups of the domain are named by SID or DN"
             )
 
     def _check_numbers(self) -> None:
         for key in ("connect_seconds", "answer_seconds", "total_seconds", "lockout_minutes"):
-            _require(getattr(self, key) >= 1, key, "must be 1 or more")
-        _require(self.total_seconds <= _LONGEST_TOTAL, "total_seconds", "the gateway gives up at 29: at most 25")
-        _require(
+            require(getattr(self, key) >= 1, key, "must be 1 or more")
+        require(self.total_seconds <= _LONGEST_TOTAL, "total_seconds", "the gateway gives up at 29: at most 25")
+        require(
             self.lockout_threshold == 0 or self.lockout_threshold > 2,  # noqa: PLR2004 - two tries stay outside the vault
             "lockout_threshold",
             "with 1 or 2 the vault could not try once without the risk of a lock-out",
@@ -224,8 +210,13 @@ def user_name_hint(directories: Iterable[DirectorySettings]) -> str:
 
 
 def is_group(text: str) -> bool:
-    """Whether this can name a group: its SID in a domain, or its distinguished name."""
-    return _SID.match(text) is not None or _DN.match(text) is not None
+    """Whether this can name a group: its SID in a domain, its distinguished name, or one that an id_token claims."""
+    return _SID.match(text) is not None or _DN.match(text) is not None or is_claimed_group(text)
+
+
+def is_claimed_group(text: str) -> bool:
+    """Whether this names a group or app role of an id_token's claims."""
+    return _CLAIMED_GROUP.match(text) is not None
 
 
 def is_dn(group: str) -> bool:
@@ -241,25 +232,3 @@ def folded_dn(dn: str) -> str:
 def group_key(group: str) -> str:
     """How a group that a setting names appears among `User.groups`: its SID, or its DN folded."""
     return folded_dn(group) if is_dn(group) else group
-
-
-def _require(holds: bool, key: str, why: str) -> None:
-    if not holds:
-        raise InvalidDirectory(key, why)
-
-
-def _read(setting: "Field[Any]", described: Mapping[str, Any]) -> Any:
-    if setting.name not in described:
-        _require(setting.default is not MISSING, setting.name, "is missing")
-        return setting.default
-    value = described[setting.name]
-    if setting.type == tuple[str, ...]:
-        is_list = isinstance(value, list) and all(isinstance(part, str) for part in value)
-        _require(is_list, setting.name, "must be a list of texts")
-        return tuple(value)
-    kind: type = setting.type  # type: ignore[assignment]
-    _require(type(value) is kind, setting.name, f"must be {_WORDS[kind]}")
-    return value
-
-
-_WORDS = {str: "a text", int: "a whole number", bool: "true or false"}

@@ -60,6 +60,8 @@ class Session:
     open_requests: tuple[str, ...] = ()
     """Hashes of the states of authorization requests under way, oldest first (R48)."""
     notice: Notice | None = None
+    by_openid: bool = False
+    """Signed in at the OpenID provider, and not with a password of the directory."""
     was_appointed: bool = False
     """At the log-in an administrator by appointment; whether that still holds is looked up with each request."""
 

@@ -42,7 +42,7 @@ def blueprint(endpoints: Endpoints, consent: ConsentService, sessions: SessionSe
             slot=None if account == _ONE_MORE else account,
         )
         # A page that goes on by itself: browsers block a form's redirect to another site under form-action 'self'
-        context = {"provider_name": departure.provider_name, "url": departure.url}
+        context = {"provider_name": departure.provider_name, "url": departure.url, "is_sign_in": False}
         return Page("going.html", context, cookies=(Cookie(flow_cookie, departure.flow),))
 
     @endpoints.route(

@@ -181,7 +181,7 @@ class ConsentService:
             now=self._clock.now(),
         )
         request.check_issuer(callback.iss)
-        code = _code(callback)
+        code = code_of(callback)
         holding = self._unchanged(request)
         with self._cipher.unlock(holding.key) as box:
             client = client_of(holding.provider, box)
@@ -295,8 +295,8 @@ def _holds(holding: Holding, account: CloudAccount) -> bool:
     return grant is not None and grant.token_set is not None and grant.account.subject == account.subject
 
 
-def _code(callback: Callback) -> str:
-    """The code; `error` wins over it, whatever else the answer has (RFC 6749 4.1.2.1, R42)."""
+def code_of(callback: Callback) -> str:
+    """The code, or ConsentFailed; `error` wins over it, whatever else the answer has (RFC 6749 4.1.2.1, R42)."""
     if callback.error == "access_denied":
         raise ConsentFailed(ConsentProblem.DENIED)
     if callback.error in ("server_error", "temporarily_unavailable"):

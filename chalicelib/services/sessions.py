@@ -52,7 +52,9 @@ class SessionService:
         self._random = random
         self._administrator_groups = administrator_groups
 
-    def start(self, user: User, browser: str, *, replaces: Session | None = None) -> StartedSession:
+    def start(
+        self, user: User, browser: str, *, replaces: Session | None = None, by_openid: bool = False
+    ) -> StartedSession:
         """A session with a new id, whatever the browser had before (R3); the oldest beyond the limit end (R7).
 
         So do those from before a change of the password (R6). `replaces` ends too, and does not count against
@@ -65,7 +67,14 @@ class SessionService:
             self._sessions.delete(session.id_hash)
         cookie, now = self._random.token(), self._clock.now()
         session = Session(
-            fingerprint(cookie), user, now, now, now, browser, was_appointed=self._administrators.get().cover(user)
+            id_hash=fingerprint(cookie),
+            user=user,
+            created_at=now,
+            authenticated_at=now,
+            last_seen_at=now,
+            browser=browser,
+            by_openid=by_openid,
+            was_appointed=self._administrators.get().cover(user),
         )
         # First, so that there is no session of somebody whom the sweep does not ask about
         self._users.enrol(user, sessions_until=now + self._lifetimes(session).absolute)

@@ -80,6 +80,7 @@ def _to_item(session: Session, expires_at: int) -> Item:
             "last_seen_at": session.last_seen_at,
             "browser": session.browser,
             "open_requests": session.open_requests,
+            "by_openid": session.by_openid,
             "was_appointed": session.was_appointed,
             "notice": asdict(session.notice) if session.notice else None,
             EXPIRES: expires_at,
@@ -105,6 +106,7 @@ def _from_item(item: Item) -> Session:
         last_seen_at=item["last_seen_at"],
         browser=item["browser"],
         open_requests=tuple(item["open_requests"]),
+        by_openid=item.get("by_openid", False),
         was_appointed=item.get("was_appointed", False),
         notice=Notice(**{**notice, "kind": NoticeKind(notice["kind"])}) if notice else None,
     )

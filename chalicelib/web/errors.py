@@ -3,6 +3,7 @@
 from chalicelib.domain import errors
 from chalicelib.domain.authorization_request import ConsentFailed
 from chalicelib.domain.errors import VaultError
+from chalicelib.domain.sign_in import SignInFailed
 from chalicelib.domain.token_exchange import InvalidJwt, TokenRefused
 
 STATUS: dict[type[VaultError], int] = {
@@ -31,6 +32,7 @@ STATUS: dict[type[VaultError], int] = {
     errors.CloudRefused: 502,
     errors.CloudMisconfigured: 502,
     ConsentFailed: 400,
+    SignInFailed: 400,
     TokenRefused: 400,
     InvalidJwt: 400,
 }

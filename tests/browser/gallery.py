@@ -22,6 +22,7 @@ from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
 from chalicelib.domain.provider_report import CLOUD_ADVICE, CloudStep
 from chalicelib.domain.reach import Obstacle
 from chalicelib.domain.removal import CloudReceipt, Removal, RemovalScope
+from chalicelib.domain.sign_in import SignInFailed, SignInProblem
 from chalicelib.domain.stop import StopKind
 from chalicelib.domain.token_exchange import RefusalReason
 from chalicelib.domain.user import Departure
@@ -567,7 +568,18 @@ OUTDATED_PROVIDER = FormView(
 
 def _login(**changes: Any) -> dict[str, Any]:
     form = {"csrf": "csrf-token", "user_name": "", "user_name_hint": HINT, "error": "", "info": ""}
+    form |= {"sign_in_name": "", "sign_out_url": ""}
     return {"viewer": None} | form | changes
+
+
+def _confirm(**changes: Any) -> dict[str, Any]:
+    page = {"viewer": ADMIN, "login_name": "CONTOSO\\adele", "sign_in_name": "", "error": "", "next": "tokens"}
+    return page | changes
+
+
+def _going(name: str, *, is_sign_in: bool = False) -> dict[str, Any]:
+    url = "https://northwind.example/authorize?client_id=a&state=b"
+    return {"provider_name": name, "url": url, "is_sign_in": is_sign_in}
 
 
 def _error(status: int, message: str, code: str, viewer: Viewer | None = ALICE) -> dict[str, Any]:
@@ -599,20 +611,29 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         _login(user_name="CONTOSO\\alice", error=LoginRefused.message),
     ),
     "login_ended": ("login.html", _login(info="Your session has ended. Please log in again.")),
-    "confirm": ("confirm.html", {"viewer": ADMIN, "login_name": "CONTOSO\\adele", "error": "", "next": "tokens"}),
-    "confirm_refused": (
+    "login_two_ways": ("login.html", _login(sign_in_name="Microsoft")),
+    "login_openid": ("login.html", _login(sign_in_name="Microsoft", user_name_hint="")),
+    "login_openid_failed": (
+        "login.html",
+        _login(sign_in_name="Microsoft", error=SignInFailed(SignInProblem.UNAVAILABLE, "Microsoft").message),
+    ),
+    "login_signed_out": (
+        "login.html",
+        _login(
+            sign_in_name="Microsoft",
+            info="You are signed out of the vault.",
+            sign_out_url="https://login.microsoftonline.example/logout",
+        ),
+    ),
+    "confirm": ("confirm.html", _confirm()),
+    "confirm_refused": ("confirm.html", _confirm(error=LoginRefused.message)),
+    "confirm_openid": ("confirm.html", _confirm(login_name="adele@contoso.example", sign_in_name="Microsoft")),
+    "confirm_openid_failed": (
         "confirm.html",
-        {
-            "viewer": ADMIN,
-            "login_name": "CONTOSO\\adele",
-            "error": LoginRefused.message,
-            "next": "tokens",
-        },
+        _confirm(sign_in_name="Microsoft", error=SignInFailed(SignInProblem.NOT_ANEW, "Microsoft").message),
     ),
-    "going": (
-        "going.html",
-        {"provider_name": "Northwind Cloud", "url": "https://northwind.example/authorize?client_id=a&state=b"},
-    ),
+    "going": ("going.html", _going("Northwind Cloud")),
+    "going_sign_in": ("going.html", _going("Microsoft", is_sign_in=True)),
     "providers": ("providers.html", _providers()),
     "providers_administrator": ("providers.html", _providers() | {"viewer": ADMIN}),
     "providers_broken": ("providers.html", _providers(cards=BROKEN)),

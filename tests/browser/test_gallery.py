@@ -56,8 +56,8 @@ def test_pages_are_accessible_and_fit(browser: Browser, site: str, scheme: Any, 
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     faults: dict[str, Any] = {}
-    # The page on the way to the cloud would leave; its link is looked at in the tests of the whole trip
-    for name in gallery.PAGES.keys() - {"going"}:
+    # The pages on the way to a cloud would leave; their link is looked at in the tests of the whole trip
+    for name in gallery.PAGES.keys() - {"going", "going_sign_in"}:
         shown(page, site, name)
         found = page.evaluate(f"{AXE}; axe.run()")["violations"]
         too_wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")

@@ -193,6 +193,7 @@ class ScriptedCloud:
             "jwks_uri": f"{self.issuer}/jwks",
             "userinfo_endpoint": f"{self.issuer}/userinfo",
             "revocation_endpoint": f"{self.issuer}/revoke",
+            "end_session_endpoint": f"{self.issuer}/sign-out",
             "authorization_response_iss_parameter_supported": True,
             "token_endpoint_auth_methods_supported": [self.client_authentication.value],
             "id_token_signing_alg_values_supported": ["RS256", "HS256", "none"],

@@ -100,6 +100,16 @@ class FakeDirectory:
             raise NotFound("No directory has a group with this distinguished name.")
         return self.named_groups.get(named.casefold(), named)
 
+    def person(self, user_id: str) -> User:
+        if not self.available:
+            raise DirectoryUnavailable
+        found = [person for person in self._people.values() if person.user.id == user_id]
+        if not found:
+            raise LoginRefused("no_such_account")
+        if user_id in self.gone:
+            raise LoginRefused(self.gone[user_id].value)
+        return self.changed.get(user_id, found[0].user)
+
     def standings(self, users: Sequence[User]) -> Mapping[str, Standing]:
         if not self.available:
             raise DirectoryUnavailable

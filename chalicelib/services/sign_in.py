@@ -1,0 +1,193 @@
+"""Signing in at the OpenID provider: the browser goes there and comes back, and a session begins or is confirmed."""
+
+import logging
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlencode
+
+from chalicelib.domain.audit import AuditEvent, AuditTag, Outcome
+from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
+from chalicelib.domain.errors import (
+    CloudError,
+    CloudMisconfigured,
+    CloudUnavailable,
+    LoginRefused,
+)
+from chalicelib.domain.secret import Secret, fingerprint
+from chalicelib.domain.session import Session
+from chalicelib.domain.sign_in import SignInFailed, SignInProblem, SignInSettings
+from chalicelib.domain.user import User
+from chalicelib.ports import AuditLog, AuthorizationRequestStore, Clock, Directory, IdentityProvider, Random
+
+from .consent import Callback, Departure, code_of
+from .login import Client, LoggedIn
+from .sessions import SessionService
+
+_LOG = logging.getLogger(__name__)
+
+CALLBACK_PATH = "/login/callback"
+_PROVIDER_ID = "sign-in"
+"""No provider has this id: a request of one kind is never taken for one of the other."""
+_NOBODY = "-"
+"""Whose request it is while nobody is signed in."""
+_OURS = (ConsentProblem.EXPIRED, ConsentProblem.USED, ConsentProblem.FOREIGN)
+
+
+class SignInService:
+    """Starts and completes sign-ins at the one provider of the settings."""
+
+    def __init__(
+        self,
+        *,
+        settings: SignInSettings,
+        provider: IdentityProvider,
+        requests: AuthorizationRequestStore,
+        sessions: SessionService,
+        directory: Directory,
+        audit_log: AuditLog,
+        clock: Clock,
+        random: Random,
+        public_url: str,
+    ) -> None:
+        self._settings = settings
+        self._provider = provider
+        self._requests = requests
+        self._sessions = sessions
+        self._directory = directory
+        self._audit_log = audit_log
+        self._clock = clock
+        self._random = random
+        self._public_url = public_url
+
+    @property
+    def name(self) -> str:
+        """What people know the provider by."""
+        return self._settings.name
+
+    def start(self, flow: str | None, state_prefix: str = "", session: Session | None = None) -> Departure:
+        """Freeze where the trip goes; `session`: the person in it is to prove anew who they are.
+
+        `state_prefix` comes back with the state: whoever reads it must not trust it. Raises SignInFailed.
+        """
+        flow, state = flow or self._random.token(), state_prefix + self._random.token()
+        try:
+            request = self._request(state, flow, session)
+            self._requests.add(request)
+            verifier = _code_verifier(flow, state)
+            url = self._provider.authorization_url(
+                request, state=state, code_verifier=verifier, anew=session is not None
+            )
+        except CloudError as error:
+            raise self._failure(error) from error
+        return Departure(self._settings.name, url, flow)
+
+    def complete(self, callback: Callback, client: Client, session: Session | None = None) -> LoggedIn:
+        """Check everything, exchange the code once, begin a session; it takes the place of `session`.
+
+        Raises SignInFailed, LoginRefused or DirectoryUnavailable; then nothing has changed.
+        """
+        tag = AuditTag.LOGIN_CONFIRMED if session else AuditTag.LOGIN
+        actor = session.user.id if session else _NOBODY
+        try:
+            user = self._user(callback, session)
+        except (SignInFailed, LoginRefused) as failure:
+            cause = failure.cause if isinstance(failure, LoginRefused) else failure.problem.value
+            self._record(AuditEvent(tag, Outcome.FAILURE, actor, client.origin, facts={"cause": cause}))
+            _LOG.warning("sign_in.failed", extra={"code": cause, "detail": failure.detail})
+            raise
+        started = self._sessions.start(user, client.browser, replaces=session, by_openid=True)
+        name = user.login_name
+        self._record(AuditEvent(tag, Outcome.SUCCESS, user.id, client.origin, user.id, actor_name=name, user_name=name))
+        return LoggedIn(started.cookie, started.session)
+
+    def sign_out_url(self) -> str:
+        """Where somebody may end the session at the provider, too; empty where it does not say."""
+        try:
+            endpoint = self._provider.server().end_session_endpoint
+        except CloudError:
+            return ""
+        back = {"client_id": self._settings.client_id, "post_logout_redirect_uri": f"{self._public_url}/login"}
+        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(back)}" if endpoint else ""
+
+    def _request(self, state: str, flow: str, session: Session | None) -> AuthorizationRequest:
+        return AuthorizationRequest(
+            state_hash=fingerprint(state),
+            flow_hash=fingerprint(flow),
+            user_id=session.user.id if session else _NOBODY,
+            provider_id=_PROVIDER_ID,
+            generation=0,
+            server=self._provider.server(),
+            client_id=self._settings.client_id,
+            scopes=self._settings.scopes,
+            redirect_uri=self._public_url + CALLBACK_PATH,
+            nonce=self._random.token(),
+            code_verifier=b"",
+            created_at=self._clock.now(),
+        )
+
+    def _user(self, callback: Callback, session: Session | None) -> User:
+        claims, started_at = self._claims(callback, session)
+        self._settings.check_allowed(claims)
+        user = self._person(claims)
+        if session:
+            self._settings.check_anew(claims, started_at)
+            if user.id != session.user.id:
+                raise SignInFailed(SignInProblem.ANOTHER_PERSON, self.name)
+        return user
+
+    def _claims(self, callback: Callback, session: Session | None) -> tuple[Mapping[str, Any], int]:
+        """What the provider says of who came back, and when the trip began."""
+        try:
+            request = self._requests.consume(
+                fingerprint(callback.state),
+                user_id=session.user.id if session else _NOBODY,
+                flow_hash=fingerprint(callback.flow),
+                provider_id=_PROVIDER_ID,
+                now=self._clock.now(),
+            )
+            request.check_issuer(callback.iss)
+            code = code_of(callback)
+        except ConsentFailed as failure:
+            raise self._unfinished(failure) from failure
+        verifier = Secret(_code_verifier(callback.flow, callback.state))
+        try:
+            return self._provider.claims(request, code=code, code_verifier=verifier), request.created_at
+        except CloudError as error:
+            raise self._failure(error) from error
+
+    def _person(self, claims: Mapping[str, Any]) -> User:
+        """By the directory where the claims name somebody in it, so that both ways in lead to the same user."""
+        directory_id = self._settings.directory_id(claims)
+        return self._directory.person(directory_id) if directory_id else self._settings.user(claims)
+
+    def _unfinished(self, failure: ConsentFailed) -> SignInFailed:
+        problem = SignInProblem.WRONG_ANSWER
+        if failure.problem in _OURS:
+            problem = SignInProblem.NOT_OURS
+        elif failure.problem is ConsentProblem.DENIED:
+            problem = SignInProblem.DENIED
+        elif failure.problem is ConsentProblem.CLOUD_UNAVAILABLE:
+            problem = SignInProblem.UNAVAILABLE
+        return SignInFailed(problem, self._settings.name, detail=failure.detail)
+
+    def _failure(self, error: CloudError) -> SignInFailed:
+        problem = SignInProblem.WRONG_ANSWER
+        if isinstance(error, CloudUnavailable):
+            problem = SignInProblem.UNAVAILABLE
+        elif isinstance(error, CloudMisconfigured):
+            problem = SignInProblem.MISCONFIGURED
+        return SignInFailed(problem, self._settings.name, detail=error.detail or error.code)
+
+    def _record(self, event: AuditEvent) -> None:
+        self._audit_log.record(replace(event, facts={"with": self.name, **event.facts}))
+
+
+def _code_verifier(flow: str, state: str) -> str:
+    """43 characters that only who holds both the flow cookie and the state can make (RFC 7636 4.1 wants 43 to 128).
+
+    So it is stored nowhere, and needs no key before anybody is signed in.
+    """
+    return urlsafe_b64encode(sha256(f"code_verifier\n{flow}\n{state}".encode()).digest()).decode().rstrip("=")
