@@ -583,9 +583,11 @@ class OAuthClient(Protocol):
         """
 
     def identify(
-        self, client: Client, request: AuthorizationRequest, *, code: str, code_verifier: Secret
+        self, client: Client, request: AuthorizationRequest, *, code: str, code_verifier: Secret, asks_userinfo: bool
     ) -> Mapping[str, Any]:
         """Exchange the code once, for nothing but the verified claims of the id_token (OpenID Connect Core 3.1.3).
+
+        `asks_userinfo`: with what the userinfo endpoint adds, where the server has one.
 
         Raises CloudRefused, CloudMisconfigured, CloudUnavailable or CloudAnswerInvalid.
         """

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from chalicelib.domain.directory import DirectorySettings
 from chalicelib.domain.event import is_mail_address
+from chalicelib.domain.sign_in import SignInSettings
 
 from .errors import BuildError
 from .stage import Stage
@@ -76,7 +77,7 @@ def _meaning_problems(given: Mapping[str, str]) -> Iterator[str]:
             yield f"CertificateArn is missing: {name} is for a domain of your own."
     if given.get("CertificateArn") and urlsplit(given["PublicUrl"]).path:
         yield "PublicUrl has a path, and a domain of your own has none."
-    yield from _directory_problems(given["Directories"], given.get("DirectorySecretArns", ""))
+    yield from _description_problems(given)
 
 
 def _mail_problems(given: Mapping[str, str]) -> Iterator[str]:
@@ -90,13 +91,22 @@ def _mail_problems(given: Mapping[str, str]) -> Iterator[str]:
             yield f"{name} is {address!r}, which is no plain mail address."
 
 
-def _directory_problems(text: str, secrets: str) -> Iterator[str]:
-    if not text.startswith("["):
-        return
+def _description_problems(given: Mapping[str, str]) -> Iterator[str]:
+    """Of what people log in with. Paths are of files in the bundle, which the vault reads at its start."""
+    directories: list[DirectorySettings] = []
+    sign_in, text = None, given.get("SignIn", "")
     try:
-        directories = [DirectorySettings.from_mapping(one) for one in json.loads(text)]
+        if given["Directories"].startswith("["):
+            directories = [DirectorySettings.from_mapping(one) for one in json.loads(given["Directories"])]
     except (ValueError, TypeError) as error:
         yield f"Directories cannot be understood: {error}."
-        return
-    if any(one.service_secret for one in directories) and not secrets:
-        yield "DirectorySecretArns is missing: Directories names a secret, and nobody could read it."
+    try:
+        if text.startswith("{"):
+            sign_in = SignInSettings.from_mapping(json.loads(text))
+    except (ValueError, TypeError) as error:
+        yield f"SignIn cannot be understood: {error}."
+    if given["Directories"] == "[]" and not text:
+        yield "Directories names no directory and SignIn nobody, so nobody could log in."
+    if not given.get("DirectorySecretArns") and (sign_in or any(one.service_secret for one in directories)):
+        named = "SignIn" if sign_in else "Directories"
+        yield f"DirectorySecretArns is missing: {named} names a secret, and nobody could read it."

@@ -45,7 +45,8 @@ def main() -> None:
     app = cloud(arguments.folder, address)
     with app.app_context():
         _store_people()
-        _store_client(arguments.client_id, arguments.client_secret, arguments.redirect_uri)
+        redirect_uris, signed_out_uri = arguments.redirect_uri, arguments.signed_out_uri
+        _store_client(arguments.client_id, arguments.client_secret, redirect_uris, signed_out_uri)
     server = make_server(HOST, 0, app, threaded=True, request_handler=QuietHandler, fd=listener.fileno())
     threading.Thread(target=server.serve_forever, daemon=True).start()
     serve_until_told({"issuer": f"http://{address}"})
@@ -55,7 +56,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dev.cloud", description="An embedded cloud on loopback.")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--folder", type=Path, required=True, help="where its database and keys are kept")
-    parser.add_argument("--redirect-uri", required=True)
+    parser.add_argument("--redirect-uri", action="append", required=True, help="may come several times")
+    parser.add_argument("--signed-out-uri", default="", help="where people go after signing out of the cloud")
     parser.add_argument("--client-id", required=True)
     parser.add_argument("--client-secret", required=True)
     return parser.parse_args()
@@ -123,10 +125,11 @@ def _user(login: CloudLogin) -> Any:
     )
 
 
-def _store_client(client_id: str, secret: str, redirect_uri: str) -> None:
+def _store_client(client_id: str, secret: str, redirect_uris: list[str], signed_out_uri: str) -> None:
     client = Backend.instance.get(models.Client, client_id=client_id) or models.Client(client_id=client_id)
     client.client_secret = secret
-    client.redirect_uris = [redirect_uri]
+    client.redirect_uris = redirect_uris
+    client.post_logout_redirect_uris = [signed_out_uri]
     client.client_name = CLIENT_NAME
     client.client_id_issued_at = datetime.now(UTC)
     client.token_endpoint_auth_method = "client_secret_basic"

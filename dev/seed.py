@@ -12,7 +12,7 @@ from chalicelib.domain.audit import Origin
 from chalicelib.domain.secret import Secret
 from chalicelib.settings import Settings
 from chalicelib.stores import tables
-from dev.stack import EVENT_ARCHIVE, PROVIDER_ID, SERVICE_PASSWORD, SERVICE_SECRET
+from dev.stack import EVENT_ARCHIVE, PROVIDER_ID, SERVICE_PASSWORD, SERVICE_SECRET, SIGN_IN_SECRET
 
 PROVIDER_NAME = "Northwind Cloud"
 SCOPES = ("openid", "profile", "email", "offline_access")
@@ -28,6 +28,7 @@ def main() -> None:
     settings = Settings.from_environment({**os.environ, **environment})
     create_tables(aws, settings)
     aws.secrets_manager.create_secret(Name=SERVICE_SECRET, SecretString=SERVICE_PASSWORD)
+    aws.secrets_manager.create_secret(Name=SIGN_IN_SECRET, SecretString=os.environ["DEV_CLOUD_CLIENT_SECRET"])
     prepare_mailbox(aws, settings)
     register_cloud(create_vault(settings, aws=aws))
     print(json.dumps({"ready": True, "environment": environment}), flush=True)

@@ -17,6 +17,7 @@ PROVIDER_ID = "northwind"
 CLIENT_ID = "token-vault"
 SERVICE_ACCOUNT, SERVICE_PASSWORD = "CONTOSO\\svc-vault", "svc-vault-pass"
 SERVICE_SECRET = "token-vault/directory/CONTOSO"
+SIGN_IN_SECRET = "token-vault/sign-in"
 EVENT_BUS, MAIL_FROM, ADMIN_MAIL = "default", "vault@contoso.example", "administrators@contoso.example"
 EVENT_ARCHIVE = "mailbox"
 """Keeps the events of the bus, for the mailbox's pages."""
@@ -120,7 +121,8 @@ class Stack:
         port = ["--port", str(self._ports.get(name, 0))]
         folder = ["--folder", str(self._folder / name)]
         client = ["--client-id", CLIENT_ID, "--client-secret", self._client_secret]
-        redirect = ["--redirect-uri", f"{self.url}/oauth/callback/{PROVIDER_ID}"]
+        consent, sign_in = f"{self.url}/oauth/callback/{PROVIDER_ID}", f"{self.url}/login/callback"
+        redirect = ["--redirect-uri", consent, "--redirect-uri", sign_in, "--signed-out-uri", f"{self.url}/login"]
         return {
             "aws": [*port, "--mailbox-port", str(self._ports.get("mailbox", 0))],
             "directory": port + folder,
@@ -149,6 +151,7 @@ def _addresses(aws: Mapping[str, str], directory: Mapping[str, str], cloud: Mapp
         "AWS_ENDPOINT_URL": aws["endpoint"],
         "DEV_MAILBOX_URL": aws["mailbox"],
         "VAULT_DIRECTORIES": json.dumps([_directory(directory)]),
+        "VAULT_SIGN_IN": json.dumps(_sign_in(cloud["issuer"])),
         "DEV_CLOUD_ISSUER": cloud["issuer"],
     }
 
@@ -165,6 +168,12 @@ def _directory(ready: Mapping[str, str]) -> dict[str, object]:
         "user_name_forms": ["domain", "upn", "plain"],
         "administrator_groups": [ready["administrator_group"]],
     }
+
+
+def _sign_in(issuer: str) -> dict[str, str]:
+    """The embedded cloud as the OpenID provider, too."""
+    named = {"issuer": issuer, "client_id": CLIENT_ID, "client_secret": SIGN_IN_SECRET}
+    return {**named, "kind": "openid", "name": "Northwind"}
 
 
 def _port(ready: Mapping[str, str]) -> int | None:

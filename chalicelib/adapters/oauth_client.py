@@ -84,9 +84,9 @@ class AuthlibClient:
         return tokens, account(claims, provider_type)
 
     def identify(
-        self, client: Client, request: AuthorizationRequest, *, code: str, code_verifier: Secret
+        self, client: Client, request: AuthorizationRequest, *, code: str, code_verifier: Secret, asks_userinfo: bool
     ) -> dict[str, Any]:
-        """See `ports.OAuthClient`. Every other token of the answer is dropped unread."""
+        """See `ports.OAuthClient`. No token outlives this call."""
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -95,7 +95,11 @@ class AuthlibClient:
         }
         with self.session(client) as session:
             answer = _ask_for_tokens(session, client, STANDARD, form, Secret(code), code_verifier)
-            return self._id_tokens.verify(answer.get("id_token"), request, partial(_get, session))
+            claims = self._id_tokens.verify(answer.get("id_token"), request, partial(_get, session))
+            if not asks_userinfo or not request.server.userinfo_endpoint:
+                return claims
+            access_token = token_set(answer, STANDARD, request.scopes, self._clock.now()).access_token
+            return _of_same_subject(_get(session, request.server.userinfo_endpoint, access_token), claims)
 
     def refresh(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> TokenSet:
         """See `ports.OAuthClient` (RFC 6749 6). Some clouds pin the resource by the scopes that go along."""
@@ -200,9 +204,14 @@ class AuthlibClient:
         userinfo = {}
         with suppress(CloudError):  # the account is known: its label alone is not worth a consent
             userinfo = _get(session, userinfo_endpoint, access_token, provider_type)
-        if userinfo and userinfo.get("sub") != claims["sub"]:
-            raise CloudAnswerInvalid(detail="userinfo: another sub")  # OpenID Connect Core 5.3.2
-        return userinfo | claims
+        return _of_same_subject(userinfo, claims) if userinfo else claims
+
+
+def _of_same_subject(userinfo: dict[str, Any], claims: dict[str, Any]) -> dict[str, Any]:
+    """Both together; what is signed wins (OpenID Connect Core 5.3.2)."""
+    if userinfo.get("sub") != claims["sub"]:
+        raise CloudAnswerInvalid(detail="userinfo: another sub")
+    return userinfo | claims
 
 
 def _authenticated(client: Client) -> Any:

@@ -9,7 +9,8 @@ from chalicelib.domain.authorization_server import AuthorizationServer
 from chalicelib.domain.configuration import ConfigurationFault
 from chalicelib.domain.errors import CloudError, CloudMisconfigured
 from chalicelib.domain.secret import Secret
-from chalicelib.domain.sign_in import SignInSettings
+from chalicelib.domain.session import RECENT_LOGIN_SECONDS
+from chalicelib.domain.sign_in import ProviderKind, SignInSettings
 from chalicelib.ports import Client, Clock, OAuthClient
 
 from .dialects import STANDARD
@@ -18,7 +19,8 @@ from .secrets_manager import SecretsManager, SecretUnreadable
 SERVER_SECONDS = 3600
 """How long a discovery document is used; where a newer one cannot be had, the last one is, for as long as need be."""
 _SETTING = "VAULT_SIGN_IN"
-_ANEW = replace(STANDARD, reauthorize_parameters={"prompt": "login", "max_age": "0"})
+# Any max_age makes `auth_time` a must (OpenID Connect Core 2); with 0 there are servers that ask for ever
+_ANEW = replace(STANDARD, reauthorize_parameters={"prompt": "login", "max_age": str(RECENT_LOGIN_SECONDS)})
 
 
 class OpenIdProvider:
@@ -54,7 +56,11 @@ class OpenIdProvider:
     def claims(self, request: AuthorizationRequest, *, code: str, code_verifier: Secret) -> Mapping[str, Any]:
         """See `ports.IdentityProvider`."""
         client = Client(self._settings.client_id, self._client_secret(), request.server)
-        return self._oauth_client.identify(client, request, code=code, code_verifier=code_verifier)
+        # Entra ID puts all into the id_token; elsewhere it may have no more than `sub` (OpenID Connect Core 5.4)
+        asks_userinfo = self._settings.kind != ProviderKind.ENTRA
+        return self._oauth_client.identify(
+            client, request, code=code, code_verifier=code_verifier, asks_userinfo=asks_userinfo
+        )
 
     def faults(self) -> Iterator[ConfigurationFault]:
         """See `ports.IdentityProvider`."""

@@ -167,7 +167,7 @@ class SignInSettings:
         The parameters that ask for it pass through the browser; only `auth_time` proves it (OpenID Connect Core 2).
         """
         at = claims.get("auth_time")
-        if not isinstance(at, int) or at < since - _MOVED_SECONDS:
+        if not isinstance(at, int | float) or not at >= since - _MOVED_SECONDS:  # NaN is no proof
             detail = "auth_time: missing" if at is None else "auth_time: too old"
             raise SignInFailed(SignInProblem.NOT_ANEW, self.name, detail=detail)
 

@@ -2,17 +2,19 @@
 
 from typing import Any
 
-from .permissions import FUNCTIONS, logical, role, role_name
+from .permissions import FUNCTIONS, logical, role, role_name, token_key
 
 _NO_VALUE = {"Ref": "AWS::NoValue"}
 _SETTINGS = {
     "public_url": {"Ref": "PublicUrl"},
-    "kms_key": {"Fn::GetAtt": ["TokenKey", "Arn"]},
+    "kms_key": token_key(),
+    "earlier_kms_key": {"Ref": "EarlierKeyArn"},
     "audit_key": {"Fn::GetAtt": ["AuditKey", "Arn"]},
     "table": {"Ref": "VaultTable"},
     "keys_table": {"Ref": "KeysTable"},
     "sessions_table": {"Ref": "SessionsTable"},
     "directories": {"Ref": "Directories"},
+    "sign_in": {"Ref": "SignIn"},
     "leaver_days": {"Ref": "LeaverDays"},
     "audit_days": {"Ref": "AuditDays"},
     "event_bus": {"Ref": "EventBus"},

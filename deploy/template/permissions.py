@@ -99,7 +99,9 @@ def _statements(name: str, may: Permissions) -> Iterator[dict[str, Any]]:
     if indexes:
         yield _allow("ReadIndexes", "dynamodb", ("Query",), indexes)
     if may.token_key:
-        yield _allow("ProviderKeys", "kms", may.token_key, [_arn("TokenKey")]) | {"Condition": _in_context()}
+        yield _allow("ProviderKeys", "kms", may.token_key, [token_key()]) | {"Condition": _in_context()}
+        earlier = _allow("EarlierKey", "kms", ("Decrypt",), [{"Ref": "EarlierKeyArn"}]) | {"Condition": _in_context()}
+        yield {"Fn::If": ["HasEarlierKey", earlier, {"Ref": "AWS::NoValue"}]}
     if may.audit_key:
         yield _allow("SealAuditLog", "kms", may.audit_key, [_arn("AuditKey")])
     if may.secrets:
@@ -174,6 +176,11 @@ def _for_roles(sid: str, action: str, key: str, condition: dict[str, Any]) -> di
         "Resource": "*",
         "Condition": condition | {"ArnEquals": {"aws:PrincipalArn": roles}},
     }
+
+
+def token_key() -> dict[str, Any]:
+    """The key that wraps provider keys: the one that is given, else the stack's own."""
+    return {"Fn::If": ["HasCompanyKey", {"Ref": "CompanyKeyArn"}, _arn("TokenKey")]}
 
 
 def role_arn(name: str) -> dict[str, str]:

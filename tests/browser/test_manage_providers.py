@@ -37,10 +37,12 @@ def fabrikam(port: int, redirect_uri: str) -> Iterator[None]:
     assert server.stdin
     assert server.stdout
     assert b"ready" in server.stdout.readline()
-    yield
-    server.stdin.close()
-    server.wait(5)
-    server.stdout.close()
+    try:
+        yield
+    finally:
+        server.stdin.close()
+        server.wait(5)
+        server.stdout.close()
 
 
 @pytest.fixture

@@ -59,6 +59,11 @@ _PLACES = [
     ),
 ]
 
+_WITH_SERVICE = [
+    "fake",
+    *(pytest.param(name, marks=_REAL) for name in ("samba, service account", "slapd, service account")),
+]
+
 
 @pytest.fixture(params=_PLACES)
 def place(request: pytest.FixtureRequest, authority: Authority, tmp_path: Path) -> Iterator[Place]:
@@ -181,6 +186,21 @@ class TestDirectory:
             place.log_in("alice", "wrong")
 
         assert place.log_in("alice").login_name == f"{place.domain}\\alice"
+
+    @pytest.mark.parametrize("place", _WITH_SERVICE, indirect=True)
+    def test_a_person_is_found_by_id_as_a_login_would_read_them(self, place):
+        user = place.log_in("alice")
+
+        assert place.directory.person(user.id) == user
+
+    @pytest.mark.parametrize(
+        "user_id", ["S-1-5-21-1-2-3-4", "00000000-0000-4000-8000-000000000000", "*", "alice", "", "a)(uid=*"]
+    )
+    def test_nobody_is_found_by_an_id_that_nobody_has(self, place, user_id):
+        with pytest.raises(LoginRefused) as caught:
+            place.directory.person(user_id)
+
+        assert caught.value.cause == "no_such_account"
 
     def test_a_directory_that_nobody_can_reach_is_unavailable(self, dead_place):
         with pytest.raises(DirectoryUnavailable):

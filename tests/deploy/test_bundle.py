@@ -267,7 +267,7 @@ def test_every_background_function_runs(deployed: Deployed, name: str) -> None:
     [
         ("VAULT_KMS_KEY", "", "VAULT_KMS_KEY is not set."),
         ("VAULT_PUBLIC_URL", "http://vault.contoso.example", "VAULT_PUBLIC_URL must be https://"),
-        ("VAULT_DIRECTORIES", "stage/none.json", "VAULT_DIRECTORIES is neither a JSON list nor the path of one"),
+        ("VAULT_DIRECTORIES", "stage/none.json", "VAULT_DIRECTORIES is neither JSON nor the path of such a file"),
     ],
 )
 def test_a_wrong_setting_stops_the_start_and_is_named(deployed: Deployed, name: str, value: str, sentence: str) -> None:

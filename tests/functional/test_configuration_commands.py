@@ -176,6 +176,14 @@ def test_a_secret_that_is_missing(stage: Stage) -> None:
     assert stage.faults() == {("VAULT_DIRECTORIES", "secret_unreadable")}
 
 
+def test_an_openid_provider_that_cannot_be_used(stage: Stage) -> None:
+    described = {"kind": "openid", "issuer": "http://127.0.0.1:1", "client_id": "vault", "client_secret": "elsewhere"}
+    stage.settings["VAULT_SIGN_IN"] = json.dumps(described)
+    assert stage.faults() == {("VAULT_SIGN_IN", "secret_unreadable"), ("VAULT_SIGN_IN", "discovery_failed")}
+    stage.settings["VAULT_SIGN_IN"] = json.dumps(described | {"kind": "saml"})
+    assert stage.faults() == {("VAULT_SIGN_IN", "setting_wrong")}
+
+
 def test_a_directory_that_does_not_answer_unless_it_is_left_out(stage: Stage) -> None:
     stage.directory.available = False
     assert stage.faults() == {("VAULT_DIRECTORIES", "port_closed")}

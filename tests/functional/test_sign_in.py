@@ -43,8 +43,8 @@ class Federated(Running):
         return browser.get(self.callback(self.identity.consent(url, account)))
 
 
-def federated_vault(running: Running, identity: ScriptedCloud, **settings: Any) -> Federated:
-    described = {"issuer": identity.issuer, "client_id": CLIENT_ID, "client_secret": SECRET_NAME, "kind": "openid"}
+def federated_vault(running: Running, issuer: str, **settings: Any) -> Federated:
+    described = {"issuer": issuer, "client_id": CLIENT_ID, "client_secret": SECRET_NAME, "kind": "openid"}
     sign_in = SignInSettings.from_mapping({**described, "name": "Contoso ID", **settings})
     vault = create_vault(
         replace(running.vault.settings, directories=(CONTOSO_READ,), sign_in=sign_in),
@@ -53,7 +53,11 @@ def federated_vault(running: Running, identity: ScriptedCloud, **settings: Any) 
         directory=running.directory,
         oauth_client=AuthlibClient(running.clock, EndpointGuard(allow_private=True)),
     )
-    federated = Federated(vault, running.aws, running.cloud, running.directory, running.clock)
+    return Federated(vault, running.aws, running.cloud, running.directory, running.clock)
+
+
+def with_identity(running: Running, identity: ScriptedCloud, **settings: Any) -> Federated:
+    federated = federated_vault(running, identity.issuer, **settings)
     federated.identity = identity
     return federated
 
@@ -70,7 +74,7 @@ def identity(running: Running) -> Iterator[ScriptedCloud]:
 @pytest.fixture
 def federated(running: Running, identity: ScriptedCloud) -> Federated:
     running.directory.looks_up = True
-    return federated_vault(running, identity, administrators=["role:Vault.Admin"])
+    return with_identity(running, identity, administrators=["role:Vault.Admin"])
 
 
 def test_somebody_without_a_directory_account_signs_in_and_authorizes(federated: Federated) -> None:
@@ -93,7 +97,7 @@ def test_the_same_person_is_the_same_user_each_time_and_another_one_is_not(feder
 
 def test_whom_the_directory_knows_is_the_same_user_by_both_ways(running: Running, identity: ScriptedCloud) -> None:
     running.directory.looks_up = True
-    federated = federated_vault(running, identity, directory_id_claim="onprem_sid")
+    federated = with_identity(running, identity, directory_id_claim="onprem_sid")
     with_password, with_openid = federated.browser("alice"), federated.browser()
     federated.authorize(with_password)
     page = federated.sign_in(
@@ -105,7 +109,7 @@ def test_whom_the_directory_knows_is_the_same_user_by_both_ways(running: Running
 
 def test_a_directory_account_that_is_closed_closes_this_way_too(running: Running, identity: ScriptedCloud) -> None:
     running.directory.looks_up = True
-    federated = federated_vault(running, identity, directory_id_claim="onprem_sid")
+    federated = with_identity(running, identity, directory_id_claim="onprem_sid")
     running.directory.gone[directory.ALICE.user.id] = Departure.DISABLED
     page = federated.sign_in(federated.browser(), onprem_sid=directory.ALICE.user.id)
     assert (page.status, page.url.partition("?")[0]) == (401, "/login/callback")
@@ -121,7 +125,7 @@ def test_an_id_that_no_directory_has_signs_in_nobody_of_the_directory(
     running: Running, identity: ScriptedCloud, claim: object
 ) -> None:
     running.directory.looks_up = True
-    federated = federated_vault(running, identity, directory_id_claim="onprem_sid")
+    federated = with_identity(running, identity, directory_id_claim="onprem_sid")
     page = federated.sign_in(federated.browser(), onprem_sid=claim)
     assert "CONTOSO\\alice" not in page.text
     assert page.status in (200, 401)
@@ -155,7 +159,7 @@ def test_app_roles_make_administrators_and_names_of_directory_groups_do_not(fede
 
 
 def test_only_those_whom_the_setting_names_may_use_the_vault(running: Running, identity: ScriptedCloud) -> None:
-    federated = federated_vault(running, identity, allowed=["group:7f2c"])
+    federated = with_identity(running, identity, allowed=["group:7f2c"])
     refused = federated.sign_in(federated.browser(), groups=["other"])
     assert refused.status == 401
     assert "you may not use this application" in refused.text
@@ -300,7 +304,7 @@ def test_r35_proving_who_one_is_takes_a_new_sign_in_there(federated: Federated) 
     browser, page = confirmation(federated)
     before = dict(browser.cookies)
     url = going_to(browser.press(page, AGAIN))
-    assert parameters(url).items() >= {"prompt": "login", "max_age": "0"}.items()
+    assert parameters(url).items() >= {"prompt": "login", "max_age": "300"}.items()
     done = federated.return_from(browser, url, roles=["Vault.Admin"], auth_time=federated.clock.now())
     assert done.url == "/admin/tokens"
     assert browser.cookies != before
@@ -361,7 +365,7 @@ def test_without_the_setting_there_is_no_button_and_nothing_at_the_addresses(run
 
 def test_without_a_directory_there_is_the_button_alone(running: Running, identity: ScriptedCloud) -> None:
     vault = create_vault(
-        replace(federated_vault(running, identity).vault.settings, directories=()),
+        replace(with_identity(running, identity).vault.settings, directories=()),
         aws=running.aws.clients,
         clock=running.clock,
         oauth_client=AuthlibClient(running.clock, EndpointGuard(allow_private=True)),

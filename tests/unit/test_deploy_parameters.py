@@ -11,6 +11,7 @@ from deploy.errors import BuildError
 from deploy.package import TEMPLATE
 from deploy.stage import ROOT, Stage
 from deploy.template.merge import merge_template
+from deploy.template.permissions import policy
 
 KNOWN: dict[str, Any] = merge_template()["Parameters"]
 DIRECTORIES = json.dumps([{"domain": "CONTOSO", "servers": ["ldaps://dc1.contoso.com"]}])
@@ -46,6 +47,9 @@ def test_every_missing_parameter_is_named_with_its_meaning() -> None:
     assert "The address people open" in said
 
 
+SIGN_IN = '{"kind": "openid", "issuer": "https://id.contoso.com", "client_id": "vault", "client_secret": "sign-in"}'
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -69,8 +73,12 @@ def test_every_missing_parameter_is_named_with_its_meaning() -> None:
         ({"Directories": '[{"domain": "CONTOSO", "sevrers": []}]'}, "Directories cannot be understood: "),
         (
             {"Directories": DIRECTORIES.replace("}", ', "service_account": "CONTOSO\\\\svc", "service_secret": "s"}')},
-            "DirectorySecretArns is missing",
+            "DirectorySecretArns is missing: Directories names a secret",
         ),
+        ({"Directories": "[]"}, "so nobody could log in"),
+        ({"SignIn": '{"issuer": "x"}'}, "SignIn cannot be understood: "),
+        ({"SignIn": "{"}, "SignIn cannot be understood: "),
+        ({"SignIn": SIGN_IN}, "DirectorySecretArns is missing: SignIn names a secret"),
     ],
 )
 def test_a_fault_is_named(changed: dict[str, str], said: str) -> None:
@@ -110,6 +118,36 @@ def test_the_smallest_deployment_has_no_domain_vpc_or_export() -> None:
 )
 def test_a_parameter_brings_its_resources(changed: dict[str, str], more: set[str]) -> None:
     assert made(**changed) - made() == more
+
+
+def kms_statements(**changed: str) -> dict[str, Any]:
+    """What the web function may do with keys, resources resolved."""
+    chosen = {name: (GIVEN | changed).get(name, "") for name in ("CompanyKeyArn", "EarlierKeyArn")}
+    found: dict[str, Any] = {}
+    for statement in policy("api_handler")["Statement"]:
+        if "Fn::If" in statement:
+            condition, given, _ = statement["Fn::If"]
+            if condition != "HasEarlierKey" or not chosen["EarlierKeyArn"]:
+                continue
+            statement = given  # noqa: PLW2901 - the one that counts
+        if any(action.startswith("kms:") for action in statement["Action"]):
+            found[statement["Sid"]] = (statement["Action"], [_resolved(one, chosen) for one in statement["Resource"]])
+    return found
+
+
+def _resolved(resource: dict[str, Any], chosen: dict[str, str]) -> str:
+    if "Fn::If" in resource:
+        resource = resource["Fn::If"][1 if chosen["CompanyKeyArn"] else 2]
+    return chosen[resource["Ref"]] if "Ref" in resource else resource["Fn::GetAtt"][0]
+
+
+def test_provider_keys_are_the_stacks_or_the_companys_and_an_earlier_one_only_opens() -> None:
+    both = ["kms:Decrypt", "kms:GenerateDataKeyWithoutPlaintext"]
+    assert kms_statements() == {"ProviderKeys": (both, ["TokenKey"])}
+    assert kms_statements(CompanyKeyArn="arn:new", EarlierKeyArn="arn:old") == {
+        "ProviderKeys": (both, ["arn:new"]),
+        "EarlierKey": (["kms:Decrypt"], ["arn:old"]),
+    }
 
 
 @pytest.fixture

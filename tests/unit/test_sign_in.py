@@ -1,0 +1,133 @@
+"""Whom claims name, and which descriptions of an OpenID provider are taken."""
+
+from typing import Any
+
+import pytest
+
+from chalicelib.domain.aliases import is_user_id
+from chalicelib.domain.description import InvalidDescription
+from chalicelib.domain.errors import LoginRefused
+from chalicelib.domain.sign_in import SignInFailed, SignInProblem, SignInSettings
+
+TENANT, OTHER_TENANT = "aaaabbbb-0000-cccc-1111-dddd2222eeee", "bbbbcccc-1111-dddd-2222-eeee3333ffff"
+OID = "00000000-aaaa-1111-bbbb-222222222222"
+ENTRA = {
+    "issuer": f"https://login.microsoftonline.com/{TENANT}/v2.0",
+    "client_id": "00001111-aaaa-2222-bbbb-3333cccc4444",
+    "client_secret": "token-vault/sign-in",
+}
+OPENID = {**ENTRA, "issuer": "https://id.contoso.example", "kind": "openid", "name": "Contoso ID"}
+CLAIMS = {"sub": "pairwise", "tid": TENANT, "oid": OID, "preferred_username": "alice@contoso.example", "name": "Alice"}
+
+
+def settings(described: dict[str, Any] = ENTRA, **changed: Any) -> SignInSettings:
+    return SignInSettings.from_mapping({**described, **changed})
+
+
+@pytest.mark.parametrize(
+    ("described", "key"),
+    [
+        (ENTRA | {"issuer": "https://login.microsoftonline.com/common/v2.0"}, "issuer"),
+        (ENTRA | {"issuer": "https://login.microsoftonline.com/organizations/v2.0"}, "issuer"),
+        (ENTRA | {"issuer": "https://login.microsoftonline.com/contoso.com/v2.0"}, "issuer"),
+        (ENTRA | {"issuer": f"{ENTRA['issuer']}/"}, "issuer"),
+        (OPENID | {"issuer": "id.contoso.example"}, "issuer"),
+        (OPENID | {"issuer": "https://id.contoso.example?a=b"}, "issuer"),
+        (ENTRA | {"client_id": " "}, "client_id"),
+        ({name: value for name, value in ENTRA.items() if name != "client_secret"}, "client_secret"),
+        (ENTRA | {"kind": "saml"}, "kind"),
+        (ENTRA | {"scopes": ["profile"]}, "scopes"),
+        (ENTRA | {"administrators": ["Vault.Admin"]}, "administrators"),
+        (ENTRA | {"allowed": ["group:"]}, "allowed"),
+        (ENTRA | {"allowed": "group:a"}, "allowed"),
+        (ENTRA | {"tenant": TENANT}, "tenant"),
+    ],
+)
+def test_a_description_that_cannot_be_meant_names_its_key(described: dict[str, Any], key: str) -> None:
+    with pytest.raises(InvalidDescription) as raised:
+        SignInSettings.from_mapping(described)
+    assert raised.value.key == key
+
+
+def test_at_entra_a_person_is_tenant_and_object_id() -> None:
+    user = settings().user(CLAIMS | {"groups": ["7f2c"], "roles": ["Vault.Admin"]})
+    assert user.id == f"{TENANT}.{OID}"
+    assert (user.login_name, user.display_name, user.email) == ("alice@contoso.example", "Alice", "")
+    assert user.groups == {"group:7f2c", "role:Vault.Admin"}
+    assert settings().user(CLAIMS | {"preferred_username": "new@contoso.example", "sub": "other"}).id == user.id
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"tid": OTHER_TENANT}, {"tid": None}, {"oid": ""}, {"oid": None}, {"oid": f"{OID}\n"}, {"oid": 7}],
+    ids=str,
+)
+def test_another_tenant_or_no_object_id_is_nobody(changed: dict[str, Any]) -> None:
+    with pytest.raises(LoginRefused) as raised:
+        settings().user(CLAIMS | changed)
+    assert raised.value.cause == "foreign_tenant"
+
+
+def test_elsewhere_a_person_is_issuer_and_subject() -> None:
+    one, other = settings(OPENID), settings(OPENID, issuer="https://id.fabrikam.example")
+    assert one.user({"sub": "a"}).id == one.user({"sub": "a", "oid": OID, "tid": TENANT}).id
+    assert len({one.user({"sub": "a"}).id, one.user({"sub": "b"}).id, other.user({"sub": "a"}).id}) == 3
+
+
+@pytest.mark.parametrize("described", [ENTRA, OPENID], ids=["entra", "openid"])
+def test_an_id_is_known_for_one_and_no_name_looks_like_it(described: dict[str, Any]) -> None:
+    assert is_user_id(settings(described).user(CLAIMS).id)
+    assert not is_user_id("openid.alice@contoso.example")
+
+
+@pytest.mark.parametrize("name", ["CONTOSO\\alice", "a\nb", "x" * 321, 7, None, ["alice"], ""], ids=str)
+def test_what_cannot_be_shown_is_no_name(name: object) -> None:
+    user = settings().user(CLAIMS | {"preferred_username": name, "name": name})
+    assert (user.login_name, user.display_name) == (user.id, user.id)
+
+
+@pytest.mark.parametrize(
+    ("claims", "email"),
+    [
+        ({}, ""),
+        ({"email_verified": True}, "alice@contoso.example"),
+        ({"email_verified": "true"}, ""),
+        ({"email_verified": False}, ""),
+        ({"xms_edov": True}, "alice@contoso.example"),
+        ({"xms_edov": "1"}, "alice@contoso.example"),
+        ({"xms_edov": 0}, ""),
+    ],
+)
+def test_only_a_verified_address_counts(claims: dict[str, Any], email: str) -> None:
+    assert settings().user(CLAIMS | {"email": "alice@contoso.example"} | claims).email == email
+
+
+def test_groups_are_taken_as_far_as_they_can_be_kept() -> None:
+    many = [f"g{number}" for number in range(1000)]
+    assert len(settings().groups({"groups": many})) == 500
+    assert settings().groups({"groups": "one", "roles": ["a\nb", 7, "", "b"]}) == {"group:one", "role:b"}
+
+
+def test_the_directory_s_id_is_read_from_the_claim_of_the_setting_alone() -> None:
+    claims = {"onprem_sid": "S-1-5-21-1-2-3-1101"}
+    assert settings().directory_id(claims) == ""
+    assert settings(directory_id_claim="onprem_sid").directory_id(claims) == "S-1-5-21-1-2-3-1101"
+    assert settings(directory_id_claim="onprem_sid").directory_id({"onprem_sid": ["S-1-5-21"]}) == ""
+
+
+@pytest.mark.parametrize("auth_time", [1000, 1000.5, 941])
+def test_a_time_after_the_trip_began_proves_a_new_sign_in(auth_time: float) -> None:
+    settings().check_anew({"auth_time": auth_time}, since=1000)
+
+
+@pytest.mark.parametrize("auth_time", [939, float("nan"), True, None, "1000", [1000]], ids=str)
+def test_nothing_else_does(auth_time: object) -> None:
+    with pytest.raises(SignInFailed):
+        settings().check_anew({"auth_time": auth_time}, since=1000)
+
+
+@pytest.mark.parametrize("problem", SignInProblem)
+def test_every_problem_has_a_sentence(problem: SignInProblem) -> None:
+    message = SignInFailed(problem, "Microsoft").message
+    assert message.endswith(".")
+    assert "{" not in message
