@@ -503,5 +503,5 @@ def _outlets(settings: Settings, world: World) -> Outlets:
 def create_vault(settings: Settings | None = None, **replaced: Any) -> Vault:
     """The vault as the settings say (default: of the environment); `replaced` are parts of the `World`."""
     settings = settings or Settings.from_environment()
-    telemetry.configure(settings.log_level)
+    telemetry.configure(settings.log_level, settings.metrics)
     return Vault(settings, World.of(settings, **replaced))

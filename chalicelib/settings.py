@@ -91,6 +91,12 @@ class Settings:
         "`true` lets clouds live on http and private addresses, for development; refused for an https public URL.",
         False,
     )
+    metrics: str = _setting(
+        "CloudWatch namespace of the metrics that are written into the log (requests, log-ins, releases, refreshes); "
+        "empty: none are.",
+        "",
+        example="TokenVault/prod",
+    )
     log_level: str = _setting("`DEBUG`, `INFO`, `WARNING` or `ERROR`.", "INFO")
 
     @classmethod

@@ -3,6 +3,7 @@
 from typing import Any
 
 from .permissions import FUNCTIONS, logical, role, role_name, token_key
+from .watch import NAMESPACE
 
 _NO_VALUE = {"Ref": "AWS::NoValue"}
 _SETTINGS = {
@@ -20,6 +21,7 @@ _SETTINGS = {
     "event_bus": {"Ref": "EventBus"},
     "mail_from": {"Ref": "MailFrom"},
     "admin_mail": {"Ref": "AdminMail"},
+    "metrics": NAMESPACE,
     "log_level": {"Ref": "LogLevel"},
 }
 """The vault's settings by name; what is not here keeps its default."""

@@ -241,6 +241,8 @@ def _dashboard() -> dict[str, Any]:
         ),
         ("Log-ins and keys", [[vault, metric] for metric in ("LoginFailures", "DirectoryFailures", "KeyFailures")]),
         ("Tokens", [[vault, m] for m in ("RefreshFailures", "RevocationsRetried", "CleanUpFailures", "RefreshesLost")]),
+        ("Releases", [[vault, metric] for metric in ("Releases", "Refusals", "Refreshes", "Authorizations", "LogIns")]),
+        ("Milliseconds inside the vault", [[vault, "RequestTime", {"stat": s}] for s in ("p50", "p90", "p99")]),
         (
             "Never",
             [[vault, metric] for metric in ("AuditTampered", "IntegrityViolations", "Crashes", "StorageFailures")],

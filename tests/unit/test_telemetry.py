@@ -2,11 +2,13 @@
 
 import json
 import logging
+import time
+from typing import Any
 
 import pytest
 
 from chalicelib import telemetry
-from chalicelib.telemetry import LineFormatter
+from chalicelib.telemetry import FIELDS, METRICS, LineFormatter, Metric
 
 
 def line(**extra: object) -> str:
@@ -41,3 +43,38 @@ def test_configuring_twice_logs_once(capsys: pytest.CaptureFixture[str]) -> None
         assert not logger.propagate
     finally:
         logger.handlers = before
+
+
+def measured(event: str, **extra: object) -> dict[str, Any]:
+    record = logging.LogRecord("chalicelib.x", logging.INFO, "x.py", 1, event, None, None)
+    vars(record).update(extra)
+    parsed: dict[str, Any] = json.loads(LineFormatter("TokenVault/test").format(record))
+    return parsed
+
+
+@pytest.mark.parametrize(("event", "metric"), METRICS.items())
+def test_a_metric_is_as_cloudwatch_reads_it(event: str, metric: Metric) -> None:
+    """The rules of the embedded metric format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/."""
+    made = measured(event, milliseconds=12, **{metric.by: "value"})
+    (described,) = made["_aws"]["CloudWatchMetrics"]
+    assert abs(made["_aws"]["Timestamp"] - time.time() * 1000) < 60_000
+    assert described["Namespace"] == "TokenVault/test"
+    assert described["Dimensions"] == [[], [metric.by]]
+    assert made[metric.by] == "value"
+    assert described["Metrics"] == [{"Name": metric.name, "Unit": metric.unit}]
+    assert made[metric.name] == (12 if metric.field else 1)
+
+
+def test_what_is_unknown_is_no_dimension() -> None:
+    (described,) = measured("token.refused", provider_id="")["_aws"]["CloudWatchMetrics"]
+    assert described["Dimensions"] == [[]]
+
+
+def test_nothing_is_measured_by_person_or_secret() -> None:
+    assert {metric.by for metric in METRICS.values()} <= {"route", "outcome", "provider_id"}
+    assert {metric.by for metric in METRICS.values()} <= set(FIELDS)
+
+
+def test_other_events_and_stages_without_a_namespace_have_lines_alone() -> None:
+    assert "_aws" not in measured("refresh.failed", provider_id="northwind")
+    assert "_aws" not in json.loads(line(milliseconds=12, route="/"))
