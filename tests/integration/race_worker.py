@@ -23,6 +23,7 @@ from joserfc.jwk import ECKey
 from chalicelib.adapters.aws import AwsClients
 from chalicelib.adapters.endpoint_guard import EndpointGuard
 from chalicelib.adapters.oauth_client import AuthlibClient
+from chalicelib.adapters.system import SystemClock
 from chalicelib.bootstrap import Vault, create_vault
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.directory import DirectorySettings
@@ -62,17 +63,14 @@ class Job:
     """A shorter lease, so that a test need not wait as long as a person would."""
 
 
-class WrongClock:
+class WrongClock(SystemClock):
     """The system's clock, so many seconds off."""
 
     def __init__(self, off: int) -> None:
         self._off = off
 
     def now(self) -> int:
-        return int(time.time()) + self._off
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+        return super().now() + self._off
 
 
 class TroubledClient(AuthlibClient):
