@@ -10,17 +10,19 @@ from tests.aws import Aws
 from tests.fakes.stores import FakeAdministratorStore
 from tests.samples import ADMINISTRATOR, BOB, NOW
 
+from .places import STORES, aws_of
+
 ENTRIES = (
     Appointment(BOB.id, False, BOB.login_name, NOW, ADMINISTRATOR),
     Appointment("S-1-5-21-1-2-3-1605", True, "CN=Helpdesk,DC=contoso,DC=example", NOW, ADMINISTRATOR),
 )
 
 
-@pytest.fixture(params=["fake", "dynamodb"])
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest) -> AdministratorStore:
     if request.param == "fake":
         return FakeAdministratorStore()
-    aws: Aws = request.getfixturevalue("aws")
+    aws: Aws = aws_of(request)
     return DynamoAdministratorStore(aws.table("vault"))
 
 

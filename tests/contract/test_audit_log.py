@@ -17,6 +17,8 @@ from tests.fakes.stores import FakeAuditLog
 from tests.fakes.system import FakeClock
 from tests.samples import ALICE, BOB, NOW
 
+from .places import STORES, aws_of
+
 EVENT = AuditEvent(
     AuditTag.GRANT_AUTHORIZED,
     Outcome.SUCCESS,
@@ -50,12 +52,12 @@ class Log:
         return list(self.log.entries(period, before=before))
 
 
-@pytest.fixture(params=["fake", "dynamodb"])
+@pytest.fixture(params=STORES)
 def log(request: pytest.FixtureRequest) -> Log:
     clock = FakeClock(NOW)
     if request.param == "fake":
         return Log(FakeAuditLog(clock), clock)
-    aws: Aws = request.getfixturevalue("aws")
+    aws: Aws = aws_of(request)
     return Log(DynamoAuditLog(aws.table("vault"), clock, SystemRandom(), days=400), clock)
 
 

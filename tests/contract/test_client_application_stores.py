@@ -12,6 +12,8 @@ from tests.aws import Aws
 from tests.fakes.stores import FakeClientApplicationStore
 from tests.samples import APPLICATION, NOW, RULE
 
+from .places import STORES, aws_of
+
 FULL = replace(
     APPLICATION,
     subject_mode=SubjectMode.IDENTITY_PROVIDER,
@@ -25,11 +27,11 @@ FULL = replace(
 ).stopped("lost laptop", NOW, "CONTOSO\\admin")
 
 
-@pytest.fixture(params=["fake", "dynamodb"])
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest) -> ClientApplicationStore:
     if request.param == "fake":
         return FakeClientApplicationStore()
-    aws: Aws = request.getfixturevalue("aws")
+    aws: Aws = aws_of(request)
     return DynamoClientApplicationStore(aws.clients.dynamodb, aws.table("vault"))
 
 

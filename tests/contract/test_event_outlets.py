@@ -24,6 +24,8 @@ from tests.fakes.events import FakeOutbox
 from tests.fakes.system import FakeClock
 from tests.samples import ALICE, GRANT, NOW, PROVIDER
 
+from .places import STORES
+
 EVENT = Event.of_grant(EventKind.GRANT_NEEDS_REAUTHORIZATION, GRANT, PROVIDER, NOW)
 LATER = Event.of_lapse(GRANT, PROVIDER, NOW + 9, NOW + 5)
 REGION = ENVIRONMENT["AWS_DEFAULT_REGION"]
@@ -32,7 +34,7 @@ SENDER = "vault@contoso.example"
 
 
 class TestOutbox:
-    @pytest.fixture(params=["fake", "dynamodb"])
+    @pytest.fixture(params=STORES)
     def outbox(self, request: pytest.FixtureRequest) -> Outbox:
         if request.param == "fake":
             return FakeOutbox()

@@ -39,6 +39,8 @@ from tests.fakes.stores import (
 from tests.fakes.system import FakeClock
 from tests.samples import ADMINISTRATOR, ALICE, APPLICATION, BOB, GRANT, KEY, NOW, OTHER_ACCOUNT, PROVIDER
 
+from .places import STORES, aws_of
+
 NAMES = ("contoso\\alice", "alice@contoso.example")
 EVENT = AuditEvent(AuditTag.TOKEN_RELEASED, Outcome.SUCCESS, "scanner", Origin("request-1", "127.0.0.1"))
 
@@ -75,9 +77,9 @@ def dynamodb(aws: Aws) -> Stores:
     )
 
 
-@pytest.fixture(params=["fake", "dynamodb"])
+@pytest.fixture(params=STORES)
 def stores(request: pytest.FixtureRequest) -> Stores:
-    made = fakes() if request.param == "fake" else dynamodb(request.getfixturevalue("aws"))
+    made = fakes() if request.param == "fake" else dynamodb(aws_of(request))
     made.providers.add(PROVIDER, KEY)
     made.applications.add(APPLICATION)
     made.aliases.claim(ALICE.id, NAMES)

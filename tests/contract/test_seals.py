@@ -14,17 +14,19 @@ from tests.fakes.audit_key import FakeAuditKey
 from tests.fakes.stores import FakeSealStore
 from tests.samples import NOW
 
+from .places import STORES, aws_of
+
 ENTRIES = (StoredEntry("2027-01-15T08:00:01#a", "1" * 64), StoredEntry("2027-01-15T08:00:02#b", "2" * 64))
 SEAL = Seal(1, "2027-01-15T08:00:00", "2027-01-15T08:05:00", NOW, "", ENTRIES, b"mac")
 NEXT = Seal(2, SEAL.end, "2027-01-15T08:10:00", NOW, SEAL.fingerprint(), (), b"mac")
 
 
 class TestSealStore:
-    @pytest.fixture(params=["fake", "dynamodb"])
+    @pytest.fixture(params=STORES)
     def store(self, request: pytest.FixtureRequest) -> SealStore:
         if request.param == "fake":
             return FakeSealStore()
-        aws: Aws = request.getfixturevalue("aws")
+        aws: Aws = aws_of(request)
         return DynamoSealStore(aws.table("vault"), aws.table("vault-keys"))
 
     def test_gives_back_what_was_added_in_order(self, store: SealStore) -> None:
@@ -54,7 +56,7 @@ class TestAuditKey:
     def key(self, request: pytest.FixtureRequest) -> AuditKey:
         if request.param == "fake":
             return FakeAuditKey()
-        aws: Aws = request.getfixturevalue("aws")
+        aws: Aws = aws_of(request)
         return KmsAuditKey(aws.clients.kms, aws.audit_key)
 
     def test_knows_its_own_codes_only(self, key: AuditKey) -> None:

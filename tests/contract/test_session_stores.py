@@ -12,16 +12,18 @@ from chalicelib.stores.sessions import DynamoSessionStore
 from tests.fakes.stores import FakeAuthorizationRequestStore, FakeSessionStore
 from tests.samples import ALICE, BOB, NOW, REQUEST, SESSION
 
+from .places import STORES, aws_of
+
 NOTICE = Notice("n1", NoticeKind.AUTHORIZED, {"provider": "northwind"}, NOW)
 OWNER = {"user_id": ALICE.id, "flow_hash": REQUEST.flow_hash, "provider_id": "northwind"}
 
 
 class TestSessionStore:
-    @pytest.fixture(params=["fake", "dynamodb"])
+    @pytest.fixture(params=STORES)
     def store(self, request: pytest.FixtureRequest) -> SessionStore:
         if request.param == "fake":
             return FakeSessionStore()
-        return DynamoSessionStore(request.getfixturevalue("aws").table("vault-sessions"))
+        return DynamoSessionStore(aws_of(request).table("vault-sessions"))
 
     def test_gives_back_what_was_added(self, store: SessionStore) -> None:
         store.add(SESSION, NOW + 60)
@@ -59,11 +61,11 @@ class TestSessionStore:
 
 
 class TestAuthorizationRequestStore:
-    @pytest.fixture(params=["fake", "dynamodb"])
+    @pytest.fixture(params=STORES)
     def store(self, request: pytest.FixtureRequest) -> AuthorizationRequestStore:
         if request.param == "fake":
             return FakeAuthorizationRequestStore()
-        return DynamoAuthorizationRequestStore(request.getfixturevalue("aws").table("vault-sessions"))
+        return DynamoAuthorizationRequestStore(aws_of(request).table("vault-sessions"))
 
     def test_r37_a_request_is_consumed_once(self, store: AuthorizationRequestStore) -> None:
         store.add(REQUEST)

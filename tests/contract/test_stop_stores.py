@@ -12,16 +12,18 @@ from tests.aws import Aws
 from tests.fakes.stores import FakeStopStore
 from tests.samples import ADMINISTRATOR, ALICE, BOB, NOW
 
+from .places import STORES, aws_of
+
 EVERYTHING = Stop(StopKind.EVERYTHING, ALL, "incident", NOW, ADMINISTRATOR)
 PROVIDER = Stop(StopKind.PROVIDER, "northwind", "their incident", NOW + 1, ADMINISTRATOR, "Northwind Cloud")
 PERSON = Stop(StopKind.PERSON, ALICE.id, "lost laptop", NOW + 2, ADMINISTRATOR, ALICE.login_name)
 
 
-@pytest.fixture(params=["fake", "dynamodb"])
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest) -> StopStore:
     if request.param == "fake":
         return FakeStopStore()
-    aws: Aws = request.getfixturevalue("aws")
+    aws: Aws = aws_of(request)
     return DynamoStopStore(aws.table("vault"))
 
 

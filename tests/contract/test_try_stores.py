@@ -12,6 +12,8 @@ from chalicelib.stores.tries import DynamoTryStore
 from tests.fakes.stores import FakeTryStore
 from tests.samples import NOW
 
+from .places import STORES, aws_of
+
 KEY, WINDOW = "account S-1-5-21-1", 1800
 
 
@@ -20,11 +22,11 @@ def reserve(store: TryStore, *, limit: int = 2, now: int = NOW, key: str = KEY) 
 
 
 class TestTryStore:
-    @pytest.fixture(params=["fake", "dynamodb"])
+    @pytest.fixture(params=STORES)
     def store(self, request: pytest.FixtureRequest) -> TryStore:
         if request.param == "fake":
             return FakeTryStore()
-        return DynamoTryStore(request.getfixturevalue("aws").table("vault-sessions"))
+        return DynamoTryStore(aws_of(request).table("vault-sessions"))
 
     def test_counts_up_to_the_limit(self, store: TryStore) -> None:
         assert [reserve(store) for _ in range(3)] == [None, None, WINDOW]

@@ -8,12 +8,14 @@ from tests.aws import Aws
 from tests.fakes.stores import FakeUsageStore
 from tests.samples import ALICE, BOB, NOW
 
+from .places import STORES, aws_of
 
-@pytest.fixture(params=["fake", "dynamodb"])
+
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest) -> UsageStore:
     if request.param == "fake":
         return FakeUsageStore()
-    return DynamoUsageStore(request.getfixturevalue("aws").table("vault-sessions"))
+    return DynamoUsageStore(aws_of(request).table("vault-sessions"))
 
 
 def test_counts_calls_of_each_window(store: UsageStore) -> None:

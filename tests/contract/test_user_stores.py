@@ -11,13 +11,15 @@ from chalicelib.stores.users import DynamoUserStore
 from tests.fakes.stores import FakeUserStore
 from tests.samples import ADMIN, ALICE, BOB, NOW
 
+from .places import STORES, aws_of
+
 
 class TestUserStore:
-    @pytest.fixture(params=["fake", "dynamodb"])
+    @pytest.fixture(params=STORES)
     def store(self, request: pytest.FixtureRequest) -> UserStore:
         if request.param == "fake":
             return FakeUserStore()
-        return DynamoUserStore(request.getfixturevalue("aws").table("vault"))
+        return DynamoUserStore(aws_of(request).table("vault"))
 
     def record(self, store: UserStore, user_id: str = ALICE.id) -> UserRecord:
         found = store.get(user_id)
