@@ -78,6 +78,7 @@ from .services.reach import ReachService
 from .services.refresh import RefreshService
 from .services.registration import RegistrationService
 from .services.removals import RemovalService
+from .services.restoration import RestorationService
 from .services.revocations import RevocationService
 from .services.sessions import SessionService
 from .services.sign_in import SignInService
@@ -356,6 +357,7 @@ class Vault:
             clock=world.clock,
         )
         self.key_rotation = KeyRotationService(provider_store, world.cipher, audit_log)
+        self.restoration = RestorationService(provider_store, world.cipher, audit_log, world.clock)
         self.registration = RegistrationService(
             providers=provider_store,
             cipher=world.cipher,

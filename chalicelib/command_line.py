@@ -12,7 +12,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
 
-from . import configuration_commands, directory_commands, import_commands, key_commands, provider_commands
+from . import (
+    configuration_commands,
+    directory_commands,
+    import_commands,
+    key_commands,
+    provider_commands,
+    restore_commands,
+)
 from .domain.audit import Period
 from .domain.errors import VaultError
 from .domain.seal import Fault, FaultKind
@@ -60,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     configuration_commands.add(commands)
     directory_commands.add(commands)
     key_commands.add(commands)
+    restore_commands.add(commands)
     import_commands.add(commands)
     provider_commands.add(commands)
     _add_verify_audit(commands)
