@@ -7,8 +7,7 @@ from chalicelib.domain.errors import Conflict
 from chalicelib.services.administration import AdministrationService
 from chalicelib.services.consent import ConsentService
 from chalicelib.services.registration import RegistrationService
-from chalicelib.web.answers import Answer, Page, Redirect
-from chalicelib.web.cookies import Cookie
+from chalicelib.web.answers import Answer, Redirect
 from chalicelib.web.endpoint import Endpoints
 from chalicelib.web.pages import DeleteProviderDialog
 from chalicelib.web.request import Request
@@ -16,6 +15,7 @@ from chalicelib.web.route import Route
 
 from .admin_providers import ONE, PAGE, RECENT, seen
 from .client_changes import actor_of
+from .departures import going
 from .provider_views import ProviderPages
 
 
@@ -57,8 +57,7 @@ def blueprint(
     def test_consent(request: Request) -> Answer:
         provider = registration.get(request.path["provider"])
         departure = consent.start(request.session, provider.id, request.cookies.get(flow_cookie), is_test=True)
-        context = {"provider_name": departure.provider_name, "url": departure.url}
-        return Page("going.html", context, cookies=(Cookie(flow_cookie, departure.flow),))
+        return going(departure, flow_cookie)
 
     # Deleting
 

@@ -9,11 +9,12 @@ from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.session import NoticeKind
 from chalicelib.services.consent import TEST_STATE, Callback, ConsentService, Tested
 from chalicelib.services.sessions import SessionService
-from chalicelib.web.answers import Answer, Page, Redirect
-from chalicelib.web.cookies import Cookie
+from chalicelib.web.answers import Answer, Redirect
 from chalicelib.web.endpoint import Endpoints
 from chalicelib.web.request import Request
 from chalicelib.web.route import Route
+
+from .departures import going
 
 _ONE_MORE = "new"
 """What the page sends instead of a slot for one more account."""
@@ -41,9 +42,7 @@ def blueprint(endpoints: Endpoints, consent: ConsentService, sessions: SessionSe
             request.cookies.get(flow_cookie),
             slot=None if account == _ONE_MORE else account,
         )
-        # A page that goes on by itself: browsers block a form's redirect to another site under form-action 'self'
-        context = {"provider_name": departure.provider_name, "url": departure.url, "is_sign_in": False}
-        return Page("going.html", context, cookies=(Cookie(flow_cookie, departure.flow),))
+        return going(departure, flow_cookie)
 
     @endpoints.route(
         routes,

@@ -5,16 +5,17 @@ from chalice.app import Blueprint
 from chalicelib.domain.access import Access
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused, NotFound
 from chalicelib.domain.sign_in import SignInFailed, SignInProblem
-from chalicelib.services.consent import Callback, Departure
+from chalicelib.services.consent import Callback
 from chalicelib.services.login import Client
 from chalicelib.services.sessions import SessionService
 from chalicelib.services.sign_in import CALLBACK_PATH, SignInService
-from chalicelib.web.answers import Answer, Page, Redirect
+from chalicelib.web.answers import Answer, Redirect
 from chalicelib.web.cookies import Cookie
 from chalicelib.web.endpoint import Endpoints
 from chalicelib.web.request import Request
 from chalicelib.web.route import Route
 
+from .departures import going
 from .login_views import NEXT_PAGES, LoginPages, check_next
 
 _NOT_SIGNED_IN = (SignInFailed, LoginRefused, DirectoryUnavailable)
@@ -33,25 +34,23 @@ def blueprint(
             raise NotFound
         return sign_in
 
-    def go(departure: Departure) -> Page:
-        context = {"provider_name": departure.provider_name, "url": departure.url, "is_sign_in": True}
-        return Page("going.html", context, cookies=(Cookie(names.flow, departure.flow),))
-
     @endpoints.route(routes, Route("POST", "/login/openid", Access.PUBLIC))
     def start(request: Request) -> Answer:
         try:
-            return go(service().start(request.cookies.get(names.flow)))
+            departure = service().start(request.cookies.get(names.flow))
         except SignInFailed as error:
             return pages.form(request, error=error)
+        return going(departure, names.flow, is_sign_in=True)
 
     @endpoints.route(routes, Route("POST", "/login/confirm/openid", Access.USER, fields=("next",)))
     def start_again(request: Request) -> Answer:
         next_page = request.form.one("next")
         check_next(next_page)
         try:
-            return go(service().start(request.cookies.get(names.flow), f"{next_page}.", request.session))
+            departure = service().start(request.cookies.get(names.flow), f"{next_page}.", request.session)
         except SignInFailed as error:
             return pages.confirmation(request, next_page, error)
+        return going(departure, names.flow, is_sign_in=True)
 
     @endpoints.route(routes, Route("GET", CALLBACK_PATH, Access.PUBLIC, query=("state", "code", "error", "iss")))
     def come_back(request: Request) -> Answer:

@@ -15,6 +15,7 @@ from tests.fakes.application import Application
 from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET
 from tests.functional.client import BASE, Browser
 from tests.functional.conftest import NORTHWIND, Running
+from tests.functional.test_sign_in import Federated
 from tests.functional.test_token import EVERYBODY, ORIGIN, Api
 from tests.samples import ADMINISTRATOR, APPLICATION
 
@@ -90,14 +91,18 @@ def token_of(browser: Browser) -> str:
 
 
 @pytest.fixture
-def site(running: Running) -> Site:
+def site(federated: Federated) -> Site:
+    running = federated
     furnish(running)
     user, administrator, anonymous = running.browser("alice"), running.browser("admin"), running.browser()
     running.browser("alice")
+    by_openid = running.browser()
+    running.sign_in(by_openid, preferred_username="alice@fabrikam.example")
     starts = {
         user: ("/providers",),
         administrator: ("/providers", "/admin/tokens?user=alice%40contoso.example", "/login/confirm?next=tokens"),
         anonymous: ("/login",),
+        by_openid: ("/login/confirm?next=tokens",),
     }
     forms = [(browser, form) for browser, start in starts.items() for form in crawl(browser, *start)]
     return Site(running, user, administrator, [entry for entry in forms if entry[1].method == "POST"])
