@@ -622,7 +622,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         _login(
             sign_in_name="Microsoft",
             info="You are signed out of the vault.",
-            sign_out_url="https://login.microsoftonline.example/logout",
+            sign_out_url="https://northwind.example/logout",
         ),
     ),
     "confirm": ("confirm.html", _confirm()),

@@ -117,6 +117,7 @@ class ScriptedCloud:
             jwks_uri=f"{self.issuer}/jwks",
             userinfo_endpoint=f"{self.issuer}/userinfo",
             revocation_endpoint=f"{self.issuer}/revoke",
+            end_session_endpoint=f"{self.issuer}/sign-out",
             iss_parameter_promised=True,
             client_authentication=self.client_authentication,
         )
