@@ -7,14 +7,14 @@ from typing import Any
 def chosen(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, str]:
     """Types of the resources that would be made, by logical id. `parameters` are those that were given."""
     values = {name: str(one["Default"]) for name, one in template["Parameters"].items() if "Default" in one}
-    conditions = _Conditions(template["Conditions"], {**values, **parameters})
+    conditions = Conditions(template["Conditions"], {**values, **parameters})
     resources = template["Resources"].items()
     return {
         name: one["Type"] for name, one in resources if "Condition" not in one or conditions.holds(one["Condition"])
     }
 
 
-class _Conditions:
+class Conditions:
     """The template's conditions under given values of its parameters."""
 
     def __init__(self, conditions: Mapping[str, Any], values: Mapping[str, str]) -> None:

@@ -14,13 +14,19 @@ from tests.aws import aws as start_aws
 pytest_plugins = ["tests.directories.fixtures"]
 
 
-_SLOW_GROUPS = {"browser": "stack", "test_stack.py": "stack", "deploy": "package", "test_race.py": "race"}
+_SLOW_GROUPS = {
+    "test_gallery.py": "gallery",
+    "browser": "stack",
+    "test_stack.py": "stack",
+    "deploy": "package",
+    "test_race.py": "race",
+}
 """Tests of one group run in one process, which starts what they share once (`--dist loadgroup`)."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        for part in item.path.parts[-2:]:
+        for part in reversed(item.path.parts[-2:]):
             if part in _SLOW_GROUPS and item.get_closest_marker("xdist_group") is None:
                 item.add_marker(pytest.mark.xdist_group(_SLOW_GROUPS[part]))
 

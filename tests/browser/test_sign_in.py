@@ -45,13 +45,3 @@ def test_r35_who_is_asked_again_types_the_password_there_again(alice: Person) ->
     # Confirmed, and still no administrator
     expect(alice.page).to_have_url(re.compile(r"/admin/tokens$"))
     expect(alice.page.get_by_text("You may not use this page.")).to_be_visible()
-
-
-def test_who_says_no_there_is_back_on_the_form(page: Page, clean_stack: Stack) -> None:
-    person = Person(page, clean_stack.url)
-    page.goto(f"{clean_stack.url}/login")
-    person.press("Sign in with Northwind")
-    northwind.sign_in(page, "bob", CLOUD_PASSWORDS["bob"])
-    northwind.deny(page)
-    expect(page.get_by_role("alert")).to_contain_text("Northwind did not sign you in.")
-    expect(person.button("Log in")).to_be_visible()

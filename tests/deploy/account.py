@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.adapters.aws import AwsClients
+from deploy.conditions import Conditions
 from dev.stack import SERVICE_PASSWORD, SERVICE_SECRET
 
 STACK = "vault-test"
@@ -20,6 +21,7 @@ class Account:
             **{n: str(p["Default"]) for n, p in template["Parameters"].items() if "Default" in p},
             **parameters,
         }
+        self._conditions = Conditions(template["Conditions"], self._parameters)
         self.aws = AwsClients.create()
         self._arns = {name: self._create_key(name) for name in ("TokenKey", "AuditKey")}
         self._tables = {
@@ -55,6 +57,8 @@ class Account:
                 return self._tables[name] if name in self._resources else self._parameters[name]
             case {"Fn::GetAtt": [name, "Arn"]}:
                 return self._arns[name]
+            case {"Fn::If": [condition, held, otherwise]}:
+                return self._resolve(held if self._conditions.holds(condition) else otherwise)
             case {"Fn::Sub": str(text)}:
                 return text.replace("${AWS::StackName}", STACK)
         return str(value)
