@@ -133,12 +133,13 @@ class World:
         aws: AwsClients = replaced.pop("aws", None) or AwsClients.create()
         clock: Clock = replaced.pop("clock", None) or SystemClock()
         guard = EndpointGuard(allow_private=settings.allow_private_clouds)
-        oauth_client = replaced.get("oauth_client") or Late(lambda: _oauth_client(clock, guard))
+        oauth_client = Late(lambda: _oauth_client(clock, guard))
+        of_clouds = replaced.get("oauth_client", oauth_client)
         secrets, sign_in = SecretsManager(aws), settings.sign_in
         parts: dict[str, Any] = {
             "random": SystemRandom(),
             "directory": Directories(settings.directories, secrets, clock),
-            "identity_provider": sign_in and Late(lambda: _identity_provider(sign_in, secrets, oauth_client, clock)),
+            "identity_provider": sign_in and Late(lambda: _identity_provider(sign_in, secrets, of_clouds, clock)),
             "oauth_client": oauth_client,
             "jwt_verifier": Late(lambda: _jwt_verifier(clock, oauth_client)),
             "key_reader": Late(_key_reader),

@@ -17,7 +17,11 @@ class Late:
 
     @cached_property
     def _made(self) -> Any:
-        return self._make()
+        try:
+            return self._make()
+        except AttributeError as error:
+            # As it is, Python would look for `_made` by `__getattr__`, and so for ever
+            raise TypeError(f"could not be made: {error}") from error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._made, name)
