@@ -119,13 +119,25 @@ class EnvelopeBox:
 
     def decrypt(self, ciphertext: bytes, context: Mapping[str, str]) -> bytes:
         try:
-            plaintext, header = _SDK.decrypt(source=ciphertext, key_provider=self._keys)
+            plaintext, header = self._opened(ciphertext)
         except Exception as error:
             # The SDK and cryptography raise many unrelated types here, all of which mean the same
             raise IntegrityViolation(detail=type(error).__name__) from None
         if header.encryption_context != dict(context):
             raise IntegrityViolation(detail="encryption context differs")
         return bytes(plaintext)
+
+    def _opened(self, ciphertext: bytes) -> tuple[bytes, Any]:
+        """Plaintext and header of a message that is whole."""
+        stream = _SDK.stream(mode="decrypt", source=ciphertext, key_provider=self._keys)
+        try:
+            plaintext = stream.read()
+            return plaintext, stream.header
+        finally:
+            if not hasattr(stream, "footer"):
+                # What was not read to its end refuses to be closed, and Python 3.13 prints that when it is forgotten
+                stream.footer = None
+            stream.close()
 
 
 class _SingleKeyProvider(RawMasterKeyProvider):  # type: ignore[misc]  # the SDK has no types
