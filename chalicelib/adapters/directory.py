@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .ldap_directory import LdapDirectory
 
 MAX_PASSWORD = 256
+_NOT_THERE = "The directory does not know your account. Please contact your administrator."
 _UNTYPABLE = ("Cc", "Cs")
 """Unicode categories: control characters (NUL ends a password in C), and halves of a character."""
 
@@ -95,7 +96,7 @@ class Directories:
         for one in self._settings if is_user_id(user_id) else ():
             if one.can_look_up and (user := self._of_domain(one.domain).person(user_id, now)):
                 return user
-        raise LoginRefused("no_such_account")
+        raise LoginRefused("no_such_account", _NOT_THERE)
 
     def standings(self, users: Sequence[User]) -> Mapping[str, Standing]:
         """See `ports.Directory`."""

@@ -90,8 +90,9 @@ class User:
 
     @property
     def domain(self) -> str:
-        """The NetBIOS name of the directory this person is in."""
-        return self.login_name.partition("\\")[0]
+        """The NetBIOS name of the directory this person is in; empty for who is in none."""
+        domain, backslash, _ = self.login_name.partition("\\")
+        return domain if backslash else ""
 
 
 class Departure(StrEnum):

@@ -10,12 +10,7 @@ from urllib.parse import urlencode
 
 from chalicelib.domain.audit import AuditEvent, AuditTag, Outcome
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
-from chalicelib.domain.errors import (
-    CloudError,
-    CloudMisconfigured,
-    CloudUnavailable,
-    LoginRefused,
-)
+from chalicelib.domain.errors import CloudError, CloudMisconfigured, CloudUnavailable, LoginRefused
 from chalicelib.domain.secret import Secret, fingerprint
 from chalicelib.domain.session import Session
 from chalicelib.domain.sign_in import SignInFailed, SignInProblem, SignInSettings

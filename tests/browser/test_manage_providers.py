@@ -2,7 +2,6 @@
 
 import re
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from dev.process import ROOT
 from dev.stack import Stack
+from tests.node import node
 
 from .people import Person
 
@@ -24,25 +24,8 @@ VAULT_USERS = "S-1-5-21-1004336348-1177238915-682003330-1603"
 @contextmanager
 def fabrikam(port: int, redirect_uri: str) -> Iterator[None]:
     """npm's oidc-provider, with one client: the vault."""
-    if not (PROJECT / "node_modules").is_dir():
-        install = ["npm", "ci", "--no-audit", "--no-fund"]
-        subprocess.run(install, cwd=PROJECT, check=True, capture_output=True)  # noqa: S603 - a fixed command
-    server = subprocess.Popen(  # noqa: S603 - our own script
-        ["node", "open.js", str(port), redirect_uri, SECRET],  # noqa: S607 - where it is, is the machine's business
-        cwd=PROJECT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    assert server.stdin
-    assert server.stdout
-    assert b"ready" in server.stdout.readline()
-    try:
+    with node(PROJECT, "open.js", str(port), redirect_uri, SECRET):
         yield
-    finally:
-        server.stdin.close()
-        server.wait(5)
-        server.stdout.close()
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """npm's dynalite with the vault's tables as the template defines them."""
 
-import json
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -14,6 +12,7 @@ from chalicelib.adapters.aws import LIMITS, AwsClients
 from deploy.template import tables as template
 from dev.process import ROOT
 from tests.aws import ENVIRONMENT, Aws
+from tests.node import node
 
 PROJECT = ROOT / "tests" / "dynalite"
 _OF_CLOUDFORMATION = ("DeletionProtectionEnabled", "PointInTimeRecoverySpecification", "SSESpecification")
@@ -22,32 +21,22 @@ _OF_CLOUDFORMATION = ("DeletionProtectionEnabled", "PointInTimeRecoverySpecifica
 @pytest.fixture(scope="session")
 def dynalite_client() -> Iterator[Any]:
     """A client of the started server, the tables made."""
-    if not (PROJECT / "node_modules").is_dir():
-        install = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-        subprocess.run(install, cwd=PROJECT, check=True, capture_output=True)  # noqa: S603 - a fixed command
-    server = subprocess.Popen(
-        ["node", "server.js"],  # noqa: S607 - where it is, is the machine's business
-        cwd=PROJECT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    assert server.stdin
-    assert server.stdout
-    endpoint = json.loads(server.stdout.readline())["endpoint"]
+    with node(PROJECT, "server.js") as ready:
+        client = _client(ready["endpoint"])
+        for logical_id, name in template.NAMES.items():
+            client.create_table(**_create_arguments(logical_id) | {"TableName": name})
+        yield client
+        client.close()
+
+
+def _client(endpoint: str) -> Any:
     session = Session()
     session.set_credentials(ENVIRONMENT["AWS_ACCESS_KEY_ID"], ENVIRONMENT["AWS_SECRET_ACCESS_KEY"])
     region = ENVIRONMENT["AWS_DEFAULT_REGION"]
     client = session.create_client("dynamodb", region, endpoint_url=endpoint, config=LIMITS)
     client.meta.events.register("provide-client-params.dynamodb.*", _remember)
     client.meta.events.register("after-call.dynamodb.*", partial(_add_old_item, client))
-    for logical_id, name in template.NAMES.items():
-        client.create_table(**_create_arguments(logical_id) | {"TableName": name})
-    yield client
-    client.close()
-    server.stdin.close()
-    server.wait(5)
-    server.stdout.close()
+    return client
 
 
 def _remember(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:

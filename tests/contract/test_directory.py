@@ -201,6 +201,7 @@ class TestDirectory:
             place.directory.person(user_id)
 
         assert caught.value.cause == "no_such_account"
+        assert "password" not in caught.value.message, "no password was asked for"
 
     def test_a_directory_that_nobody_can_reach_is_unavailable(self, dead_place):
         with pytest.raises(DirectoryUnavailable):

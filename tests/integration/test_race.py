@@ -32,6 +32,7 @@ from chalicelib.domain.token_set import CloudAccount, TokenSet
 from dev.process import ROOT, Child
 from tests.aws import ENVIRONMENT, TABLES
 from tests.integration.race_worker import settings_of
+from tests.node import node
 from tests.samples import ADMINISTRATOR, APPLICATION
 
 pytestmark = pytest.mark.integration
@@ -62,24 +63,8 @@ class StrictCloud:
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[StrictCloud]:
-    if not (PROJECT / "node_modules").is_dir():
-        install = ["npm", "ci", "--no-audit", "--no-fund"]
-        subprocess.run(install, cwd=PROJECT, check=True, capture_output=True)  # noqa: S603 - a fixed command
-    server = subprocess.Popen(
-        ["node", "server.js"],  # noqa: S607 - where it is, is the machine's business
-        cwd=PROJECT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    assert server.stdin
-    assert server.stdout
-    ready = json.loads(server.stdout.readline())
-    ready.pop("ready")
-    yield StrictCloud(**ready)
-    server.stdin.close()
-    server.wait(5)
-    server.stdout.close()
+    with node(PROJECT, "server.js") as ready:
+        yield StrictCloud(**ready)
 
 
 @dataclass

@@ -86,6 +86,11 @@ def test_what_cannot_be_shown_is_no_name(name: object) -> None:
     assert (user.login_name, user.display_name) == (user.id, user.id)
 
 
+def test_a_name_that_is_a_domain_s_puts_nobody_into_its_directory() -> None:
+    """The sweep would ask that directory about an id that is none of its own, and stop for everybody."""
+    assert settings(OPENID).user(CLAIMS | {"preferred_username": "CONTOSO"}).domain == ""
+
+
 @pytest.mark.parametrize(
     ("claims", "email"),
     [
