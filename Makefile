@@ -69,8 +69,9 @@ lock: setup ## Write requirements.lock anew from requirements.txt
 soak: setup ## Mixed requests with faults for SECONDS=1800: nothing piles up, nothing fails that was not made to
 	SECONDS="$(SECONDS)" $(BIN)/python -m pytest -q -s -p no:logging tests/faults/test_soak.py
 
-prove: setup ## The long forms of the tests (hours), and docs/proof.md with their numbers; SECONDS=... and ROUNDS=... shorten it
-	@SECONDS="$(SECONDS)" ROUNDS="$(ROUNDS)" $(BIN)/python -m dev.prove
+prove: setup ## The long forms of the tests (hours), and docs/proof.md with their numbers; SECONDS=... and ROUNDS=... shorten it, STEPS="soak ..." chooses
+	@sh dev/secure.sh
+	@SECONDS="$(SECONDS)" ROUNDS="$(ROUNDS)" $(BIN)/python -m dev.prove $(STEPS)
 
 clean: ## Remove the virtual environment and everything generated
 	rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov build
