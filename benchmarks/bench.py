@@ -9,17 +9,16 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import boto3
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from . import harness, pages, releases, storm
 from .harness import Contender, Job, NotMeasured, Sample, timed
-from .local_aws import Call, Recorder, lines_into_nothing, local_aws, repeat
+from .local_aws import Bare, Call, Recorder, lines_into_nothing, local_aws
 from .peer import Peer
 from .plot import svg
 
@@ -34,7 +33,7 @@ class Floor:
 
     def __init__(self, *, decrypts: int) -> None:
         self._calls: list[Call] = []
-        self._clients = {name: boto3.client(name) for name in ("dynamodb", "kms")}
+        self._aws = Bare()
         self._decrypts = decrypts
         self._nonce = secrets.token_bytes(12)
         self._key = AESGCM(secrets.token_bytes(32))
@@ -47,16 +46,14 @@ class Floor:
         return timed(self._bare)
 
     def _anew(self, call: Call) -> Call:
-        """By boto3's client as it comes; a conditional put is of an item of its own, and taken as the vault's was."""
-        function, arguments = call
-        client = self._clients[function.__self__.meta.service_model.service_name]
-        if "sk" in arguments.get("Item", ()):
-            key = {"sk": {"S": arguments["Item"]["sk"]["S"] + secrets.token_hex(4)}}
-            arguments = arguments | {"Item": arguments["Item"] | key}
-        return getattr(client, function.__name__), arguments
+        """A conditional put is of an item of its own, and taken as the vault's was."""
+        if "sk" not in (item := call.arguments.get("Item", {})):
+            return call
+        key = {"sk": {"S": item["sk"]["S"] + secrets.token_hex(4)}}
+        return replace(call, arguments=call.arguments | {"Item": item | key})
 
     def _bare(self) -> None:
-        repeat(self._calls)
+        self._aws.repeat(self._calls)
         for _ in range(self._decrypts):
             self._key.decrypt(self._nonce, self._sealed, b"")
 

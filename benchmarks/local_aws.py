@@ -5,19 +5,30 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 from botocore import xform_name
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from chalicelib import telemetry
 from chalicelib.adapters.aws import AwsClients
+from chalicelib.adapters.json_client import JsonClient
 from tests.aws import ENVIRONMENT
 
-Call = tuple[Callable[..., Any], dict[str, Any]]
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of AWS, as botocore names it: `dynamodb`, `GetItem`."""
+
+    service: str
+    operation: str
+    arguments: dict[str, Any]
 
 
 @contextmanager
@@ -48,30 +59,37 @@ def lines_into_nothing() -> Iterator[None]:
 
 
 class Recorder:
-    """Notes every AWS call with its arguments, so that the floor can repeat it bare."""
+    """Notes every AWS call of lean clients with its arguments, so that the floor can repeat it with boto3."""
 
     def __init__(self, aws: AwsClients) -> None:
         self.calls: list[Call] = []
-        self.operations: list[str] = []
         for client in (aws.dynamodb, aws.kms):
-            client.meta.events.register("provide-client-params", self._listener(client))
+            client.call = self._noted(client)
 
-    def _listener(self, client: Any) -> Callable[..., None]:
-        def note(params: dict[str, Any], model: Any, **_: Any) -> None:
-            self.operations.append(model.name)
-            self.calls.append((getattr(client, xform_name(model.name)), params))
+    def _noted(self, client: JsonClient) -> Callable[..., Any]:
+        make = client.call
 
-        return note
+        def call(operation: str, /, **arguments: Any) -> Any:
+            self.calls.append(Call(client.service.name, operation, arguments))
+            return make(operation, **arguments)
+
+        return call
 
     def take(self) -> tuple[list[str], list[Call]]:
-        taken = list(self.operations), list(self.calls)
-        self.operations.clear()
-        self.calls.clear()
-        return taken
+        """Operations and calls since the last time."""
+        taken, self.calls[:] = list(self.calls), []
+        return [call.operation for call in taken], taken
 
 
-def repeat(calls: list[Call]) -> None:
-    """The same calls bare. A repeated conditional write fails, at the same cost."""
-    for call, arguments in calls:
-        with suppress(ClientError):
-            call(**arguments)
+class Bare:
+    """boto3 as it comes, but patient, and with a connection for each of many threads."""
+
+    def __init__(self) -> None:
+        config = Config(read_timeout=60, max_pool_connections=200)
+        self._clients = {name: boto3.client(name, config=config) for name in ("dynamodb", "kms")}
+
+    def repeat(self, calls: Iterable[Call]) -> None:
+        """The same calls. A repeated conditional write fails, at the same cost."""
+        for call in calls:
+            with suppress(ClientError):
+                getattr(self._clients[call.service], xform_name(call.operation))(**call.arguments)

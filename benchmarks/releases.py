@@ -15,13 +15,11 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-import boto3
-from botocore.config import Config
-
 from benchmarks.harness import NotMeasured
-from benchmarks.local_aws import Recorder, lines_into_nothing, local_aws, repeat
+from benchmarks.local_aws import Bare, Recorder, lines_into_nothing, local_aws
 from benchmarks.pages import cpu
-from chalicelib.adapters.aws import LIMITS, AwsClients
+from chalicelib.adapters.aws import AwsClients
+from chalicelib.adapters.json_client import Limits
 from chalicelib.bootstrap import create_vault
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.client_application import ANY_SCOPE, AccessRule, Whose
@@ -104,9 +102,7 @@ class Bench:
     def __init__(self, endpoint: str) -> None:
         os.environ |= ENVIRONMENT | {"AWS_ENDPOINT_URL": endpoint}
         # Moto serves hundreds of callers on one core: patience, and a connection each
-        config = LIMITS.merge(Config(read_timeout=60, max_pool_connections=200))
-        session = boto3.Session()
-        self.aws = AwsClients(session.client("dynamodb", config=config), session.client("kms", config=config))
+        self.aws = AwsClients.create(Limits(read_seconds=60, connections=200))
         for name, table in (("vault", tables.VAULT), ("vault-keys", tables.KEYS), ("vault-sessions", tables.SESSIONS)):
             self.aws.dynamodb.create_table(**table.create_arguments(name))
         self.clock = MovableClock()
@@ -123,7 +119,7 @@ class Bench:
         self._register()
         self.app = self.vault.app()
         self._authorize()
-        self.recorder = Recorder(self.aws)
+        self.recorder, self.bare = Recorder(self.aws), Bare()
 
     def _register(self) -> None:
         self.vault.registration.register(
@@ -186,7 +182,7 @@ class Bench:
         self.recorder.take()
         spent = cpu(act)
         operations, calls = self.recorder.take()
-        return Measured(operations, spent, cpu(lambda: repeat(calls)))
+        return Measured(operations, spent, cpu(lambda: self.bare.repeat(calls)))
 
     def at_once(self, callers: int) -> tuple[list[str], int, float, float, float]:
         """So many callers of one expired grant: calls, refreshes, seconds, CPU, CPU of the calls made bare."""
@@ -198,7 +194,7 @@ class Bench:
         in_threads(acts)
         seconds, spent = time.perf_counter() - started, (time.process_time() - spent) * 1000
         operations, calls = self.recorder.take()
-        bare = cpu(lambda: in_threads([partial(repeat, calls[n::callers]) for n in range(callers)]))
+        bare = cpu(lambda: in_threads([partial(self.bare.repeat, calls[n::callers]) for n in range(callers)]))
         self.recorder.take()
         return operations, self.cloud.refreshes - refreshes, seconds, spent, bare
 

@@ -63,7 +63,7 @@ def _quickly(self: Any, serialized: Any, value: Any, shape: Any, key: str) -> No
 def aws() -> Iterator[Aws]:
     os.environ |= ENVIRONMENT
     with mock_aws(), patch.object(ResponseSerializer, "_serialize_type_structure", _quickly):
-        clients = AwsClients.create()
+        clients = AwsClients.of_botocore()
         for name, table in TABLES.items():
             clients.dynamodb.create_table(**table.create_arguments(name))
         kms_key = clients.kms.create_key()["KeyMetadata"]["Arn"]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from .aws import kms_errors
 
 _ALGORITHM = "HMAC_SHA_256"
@@ -26,6 +28,8 @@ class KmsAuditKey:
         with kms_errors():
             try:
                 answer = self._kms.verify_mac(KeyId=self._key_id, Message=message, MacAlgorithm=_ALGORITHM, Mac=mac)
-            except self._kms.exceptions.KMSInvalidMacException:
-                return False
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "KMSInvalidMacException":
+                    return False
+                raise
         return bool(answer["MacValid"])

@@ -1,29 +1,42 @@
 """AWS clients, made once a process, with limits that leave a request time to fail well (R79).
 
-They are botocore's own. boto3 makes the same ones, and imports file transfers that every cold start would pay for.
+DynamoDB and KMS, which every request needs, have a lean one where the environment says all there is to know, as in
+Lambda (see `json_client`). Otherwise, and for services that are called now and then, they are botocore's own. boto3
+makes the same ones, and imports file transfers that every cold start would pay for.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.session import Session
 
 from chalicelib.domain.errors import KeyUnavailable, Undeliverable
 
-LIMITS = Config(
-    retries={"mode": "standard", "total_max_attempts": 3},
-    connect_timeout=1,
-    read_timeout=2,
-    tcp_keepalive=True,
-    # botocore describes itself anew, and checks what the tests of the stores have checked, with each call
-    user_agent="token-vault",
-    parameter_validation=False,
-)
+from . import json_client
+from .json_client import DYNAMODB, KMS, LIMITS, JsonClient, Limits, Place
+
+
+def botocore_client(name: str, limits: Limits = LIMITS, endpoint: str | None = None) -> Any:
+    """botocore's client of a service, without what it does anew with each call: its description of itself, and its
+    check of what the tests of the stores have checked.
+    """
+    from botocore.config import Config
+    from botocore.session import Session
+
+    config = Config(
+        retries={"mode": "standard", "total_max_attempts": json_client.ATTEMPTS},
+        connect_timeout=limits.connect_seconds,
+        read_timeout=limits.read_seconds,
+        max_pool_connections=limits.connections,
+        tcp_keepalive=True,
+        user_agent=json_client.USER_AGENT,
+        parameter_validation=False,
+    )
+    return Session().create_client(name, config=config, endpoint_url=endpoint)
 
 
 @dataclass(frozen=True)
@@ -36,25 +49,29 @@ class AwsClients:
     @cached_property
     def secrets_manager(self) -> Any:
         """Made when first needed: only log-ins and the sweep read secrets."""
-        return Session().create_client("secretsmanager", config=LIMITS)
+        return botocore_client("secretsmanager")
 
     @cached_property
     def events(self) -> Any:
         """EventBridge; made when first needed, by the function that delivers events."""
-        return Session().create_client("events", config=LIMITS)
+        return botocore_client("events")
 
     @cached_property
     def mail(self) -> Any:
         """Amazon SES; made when first needed, by the same function."""
-        return Session().create_client("sesv2", config=LIMITS)
+        return botocore_client("sesv2")
 
     @classmethod
-    def create(cls) -> "AwsClients":
-        session = Session()
-        return cls(
-            dynamodb=session.create_client("dynamodb", config=LIMITS),
-            kms=session.create_client("kms", config=LIMITS),
-        )
+    def create(cls, limits: Limits = LIMITS) -> "AwsClients":
+        place = Place.of_environment(os.environ)
+        if place is None:
+            return cls.of_botocore(limits)
+        send = json_client.session(limits).send
+        return cls(dynamodb=JsonClient(DYNAMODB, place, send), kms=JsonClient(KMS, place, send))
+
+    @classmethod
+    def of_botocore(cls, limits: Limits = LIMITS) -> "AwsClients":
+        return cls(dynamodb=botocore_client("dynamodb", limits), kms=botocore_client("kms", limits))
 
 
 @contextmanager

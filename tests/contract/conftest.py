@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from botocore.session import Session
+from botocore.exceptions import ClientError
 
-from chalicelib.adapters.aws import LIMITS, AwsClients
+from chalicelib.adapters import json_client
+from chalicelib.adapters.aws import AwsClients
+from chalicelib.adapters.json_client import DYNAMODB, JsonClient, Place
 from deploy.template import tables as template
 from dev.process import ROOT
 from tests.aws import ENVIRONMENT, Aws
@@ -22,36 +23,34 @@ _OF_CLOUDFORMATION = ("DeletionProtectionEnabled", "PointInTimeRecoverySpecifica
 def dynalite_client() -> Iterator[Any]:
     """A client of the started server, the tables made."""
     with node(PROJECT, "server.js") as ready:
-        client = _client(ready["endpoint"])
+        place = Place.of_environment(ENVIRONMENT | {"AWS_ENDPOINT_URL": ready["endpoint"]})
+        assert place is not None
+        session = json_client.session()
+        client = _Dynalite(DYNAMODB, place, session.send)
         for logical_id, name in template.NAMES.items():
             client.create_table(**_create_arguments(logical_id) | {"TableName": name})
         yield client
-        client.close()
+        session.close()
 
 
-def _client(endpoint: str) -> Any:
-    session = Session()
-    session.set_credentials(ENVIRONMENT["AWS_ACCESS_KEY_ID"], ENVIRONMENT["AWS_SECRET_ACCESS_KEY"])
-    region = ENVIRONMENT["AWS_DEFAULT_REGION"]
-    client = session.create_client("dynamodb", region, endpoint_url=endpoint, config=LIMITS)
-    client.meta.events.register("provide-client-params.dynamodb.*", _remember)
-    client.meta.events.register("after-call.dynamodb.*", partial(_add_old_item, client))
-    return client
+class _Dynalite(JsonClient):
+    """With ReturnValuesOnConditionCheckFailure, which DynamoDB has had since 2023 and dynalite has not."""
 
+    def call(self, operation: str, /, **arguments: Any) -> dict[str, Any]:
+        try:
+            return super().call(operation, **arguments)
+        except ClientError as error:
+            is_wanted = arguments.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+            if is_wanted and error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                self._add_old_item(error, arguments)
+            raise
 
-def _remember(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-    context["params"] = params
-
-
-def _add_old_item(client: Any, parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-    """ReturnValuesOnConditionCheckFailure, which DynamoDB has had since 2023 and dynalite has not."""
-    params = context.get("params", {})
-    is_wanted = params.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
-    if is_wanted and parsed.get("Error", {}).get("Code") == "ConditionalCheckFailedException":
-        key = params.get("Key") or {name: params["Item"][name] for name in ("pk", "sk") if name in params["Item"]}
-        parsed |= (
-            {"Item": item} if (item := client.get_item(TableName=params["TableName"], Key=key).get("Item")) else {}
-        )
+    def _add_old_item(self, error: ClientError, arguments: dict[str, Any]) -> None:
+        response: dict[str, Any] = dict(error.response)
+        item = arguments.get("Item", {})
+        key = arguments.get("Key") or {name: item[name] for name in ("pk", "sk") if name in item}
+        found = self.call("GetItem", TableName=arguments["TableName"], Key=key)
+        error.response = cast(Any, response | {"Item": found["Item"]} if "Item" in found else response)
 
 
 def _create_arguments(logical_id: str) -> dict[str, Any]:

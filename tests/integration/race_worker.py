@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from joserfc.jwk import ECKey
 
 from chalicelib.adapters.aws import AwsClients
 from chalicelib.adapters.endpoint_guard import EndpointGuard
+from chalicelib.adapters.json_client import Limits
 from chalicelib.adapters.oauth_client import AuthlibClient
 from chalicelib.adapters.system import SystemClock
 from chalicelib.bootstrap import Vault, create_vault
@@ -117,9 +116,7 @@ def freeze_with_the_lease(vault: Vault) -> None:
 
 def patient_aws() -> AwsClients:
     """Clients that wait for moto, which serves hundreds of callers on one core."""
-    config = Config(read_timeout=60, max_pool_connections=50, retries={"mode": "standard", "total_max_attempts": 3})
-    session = boto3.Session()
-    return AwsClients(session.client("dynamodb", config=config), session.client("kms", config=config))
+    return AwsClients.create(Limits(read_seconds=60, connections=50))
 
 
 def main() -> None:

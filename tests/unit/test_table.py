@@ -125,7 +125,7 @@ def test_only_what_the_vault_stores_can_be_stored() -> None:
 def test_r79_a_client_gives_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    clients = AwsClients.create()
+    clients = AwsClients.of_botocore()
     for client in (clients.dynamodb, clients.kms):
         config = client.meta.config
         assert (config.connect_timeout, config.read_timeout) == (1, 2)
