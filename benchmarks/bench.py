@@ -16,7 +16,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from . import harness, pages, releases, storm
+from . import harness, pages, releases, start, storm
 from .harness import Contender, Job, NotMeasured, Sample, timed
 from .local_aws import Bare, Call, Recorder, lines_into_nothing, local_aws
 from .peer import Peer
@@ -143,6 +143,7 @@ class Results:
 
     jobs: list[Job]
     storm: list[storm.Round]
+    starts: dict[str, start.Start]
 
 
 def measure() -> Results:
@@ -155,18 +156,20 @@ def measure() -> Results:
         bench = releases.Bench(endpoint)
         measured = list(release_jobs(bench, credstash, manager))
         rounds = [storm.play(bench) for _ in range(storm.ROUNDS)]
+        starts = start.measure(bench)
         measured += page_jobs(pages.Bench(stack.enter_context(local_aws())), credstash, manager, allauth)
-    return Results(measured, rounds)
+    return Results(measured, rounds, starts)
 
 
 def write(results: Results) -> str:
     """The three files; the tables as text."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     machine = harness.machine()
-    tables = f"{harness.markdown(results.jobs)}\n{storm.markdown(results.storm)}"
+    tables = f"{harness.markdown(results.jobs)}\n{storm.markdown(results.storm)}\n{start.markdown(results.starts)}"
     said = f"Measured on {machine['date']}: {machine['cores']} cores, Python {machine['python']}, {machine['kernel']}."
     (OUTPUT / "results.md").write_text(f"# Results of `make bench`\n\n{said}\n\n{tables}", encoding="utf-8")
-    document = harness.as_json(results.jobs, machine) | {"storm": storm.as_json(results.storm)}
+    more = {"storm": storm.as_json(results.storm), "starts": start.as_json(results.starts)}
+    document = harness.as_json(results.jobs, machine) | more
     (OUTPUT / "results.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     (OUTPUT / "bench.svg").write_text(svg(results.jobs), encoding="utf-8")
     return tables

@@ -167,7 +167,12 @@ def _identity_provider(
 def _jwt_verifier(clock: Clock, oauth_client: Late) -> JwtVerifier:
     from .adapters.jwt_verifier import JoseVerifier
 
-    return JoseVerifier(clock, oauth_client.json_object)
+    def fetch(url: str) -> dict[str, Any]:
+        # Named as the method it is, the client would be made now
+        answer: dict[str, Any] = oauth_client.json_object(url)
+        return answer
+
+    return JoseVerifier(clock, fetch)
 
 
 def _key_reader() -> PublicKeyReader:

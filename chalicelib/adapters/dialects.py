@@ -3,12 +3,14 @@
 import json
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from requests import Response
-
 from chalicelib.domain.provider_type import ErrorKind, ProviderType, Quirk
+
+if TYPE_CHECKING:
+    # Verifying signatures leads here, and a release talks to no cloud
+    from requests import Response
 
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _TENANT = r"(\{tenantid\}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})"
@@ -19,7 +21,7 @@ STANDARD = ProviderType("", "")
 """A server without any quirk."""
 
 
-def read(response: Response, provider_type: ProviderType) -> Any:
+def read(response: "Response", provider_type: ProviderType) -> Any:
     """The answer's content, errors in the member `error`; None for what is neither JSON nor expected."""
     answer = _content(response, provider_type)
     if Quirk.OK_FLAG in provider_type.quirks and isinstance(answer, dict) and answer.get("ok") is not True:
@@ -75,7 +77,7 @@ def value_at(document: Any, path: str) -> Any:
     return document
 
 
-def _content(response: Response, provider_type: ProviderType) -> Any:
+def _content(response: "Response", provider_type: ProviderType) -> Any:
     try:
         return json.loads(response.content)
     except (ValueError, RecursionError):

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import harness
+from benchmarks import harness, start
 from benchmarks.harness import Job, Measured, NotMeasured, Sample
 from benchmarks.plot import svg
 
@@ -97,3 +97,12 @@ def test_the_plot_has_a_bar_for_what_was_measured() -> None:
     words = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
     assert {"release", "Token Vault", "floor", "credstash"} < set(words)
     assert "other" not in words
+
+
+def test_starts_stand_beside_each_other_with_what_they_imported() -> None:
+    starts = {"vault": start.Start(300, 90, ("boto3",)), "floor": start.Start(150, 60, ())}
+    rows = start.markdown(starts).splitlines()
+    assert rows[2] == "| vault: first release | 300 | 90 | boto3 |"
+    assert rows[3].endswith("| none |")
+    assert rows[4] == "| ratio | 2.00 | 1.50 | |"
+    assert start.as_json(starts)["floor"] == {"cpu": 150, "peak": 60, "imported": ()}
