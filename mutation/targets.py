@@ -11,7 +11,11 @@ TARGETS: dict[str, tuple[str, ...]] = {
     ),
     "chalicelib.services.consent": ("tests/unit/test_consent_service.py",),
     "chalicelib.adapters.token_cipher": ("tests/contract/test_token_cipher.py",),
-    "chalicelib.services.refresh": ("tests/unit/test_refresh_service.py", "tests/unit/test_lost_answers.py"),
+    "chalicelib.services.refresh": (
+        "tests/unit/test_refresh_service.py",
+        "tests/unit/test_lost_answers.py",
+        "tests/unit/test_event_service.py",
+    ),
     "chalicelib.domain.release": ("tests/unit/test_release_decision.py",),
     "chalicelib.domain.client_application": (
         "tests/unit/test_client_application.py",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,10 @@ from chalicelib.domain.client_application import (
     SubjectMode,
     TrustedIssuer,
     Whose,
+    check_id,
     permits,
 )
-from chalicelib.domain.errors import InvalidForm, InvalidRequest
+from chalicelib.domain.errors import InvalidForm, InvalidRequest, NotFound
 from tests.samples import ALICE, APPLICATION, BOB, NOW, RULE
 
 STAFF, OTHERS = "S-1-5-21-1-2-3-1603", "S-1-5-21-1-2-3-1604"
@@ -127,6 +129,59 @@ class TestKeys:
         assert [key.id for key in application.usable_keys(NOW + 9)] == ["k1", "k2"]
         assert [key.id for key in application.usable_keys(NOW + 10)] == ["k2"]
 
+    def test_a_key_has_the_thumbprint_of_rfc_7638(self) -> None:
+        """Its own example (3.1); members in another order are the same key."""
+        modulus = (
+            "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3"
+            "oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdA"
+            "ZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-"
+            "kEgU8awapJzKnqDKgw"
+        )
+        thumbprint = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+        assert replace(KEY, jwk={"n": modulus, "e": "AQAB", "kty": "RSA"}).fingerprint == thumbprint
+        assert replace(KEY, jwk={"kty": "RSA", "e": "AQAB", "n": modulus}).fingerprint == thumbprint
+
+    @pytest.mark.parametrize(
+        ("keys", "role", "expected"),
+        [
+            ((), None, False),
+            ((replace(KEY, expires_at=NOW),), None, False),
+            ((KEY,), None, True),
+            ((), TestRole.ROLE, True),
+            ((KEY,), TestRole.ROLE, True),
+        ],
+    )
+    def test_a_program_proves_itself_by_a_usable_key_or_a_role(
+        self, keys: tuple[ApplicationKey, ...], role: str | None, expected: bool
+    ) -> None:
+        assert replace(APPLICATION, keys=keys, role_arn=role).can_prove_itself(NOW) is expected
+
+
+class TestStop:
+    def test_a_new_application_may_work_at_once(self) -> None:
+        assert (APPLICATION.enabled, APPLICATION.version) == (True, 1)
+        assert (APPLICATION.stopped_reason, APPLICATION.stopped_at, APPLICATION.stopped_by) == ("", None, "")
+
+    def test_one_that_is_stopped_says_why_when_and_by_whom(self) -> None:
+        stopped = APPLICATION.stopped("stolen", NOW, "admin")
+        assert (stopped.enabled, stopped.stopped_reason, stopped.stopped_at, stopped.stopped_by) == (
+            False, "stolen", NOW, "admin",
+        )  # fmt: skip
+        assert APPLICATION.stopped("limit", NOW).stopped_by == ""
+        assert stopped.resumed() == APPLICATION
+
+
+def test_an_id_that_no_application_can_have_is_not_found() -> None:
+    assert check_id("scan-server_1") == "scan-server_1"
+    for text in ("", "Scan", "-scan", "scan server", "scan\n", "x" * 65):
+        with pytest.raises(NotFound):
+            check_id(text)
+
+
+def test_a_trusted_issuer_s_subject_names_the_person() -> None:
+    """OpenID Connect Core 2: `sub` where nothing else is agreed."""
+    assert TrustedIssuer("https://idp.example", "https://idp.example/jwks", "scanner").user_claim == "sub"
+
 
 ISSUER = TrustedIssuer("https://idp.example", "https://idp.example/jwks", "scanner")
 WRONG: dict[str, Callable[[ClientApplication], ClientApplication]] = {
@@ -143,6 +198,10 @@ WRONG: dict[str, Callable[[ClientApplication], ClientApplication]] = {
     "source": lambda a: replace(a, rules=(replace(RULE, sources=("10.1.2.3/8",)),)),
     "a source that is no address": lambda a: replace(a, rules=(replace(RULE, sources=("office",)),)),
     "too many rules": lambda a: replace(a, rules=(RULE,) * 101),
+    "long name": lambda a: replace(a, name="x" * 101),
+    "no call a minute": lambda a: replace(a, calls_per_minute=0),
+    "too many calls a minute": lambda a: replace(a, calls_per_minute=1_000_001),
+    "nobody an hour": lambda a: replace(a, people_per_hour=-1),
 }
 
 
@@ -153,13 +212,27 @@ def test_a_registration_that_cannot_work_is_refused_with_a_sentence(wrong: str) 
     assert refusal.value.message != InvalidRequest.message
 
 
-def test_every_field_that_is_wrong_is_named() -> None:
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({"id": "No", "name": "", "role_arn": "x"}, {"id", "name", "role_arn"}),
+        ({"keys": (KEY, KEY)}, {"keys"}),
+        ({"keys": (KEY,) * 11}, {"keys"}),
+        ({"trusted_issuer": TrustedIssuer("i", "j", "a")}, {"issuer"}),
+        ({"rules": (RULE,) * 101}, {"rules"}),
+        ({"rules": (replace(RULE, sources=("office",)),)}, {"sources"}),
+        ({"calls_per_minute": 0, "people_per_hour": 0}, {"calls_per_minute", "people_per_hour"}),
+    ],
+)
+def test_every_field_that_is_wrong_is_named(changes: dict[str, Any], fields: set[str]) -> None:
     with pytest.raises(InvalidForm) as refusal:
-        replace(APPLICATION, id="No", name="", role_arn="x").check()
-    assert set(refusal.value.problems) == {"id", "name", "role_arn"}
+        replace(APPLICATION, **changes).check()
+    assert set(refusal.value.problems) == fields
 
 
 def test_ordinary_registrations_are_taken() -> None:
     APPLICATION.check()
     replace(APPLICATION, keys=(KEY,), role_arn=TestRole.ROLE).check()
+    replace(APPLICATION, name="x" * 100, rules=(RULE,) * 100, calls_per_minute=1, people_per_hour=1_000_000).check()
+    replace(APPLICATION, keys=tuple(replace(KEY, id=str(number)) for number in range(10))).check()
     replace(APPLICATION, subject_mode=SubjectMode.IDENTITY_PROVIDER, trusted_issuer=ISSUER).check()

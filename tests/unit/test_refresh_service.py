@@ -1,6 +1,7 @@
 """Refreshing: what is sent, what is kept, and what is said, whatever fails at whatever moment."""
 
 import hashlib
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -720,6 +721,82 @@ class TestStorage:
         fresh = world.fetch()
         world.cipher.available = True
         assert fresh.tokens == world.stored()
+
+
+class TestWhatIsSaid:
+    """A line for the log at each outcome, with ids and codes and no secret."""
+
+    @pytest.fixture
+    def lines(self, world: World, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+        caplog.set_level(logging.INFO, "chalicelib.services.refresh")
+        world.clock.advance(HOUR)
+        return caplog
+
+    @staticmethod
+    def said(lines: pytest.LogCaptureFixture) -> list[tuple[str, ...]]:
+        names = ("user_id", "provider_id", "code", "detail")
+        return [(line.message, *(getattr(line, name, "") for name in names)) for line in lines.records]
+
+    def test_a_refresh(self, world: World, lines: pytest.LogCaptureFixture) -> None:
+        world.fetch()
+        assert self.said(lines) == [("grant.refreshed", ALICE.id, "northwind", "", "")]
+
+    @pytest.mark.parametrize(
+        "error",
+        [unavailable(), CloudAnswerInvalid(), CloudRefused("invalid_grant"), CloudMisconfigured("invalid_client")],
+    )
+    def test_a_cloud_s_no(self, world: World, error: CloudError, lines: pytest.LogCaptureFixture) -> None:
+        world.cloud.fail_next(error)
+        world.refuse()
+        assert self.said(lines) == [("refresh.failed", ALICE.id, "northwind", error.code, error.detail)]
+
+    def test_f34_what_does_not_open(self, world: World, lines: pytest.LogCaptureFixture) -> None:
+        world.put(replace(world.held(), token_set=b"changed"))
+        world.refuse()
+        assert [line[:3] for line in self.said(lines)] == [("refresh.failed", ALICE.id, "northwind")]
+        (event,) = world.audit_log.events
+        assert (event.tag, event.user_id, event.provider_id) == (AuditTag.INTEGRITY_VIOLATED, ALICE.id, "northwind")
+
+    def test_f10_what_could_not_be_stored(self, world: World, lines: pytest.LogCaptureFixture) -> None:
+        TestStorage.break_saving(world, after=1, times=3)
+        world.fetch()
+        assert [line[0] for line in self.said(lines)] == ["refresh.failed"] * 3 + ["refresh.unsaved"]
+        assert {line[1:4] for line in self.said(lines)} == {(ALICE.id, "northwind", StorageUnavailable.code)}
+
+    def test_the_cloud_s_health_that_could_not_be_stored(self, world: World, lines: pytest.LogCaptureFixture) -> None:
+        def broken(_: object) -> None:
+            raise StorageUnavailable
+
+        world.grant_store.health.save = broken  # type: ignore[method-assign]
+        world.cloud.fail_next(unavailable())
+        world.refuse()
+        assert [line[3] for line in self.said(lines)] == [CloudUnavailable.code, StorageUnavailable.code]
+
+    @pytest.mark.parametrize(
+        ("error", "tag"),
+        [
+            (unavailable(), AuditTag.GRANT_FAILING),
+            (CloudRefused("invalid_grant"), AuditTag.GRANT_NEEDS_REAUTHORIZATION),
+        ],
+    )
+    def test_the_audit_log_names_person_reason_and_account(
+        self, world: World, error: CloudError, tag: AuditTag
+    ) -> None:
+        world.clock.advance(HOUR)
+        world.cloud.fail_next(error)
+        world.refuse()
+        (event,) = world.audit_log.events
+        held = world.held()
+        assert (event.tag, event.actor, event.user_id, event.provider_id) == (tag, "-", ALICE.id, "northwind")
+        assert event.facts == {"reason": held.reason.value, "account": held.account.label}
+
+    def test_f15_a_wrong_registration_is_noted_for_the_administrators(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        world.cloud.fail_next(CloudMisconfigured("invalid_client"))
+        world.refuse()
+        (event,) = world.audit_log.events
+        assert (event.tag, event.actor, event.user_id) == (AuditTag.PROVIDER_MISCONFIGURED, "-", "")
+        assert (event.provider_id, event.facts) == ("northwind", {"error": "invalid_client"})
 
 
 def test_who_else_may_send_a_refresh_token() -> None:
