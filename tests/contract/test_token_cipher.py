@@ -1,11 +1,13 @@
 """What every token cipher does."""
 
+from base64 import b64decode
+
 import pytest
 from aws_encryption_sdk import EncryptionSDKClient
 from botocore.exceptions import ClientError
 
 from chalicelib.adapters import token_cipher
-from chalicelib.adapters.token_cipher import KmsTokenCipher
+from chalicelib.adapters.token_cipher import EnvelopeBox, KmsTokenCipher
 from chalicelib.domain.errors import IntegrityViolation, KeyUnavailable
 from chalicelib.domain.provider import ProviderKey
 from chalicelib.ports import TokenCipher
@@ -194,3 +196,24 @@ def test_r52_a_message_with_two_data_keys_does_not_open() -> None:
     both, _ = unlimited.encrypt(key_provider=ours, **arguments)
     with pytest.raises(IntegrityViolation):
         box.decrypt(both, CONTEXT)
+
+
+OF_AN_EARLIER_RELEASE = b64decode(
+    "AgR4CLcPu9lfk8GoTeKJ9Um7Xq5rWoZZQ+SpC6AaiRkr/GYAKgACAAtwcm92aWRlcl9pZAAJbm9ydGh3aW5kAAd1c2VyX2lkAAVhbGljZQABAAt0"
+    "b2tlbi12YXVsdAAfbm9ydGh3aW5kLzEAAACAAAAADJEztXbtt288BZZOMgAwzjslZL9C4RCL7f6y2uM+O8JE9dwZFf2Al0j2sBwCL6of5NA1zSfm"
+    "83TY92v+0gJKAgAAEADI8NkYyERBbwBGq4VGxUrLMKbShl+fqBqly8eUMKazLs1kIhz/yMZC8Et0r8vRFtj/////AAAAAQAAAAAAAAAAAAAAAQAA"
+    "ABHO2+5SVzzI9HbK/g3tjPZs/2BvohsuNEN1NfLF3oUqHhg="
+)
+"""Sealed in November 2026 under the bytes 0 to 31 as the key of generation 1."""
+
+
+def test_what_an_earlier_release_sealed_still_opens() -> None:
+    box = EnvelopeBox(bytes(range(32)), "northwind/1")
+    context = {"user_id": "alice", "provider_id": "northwind"}
+    assert box.decrypt(OF_AN_EARLIER_RELEASE, context) == b"the refresh token"
+
+
+def test_the_sdk_logs_no_stack_traces_of_what_does_not_open(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(IntegrityViolation):
+        EnvelopeBox(bytes(range(32)), "northwind/2").decrypt(OF_AN_EARLIER_RELEASE, {})
+    assert caplog.records == []
