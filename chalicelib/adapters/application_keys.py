@@ -73,16 +73,17 @@ class PublicKeyReader:
 
 
 def _from_jwk(entry: Any, now: int) -> ApplicationKey:
-    if isinstance(entry, dict) and entry.get("kty") == "oct":
+    kind = entry.get("kty") if isinstance(entry, dict) else None
+    if kind == "oct":
         raise InvalidRequest("A key of the JWKS is a shared secret (kty “oct”). Please paste public keys only.")
-    if not isinstance(entry, dict) or entry.get("kty") not in _PUBLIC:
+    if not isinstance(kind, str) or kind not in _PUBLIC:
         raise InvalidRequest("A key of the JWKS is neither RSA, EC nor OKP.")
     if "d" in entry:
         raise InvalidRequest(_PRIVATE)
     if entry.get("use", "sig") != "sig":
         raise InvalidRequest("A key of the JWKS is not for signatures.")
     try:
-        key = JWKRegistry.import_key({name: entry[name] for name in _PUBLIC[entry["kty"]]})
+        key = JWKRegistry.import_key({name: entry[name] for name in _PUBLIC[kind]})
         kid = entry.get("kid") or key.thumbprint()
     except MALFORMED:
         raise InvalidRequest("A key of the JWKS is malformed.") from None

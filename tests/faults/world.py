@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from moto.backends import get_backend
+from moto.core.model_instances import reset_model_data
 
 from chalicelib.adapters.endpoint_guard import EndpointGuard
 from chalicelib.adapters.oauth_client import AuthlibClient
@@ -112,6 +113,8 @@ class World:
 
     def back_to(self, moment: bytes) -> None:
         tables, cloud, here = pickle.loads(moment)  # noqa: S301 - written a moment ago, by us
+        # Moto keeps every item there ever was, for its dashboard
+        reset_model_data()
         for name, items in tables.items():
             self._items(name).clear()
             self._items(name).update(items)

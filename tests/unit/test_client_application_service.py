@@ -185,6 +185,8 @@ class TestJwks:
             public(EC_KEY, kid="x" * 129),
             {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"},
             {"kty": "RSA"},
+            {"kty": {"kty": "oct"}},
+            {"kty": ["RSA"]},
             "a string",
             None,
         ],
