@@ -4,12 +4,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import RLock
 from typing import Any
 from unittest.mock import patch
 
 from moto import mock_aws
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
+from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.serialize import ResponseSerializer
 
 from chalicelib.adapters.aws import AwsClients
@@ -59,10 +61,24 @@ def _quickly(self: Any, serialized: Any, value: Any, shape: Any, key: str) -> No
     return self._default_serialize(serialized, wrapper, shape, key)
 
 
+_ANSWER = BotocoreStubber.__call__
+_TURN = RLock()
+
+
+def _one_at_a_time(*args: Any, **kwargs: Any) -> Any:
+    """Moto looks at a condition and writes in two steps, so that two threads could both win."""
+    with _TURN:
+        return _ANSWER(*args, **kwargs)
+
+
 @contextmanager
 def aws() -> Iterator[Aws]:
     os.environ |= ENVIRONMENT
-    with mock_aws(), patch.object(ResponseSerializer, "_serialize_type_structure", _quickly):
+    with (
+        mock_aws(),
+        patch.object(ResponseSerializer, "_serialize_type_structure", _quickly),
+        patch.object(BotocoreStubber, "__call__", _one_at_a_time),
+    ):
         clients = AwsClients.of_botocore()
         for name, table in TABLES.items():
             clients.dynamodb.create_table(**table.create_arguments(name))

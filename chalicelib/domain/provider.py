@@ -96,8 +96,8 @@ class Provider:
         return self.enabled and not self.is_deleted and self.is_for(groups)
 
     def outdates(self, authorized_at: int) -> bool:
-        """Whether an authorization of that time has to be given again."""
-        return self.authorize_again_since is not None and authorized_at < self.authorize_again_since
+        """Whether an authorization of that time has to be given again: in one second nobody knows which was first."""
+        return self.authorize_again_since is not None and authorized_at <= self.authorize_again_since
 
     def secret_ends_soon(self, now: int) -> bool:
         return self.secret_ends_at is not None and self.secret_ends_at - now < SECRET_WARNING_SECONDS

@@ -22,7 +22,9 @@ class Person:
         self.page.goto(self.url)
         self.page.get_by_label("User name").fill(f"CONTOSO\\{name}")
         self.page.get_by_label("Password").fill(password or PASSWORDS[name])
-        self.press("Log in")
+        # A click does not wait for the page it leads to
+        with self.page.expect_navigation():
+            self.press("Log in")
 
     def press(self, button: str) -> None:
         self.page.get_by_role("button", name=button, exact=True).click()

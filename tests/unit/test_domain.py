@@ -86,3 +86,10 @@ def test_r50_every_clear_field_that_decides_a_release_is_in_the_context() -> Non
         "purpose",
     }
     assert set(GRANT.encryption_context()) == covered
+
+
+def test_who_authorized_until_the_change_authorizes_again() -> None:
+    """In the second of the change nobody knows which was first, so that it is asked for."""
+    changed = replace(PROVIDER, authorize_again_since=100)
+    assert [changed.outdates(at) for at in (99, 100, 101)] == [True, True, False]
+    assert not replace(PROVIDER, authorize_again_since=None).outdates(100)
