@@ -40,7 +40,8 @@ _TRANSIENT = frozenset({"PriorRequestNotComplete", "ReplicatedWriteConflictExcep
 _TRANSIENT_STATUSES = frozenset({500, 502, 503, 504})
 _THROTTLED_SCALE, _TRANSIENT_SCALE = 1.0, 0.025
 """Seconds before the second attempt, at most; twice as many before the third."""
-_SPECIAL = ("AWS_PROFILE", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+_SPECIAL = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT",
+            "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
             "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")  # fmt: skip
 _REGION = re.compile(r"(af|ap|ca|eu|il|me|mx|sa|us)(-gov)?-[a-z]+-\d+")
 """Regions below amazonaws.com; others have names of their own."""
@@ -118,7 +119,7 @@ class Place:
     @classmethod
     def of_environment(cls, environment: Mapping[str, str]) -> Self | None:
         """As Lambda says it. None for whatever else botocore knows: profiles, proxies, FIPS, regions by other names."""
-        region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION", "")
+        region = environment.get("AWS_DEFAULT_REGION", "")
         key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
         is_special = any(environment.get(name) for name in _SPECIAL) or _has_configuration(environment)
         if not key or not secret or is_special or not _REGION.fullmatch(region):
@@ -135,9 +136,9 @@ def _has_configuration(environment: Mapping[str, str]) -> bool:
 
 
 def session(limits: Limits = LIMITS) -> URLLib3Session:
-    """Connections that are kept. `AWS_CA_BUNDLE` names other authorities than those of certifi."""
+    """Connections that are kept. `AWS_CA_BUNDLE`, else `REQUESTS_CA_BUNDLE`, names other authorities than certifi's."""
     return URLLib3Session(
-        verify=os.environ.get("AWS_CA_BUNDLE") or True,
+        verify=os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE") or True,
         timeout=(limits.connect_seconds, limits.read_seconds),
         max_pool_connections=limits.connections,
         socket_options=[*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)],

@@ -266,7 +266,9 @@ class ConsentService:
         provider = holding.provider
         then = (request.generation, request.client_id, request.server)
         is_off = provider.is_deleted or not (provider.enabled or request.is_test)
-        if is_off or then != (provider.generation, provider.client_id, provider.server):
+        # The person has seen what was asked for at the start; since then something else may be needed
+        is_outdated = provider.outdates(request.created_at)
+        if is_off or is_outdated or then != (provider.generation, provider.client_id, provider.server):
             raise ConsentFailed(ConsentProblem.PROVIDER_CHANGED)
         return holding
 

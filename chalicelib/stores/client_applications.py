@@ -55,7 +55,7 @@ class DynamoClientApplicationStore:
         try:
             self._table.delete(application_key(application.id), Condition.equals(version=application.version))
         except ConditionFailed as failure:
-            # Nothing there is what was wanted: boto3 repeats a delete whose reply was lost
+            # Nothing there is what was wanted: the client repeats a delete whose reply was lost
             if failure.item is not None:
                 raise Conflict from None
 

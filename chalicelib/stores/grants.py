@@ -124,7 +124,7 @@ class DynamoGrantStore:
         try:
             self._vault.delete(key, Condition.equals(version=grant.version))
         except ConditionFailed as failure:
-            # Nothing there is what was wanted: boto3 repeats a delete whose reply was lost
+            # Nothing there is what was wanted: the client repeats a delete whose reply was lost
             if failure.item is not None:
                 raise Conflict from None
 

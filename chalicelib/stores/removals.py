@@ -36,7 +36,7 @@ class DynamoRemovalStore:
         parts = ", ".join(f"#{name} :{name}" for name in added)
         expression = f"ADD {parts} SET #{EXPIRES} = :{EXPIRES}, #of = :of"
         another = Condition("attribute_not_exists(#of) OR #of <> :of", {})
-        # Counted already: boto3 repeats what got no reply, and a run that died behind this is gone on with
+        # Counted already: the client repeats what got no reply, and a run that died behind this is gone on with
         with suppress(ConditionFailed):
             values = {**added, EXPIRES: at + KEPT_SECONDS, "of": of}
             self._table.update(_cloud(removal_id, provider_id), expression, values, another)

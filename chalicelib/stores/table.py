@@ -70,7 +70,7 @@ class Table:
     def put(self, item: Item, condition: Condition | None = None) -> None:
         """Write the whole item. Raises ConditionFailed.
 
-        A write whose reply was lost is repeated by boto3 and then finds itself: the writer id tells.
+        A write whose reply was lost is repeated by the client and then finds itself: the writer id tells.
         """
         writer = self._random.token(12)
         arguments: dict[str, Any] = {"TableName": self.name, "Item": pack({**item, WRITER: writer})}
@@ -198,7 +198,7 @@ def batch_get(client: Any, keys: Mapping[str, Sequence[Item]]) -> dict[str, list
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Translate boto3's errors once: a failed condition, or storage that cannot be used now."""
+    """Translate the client's errors once: a failed condition, or storage that cannot be used now."""
     try:
         yield
     except ClientError as error:

@@ -1,6 +1,7 @@
 """The lean client and botocore's: the same requests, the same answers, the same errors, and as patient."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -221,9 +222,20 @@ def test_r79_connections_give_up_in_time() -> None:
 
 def test_other_authorities_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", "/etc/company.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/other.pem")
     assert json_client.session()._verify == "/etc/company.pem"
     monkeypatch.delenv("AWS_CA_BUNDLE")
+    assert json_client.session()._verify == "/etc/other.pem"
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     assert json_client.session()._verify is True
+
+
+def test_the_region_is_the_one_that_botocore_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise keys and secrets of one vault would be looked for in two regions."""
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    place = Place.of_environment(os.environ)
+    assert place is not None
+    assert place.region == botocore_client("secretsmanager").meta.region_name == ENVIRONMENT["AWS_DEFAULT_REGION"]
 
 
 def test_a_name_of_its_own_is_no_operation() -> None:
@@ -232,7 +244,7 @@ def test_a_name_of_its_own_is_no_operation() -> None:
 
 
 LAMBDA = {
-    "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret",
+    "AWS_DEFAULT_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret",
     "AWS_SESSION_TOKEN": "token", "AWS_CONFIG_FILE": "not-there",
 }  # fmt: skip
 
@@ -255,13 +267,14 @@ def test_endpoints_can_be_named_for_all_and_for_one() -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        {"AWS_REGION": "cn-north-1"},
-        {"AWS_REGION": "us-iso-east-1"},
-        {"AWS_REGION": "eusc-de-east-1"},
-        {"AWS_REGION": ""},
+        {"AWS_DEFAULT_REGION": "cn-north-1"},
+        {"AWS_DEFAULT_REGION": "us-iso-east-1"},
+        {"AWS_DEFAULT_REGION": "eusc-de-east-1"},
+        {"AWS_DEFAULT_REGION": ""},
         {"AWS_ACCESS_KEY_ID": ""},
         {"AWS_SECRET_ACCESS_KEY": ""},
         {"AWS_PROFILE": "company"},
+        {"AWS_DEFAULT_PROFILE": "company"},
         {"AWS_USE_FIPS_ENDPOINT": "true"},
         {"HTTPS_PROXY": "http://proxy.example"},
         {"AWS_CONFIG_FILE": __file__},

@@ -208,6 +208,7 @@ class TestRefusedBeforeTheCloudIsAsked:
         for change in (
             {"client_id": "another"},
             {"enabled": False},
+            {"authorize_again_since": vault.clock.now()},
             {"server": replace(vault.providers.get("northwind").server, token_endpoint="https://attacker.example")},
         ):
             provider = vault.providers.get("northwind")
@@ -216,6 +217,14 @@ class TestRefusedBeforeTheCloudIsAsked:
             assert problem(vault, callback) is ConsentProblem.PROVIDER_CHANGED
             vault.providers.update(replace(provider, version=changed.version))
         assert vault.cloud.exchanges == 0
+
+    def test_who_sets_out_after_a_change_of_what_is_needed_has_authorized_again(self, vault: FakeVault) -> None:
+        vault.providers.update(replace(vault.providers.get("northwind"), authorize_again_since=vault.clock.now()))
+        vault.clock.advance(1)
+        vault.authorize(ACCOUNT)
+        grant = vault.grant()
+        assert grant is not None
+        assert grant.as_seen(vault.providers.get("northwind")).state is GrantState.ACTIVE
 
     def test_a_provider_deleted_meanwhile_is_refused(self, vault: FakeVault) -> None:
         callback = vault.trip(ACCOUNT)
