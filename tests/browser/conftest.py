@@ -1,10 +1,10 @@
 """Chromium for the tests of this folder; it reaches nothing beyond loopback."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import boto3
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
 from dev import chromium
 from dev.stack import PROVIDER_ID, Stack
@@ -21,6 +21,26 @@ FLAGS = [
 TIMEOUT_MILLISECONDS = 30_000
 """A busy machine is slow, and none of these tests is about that."""
 expect.set_options(timeout=TIMEOUT_MILLISECONDS)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure says which pages were open, and what was on them."""
+    report = yield
+    browser = getattr(item, "funcargs", {}).get("browser")
+    if report.when == "call" and report.failed and browser is not None:
+        for page in [page for context in browser.contexts for page in context.pages]:
+            report.sections.append((page.url, _text(page)))
+    return report
+
+
+def _text(page: Page) -> str:
+    try:
+        return page.locator("body").inner_text(timeout=1_000)
+    except Error as error:
+        return f"cannot be read: {error}"
 
 
 @pytest.fixture(scope="session")

@@ -6,17 +6,28 @@ SIGN_IN_HEADING = "Sign in to Token Vault"
 CONSENT_HEADING = "The application Token Vault is requesting access to:"
 
 
+def _loaded(shown: Locator) -> Locator:
+    """What is shown, on a page whose pictures are there.
+
+    The cloud keeps who is logged in inside its cookie and sends that with each picture: one that comes after the
+    answer to a click would undo the click.
+    """
+    shown.wait_for()
+    shown.page.wait_for_load_state()
+    return shown
+
+
 def sign_in(page: Page, account: str, password: str) -> None:
     """Log in where the cloud asks who you are; `account` is a user name or an e-mail address."""
-    page.locator("input[name=login]").fill(account)
+    _loaded(page.locator("input[name=login]")).fill(account)
     page.get_by_role("button", name="Continue").click()
-    page.locator("input[name=password]").fill(password)
+    _loaded(page.locator("input[name=password]")).fill(password)
     page.get_by_role("button", name="Sign in").click()
 
 
 def choose_account(page: Page, account: str) -> None:
     """Go on as somebody under "Choose an account"; one who is logged in needs no password."""
-    page.locator(f'a[href$="/login/{account}"]').click()
+    _loaded(page.locator(f'a[href$="/login/{account}"]')).click()
 
 
 def accounts_to_choose(page: Page) -> list[str]:
@@ -31,9 +42,9 @@ def consent_heading(page: Page) -> Locator:
 
 def consent(page: Page) -> None:
     """Accept on the consent page."""
-    page.get_by_role("button", name="Accept").click()
+    _loaded(page.get_by_role("button", name="Accept")).click()
 
 
 def deny(page: Page) -> None:
     """Refuse on the consent page: back to the vault with `access_denied`."""
-    page.get_by_role("button", name="Deny").click()
+    _loaded(page.get_by_role("button", name="Deny")).click()

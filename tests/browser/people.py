@@ -48,3 +48,4 @@ class Person:
 
     def at_the_cloud(self) -> None:
         expect(self.page).to_have_url(re.compile(r"^http://127\.0\.0\.1:"))
+        self.page.wait_for_load_state()

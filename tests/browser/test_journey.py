@@ -115,7 +115,7 @@ class TestProviders:
         alice = Person(context.new_page(), clean_stack.url)
         alice.log_in("alice")
         alice.press("Authorize")
-        alice.page.wait_for_url(re.compile(r"^http://127\.0\.0\.1:"))
+        alice.at_the_cloud()
         northwind.sign_in(alice.page, "alice", "alice-pass")
         northwind.consent(alice.page)
         expect(alice.dialog).to_contain_text("alice@contoso.example")
