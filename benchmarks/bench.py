@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -21,10 +21,13 @@ from .harness import Contender, Job, NotMeasured, Sample, timed
 from .local_aws import Bare, Call, Recorder, lines_into_nothing, local_aws
 from .peer import Peer
 from .plot import svg
+from .strict_cloud import StrictCloud
 
 OUTPUT = Path("docs/benchmarks")
 CREDSTASH = ("credstash", ("credstash==1.17.1", "boto3", "setuptools<81"), "credstash_peer.py")
 ALLAUTH = ("django-allauth", ("django", "django-allauth[socialaccount]"), "allauth_peer.py")
+SOCIAL_AUTH = ("social-auth-app-django", ("django", "social-auth-app-django"), "social_auth_peer.py")
+BETTER_AUTH = ("better-auth", ("better-auth@1",), "better_auth_peer.mjs")
 SECRETS_MANAGER = ("boto3", ("boto3",), "secrets_manager.py")
 
 
@@ -83,34 +86,63 @@ def compare(
     return harness.job(name, measured)
 
 
-Acts = Callable[[str], Contender]
-"""An act of a peer, by its name."""
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A peer that was invited: running, or why not."""
+
+    running: Peer | str
+
+    def act(self, name: str) -> Contender:
+        """One of its acts as a contender."""
+        return lambda: self.peer().once(name)
+
+    def peer(self) -> Peer:
+        """Raises NotMeasured where it is not running."""
+        if isinstance(self.running, str):
+            raise NotMeasured(self.running)
+        return self.running
 
 
 class Peers:
     """The peers that can be had; for others, why not."""
 
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, settings: Mapping[str, str]) -> None:
         self._stack = stack
+        self._settings = settings
 
-    def start(self, peer: tuple[str, tuple[str, ...], str], endpoint: str) -> Acts:
+    def start(self, peer: tuple[str, tuple[str, ...], str]) -> Guest:
         name, packages, script = peer
         print(f"setting up {name} ...", file=sys.stderr)
         try:
-            running = self._stack.enter_context(Peer(name, packages, script, {"AWS_ENDPOINT_URL": endpoint}))
+            return Guest(self._stack.enter_context(Peer(name, packages, script, self._settings)))
         except (NotMeasured, OSError) as reason:
             print(f"{name} is not measured: {reason}", file=sys.stderr)
-            why = str(reason)
-            return lambda _act: partial(_not_measured, why)
-        return lambda act: partial(running.once, act)
+            return Guest(str(reason))
 
 
-def _not_measured(reason: str) -> Sample:
-    raise NotMeasured(reason)
+@dataclass(frozen=True, slots=True)
+class Guests:
+    """Everybody that the vault is measured beside."""
+
+    credstash: Guest
+    secrets_manager: Guest
+    allauth: Guest
+    social_auth: Guest
+    better_auth: Guest
+
+    @classmethod
+    def of(cls, peers: Peers) -> Self:
+        invited = (CREDSTASH, SECRETS_MANAGER, ALLAUTH, SOCIAL_AUTH, BETTER_AUTH)
+        return cls(*map(peers.start, invited))
 
 
-def release_jobs(bench: releases.Bench, credstash: Acts, manager: Acts) -> Iterator[Job]:
-    peers = {"credstash": credstash("get"), "Secrets Manager": manager("get")}
+def release_jobs(bench: releases.Bench, guests: Guests) -> Iterator[Job]:
+    peers = {
+        "credstash": guests.credstash.act("get"),
+        "Secrets Manager": guests.secrets_manager.act("get"),
+        "python-social-auth": guests.social_auth.act("get"),
+        "better-auth": guests.better_auth.act("get"),
+    }
 
     def through(event: Callable[[], dict[str, Any]]) -> Callable[[], Callable[[], Any]]:
         return lambda: partial(bench.fetched, event())
@@ -125,16 +157,33 @@ def release_jobs(bench: releases.Bench, credstash: Acts, manager: Acts) -> Itera
     yield compare("release with a refresh", expired, bench.recorder, {}, 1)
 
 
-def page_jobs(bench: pages.Bench, credstash: Acts, manager: Acts, allauth: Acts) -> Iterator[Job]:
+def page_jobs(bench: pages.Bench, guests: Guests) -> Iterator[Job]:
     alice = bench.browser("alice")
     for number in range(0, pages.PROVIDERS, 2):
         alice.get(bench.callback(alice, f"cloud{number}"))
     recorder = bench.recorder
-    shown = {"django-allauth": allauth("page")}
-    stored = {"credstash put": credstash("put"), "Secrets Manager put": manager("put")}
+    shown = {"django-allauth": guests.allauth.act("page")}
+    stored = {
+        "credstash put": guests.credstash.act("put"),
+        "Secrets Manager put": guests.secrets_manager.act("put"),
+    }
     yield compare("providers page, 10 providers, 5 grants", lambda: lambda: alice.get("/providers"), recorder, shown, 0)
     yield compare("callback: one grant stored", lambda: pages.prepared_callback(bench, alice), recorder, stored, 0)
     yield compare("log-in, without the directory", lambda: pages.prepared_login(bench), recorder, {}, 0)
+
+
+def storms(bench: releases.Bench, guests: Guests, cloud: StrictCloud) -> dict[str, list[storm.Round] | str]:
+    """The vault's, which must be there, and the peers'. Raises NotMeasured."""
+    played: dict[str, list[storm.Round] | str] = {
+        "vault, 20 threads": [storm.play(bench) for _ in range(storm.ROUNDS)],
+        "vault, 2 processes of 10 threads": storm.of_processes(),
+    }
+    for name, guest in {"python-social-auth": guests.social_auth, "better-auth": guests.better_auth}.items():
+        try:
+            played[name] = storm.of_peer(guest.peer(), cloud)
+        except NotMeasured as reason:
+            played[name] = str(reason)
+    return played
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,34 +191,34 @@ class Results:
     """What one run has measured."""
 
     jobs: list[Job]
-    storm: list[storm.Round]
+    storms: storm.Storms
     starts: dict[str, start.Start]
 
 
 def measure() -> Results:
     """Everything, in turn. Raises NotMeasured where the vault could not be."""
     with ExitStack() as stack:
-        peers, endpoint = Peers(stack), stack.enter_context(local_aws())
-        credstash, manager = peers.start(CREDSTASH, endpoint), peers.start(SECRETS_MANAGER, endpoint)
-        allauth = peers.start(ALLAUTH, endpoint)
+        endpoint, cloud = stack.enter_context(local_aws()), stack.enter_context(StrictCloud())
+        settings = {"AWS_ENDPOINT_URL": endpoint, "TOKEN_ENDPOINT": cloud.token_endpoint}
+        guests = Guests.of(Peers(stack, settings))
         stack.enter_context(lines_into_nothing())
         bench = releases.Bench(endpoint)
         # First, since the children have the system's clock, and what follows puts the bench's forward
         starts = start.measure(bench)
-        measured = list(release_jobs(bench, credstash, manager))
-        rounds = [storm.play(bench) for _ in range(storm.ROUNDS)]
-        measured += page_jobs(pages.Bench(stack.enter_context(local_aws())), credstash, manager, allauth)
-    return Results(measured, rounds, starts)
+        measured = list(release_jobs(bench, guests))
+        stormed = storms(bench, guests, cloud)
+        measured += page_jobs(pages.Bench(stack.enter_context(local_aws())), guests)
+    return Results(measured, stormed, starts)
 
 
 def write(results: Results) -> str:
     """The three files; the tables as text."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     machine = harness.machine()
-    tables = f"{harness.markdown(results.jobs)}\n{storm.markdown(results.storm)}\n{start.markdown(results.starts)}"
+    tables = f"{harness.markdown(results.jobs)}\n{storm.markdown(results.storms)}\n{start.markdown(results.starts)}"
     said = f"Measured on {machine['date']}: {machine['cores']} cores, Python {machine['python']}, {machine['kernel']}."
     (OUTPUT / "results.md").write_text(f"# Results of `make bench`\n\n{said}\n\n{tables}", encoding="utf-8")
-    more = {"storm": storm.as_json(results.storm), "starts": start.as_json(results.starts)}
+    more = {"storms": storm.as_json(results.storms), "starts": start.as_json(results.starts)}
     document = harness.as_json(results.jobs, machine) | more
     (OUTPUT / "results.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     (OUTPUT / "bench.svg").write_text(svg(results.jobs), encoding="utf-8")

@@ -22,6 +22,7 @@ from chalicelib.adapters.aws import AwsClients
 from chalicelib.adapters.json_client import Limits
 from chalicelib.bootstrap import create_vault
 from chalicelib.domain.audit import Origin
+from chalicelib.domain.authorization_server import AuthorizationServer
 from chalicelib.domain.client_application import ANY_SCOPE, AccessRule, Whose
 from chalicelib.domain.directory import DirectorySettings
 from chalicelib.domain.secret import Secret
@@ -99,7 +100,10 @@ class Measured:
 class Bench:
     """A vault with one application, and alice who has authorized one cloud."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(
+        self, endpoint: str, *, server: AuthorizationServer = SERVER, refresh_token: Secret | None = None
+    ) -> None:
+        """The cloud is at `server`, where it matters; `refresh_token` is alice's there."""
         os.environ |= ENVIRONMENT | {"AWS_ENDPOINT_URL": endpoint}
         # Moto serves hundreds of callers on one core: patience, and a connection each
         self.aws = AwsClients.create(Limits(read_seconds=60, connections=200))
@@ -116,14 +120,14 @@ class Bench:
         people = FakeDirectory(directory.ALICE)
         self.vault = create_vault(settings, aws=self.aws, clock=self.clock, directory=people, oauth_client=self.cloud)
         self.application = Application("scanner", BASE, self.clock.now)
-        self._register()
+        self._register(server)
         self.app = self.vault.app()
-        self._authorize()
+        self._authorize({"refresh_token": refresh_token} if refresh_token else {})
         self.recorder, self.bare = Recorder(self.aws), Bare()
 
-    def _register(self) -> None:
+    def _register(self, server: AuthorizationServer) -> None:
         self.vault.registration.register(
-            "cloud", "openid-connect", "Cloud", client_id="vault", client_secret=Secret("secret"), server=SERVER,
+            "cloud", "openid-connect", "Cloud", client_id="vault", client_secret=Secret("secret"), server=server,
             scopes=("openid", "email"), actor="benchmark", origin=ORIGIN,
         )  # fmt: skip
         rule = AccessRule("cloud", (ANY_SCOPE,), Whose(everybody=True))
@@ -133,12 +137,12 @@ class Bench:
         service.register(by_role, ADMINISTRATOR, ORIGIN)
         service.add_keys(registered, json.dumps(self.application.jwks()), ADMINISTRATOR, ORIGIN)
 
-    def _authorize(self) -> None:
+    def _authorize(self, tokens: dict[str, Secret]) -> None:
         browser = Browser(self.app)
         browser.log_in(NAME, "alice-pass")
         token = browser.get("/providers").form("Sign out").fields[0][1]
         url = going_to(browser.post("/providers/cloud/authorize", {"csrf": token}))
-        code = self.cloud.consent(url, ACCOUNT, access_token=Secret(ACCESS_TOKEN))
+        code = self.cloud.consent(url, ACCOUNT, access_token=Secret(ACCESS_TOKEN), **tokens)
         browser.get(f"/oauth/callback/cloud?state={url.partition('state=')[2].partition('&')[0]}&code={code}")
 
     def request(self) -> TokenRequest:
@@ -168,11 +172,7 @@ class Bench:
 
     def fetched(self, event: dict[str, Any]) -> dict[str, Any]:
         """The answer to `event`, whole. Raises NotMeasured where it is no token."""
-        answer = self.app(event, None)
-        if answer["statusCode"] != OK:
-            raise NotMeasured(f"{event['path']} answered {answer['statusCode']}: {answer['body']}")
-        body: dict[str, Any] = json.loads(answer["body"])
-        return body
+        return fetched(self.app, event)
 
     def refresh(self) -> Callable[[], Any]:
         self.clock.off += HOUR
@@ -197,6 +197,15 @@ class Bench:
         bare = cpu(lambda: in_threads([partial(self.bare.repeat, calls[n::callers]) for n in range(callers)]))
         self.recorder.take()
         return operations, self.cloud.refreshes - refreshes, seconds, spent, bare
+
+
+def fetched(app: Any, event: dict[str, Any]) -> dict[str, Any]:
+    """The vault's answer to `event`, whole. Raises NotMeasured where it is no token."""
+    answer = app(event, None)
+    if answer["statusCode"] != OK:
+        raise NotMeasured(f"{event['path']} answered {answer['statusCode']}: {answer['body']}")
+    body: dict[str, Any] = json.loads(answer["body"])
+    return body
 
 
 def in_threads(acts: list[Callable[[], Any]]) -> None:

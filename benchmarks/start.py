@@ -47,13 +47,7 @@ class Start:
 
 def measure(bench: Bench, processes: int = PROCESSES) -> dict[str, Start]:
     """The vault and the floor, in turn; medians. Raises NotMeasured where a child fails."""
-    settings = {
-        "VAULT_PUBLIC_URL": bench.vault.settings.public_url,
-        "VAULT_KMS_KEY": bench.vault.settings.kms_key,
-        "VAULT_AUDIT_KEY": bench.vault.settings.audit_key,
-        "VAULT_DIRECTORIES": _DIRECTORY,
-        "VAULT_LOG_LEVEL": "ERROR",
-    }
+    settings = settings_of(bench)
     taken: dict[str, list[Start]] = {"vault": [], "floor": []}
     children: dict[str, Callable[[], Start]] = {
         "vault": lambda: _child(_VAULT, json.dumps(bench.signed_event()), settings),
@@ -63,6 +57,17 @@ def measure(bench: Bench, processes: int = PROCESSES) -> dict[str, Start]:
         for name, start in children.items():
             taken[name].append(start())
     return {name: _median(every) for name, every in taken.items()}
+
+
+def settings_of(bench: Bench) -> dict[str, str]:
+    """The environment of a process that is the bench's vault, too."""
+    return {
+        "VAULT_PUBLIC_URL": bench.vault.settings.public_url,
+        "VAULT_KMS_KEY": bench.vault.settings.kms_key,
+        "VAULT_AUDIT_KEY": bench.vault.settings.audit_key,
+        "VAULT_DIRECTORIES": _DIRECTORY,
+        "VAULT_LOG_LEVEL": "ERROR",
+    }
 
 
 def _child(code: str, said: str, settings: dict[str, str]) -> Start:

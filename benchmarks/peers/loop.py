@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 import time
 
 CALLS = []
@@ -14,22 +15,47 @@ def note(client):
 
 
 def serve(**acts):
-    """A line is an act's name; the answer is one JSON object."""
+    """A line is an act's name, and what to give it, if anything; the answer is one JSON object."""
     said = sys.stdout
     sys.stdout = sys.stderr
     said.write(json.dumps({"acts": sorted(acts)}) + "\n")
     said.flush()
     for line in sys.stdin:
-        said.write(json.dumps(_measured(acts[line.strip()])) + "\n")
+        name, _, argument = line.strip().partition(" ")
+        said.write(json.dumps(_measured(acts[name], *filter(None, [argument]))) + "\n")
         said.flush()
 
 
-def _measured(act):
+def at_once(callers, fetch):
+    """Seconds that each caller waited that got a token, all threads starting together."""
+    seconds, start = [], threading.Barrier(callers)
+
+    def call():
+        start.wait()
+        begin = time.perf_counter()
+        # Whatever a library raises, that caller has no token
+        try:
+            fetch()
+        except Exception:
+            return
+        seconds.append(time.perf_counter() - begin)
+
+    threads = [threading.Thread(target=call) for _ in range(callers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return seconds
+
+
+def _measured(act, *arguments):
     CALLS.clear()
     wall, cpu = time.perf_counter(), time.process_time()
     try:
-        act()
+        result = act(*arguments)
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"[:300]}
     cpu = time.process_time() - cpu
-    return {"cpu": cpu * 1000, "wall": (time.perf_counter() - wall) * 1000, "calls": list(CALLS)}
+    measured = {"cpu": cpu * 1000, "wall": (time.perf_counter() - wall) * 1000, "calls": list(CALLS)}
+    # What an act gives counts only where it was asked for something
+    return measured | ({"result": result} if arguments else {})

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import harness, start
+from benchmarks import harness, peer, start
 from benchmarks.harness import Job, Measured, NotMeasured, Sample
 from benchmarks.plot import svg
 
@@ -106,3 +107,10 @@ def test_starts_stand_beside_each_other_with_what_they_imported() -> None:
     assert rows[3].endswith("| none |")
     assert rows[4] == "| ratio | 2.00 | 1.50 | |"
     assert start.as_json(starts)["floor"] == {"cpu": 150, "peak": 60, "imported": ()}
+
+
+def test_without_npm_a_peer_of_nodes_is_not_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(peer, "ENVIRONMENTS", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NotMeasured, match="there is no npm"):
+        peer.command_of("better-auth", ("better-auth@1",), "better_auth_peer.mjs")
