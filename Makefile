@@ -31,8 +31,8 @@ test: setup ## Format, lint, types, import contract and all tests, with coverage
 check: setup static ## The fast part of it, without browser and integration tests
 	$(BIN)/python -m pytest -n auto -m "not browser and not integration"
 
-bench: setup ## Measure the vault beside its floor and its peers; writes docs/benchmarks
-	@$(BIN)/python -m benchmarks.bench
+bench: setup ## Measure the vault beside its floor and its peers, with up to GRANTS=10000; writes docs/benchmarks
+	@$(if $(GRANTS),GRANTS="$(GRANTS)") $(BIN)/python -m benchmarks.bench
 
 static: setup
 	$(BIN)/ruff format --check .

@@ -12,16 +12,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from . import harness, pages, releases, start, storm
+from . import harness, pages, releases, removal, start, storm
 from .harness import Contender, Job, NotMeasured, Sample, timed
 from .local_aws import Bare, Call, Recorder, lines_into_nothing, local_aws
 from .peer import Peer
 from .plot import svg
 from .strict_cloud import StrictCloud
+
+T = TypeVar("T")
 
 OUTPUT = Path("docs/benchmarks")
 CREDSTASH = ("credstash", ("credstash==1.17.1", "boto3", "setuptools<81"), "credstash_peer.py")
@@ -172,6 +174,14 @@ def page_jobs(bench: pages.Bench, guests: Guests) -> Iterator[Job]:
     yield compare("log-in, without the directory", lambda: pages.prepared_login(bench), recorder, {}, 0)
 
 
+def or_why_not(measure: Callable[[], T]) -> T | str:
+    """What was measured, or why it could not be."""
+    try:
+        return measure()
+    except NotMeasured as reason:
+        return str(reason)
+
+
 def storms(bench: releases.Bench, guests: Guests, cloud: StrictCloud) -> dict[str, list[storm.Round] | str]:
     """The vault's, which must be there, and the peers'. Raises NotMeasured."""
     played: dict[str, list[storm.Round] | str] = {
@@ -179,10 +189,7 @@ def storms(bench: releases.Bench, guests: Guests, cloud: StrictCloud) -> dict[st
         "vault, 2 processes of 10 threads": storm.of_processes(),
     }
     for name, guest in {"python-social-auth": guests.social_auth, "better-auth": guests.better_auth}.items():
-        try:
-            played[name] = storm.of_peer(guest.peer(), cloud)
-        except NotMeasured as reason:
-            played[name] = str(reason)
+        played[name] = or_why_not(lambda guest=guest: storm.of_peer(guest.peer(), cloud))
     return played
 
 
@@ -193,6 +200,7 @@ class Results:
     jobs: list[Job]
     storms: storm.Storms
     starts: dict[str, start.Start]
+    removals: list[removal.Removal] | str
 
 
 def measure() -> Results:
@@ -208,17 +216,29 @@ def measure() -> Results:
         measured = list(release_jobs(bench, guests))
         stormed = storms(bench, guests, cloud)
         measured += page_jobs(pages.Bench(stack.enter_context(local_aws())), guests)
-    return Results(measured, stormed, starts)
+        removals = or_why_not(removal.measure)
+    return Results(measured, stormed, starts, removals)
 
 
 def write(results: Results) -> str:
     """The three files; the tables as text."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
     machine = harness.machine()
-    tables = f"{harness.markdown(results.jobs)}\n{storm.markdown(results.storms)}\n{start.markdown(results.starts)}"
+    tables = "\n".join(
+        (
+            harness.markdown(results.jobs),
+            storm.markdown(results.storms),
+            start.markdown(results.starts),
+            removal.markdown(results.removals),
+        )
+    )
     said = f"Measured on {machine['date']}: {machine['cores']} cores, Python {machine['python']}, {machine['kernel']}."
     (OUTPUT / "results.md").write_text(f"# Results of `make bench`\n\n{said}\n\n{tables}", encoding="utf-8")
-    more = {"storms": storm.as_json(results.storms), "starts": start.as_json(results.starts)}
+    more = {
+        "storms": storm.as_json(results.storms),
+        "starts": start.as_json(results.starts),
+        "removals": removal.as_json(results.removals),
+    }
     document = harness.as_json(results.jobs, machine) | more
     (OUTPUT / "results.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     (OUTPUT / "bench.svg").write_text(svg(results.jobs), encoding="utf-8")
