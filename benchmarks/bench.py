@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from . import harness, pages, releases, removal, start, storm
+from . import growth, harness, pages, releases, removal, start, storm
 from .harness import Contender, Job, NotMeasured, Sample, timed
 from .local_aws import Bare, Call, Recorder, lines_into_nothing, local_aws
 from .peer import Peer
@@ -201,6 +201,7 @@ class Results:
     storms: storm.Storms
     starts: dict[str, start.Start]
     removals: list[removal.Removal] | str
+    grown: list[growth.Grown] | str
 
 
 def measure() -> Results:
@@ -216,8 +217,8 @@ def measure() -> Results:
         measured = list(release_jobs(bench, guests))
         stormed = storms(bench, guests, cloud)
         measured += page_jobs(pages.Bench(stack.enter_context(local_aws())), guests)
-        removals = or_why_not(removal.measure)
-    return Results(measured, stormed, starts, removals)
+        removals, grown = or_why_not(removal.measure), or_why_not(growth.measure)
+    return Results(measured, stormed, starts, removals, grown)
 
 
 def write(results: Results) -> str:
@@ -230,6 +231,7 @@ def write(results: Results) -> str:
             storm.markdown(results.storms),
             start.markdown(results.starts),
             removal.markdown(results.removals),
+            growth.markdown(results.grown),
         )
     )
     said = f"Measured on {machine['date']}: {machine['cores']} cores, Python {machine['python']}, {machine['kernel']}."
@@ -238,6 +240,7 @@ def write(results: Results) -> str:
         "storms": storm.as_json(results.storms),
         "starts": start.as_json(results.starts),
         "removals": removal.as_json(results.removals),
+        "growth": growth.as_json(results.grown),
     }
     document = harness.as_json(results.jobs, machine) | more
     (OUTPUT / "results.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -53,7 +53,8 @@ def measure(bench: Bench, provider_id: str, size: int) -> None:
     say(bench, size, "clean-up of 100", [lambda: bench.vault.clean_up.run(pages=1)])
 
 
-def grants(provider_id: str, size: int) -> list[Grant]:
+def grants(provider_id: str, size: int, start: int = 0) -> list[Grant]:
+    """Of the people from number `start` up to `size`."""
     return [
         replace(
             GRANT,
@@ -62,7 +63,7 @@ def grants(provider_id: str, size: int) -> list[Grant]:
             provider_id=provider_id,
             account=replace(GRANT.account, subject=f"{number}", label=f"p{number:06}@contoso.example"),
         )
-        for number in range(size)
+        for number in range(start, size)
     ]
 
 

@@ -17,14 +17,13 @@ from urllib.parse import urlencode
 
 from benchmarks.harness import NotMeasured
 from benchmarks.local_aws import Bare, Recorder, lines_into_nothing, local_aws
-from benchmarks.pages import cpu
+from benchmarks.pages import CONTOSO, cpu
 from chalicelib.adapters.aws import AwsClients
 from chalicelib.adapters.json_client import Limits
 from chalicelib.bootstrap import create_vault
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.authorization_server import AuthorizationServer
 from chalicelib.domain.client_application import ANY_SCOPE, AccessRule, Whose
-from chalicelib.domain.directory import DirectorySettings
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_exchange import Caller, TokenRequest
 from chalicelib.routes.token import NAME_TYPE
@@ -115,9 +114,9 @@ class Bench:
             public_url=BASE,
             kms_key=self.aws.kms.create_key()["KeyMetadata"]["Arn"],
             audit_key="not used",
-            directories=(DirectorySettings(domain="CONTOSO", servers=("ldaps://dc.example",)),),
+            directories=(CONTOSO,),
         )
-        people = FakeDirectory(directory.ALICE)
+        people = FakeDirectory(directory.ALICE, directory.ADMIN)
         self.vault = create_vault(settings, aws=self.aws, clock=self.clock, directory=people, oauth_client=self.cloud)
         self.application = Application("scanner", BASE, self.clock.now)
         self._register(server)
@@ -138,12 +137,17 @@ class Bench:
         service.add_keys(registered, json.dumps(self.application.jwks()), ADMINISTRATOR, ORIGIN)
 
     def _authorize(self, tokens: dict[str, Secret]) -> None:
-        browser = Browser(self.app)
-        browser.log_in(NAME, "alice-pass")
+        browser = self.browser("alice")
         token = browser.get("/providers").form("Sign out").fields[0][1]
         url = going_to(browser.post("/providers/cloud/authorize", {"csrf": token}))
         code = self.cloud.consent(url, ACCOUNT, access_token=Secret(ACCESS_TOKEN), **tokens)
         browser.get(f"/oauth/callback/cloud?state={url.partition('state=')[2].partition('&')[0]}&code={code}")
+
+    def browser(self, name: str) -> Browser:
+        """Of somebody who has logged in."""
+        browser = Browser(self.app)
+        browser.log_in(f"CONTOSO\\{name}", f"{name}-pass")
+        return browser
 
     def request(self) -> TokenRequest:
         """Signed before the time is taken: that is the application's cost."""

@@ -24,6 +24,7 @@ from .pages import Bench, cpu
 SIZES = (1_000, 10_000)
 _SEALED_BYTES = 1_500
 """As long as a cloud's encrypted tokens."""
+_PIECE = 1_000
 _WRITES = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem")
 _BY, _ORIGIN = Actor("benchmark", "benchmark"), Origin("-", "-")
 _HEAD = (
@@ -78,10 +79,12 @@ def _one(bench: Bench, provider_id: str, other: str, size: int) -> Removal:
 
 
 def fill(client: Any, provider_id: str, size: int, start: int = 0) -> None:
-    """Store grants of the people from number `start` up to `size`."""
+    """Store grants of the people from number `start` up to `size`, a piece at a time: a million need not be at once."""
     table = Table(client, "vault", SystemRandom())
     sealed = os.urandom(_SEALED_BYTES)
-    table.put_all([_to_item(replace(one, token_set=sealed)) for one in grants(provider_id, size)[start:]])
+    for first in range(start, size, _PIECE):
+        some = grants(provider_id, min(first + _PIECE, size), first)
+        table.put_all([_to_item(replace(one, token_set=sealed)) for one in some])
 
 
 def _remove(bench: Bench, provider_id: str) -> tuple[tuple[str, ...], float]:
