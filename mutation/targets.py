@@ -21,10 +21,10 @@ TARGETS: dict[str, tuple[str, ...]] = {
         "tests/unit/test_client_application.py",
         "tests/unit/test_release_decision.py",
     ),
-    "chalicelib.domain.assertions": ("tests/functional/test_token.py",),
+    "chalicelib.domain.assertions": ("tests/unit/test_assertions.py",),
     "chalicelib.domain.reach": ("tests/unit/test_reach_service.py",),
     "chalicelib.services.reach": ("tests/unit/test_reach_service.py",),
-    "chalicelib.services.token_exchange": ("tests/functional/test_token.py",),
+    "chalicelib.services.token_exchange": ("tests/unit/test_token_exchange_service.py",),
 }
 """Sessions, consent, cipher, refresh, and who gets a token."""
 
