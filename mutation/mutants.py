@@ -102,7 +102,8 @@ def _changes(node: ast.AST) -> Iterator[Change]:
             yield f"{text[:20]!r} changed", lambda n: setattr(n, "value", text + "-mutant")
         case ast.Name(id=name, ctx=ast.Load()) if name in _NAMES:
             yield f"{name} to {_NAMES[name]}", lambda n: setattr(n, "id", _NAMES[name])
-        case ast.Return(value=ast.Constant(value=None)):
+        case ast.Return(value=ast.Constant(value=None | False)):
+            # Those who ask take one for the other
             pass
         case ast.Return(value=ast.expr()):
             yield "returns None", lambda n: setattr(n, "value", ast.Constant(None))

@@ -16,11 +16,21 @@ from chalicelib.domain.errors import (
     CloudRefused,
     CloudUnavailable,
     Conflict,
+    IntegrityViolation,
     KeyUnavailable,
     StorageUnavailable,
 )
-from chalicelib.domain.grant import LEASE_SECONDS, Grant, GrantReason, GrantState, Holding, RefreshLease, Revocation
-from chalicelib.domain.provider_health import FAILURES, PAUSE_SECONDS
+from chalicelib.domain.grant import (
+    LEASE_SECONDS,
+    SPILL_SECONDS,
+    Grant,
+    GrantReason,
+    GrantState,
+    Holding,
+    RefreshLease,
+    Revocation,
+)
+from chalicelib.domain.provider_health import FAILURES, PAUSE_SECONDS, ProviderHealth
 from chalicelib.domain.token_exchange import Need, RefusalReason, TokenRefused
 from chalicelib.domain.token_set import TokenSet
 from chalicelib.services.refresh import LONGEST_WAIT_SECONDS, Fresh
@@ -285,6 +295,17 @@ class TestLease:
         assert world.clock.slept <= LONGEST_WAIT_SECONDS + 1.5
         assert world.cloud.refreshes == 0
 
+    def test_a_grant_that_is_changed_all_the_time_is_looked_at_sixty_times(self, world: World) -> None:
+        world.clock.advance(HOUR)
+
+        def changed(*_: object, **__: object) -> None:
+            raise Conflict
+
+        world.grant_store.save = changed  # type: ignore[method-assign]
+        refusal = world.refuse()
+        assert (refusal.reason, refusal.detail, refusal.retry_after) == (REASONS.PROVIDER_UNAVAILABLE, "no end", 1)
+        assert (world.rereads, world.cloud.refreshes) == (60, 0)
+
     def test_f5_a_worker_that_wakes_after_its_lease_changes_nothing(self, world: World) -> None:
         world.clock.advance(HOUR)
         stolen: list[Grant] = []
@@ -490,8 +511,10 @@ class TestTrouble:
     def test_f14_a_refusal_is_final_told_once_and_keeps_the_ciphertext(self, world: World) -> None:
         tokens = world.stored()
         world.clock.advance(HOUR)
-        world.cloud.fail_next(CloudRefused("invalid_grant"))
-        for _ in range(3):
+        error = CloudRefused("invalid_grant", detail="token revoked")
+        world.cloud.fail_next(error)
+        assert world.refuse().detail == error.detail
+        for _ in range(2):
             assert world.refuse().reason is REASONS.NEEDS_REAUTHORIZATION
         left = world.held()
         assert (left.state, left.reason) == (GrantState.NEEDS_REAUTHORIZATION, GrantReason.REFUSED_BY_CLOUD)
@@ -623,6 +646,26 @@ class TestBreaker:
             world.clock.advance(PAUSE_SECONDS)
         assert world.cloud.refreshes == FAILURES + 1
 
+    def test_of_a_cloud_that_is_well_nothing_is_noted(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        world.fetch()
+        assert world.grant_store.health.stored == {}
+
+    @pytest.mark.parametrize(
+        ("asked_for", "is_news"), [(None, False), (PAUSE_SECONDS, False), (PAUSE_SECONDS + 1, True)]
+    )
+    def test_while_nobody_asks_anyhow_only_a_longer_pause_is_news(
+        self, world: World, asked_for: int | None, is_news: bool
+    ) -> None:
+        world.clock.advance(HOUR)
+        before = world.load()
+        known = ProviderHealth("northwind", FAILURES, world.clock.now(), world.clock.now() + PAUSE_SECONDS)
+        world.grant_store.health.stored["northwind"] = known
+        world.cloud.fail_next(unavailable(retry_after=asked_for))
+        with pytest.raises(TokenRefused):
+            world.fetch(holding=before)
+        assert (world.grant_store.health.get("northwind") != known) is is_news
+
     def test_a_note_about_the_cloud_that_cannot_be_stored_loses_nothing(self, world: World) -> None:
         world.clock.advance(HOUR)
         errors = iter([Conflict(), StorageUnavailable()])
@@ -659,7 +702,7 @@ class TestStorage:
         self.break_saving(world, after=1, times=2)
         assert world.fetch().tokens == world.stored()
         assert world.cloud.refreshes == 1
-        assert world.clock.slept > 0
+        assert world.clock.slept == pytest.approx(0.1 + 0.2)
 
     def test_f9_an_outcome_whose_reply_was_lost_recognises_itself(self, world: World) -> None:
         world.clock.advance(HOUR)
@@ -667,14 +710,52 @@ class TestStorage:
         assert world.fetch().tokens == world.stored()
         assert (world.cloud.refreshes, world.cloud.revoked) == (1, [])
 
+    def test_f9_a_recovery_whose_reply_was_lost_is_told(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        world.cloud.fail_next(unavailable())
+        world.refuse()
+        world.clock.advance(15)
+        self.break_saving(world, after=1, times=1, stores=True)
+        world.fetch()
+        assert world.tags() == [AuditTag.GRANT_FAILING, AuditTag.GRANT_RECOVERED]
+
+    def test_f28_a_removal_between_two_tries_of_a_write_wins(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        self.break_saving(world, after=1, times=1)
+        sleep = world.clock.sleep
+
+        def removed(seconds: float) -> None:
+            world.put(world.held().removed(NOW))
+            sleep(seconds)
+
+        world.clock.sleep = removed  # type: ignore[method-assign]
+        assert world.refuse().reason is REASONS.NOT_CONNECTED
+        assert world.cloud.revoked == [world.cloud.current_refresh_token]
+
     def test_f10_what_the_table_does_not_take_is_kept_aside_and_brought_home(self, world: World) -> None:
         world.clock.advance(HOUR)
         self.break_saving(world, after=1, times=3)
         first = world.fetch()
         assert world.held().lease is not None
+        saves, save = [], world.grant_store.save
+
+        def counted(grant: Grant, **how: object) -> None:
+            saves.append(grant)
+            save(grant, **how)  # type: ignore[arg-type]
+
+        world.grant_store.save = counted  # type: ignore[method-assign, assignment]
         second = world.fetch()
         assert second.tokens == first.tokens == world.stored()
         assert (world.cloud.refreshes, world.held().lease) == (1, None)
+        assert saves == [second.grant]
+
+    def test_f10_it_is_kept_aside_for_as_long_as_promised(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        self.break_saving(world, after=1, times=3)
+        kept = []
+        world.grant_store.spill = lambda _, until: kept.append(until)  # type: ignore[method-assign]
+        world.fetch()
+        assert kept == [world.clock.now() + SPILL_SECONDS]
 
     def test_f10_it_is_brought_home_also_while_the_new_token_is_not_needed_yet(self, world: World) -> None:
         world.clock.advance(HOUR - 200)
@@ -756,6 +837,13 @@ class TestWhatIsSaid:
         assert [line[:3] for line in self.said(lines)] == [("refresh.failed", ALICE.id, "northwind")]
         (event,) = world.audit_log.events
         assert (event.tag, event.user_id, event.provider_id) == (AuditTag.INTEGRITY_VIOLATED, ALICE.id, "northwind")
+
+    def test_a_client_secret_that_does_not_open(self, world: World, lines: pytest.LogCaptureFixture) -> None:
+        world.providers.update(replace(world.providers.get("northwind"), client_secret=b"changed"))
+        world.refuse()
+        assert [line[:4] for line in self.said(lines)] == [
+            ("refresh.failed", ALICE.id, "northwind", IntegrityViolation.code)
+        ]
 
     def test_f10_what_could_not_be_stored(self, world: World, lines: pytest.LogCaptureFixture) -> None:
         TestStorage.break_saving(world, after=1, times=3)
