@@ -173,12 +173,13 @@ class ConsentService:
         return consented
 
     def _complete(self, session: Session, callback: Callback, origin: Origin) -> Consented:
+        came_back = self._clock.now()
         request = self._requests.consume(
             fingerprint(callback.state),
             user_id=session.user.id,
             flow_hash=fingerprint(callback.flow),
             provider_id=callback.provider_id,
-            now=self._clock.now(),
+            now=came_back,
         )
         request.check_issuer(callback.iss)
         code = code_of(callback)
@@ -191,7 +192,7 @@ class ConsentService:
                 if not _holds(holding, account):
                     self._grants.discard(holding, client, token_set)
                 return Consented(account, tested=self._tested(request, token_set))
-            brought = Brought(session.user, request.slot, token_set, account)
+            brought = Brought(session.user, request.slot, token_set, account, came_back)
 
             def announce(*, changed: bool) -> None:
                 # What cannot be recorded is not kept; what is recorded and not kept gets a line of its own

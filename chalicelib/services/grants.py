@@ -27,6 +27,9 @@ class Brought:
     slot: str
     token_set: TokenSet
     account: CloudAccount
+    at: int
+    """When the person came back from the cloud, before anything about the provider was read: a change of what is
+    needed that comes later is one that this consent does not know of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +235,7 @@ class GrantService:
             account=brought.account,
             scopes=token_set.scopes,
             expires_at=token_set.expires_at,
-            authorized_at=now,
+            authorized_at=brought.at,
             state_at=now,
             slot=brought.slot,
         )

@@ -1,6 +1,7 @@
 """The trip to a cloud: what is checked before the cloud is asked, and what a failure leaves behind."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.grant import Grant, GrantState
 from chalicelib.domain.provider_type import RevocationStyle
 from chalicelib.domain.session import MAX_OPEN_REQUESTS
-from chalicelib.domain.token_set import CloudAccount
+from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.services import consent
 from chalicelib.services.consent import Callback, Consented, Departure
 from tests.fakes.services import ORIGIN, FakeVault
@@ -217,6 +218,25 @@ class TestRefusedBeforeTheCloudIsAsked:
             assert problem(vault, callback) is ConsentProblem.PROVIDER_CHANGED
             vault.providers.update(replace(provider, version=changed.version))
         assert vault.cloud.exchanges == 0
+
+    def test_r41_a_change_of_what_is_needed_while_the_code_is_exchanged_asks_again(
+        self, vault: FakeVault, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        exchange = vault.cloud.exchange_code
+
+        def slow(*arguments: Any, **how: Any) -> tuple[TokenSet, CloudAccount]:
+            vault.clock.advance(1)
+            provider = vault.providers.get("northwind")
+            vault.providers.update(replace(provider, authorize_again_since=vault.clock.now()))
+            vault.clock.advance(2)
+            return exchange(*arguments, **how)
+
+        callback = vault.trip(ACCOUNT)
+        monkeypatch.setattr(vault.cloud, "exchange_code", slow)
+        vault.consent.complete(vault.session, callback, ORIGIN)
+        grant = vault.grant()
+        assert grant is not None
+        assert grant.as_seen(vault.providers.get("northwind")).state is GrantState.NEEDS_REAUTHORIZATION
 
     def test_who_sets_out_after_a_change_of_what_is_needed_has_authorized_again(self, vault: FakeVault) -> None:
         vault.providers.update(replace(vault.providers.get("northwind"), authorize_again_since=vault.clock.now()))
