@@ -42,6 +42,16 @@ def tests_passed(output: str) -> str:
     return f"{int(found[1]):,} tests" if found else "no test"
 
 
+def changes_noticed(output: str) -> str:
+    """The share of mutants, of all modules and of each."""
+    whole = re.search(r"^(\d+) of (\d+) mutants noticed: ([\d.]+%)", output, re.MULTILINE)
+    each = re.findall(r"^chalicelib\.([\w.]+): (\d+) of (\d+) noticed$", output, re.MULTILINE)
+    if whole is None:
+        return "no number"
+    modules = ", ".join(f"`{name}` {noticed}/{every}" for name, noticed, every in each)
+    return f"{int(whole[1]):,} of {int(whole[2]):,} changes, {whole[3]}: {modules}"
+
+
 def checks_made(output: str) -> str:
     """The checks of `make secure`, by name."""
     return ", ".join(line[len("ok") :].strip() for line in output.splitlines() if line.startswith("ok ")) or "none"
@@ -87,7 +97,7 @@ STEPS = (
     Step("The API beside its OpenAPI document, by schemathesis",
          (_SECURE, "-m", "pytest", "fuzz/test_api.py"), read=tests_passed),
     Step("Code that decides, changed one change at a time: which changes the tests notice",
-         (sys.executable, "-m", "mutation"), read=last_line),
+         (sys.executable, "-m", "mutation"), read=changes_noticed),
 )  # fmt: skip
 
 
