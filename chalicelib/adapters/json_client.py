@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from http import HTTPStatus
 from pathlib import Path
-from random import random
 from typing import Any, NamedTuple, Protocol, Self
 
 from botocore.auth import SigV4Auth
@@ -25,6 +24,8 @@ from botocore.awsrequest import AWSPreparedRequest, AWSRequest
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 from botocore.httpsession import URLLib3Session
 from urllib3.connection import HTTPConnection
+
+from .system import SystemRandom
 
 ATTEMPTS = 3
 USER_AGENT = "token-vault"
@@ -57,6 +58,7 @@ class Limits:
 
 
 LIMITS = Limits()
+_RANDOM = SystemRandom()
 
 
 class Credentials(NamedTuple):
@@ -174,8 +176,7 @@ class JsonClient:
                 scale = _scale(error)
                 if scale is None or attempt == ATTEMPTS:
                     raise
-            # Chance only spreads out who tries again
-            time.sleep(random() * scale * 2 ** (attempt - 1))  # noqa: S311
+            time.sleep(_RANDOM.fraction() * scale * 2 ** (attempt - 1))
             attempt += 1
 
     def _request(self, operation: str, body: bytes) -> AWSPreparedRequest:

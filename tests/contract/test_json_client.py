@@ -93,7 +93,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds of every pause, at their longest."""
     taken: list[float] = []
     monkeypatch.setattr(json_client.time, "sleep", taken.append)
-    monkeypatch.setattr(json_client, "random", lambda: 1.0)
+    monkeypatch.setattr(json_client._RANDOM, "fraction", lambda: 1.0)
     return taken
 
 
