@@ -8,7 +8,7 @@ import json
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from . import growth, harness, pages, releases, removal, start, storm
+from .dynalite import dynalite
 from .harness import Contender, Job, NotMeasured, Sample, timed
 from .local_aws import Bare, Call, Recorder, lines_into_nothing, local_aws
 from .peer import Peer
@@ -183,10 +184,10 @@ def or_why_not(measure: Callable[[], T]) -> T | str:
 
 
 def storms(bench: releases.Bench, guests: Guests, cloud: StrictCloud) -> dict[str, list[storm.Round] | str]:
-    """The vault's, which must be there, and the peers'. Raises NotMeasured."""
+    """The vault's in one process, which must be there, and the others'. Raises NotMeasured."""
     played: dict[str, list[storm.Round] | str] = {
         "vault, 20 threads": [storm.play(bench) for _ in range(storm.ROUNDS)],
-        "vault, 2 processes of 10 threads": storm.of_processes(),
+        "vault, 2 processes of 10 threads": or_why_not(storm.of_processes),
     }
     for name, guest in {"python-social-auth": guests.social_auth, "better-auth": guests.better_auth}.items():
         played[name] = or_why_not(lambda guest=guest: storm.of_peer(guest.peer(), cloud))
@@ -204,10 +205,19 @@ class Results:
     grown: list[growth.Grown] | str
 
 
+@contextmanager
+def empty_aws() -> Iterator[str]:
+    """Where all but DynamoDB is; that is dynalite, or moto as well where there is no npm."""
+    with ExitStack() as stack:
+        with suppress(NotMeasured):
+            stack.enter_context(dynalite())
+        yield stack.enter_context(local_aws())
+
+
 def measure() -> Results:
     """Everything, in turn. Raises NotMeasured where the vault could not be."""
     with ExitStack() as stack:
-        endpoint, cloud = stack.enter_context(local_aws()), stack.enter_context(StrictCloud())
+        endpoint, cloud = stack.enter_context(empty_aws()), stack.enter_context(StrictCloud())
         settings = {"AWS_ENDPOINT_URL": endpoint, "TOKEN_ENDPOINT": cloud.token_endpoint}
         guests = Guests.of(Peers(stack, settings))
         stack.enter_context(lines_into_nothing())
@@ -216,7 +226,7 @@ def measure() -> Results:
         starts = start.measure(bench)
         measured = list(release_jobs(bench, guests))
         stormed = storms(bench, guests, cloud)
-        measured += page_jobs(pages.Bench(stack.enter_context(local_aws())), guests)
+        measured += page_jobs(pages.Bench(stack.enter_context(empty_aws())), guests)
         removals, grown = or_why_not(removal.measure), or_why_not(growth.measure)
     return Results(measured, stormed, starts, removals, grown)
 
