@@ -318,21 +318,21 @@ class RefreshService:
 
         Tried again where the storage fails, since at that moment the new refresh token exists nowhere else.
         """
-        for attempt in range(_ATTEMPTS):
+        attempt = 1
+        while True:
             try:
-                self._grants.save(grant, replaces=leased.version, fence=leased.fence)
+                return self._grants.save(grant, replaces=leased.version, fence=leased.fence)
             except Conflict:
                 # A write of ours whose reply was lost is found in place
-                if attempt and self._current(leased) == grant:
-                    return
+                if attempt > 1 and self._current(leased) == grant:
+                    return None
                 raise
             except StorageUnavailable as error:
                 self._log(grant, error)
-                if attempt == _ATTEMPTS - 1:
+                if attempt == _ATTEMPTS:
                     raise
-                self._clock.sleep(_FIRST_POLL_SECONDS * 2**attempt * (0.5 + self._random.fraction()))
-            else:
-                return
+            self._clock.sleep(_FIRST_POLL_SECONDS * 2 ** (attempt - 1) * (0.5 + self._random.fraction()))
+            attempt += 1
 
     def _spill(self, grant: Grant, error: StorageUnavailable) -> None:
         """Keep the outcome in another table, encrypted as it is: the cloud will not give it again (F10)."""

@@ -22,7 +22,7 @@ from chalicelib.domain.user import Departure
 from chalicelib.services.events import EventService, Outlets
 from tests.fakes.events import FakeOutbox
 from tests.fakes.services import FakeVault
-from tests.samples import ACCOUNT, ALICE, NOW, PROVIDER
+from tests.samples import ACCOUNT, ALICE, APPLICATION, NOW, PROVIDER
 
 HOUR = 3600
 TEAM = ("team@contoso.example",)
@@ -295,3 +295,23 @@ def test_each_attempt_waits_longer(world: World) -> None:
         delivery = delivery.claimed(NOW)
         waits.append(delivery.due_at - NOW)
     assert waits == [60, 240, 960, 3840, 15360, 21600]
+
+
+def test_who_is_stopped_is_told_whatever_became_of_it_and_a_gone_grant_is_not(world: World) -> None:
+    world.events.tell(Event.of_client(APPLICATION, "too many calls", world.clock.now()))
+    world.cloud.fail_next(CloudRefused("invalid_grant"))
+    with pytest.raises(TokenRefused):
+        world.fetch()
+    world.providers.providers.clear()
+    world.grant_store.grants.clear()
+    world.deliver_later(PATIENCE_SECONDS)
+    assert world.mails(Channel.ADMINISTRATORS) == ["client.frozen"]
+    assert world.mails(Channel.PERSON) == []
+
+
+def test_a_bus_that_was_switched_off_since_gets_nothing_and_keeps_nothing_waiting(world: World) -> None:
+    world.bus.available = False
+    world.fail(CloudRefused("invalid_grant"))
+    world.events._outlets = replace(world.events._outlets, bus=None)
+    world.deliver_later(PATIENCE_SECONDS)
+    assert (world.published(), [one for one in world.outbox.waiting.values() if one.channel is Channel.BUS]) == ([], [])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.errors import CloudRefused, CloudUnavailable
+from chalicelib.domain.errors import CloudRefused, CloudUnavailable, StorageUnavailable
 from chalicelib.domain.event import Channel, EventKind
 from chalicelib.domain.grant import GrantState
 from chalicelib.domain.stop import ALL, Stop, StopKind
@@ -183,11 +183,37 @@ class TestWarnings:
             world.keep_alive.run()
             assert self.told(world) == []
 
-    def test_where_nobody_is_told_such_clouds_are_not_looked_through(self) -> None:
-        world = self.lasting(60, is_renewable=False)
+    @staticmethod
+    def tell_nobody(world: World) -> None:
         world.keep_alive._events = EventService(
             outbox=world.outbox, outlets=Outlets(), grants=world.grant_store, users=world.users, clock=world.clock
         )
+
+    def test_where_nobody_is_told_it_is_tried_all_the_same(self) -> None:
+        world = World(1)
+        self.tell_nobody(world)
+        world.clock.advance(54 * DAY)
+        world.cloud.fail_next(CloudUnavailable(detail="HTTP 503"))
+        assert world.keep_alive.run() == KeptAlive(failed=1)
+        assert self.told(world) == []
+
+    def test_a_grant_that_cannot_be_read_is_warned_of_by_the_next_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        world = self.lasting(60, is_renewable=False)
+        world.clock.advance(59 * DAY)
+
+        def down(*_: str) -> None:
+            raise StorageUnavailable
+
+        with monkeypatch.context() as broken:
+            broken.setattr(world.grant_store, "load", down)
+            world.keep_alive.run()
+        assert self.told(world) == []
+        world.keep_alive.run()
+        assert self.told(world) == [("S-0", 60 * DAY)]
+
+    def test_where_nobody_is_told_such_clouds_are_not_looked_through(self) -> None:
+        world = self.lasting(60, is_renewable=False)
+        self.tell_nobody(world)
         world.clock.advance(59 * DAY)
         world.keep_alive.run()
         assert (self.told(world), world.cursors.cursors) == ([], {})

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.domain.audit import AuditTag
-from chalicelib.domain.errors import CloudUnavailable, NotFound, StorageUnavailable
+from chalicelib.domain.errors import CloudUnavailable, Conflict, DirectoryUnavailable, NotFound, StorageUnavailable
 from chalicelib.domain.user import Departure, User
 from chalicelib.services.leavers import PAGE_SIZE, ROUND_SECONDS, RUN_SECONDS, LeaverService
 from tests.fakes.directory import FakeDirectory
@@ -263,3 +263,56 @@ class TestRounds:
         monkeypatch.undo()
         world.sweep()
         assert (world.leavers.find(ALICE.id).departure, world.sessions_of(ALICE)) == (Departure.DISABLED, 0)
+
+
+def test_who_left_is_looked_at_however_many_there_are(world: World) -> None:
+    for number in range(PAGE_SIZE + 1):
+        user = replace(BOB, id=f"S-1-5-21-1-2-3-{7000 + number}")
+        world.users.enrol(user, sessions_until=0)
+        world.directory.gone[user.id] = Departure.DISABLED
+    world.sweep()
+    world.sweep(after=DAYS * DAY)
+    assert world.tags().count(AuditTag.USER_REMOVED) == PAGE_SIZE + 1
+
+
+def test_while_the_directory_does_not_say_who_is_back_their_day_comes_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.directory.gone[ALICE.id] = Departure.DISABLED
+    world.sweep()
+    standings = world.directory.standings
+
+    def fails_for_who_left(users: list[User]) -> object:
+        if ALICE in users:
+            raise DirectoryUnavailable
+        return standings(users)
+
+    monkeypatch.setattr(world.directory, "standings", fails_for_who_left)
+    world.sweep(after=DAYS * DAY)
+    assert (world.grant(), world.tags()[-1]) == (None, AuditTag.USER_REMOVED)
+
+
+def test_what_was_removed_before_is_not_revoked_again(world: World) -> None:
+    grant = world.grant()
+    assert grant is not None
+    world.grant_store.save(grant.removed(world.clock.now()), replaces=grant.version)
+    world.directory.gone[ALICE.id] = Departure.DISABLED
+    world.sweep()
+    world.sweep(after=DAYS * DAY)
+    assert (world.cloud.revoked, world.audit_log.events[-1].facts) == ([], {"grants": "0"})
+
+
+def test_who_logs_in_at_the_moment_of_the_note_is_looked_at_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.directory.gone[ALICE.id] = Departure.DISABLED
+
+    def overtaken(_: object) -> None:
+        raise Conflict
+
+    with monkeypatch.context() as busy:
+        busy.setattr(world.users, "save", overtaken)
+        world.sweep()
+    assert world.tags() == []
+    world.sweep()
+    assert world.tags() == [AuditTag.USER_DEPARTED]

@@ -14,7 +14,7 @@ from chalicelib.domain.throttle import EVERYBODY, SOURCE
 from chalicelib.domain.user import User
 from chalicelib.services.login import REFUSAL_SECONDS, Client, LoggedIn, LoginService
 from chalicelib.services.sessions import SessionService
-from chalicelib.services.throttle import Throttle
+from chalicelib.services.throttle import Attempt, Throttle
 from tests.fakes import directory
 from tests.fakes.directory import FakeDirectory
 from tests.fakes.stores import FakeAdministratorStore, FakeAuditLog, FakeSessionStore, FakeTryStore, FakeUserStore
@@ -352,3 +352,21 @@ class TestTesting:
         world.directory.available = False
         steps = world.service.test(directory.ADMIN.user.id, "CONTOSO\\alice", Secret("alice-pass"), FIREFOX)
         assert steps[-1].code == "directory_unavailable"
+
+
+def test_a_directory_that_cannot_even_name_the_account_costs_no_try(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(_: str) -> None:
+        raise DirectoryUnavailable
+
+    monkeypatch.setattr(world.directory, "account", down)
+    for _ in range(SOURCE.tries + 1):
+        with pytest.raises(DirectoryUnavailable):
+            world.service.log_in("CONTOSO\\alice", Secret("alice-pass"), FIREFOX)
+
+
+def test_r31_a_try_at_no_account_is_given_back_to_its_source(world: World) -> None:
+    throttle = Throttle(world.tries, world.clock, world.random)
+    for end in (Attempt.was_right, Attempt.was_none) * SOURCE.tries:
+        end(throttle.attempt("10.1.2.3", ""))

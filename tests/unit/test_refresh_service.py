@@ -18,6 +18,7 @@ from chalicelib.domain.errors import (
     Conflict,
     IntegrityViolation,
     KeyUnavailable,
+    NotFound,
     StorageUnavailable,
 )
 from chalicelib.domain.grant import (
@@ -541,6 +542,18 @@ class TestTrouble:
         assert world.held().state is GrantState.ACTIVE
         assert world.tags() == [AuditTag.GRANT_AUTHORIZED]
 
+    def test_f28_a_provider_that_is_gone_leaves_no_token_alive(self, world: World) -> None:
+        world.clock.advance(HOUR)
+
+        def deleted() -> None:
+            world.grant_store.grants.clear()
+            world.providers.providers.clear()
+
+        world.cloud.meanwhile = deleted
+        with pytest.raises(NotFound):
+            world.fetch()
+        assert world.cloud.revoked == [world.cloud.current_refresh_token]
+
     def test_f14_a_grant_that_is_gone_stays_gone(self, world: World) -> None:
         world.clock.advance(HOUR)
 
@@ -565,6 +578,21 @@ class TestTrouble:
         world.cloud._failures.clear()
         world.fetch()
         assert world.grant_store.health.get("northwind").is_well
+
+    def test_f15_who_cannot_note_it_has_said_it_to_the_caller(self, world: World) -> None:
+        """Somebody else notes at the same moment, again and again: the last of the tries is theirs, too."""
+        world.clock.advance(HOUR)
+
+        def overtaken(_: object) -> None:
+            raise Conflict
+
+        world.grant_store.health.save = overtaken  # type: ignore[method-assign]
+        world.cloud.fail_next(CloudMisconfigured("invalid_client"))
+        assert world.refuse().reason is REASONS.PROVIDER_MISCONFIGURED
+        assert world.tags() == []
+        world.clock.advance(60)
+        world.cloud.fail_next(unavailable())
+        assert world.refuse().reason is REASONS.PROVIDER_UNAVAILABLE
 
     def test_f15_after_the_registration_was_changed_it_is_tried_at_once(self, world: World) -> None:
         world.clock.advance(HOUR)
@@ -594,6 +622,15 @@ class TestTrouble:
         assert (left.state, left.reason) == (GrantState.NEEDS_REAUTHORIZATION, GrantReason.UNREADABLE)
         assert left.token_set == broken
         assert world.tags() == [AuditTag.INTEGRITY_VIOLATED]
+
+    def test_f34_what_was_mended_meanwhile_is_not_kept_aside(self, world: World) -> None:
+        whole = world.held()
+        world.put(replace(whole, token_set=b"changed"))
+        holding = world.load()
+        world.put(replace(whole, version=whole.version + 1))
+        with pytest.raises(TokenRefused):
+            world.fetch(holding=holding)
+        assert (world.held().state, world.tags()) == (GrantState.ACTIVE, [])
 
 
 class TestBreaker:
