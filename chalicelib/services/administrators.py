@@ -5,7 +5,7 @@ from collections.abc import Callable
 from chalicelib.domain.administrators import Appointment, Appointments
 from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.directory import is_group
-from chalicelib.domain.errors import Conflict, InvalidRequest
+from chalicelib.domain.errors import Conflict, InvalidRequest, NotFound
 from chalicelib.domain.user import User
 from chalicelib.ports import AdministratorStore, AuditLog, Clock, Directory
 
@@ -65,6 +65,8 @@ class AdministratorService:
         Nobody takes it from himself: so the last one cannot, and no slip locks everybody out.
         """
         entry = next((entry for entry in self.all().entries if entry.key == key), None)
+        if entry is None:
+            raise NotFound
 
         def without(appointments: Appointments) -> Appointments:
             remaining = appointments.without(key)
@@ -75,8 +77,7 @@ class AdministratorService:
             return remaining
 
         self._change(without)
-        if entry is not None:
-            self._record(AuditTag.ADMINISTRATOR_DISMISSED, by, entry, origin)
+        self._record(AuditTag.ADMINISTRATOR_DISMISSED, by, entry, origin)
 
     def _is_person(self, typed: str) -> bool:
         """A SID may be either; whom the vault knows by it is a person."""

@@ -51,8 +51,6 @@ class ClientApplicationService:
         """The public keys in a JWKS or certificate; none in empty text. Raises InvalidForm."""
         try:
             return self._key_reader.from_text(text, self._clock.now()) if text.strip() else ()
-        except InvalidForm:
-            raise
         except InvalidRequest as error:
             raise InvalidForm({"keys": error.message}) from error
 

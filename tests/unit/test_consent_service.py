@@ -20,7 +20,7 @@ from chalicelib.domain.errors import (
     NotFound,
     StorageUnavailable,
 )
-from chalicelib.domain.grant import Grant, GrantState
+from chalicelib.domain.grant import Grant, GrantState, Holding
 from chalicelib.domain.provider_type import RevocationStyle
 from chalicelib.domain.session import MAX_OPEN_REQUESTS
 from chalicelib.domain.token_set import CloudAccount, TokenSet
@@ -447,3 +447,54 @@ class TestTrips:
     def test_who_has_started_can_be_asked_for_by_name(self, vault: FakeVault) -> None:
         vault.consent.start(vault.session, "northwind", None)
         assert vault.aliases.owners("contoso\\alice") == (ALICE.id,)
+
+
+class TestStoring:
+    """The cloud has given the tokens; whether they are in the store decides what becomes of them."""
+
+    @staticmethod
+    def without_reply(vault: FakeVault, *, stored: bool) -> None:
+        save = vault.grant_store.save
+
+        def lost(grant: Grant, **how: Any) -> None:
+            if stored:
+                save(grant, **how)
+            raise StorageUnavailable
+
+        vault.grant_store.save = lost  # type: ignore[method-assign]
+
+    def test_f9_a_grant_that_was_stored_without_a_reply_is_kept(self, vault: FakeVault) -> None:
+        self.without_reply(vault, stored=True)
+        assert vault.authorize(ACCOUNT).account == ACCOUNT
+        assert vault.grant() is not None
+        assert vault.cloud.revoked == []
+
+    def test_f9_one_that_cannot_even_be_looked_for_is_ended_at_the_cloud(self, vault: FakeVault) -> None:
+        trip = vault.trip(ACCOUNT)
+        self.without_reply(vault, stored=False)
+        load, loads = vault.grant_store.load, []
+
+        def down(*names: str) -> Holding:
+            loads.append(names)
+            if len(loads) > 1:
+                raise StorageUnavailable
+            return load(*names)
+
+        vault.grant_store.load = down  # type: ignore[method-assign]
+        with pytest.raises(ConsentFailed) as failure:
+            vault.consent.complete(vault.session, trip, ORIGIN)
+        assert failure.value.problem is ConsentProblem.NOT_SAVED
+        assert len(vault.cloud.revoked) == 1
+
+    def test_a_refresh_token_of_before_that_does_not_open_is_not_kept(self, vault: FakeVault) -> None:
+        vault.authorize(ACCOUNT)
+        before = vault.grant()
+        assert before is not None
+        vault.grant_store.grants[before.user_id, "northwind", 1, ""] = replace(before, token_set=b"changed")
+        departure = vault.consent.start(vault.session, "northwind", None)
+        code = vault.cloud.consent(departure.url, ACCOUNT, refresh_token=None)
+        state = departure.url.partition("state=")[2].partition("&")[0]
+        vault.consent.complete(vault.session, Callback("northwind", state, departure.flow, code=code), ORIGIN)
+        after = vault.grant()
+        assert after is not None
+        assert (after.is_renewable, vault.tokens(after).refresh_token) == (False, None)

@@ -501,3 +501,33 @@ def test_counting_stops_at_a_limit(world: World) -> None:
         COUNT_LIMIT,
         True,
     )
+
+
+def test_a_count_of_everything_stops_where_it_is_shown_as_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.providers.add(replace(PROVIDER, id="other", name="Other"), world.cipher.new_key("other", 1))
+    asked: list[str] = []
+
+    def very_many(provider_id: str, _generation: int, *, at_most: int) -> int:
+        asked.append(provider_id)
+        return at_most
+
+    monkeypatch.setattr(world.grant_store, "count", very_many)
+    assert world.administration.count_all().more
+    assert len(asked) == 1
+
+
+def test_what_ended_without_anybodys_order_is_cleaned_without_a_line(world: World) -> None:
+    """As after a restore, whose own line has said it."""
+    world.seal("S-1", "S-2")
+    world.providers.add_key(world.cipher.new_key("northwind", 2))
+    world.providers.update(replace(world.provider(), generation=2, removed_at=world.clock.now()))
+    world.settle()
+    world.cleaning.run()
+    assert [grant.token_set for grant in world.grant_store.grants.values()] == [None, None]
+    assert AuditTag.GRANT_REMOVED not in [event.tag for event in world.audit_log.events]
+
+
+def test_removing_everything_where_there_is_nothing_leaves_no_receipt(world: World) -> None:
+    world.providers.providers.clear()
+    removal = world.removals.remove_everything(BY, ORIGIN, revoke=False)
+    assert (removal.ended, world.removal_store.removals) == ((), {})

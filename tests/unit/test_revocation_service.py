@@ -8,7 +8,7 @@ from chalicelib.domain.audit import AuditTag, Outcome
 from chalicelib.domain.errors import CloudRefused, CloudUnavailable, Conflict
 from chalicelib.domain.grant import Grant, RevocationOutcome
 from chalicelib.domain.provider_type import RevocationStyle
-from chalicelib.services.revocations import FIRST_RETRY_SECONDS, GIVE_UP_SECONDS
+from chalicelib.services.revocations import FIRST_RETRY_SECONDS, GIVE_UP_SECONDS, RUN_SECONDS
 from tests.fakes.services import ORIGIN, FakeVault
 from tests.samples import ACCOUNT, ALICE
 
@@ -111,6 +111,15 @@ class TestRetry:
         vault.clock.advance(FIRST_RETRY_SECONDS)
         assert vault.revocations.retry_due() == 1
         assert vault.grant() is None
+
+    def test_a_run_ends_in_time_and_the_next_goes_on(self, vault: FakeVault) -> None:
+        provider = vault.providers.get("northwind")
+        with vault.cipher.unlock(vault.providers.key(provider.id, 1)) as box:
+            for _ in range(3):
+                vault.revocations.schedule(held(vault), box)
+        vault.clock.advance(FIRST_RETRY_SECONDS)
+        vault.cloud.revoke = lambda *_: vault.clock.sleep(RUN_SECONDS)
+        assert [vault.revocations.retry_due() for _ in range(4)] == [1, 1, 1, 0]
 
     def test_leaves_a_newer_grant_alone(self, vault: FakeVault) -> None:
         with vault.cipher.unlock(vault.providers.key("northwind", 1)) as box:
