@@ -107,10 +107,10 @@ def _checked(key: Key, kid: str, asked: object, now: int, expires_at: int | None
 def _algorithms(key: Key) -> tuple[str, ...]:
     """What the key may sign with, the usual one first."""
     match key:
-        case RSAKey():
-            return _RSA if _MIN_RSA_BITS <= key.public_key.key_size <= _MAX_RSA_BITS else ()
-        case ECKey():
-            return (_EC[key.curve_name],) if key.curve_name in _EC else ()
-        case OKPKey():
-            return ("Ed25519",) if key.curve_name == "Ed25519" else ()
+        case RSAKey() if _MIN_RSA_BITS <= key.public_key.key_size <= _MAX_RSA_BITS:
+            return _RSA
+        case ECKey() if key.curve_name in _EC:
+            return (_EC[key.curve_name],)
+        case OKPKey() if key.curve_name == "Ed25519":
+            return ("Ed25519",)
     return ()

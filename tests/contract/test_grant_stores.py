@@ -1,6 +1,7 @@
 """What every store of providers, grants and revocations does."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from chalicelib.domain.provider import ProviderKey
 from chalicelib.domain.provider_health import ProviderHealth
 from chalicelib.domain.removal import CloudReceipt, Removal, RemovalOrder, RemovalScope
 from chalicelib.ports import CursorStore, GrantStore, ProviderHealthStore, ProviderStore, RemovalStore, RevocationStore
+from chalicelib.stores import grants
 from chalicelib.stores.cursors import DynamoCursorStore
 from chalicelib.stores.grants import DynamoGrantStore
 from chalicelib.stores.provider_health import DynamoProviderHealthStore
@@ -40,8 +42,8 @@ class Stores:
 def stores(request: pytest.FixtureRequest) -> Stores:
     if request.param == "fake":
         providers = FakeProviderStore()
-        grants = FakeGrantStore(providers)
-        return Stores(providers, grants, FakeRevocationStore(), FakeRemovalStore(), grants.health)
+        held = FakeGrantStore(providers)
+        return Stores(providers, held, FakeRevocationStore(), FakeRemovalStore(), held.health)
     aws: Aws = aws_of(request)
     client, vault, keys = aws.clients.dynamodb, aws.table("vault"), aws.table("vault-keys")
     return Stores(
@@ -102,6 +104,15 @@ class TestProviderStore:
         with pytest.raises(NotFound):
             stores.providers.get("nobody")
 
+    def test_deletes_exactly_one_version_and_what_is_gone_is_gone(self, registered: Stores) -> None:
+        with pytest.raises(Conflict):
+            registered.providers.delete(replace(PROVIDER, version=2))
+        assert registered.providers.get("northwind") == PROVIDER
+        for _ in range(2):
+            registered.providers.delete(PROVIDER)
+            with pytest.raises(NotFound):
+                registered.providers.get("northwind")
+
 
 class TestRemovalStore:
     def test_what_is_counted_adds_up_before_and_after_the_removal_is_noted(self, stores: Stores) -> None:
@@ -133,6 +144,11 @@ class TestRemovalStore:
         for number in range(3):
             stores.removals.add(replace(REMOVAL, id=f"r{number}", at=NOW + number))
         assert [removal.id for removal in stores.removals.recent(limit=2)] == ["r2", "r1"]
+
+    def test_nothing_to_count_leaves_no_line(self, stores: Stores) -> None:
+        stores.removals.add(REMOVAL)
+        stores.removals.count("r1", "northwind", NOW, of="a", removed=0)
+        assert stores.removals.receipt("r1").clouds == ()
 
     def test_what_was_never_removed_has_no_receipt(self, stores: Stores) -> None:
         stores.removals.count("r9", "northwind", NOW, of="a", removed=1)
@@ -422,3 +438,58 @@ class TestRevocationStore:
         stores.revocations.delete("rev1")
         stores.revocations.delete("rev1")
         assert not stores.revocations.any_of("northwind", 1)
+
+
+class TestBounds:
+    """However much there is, one request reads a bounded part of it."""
+
+    @pytest.fixture
+    def dynamo(self, aws: Aws) -> Stores:
+        client, vault, keys = aws.clients.dynamodb, aws.table("vault"), aws.table("vault-keys")
+        made = Stores(
+            DynamoProviderStore(vault, keys),
+            DynamoGrantStore(client, vault, keys, aws.table("vault-sessions")),
+            DynamoRevocationStore(client, vault),
+            DynamoRemovalStore(client, vault),
+            DynamoProviderHealthStore(vault),
+        )
+        made.providers.add(PROVIDER, KEY)
+        for number in range(6):
+            domain = "FABRIKAM" if number < 5 else "CONTOSO"
+            name = rf"{domain}\alice{number}"
+            made.grants.save(replace(GRANT, user_id=f"S-1-5-21-{number}", user_name=name), replaces=None)
+        return made
+
+    def all_pages(self, stores: Stores, **how: Any) -> tuple[int, int]:
+        """How many pages, and how many grants on them."""
+        pages = found = 0
+        cursor: str | None = None
+        while pages == 0 or cursor is not None:
+            page = stores.grants.page("northwind", 1, limit=2, cursor=cursor, **how)
+            pages, found, cursor = pages + 1, found + len(page.grants), page.next_cursor
+        return pages, found
+
+    def test_a_page_of_one_domain_may_come_out_empty_and_the_next_ones_find_the_rest(
+        self, dynamo: Stores, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(grants, "_FILTERED_QUERIES", 1)
+        pages, found = self.all_pages(dynamo, user_prefix="CONTOSO\\al")
+        assert found == 1
+        assert pages > 1
+
+    def test_a_search_for_a_rare_word_ends_and_goes_on(self, dynamo: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(grants, "_SEARCH_QUERIES", 1)
+        monkeypatch.setattr(grants, "_SEARCHED", 2)
+        pages, found = self.all_pages(
+            dynamo, user_prefix="", matches=lambda grant: grant.user_name.startswith("CONTOSO")
+        )
+        assert found == 1
+        assert pages > 2
+
+    def test_a_provider_whose_tokens_are_removed_all_the_time_is_a_conflict(
+        self, dynamo: Stores, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(grants, "_GENERATION_GUESSES", 1)
+        dynamo.providers.update(replace(PROVIDER, generation=2))
+        with pytest.raises(Conflict):
+            dynamo.grants.load(ALICE.id, "northwind")

@@ -19,6 +19,7 @@ from chalicelib.ports import (
     StopStore,
     UserAliasStore,
 )
+from chalicelib.stores import releases
 from chalicelib.stores.audit_log import DynamoAuditLog
 from chalicelib.stores.client_applications import DynamoClientApplicationStore
 from chalicelib.stores.grants import DynamoGrantStore
@@ -59,8 +60,8 @@ class Stores:
 def fakes() -> Stores:
     providers, applications, aliases = FakeProviderStore(), FakeClientApplicationStore(), FakeUserAliasStore()
     grants, stops = FakeGrantStore(providers), FakeStopStore()
-    releases = FakeReleaseStore(applications, grants, aliases, stops)
-    return Stores(providers, grants, applications, aliases, releases, stops, FakeAuditLog())
+    released = FakeReleaseStore(applications, grants, aliases, stops)
+    return Stores(providers, grants, applications, aliases, released, stops, FakeAuditLog())
 
 
 def dynamodb(aws: Aws) -> Stores:
@@ -209,3 +210,17 @@ class TestAccounts:
         several.grants.prefer(ALICE.id, "northwind", 1, "0065a")
         several.grants.delete(self.LATER)
         assert self.meant(several) == GRANT
+
+
+def test_a_process_that_remembers_very_many_people_forgets_them_and_finds_them_again(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(releases, "_REMEMBERED", 1)
+    stores = dynamodb(aws)
+    stores.providers.add(PROVIDER, KEY)
+    stores.applications.add(APPLICATION)
+    for person, name in ((ALICE, "contoso\\alice"), (BOB, "contoso\\bob")):
+        stores.aliases.claim(person.id, (name,))
+    for _ in range(2):
+        for person, name in ((ALICE, "contoso\\alice"), (BOB, "contoso\\bob")):
+            assert stores.releases.load("scanner", "northwind", name).owners == (person.id,)

@@ -88,6 +88,15 @@ class TestAuthorizationRequestStore:
             store.consume(REQUEST.state_hash, **OWNER, now=NOW + 600)
         assert failure.value.problem is ConsentProblem.EXPIRED
 
+    def test_r37_a_store_that_gives_nothing_back_has_consumed_nothing(self) -> None:
+        class Forgetful:
+            def delete(self, *_: object) -> None:
+                """As one whose answer lacks the item."""
+
+        with pytest.raises(ConsentFailed) as failure:
+            DynamoAuthorizationRequestStore(Forgetful()).consume(REQUEST.state_hash, **OWNER, now=NOW)  # type: ignore[arg-type]
+        assert failure.value.problem is ConsentProblem.USED
+
     def test_a_discarded_request_is_gone(self, store: AuthorizationRequestStore) -> None:
         store.add(REQUEST)
         store.discard(REQUEST.state_hash)

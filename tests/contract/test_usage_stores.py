@@ -3,6 +3,7 @@
 import pytest
 
 from chalicelib.ports import UsageStore
+from chalicelib.stores import usage
 from chalicelib.stores.usage import DynamoUsageStore
 from tests.aws import Aws
 from tests.fakes.stores import FakeUsageStore
@@ -43,3 +44,12 @@ def test_what_is_counted_goes_by_itself_and_names_nobody(aws: Aws) -> None:
     items = aws.items("vault-sessions")
     assert [item["expires_at"]["N"] for item in items] == [str(NOW + 60)] * 3
     assert ALICE.id not in str(items)
+
+
+def test_a_process_that_has_counted_very_many_forgets_them_and_counts_nobody_twice(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage, "_REMEMBERED", 1)
+    store = DynamoUsageStore(aws.table("vault-sessions"))
+    assert [store.add_person("w", person, NOW) for person in (ALICE.id, BOB.id, ALICE.id)] == [1, 2, None]
+    assert len(store._counted) == 1

@@ -55,6 +55,10 @@ def reason(held: ReleaseHolding, **how: object) -> RefusalReason | None:
             RefusalReason.APP_NOT_ALLOWED,
         ),
         (replace(HELD, holding=replace(HOLDING, provider=replace(PROVIDER, enabled=False))), RefusalReason.BLOCKED),
+        (
+            replace(HELD, holding=replace(HOLDING, provider=replace(PROVIDER, visible_to=("S-1-5-32-9",)))),
+            RefusalReason.BLOCKED,
+        ),
         *((replace(HELD, stops=frozenset({kind})), RefusalReason.BLOCKED) for kind in STOPS),
         (replace(HELD, application=ONLY_BOB, stops=frozenset(STOPS)), RefusalReason.BLOCKED),
         *(

@@ -14,6 +14,17 @@ ENOUGH = {
     "VAULT_AUDIT_KEY": "arn:aws:kms:eu-central-1:1:key/2",
     "VAULT_DIRECTORIES": json.dumps([{"domain": "CONTOSO", "servers": ["ldaps://dc1.contoso.example"]}]),
 }
+SIGN_IN = json.dumps(
+    {
+        "kind": "openid",
+        "name": "Contoso ID",
+        "issuer": "https://id.contoso.example",
+        "client_id": "vault",
+        "client_secret": "token-vault/sign-in",
+        "directory_id_claim": "onprem_sid",
+    }
+)
+"""The claim names somebody of a directory, where there must be a service account to look the person up."""
 
 
 def test_reads_what_is_set_and_defaults_the_rest() -> None:
@@ -44,6 +55,8 @@ def test_names_the_setting_that_is_missing(missing: str) -> None:
         ("VAULT_DIRECTORIES", "[{]"),
         ("VAULT_DIRECTORIES", "no-such-file.json"),
         ("VAULT_DIRECTORIES", '[{"domain": "A", "servers": ["ldaps://a"]}, {"domain": "a", "servers": ["ldaps://b"]}]'),
+        ("VAULT_SIGN_IN", "[]"),
+        ("VAULT_SIGN_IN", SIGN_IN),
         ("VAULT_LEAVER_DAYS", "0"),
         ("VAULT_LEAVER_DAYS", "soon"),
         ("VAULT_AUDIT_DAYS", "29"),
