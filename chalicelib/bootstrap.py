@@ -141,7 +141,7 @@ class World:
             "directory": Directories(settings.directories, secrets, clock),
             "identity_provider": sign_in and Late(lambda: _identity_provider(sign_in, secrets, of_clouds, clock)),
             "oauth_client": oauth_client,
-            "jwt_verifier": Late(lambda: _jwt_verifier(clock, oauth_client)),
+            "jwt_verifier": Late(lambda: _jwt_verifier(clock, of_clouds)),
             "key_reader": Late(_key_reader),
             "provider_check": Late(lambda: _provider_check(clock, guard)),
             "catalogue": Late(_catalogue),
@@ -164,7 +164,7 @@ def _identity_provider(
     return OpenIdProvider(settings, secrets, oauth_client, clock)
 
 
-def _jwt_verifier(clock: Clock, oauth_client: Late) -> JwtVerifier:
+def _jwt_verifier(clock: Clock, oauth_client: Any) -> JwtVerifier:
     from .adapters.jwt_verifier import JoseVerifier
 
     def fetch(url: str) -> dict[str, Any]:

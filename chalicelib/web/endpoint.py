@@ -93,15 +93,18 @@ class Endpoints:
                     route.on_unreadable(requests.origin(raw))
         except VaultError as error:
             _log_error(error, requests.origin(raw).request_id)
-            status = errors.status_of(error)
+            return self._refused(error, for_program=for_program)
         return self.refusal(status, for_program=for_program)
 
     def refusal(self, status: int, *, for_program: bool = False) -> VaultResponse:
         """Our page, or JSON, for a refusal that was made before any route was reached. Never raises."""
+        return self._refused(errors.of_status(status), for_program=for_program)
+
+    def _refused(self, error: VaultError, *, for_program: bool) -> VaultResponse:
         try:
-            return self._respond(self._error_answer(errors.of_status(status), "-", for_program=for_program), None)
-        except Exception as error:  # not even the error page could be made (R19)
-            _log_crash(error, "-")
+            return self._respond(self._error_answer(error, "-", for_program=for_program), None)
+        except Exception as crash:  # not even the error page could be made (R19)
+            _log_crash(crash, "-")
             return _last_resort()
 
     def answer(self, raw: Any, path: dict[str, str], route: Route, handler: Handler) -> VaultResponse:

@@ -43,6 +43,14 @@ def test_says_that_all_is_intact(sealed: Running, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out.endswith("Intact.\n")
 
 
+def test_before_the_first_seal_it_says_what_is_not_sealed(
+    running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bootstrap, "create_vault", lambda: running.vault)
+    assert run() == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "NOT INTACT: faults found: 1."
+
+
 def test_r71_names_the_entry_and_ends_with_one(sealed: Running, capsys: pytest.CaptureFixture[str]) -> None:
     where = tamper(sealed)
     assert run() == 1

@@ -13,7 +13,7 @@ from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET
 from tests.fakes.directory import VAULT_ADMINISTRATORS, VAULT_USERS
 from tests.fakes.misbehaviour import body, edit, error, html, status
 
-from .client import BASE, Answer, Browser
+from .client import BASE, Answer, Browser, going_to
 from .conftest import NORTHWIND, Running
 
 NEW = "/admin/register-provider"
@@ -459,6 +459,21 @@ class TestTestConsent:
         page = self.consent(console)
         assert "It failed" in page.text
         assert "does not accept the vault" in page.text
+
+    def test_a_notice_of_something_else_is_said_nowhere_else(self, console: Console) -> None:
+        console.register()
+        second, cloud = console.second(), console.running.cloud
+        going = console.browser.press(console.page(second), "Test consent")
+        back = console.browser.get(consented(cloud, going_url(going), second), follow=False)
+        tested = back.header("Location").partition("?")[2]
+        going = console.browser.press(console.browser.get("/providers"), "Authorize")
+        back = console.browser.get(console.running.callback(cloud.consent(going_to(going), "alice")), follow=False)
+        authorized = back.header("Location").partition("?")[2]
+        for notice in (tested, authorized):
+            page = console.browser.get(f"/admin/providers/{NORTHWIND}?{notice}")
+            assert page.status == 200
+            assert "All there" not in page.text
+            assert "It failed" not in page.text
 
     def test_r13_it_is_an_administrators(self, console: Console) -> None:
         console.register()

@@ -79,6 +79,15 @@ class TestProviders:
         assert (provider.enabled, provider.visible_to) == (True, (VAULT_USERS,))
         assert running.vault.registration.test(provider, "https://vault.example/x", *_nobody())[-1].is_good
 
+    def test_what_is_changed_in_the_file_is_changed_in_the_vault(
+        self, running: Running, run: Run, second: dict[str, Any], tmp_path: Path
+    ) -> None:
+        run("import-providers", write(tmp_path, second))
+        code, out, _ = run("import-providers", write(tmp_path, second | {"name": "Other", "enabled": False}))
+        assert (code, out) == (0, "second: change name, client_secret, enabled\n1 done.\n")
+        provider = running.vault.registration.get("second")
+        assert (provider.name, provider.enabled) == ("Other", False)
+
     def test_a_dry_run_says_what_would_change_and_changes_nothing(
         self, running: Running, run: Run, second: dict[str, Any], tmp_path: Path
     ) -> None:

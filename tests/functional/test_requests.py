@@ -79,6 +79,15 @@ class TestRoles:
         assert len({re.sub(r"nonce-?=?\S+|[0-9a-f]{16}", "", answer.body) for answer in answers}) == 1
         assert bob.get("/providers", follow=False).status == 200
 
+    def test_who_ends_another_of_ones_own_sessions_is_back_on_the_list(self, running: Running) -> None:
+        here, there = running.browser("alice"), running.browser("alice")
+        page = here.get("/sessions")
+        handle = re.search(r"/sessions/(\w+)/end", page.body)
+        assert handle
+        ended = here.post(f"/sessions/{handle[1]}/end", {"csrf": page.form("Sign out").fields[0][1]})
+        assert (ended.status, ended.url) == (200, "/sessions")
+        assert there.get("/providers").url.startswith("/login")
+
 
 class TestForms:
     def test_r9_no_post_works_without_the_token(self, running: Running) -> None:

@@ -336,6 +336,40 @@ def test_a_trip_to_prove_who_one_is_starts_no_session_for_who_has_none(federated
     assert federated.return_from(browser, url, auth_time=federated.clock.now()).url.startswith("/login?hint=ended")
 
 
+def test_r35_a_provider_that_is_down_confirms_nothing_and_says_so(federated: Federated) -> None:
+    browser, page = confirmation(federated)
+    provider = federated.vault.sign_in._provider._made
+    down = [lambda _: CloudAnswer(503)] * 2
+    # What was read a while ago still leads there; where nothing was read yet, nobody can be sent anywhere
+    provider._server_until = 0
+    federated.identity.misbehave("/.well-known/openid-configuration", *down)
+    assert going_to(browser.press(page, AGAIN)).startswith(federated.identity.issuer)
+    provider._server = None
+    federated.identity.misbehave("/.well-known/openid-configuration", *down)
+    refused = browser.press(page, AGAIN)
+    assert (refused.status, "cannot be reached" in refused.text) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("claims", "sentence"),
+    [({"onprem_sid": "S-1-5-21-9-9-9-9"}, "contact your administrator"), ({}, "as somebody else")],
+)
+def test_r35_an_account_that_the_directory_refuses_confirms_nothing(
+    running: Running, identity: ScriptedCloud, claims: dict[str, str], sentence: str
+) -> None:
+    running.directory.looks_up = True
+    federated = with_identity(running, identity, directory_id_claim="onprem_sid")
+    alice = {"onprem_sid": directory.ALICE.user.id}
+    browser = federated.browser()
+    federated.sign_in(browser, **alice)
+    federated.clock.advance(360)
+    page = browser.get("/login/confirm?next=tokens")
+    url = going_to(browser.press(page, AGAIN))
+    refused = federated.return_from(browser, url, auth_time=federated.clock.now(), **claims)
+    assert refused.form(AGAIN)
+    assert sentence in refused.text
+
+
 def test_r47_the_page_after_proving_who_one_is_comes_from_a_list(federated: Federated) -> None:
     browser, page = confirmation(federated)
     fields = dict(page.form(AGAIN).fields) | {"next": "https://evil.example"}
@@ -353,6 +387,32 @@ def test_signing_out_offers_to_sign_out_there_too(federated: Federated) -> None:
     assert f'href="{federated.identity.issuer}/sign-out?client_id={CLIENT_ID}' in page.body
     with_password = federated.browser("alice")
     assert "still be signed in" not in with_password.press(with_password.get("/providers"), "Sign out").text
+
+
+def test_a_provider_that_does_not_say_where_keeps_nobody_from_signing_out(federated: Federated) -> None:
+    browser = federated.browser()
+    federated.sign_in(browser)
+    federated.vault.sign_in._provider._made._server = None
+    federated.identity.misbehave("/.well-known/openid-configuration", *[lambda _: CloudAnswer(503)] * 3)
+    page = browser.press(browser.get("/providers"), "Sign out")
+    assert (page.status, "still be signed in" in page.text) == (200, False)
+
+
+def test_a_client_secret_that_cannot_be_read_is_said_as_a_wrong_registration(federated: Federated) -> None:
+    browser = federated.browser()
+    url = federated.departure(browser)
+    federated.aws.clients.secrets_manager.delete_secret(SecretId=SECRET_NAME, ForceDeleteWithoutRecovery=True)
+    try:
+        assert "not set up correctly" in federated.return_from(browser, url).text
+    finally:
+        federated.aws.clients.secrets_manager.create_secret(Name=SECRET_NAME, SecretString=CLIENT_SECRET)
+
+
+def test_a_provider_that_has_trouble_is_said_to_have_it(federated: Federated) -> None:
+    browser = federated.browser()
+    state = parameters(federated.departure(browser))["state"]
+    page = browser.get(f"/login/callback?state={state}&error=temporarily_unavailable&iss={federated.identity.issuer}")
+    assert "cannot be reached" in page.text
 
 
 def test_without_the_setting_there_is_no_button_and_nothing_at_the_addresses(running: Running) -> None:

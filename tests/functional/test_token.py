@@ -18,6 +18,7 @@ from openapi_schema_validator import OAS31Validator
 from chalicelib.adapters.jwt_verifier import JoseVerifier
 from chalicelib.domain.audit import Actor, Origin
 from chalicelib.domain.client_application import AccessRule, ClientApplication, SubjectMode, TrustedIssuer, Whose
+from chalicelib.domain.errors import StorageUnavailable
 from chalicelib.domain.stop import StopKind
 from dev.process import ROOT
 from tests.fakes import directory
@@ -543,8 +544,6 @@ class TestSubject:
             ),
             mailer,
         )
-        fetch = api.running.vault.consent._oauth_client.json_object
-        api.running.vault.token_exchange._jwt_verifier = JoseVerifier(api.running.clock, fetch)
         provider = Application(api.running.cloud.issuer, "mailer", api.running.clock.now)
         huge = instead(CloudAnswer(body=b"[" + b"1," * 600_000 + b"1]"))
         for rules, expected in (
@@ -605,6 +604,15 @@ class TestRequests:
         status, answer = api.send(b"{}", **{"Content-Type": content_type})
         assert (status, answer["error"]) == (415, "invalid_request")
         assert [line["tag"] for line in api.ledger()] == ["token.refused"]
+
+    def test_f20_r70_a_request_that_cannot_be_read_nor_recorded_is_said_as_such(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def down(*_: object) -> None:
+            raise StorageUnavailable
+
+        monkeypatch.setattr(api.running.vault.token_exchange._audit_log, "record", down)
+        assert api.send(b"{}", **{"Content-Type": "application/json"})[0] == 503
 
     def test_cookies_and_origins_count_for_nothing(self, api: Api) -> None:
         form = urlencode(api.application.form("CONTOSO\\alice", NORTHWIND)).encode()

@@ -1,12 +1,28 @@
 """Reading requests strictly, and writing headers safely."""
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.domain.errors import ForgedForm, InvalidRequest, TooLarge, VaultError
-from chalicelib.web import browsers, cookies, csrf, errors, forms, headers
+from chalicelib.domain.access import Access
+from chalicelib.domain.audit import Origin
+from chalicelib.domain.errors import (
+    ForgedForm,
+    InvalidRequest,
+    LoginRequired,
+    TooLarge,
+    UnsupportedContentType,
+    VaultError,
+)
+from chalicelib.domain.token_exchange import RefusalReason, TokenRefused
+from chalicelib.web import browsers, cookies, csrf, errors, forms, headers, oauth
+from chalicelib.web import request as requests
 from chalicelib.web.cookies import Cookie, CookieNames
+from chalicelib.web.forms import Fields
+from chalicelib.web.request import Request
+from chalicelib.web.route import Route
 from chalicelib.web.urls import Urls
 
 NAMES = CookieNames.for_scheme(secure=True)
@@ -171,3 +187,21 @@ class TestUrls:
 )  # fmt: skip
 def test_r17_a_browser_is_called_by_a_name_of_ours(user_agent: str, name: str) -> None:
     assert browsers.describe(user_agent) == name
+
+
+class TestLastLines:
+    """What is checked before, and holds all the same where a check is forgotten one day."""
+
+    def test_r13_nobody_has_no_session(self) -> None:
+        request = Request({}, Fields(), Fields(), {}, "Firefox", Origin("request-1", "127.0.0.1"))
+        with pytest.raises(LoginRequired):
+            _ = request.session
+
+    def test_r12_a_body_that_is_no_form_is_not_read(self) -> None:
+        raw = SimpleNamespace(query_params=None, headers={"content-type": "application/json"}, raw_body=b"{}")
+        with pytest.raises(UnsupportedContentType):
+            requests.read(raw, {}, Route("POST", "/logout", Access.USER), NAMES)
+
+    def test_a_refusal_of_a_release_is_answered_as_such_from_wherever_it_comes(self) -> None:
+        answer = oauth.failure(TokenRefused(RefusalReason.BLOCKED), "request-1")
+        assert (answer.status, answer.body["reason"]) == (400, "blocked")
