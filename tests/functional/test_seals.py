@@ -49,6 +49,11 @@ class Tables:
     def delete(self, item: Item) -> None:
         self._client.delete_item(TableName="vault", Key={key: item[key] for key in ("pk", "sk")})
 
+    def edit_the_tip(self, **changes: str) -> None:
+        key = {"pk": {"S": "AUDIT-SEALS"}}
+        tip = self._client.get_item(TableName="vault-keys", Key=key)["Item"]
+        self._client.put_item(TableName="vault-keys", Item=tip | {name: {"S": text} for name, text in changes.items()})
+
     def forget_the_tip(self) -> None:
         self._client.delete_item(TableName="vault-keys", Key={"pk": {"S": "AUDIT-SEALS"}})
 
@@ -194,6 +199,17 @@ class TestTampering:
         result = seals.verify()
         assert result.faults[0] == Fault(FaultKind.SEAL_CHANGED, one["sk"]["S"], two["end"]["S"])
         assert len(result.faults) == 2
+
+    def test_r71_a_seal_that_is_there_twice_is_named(self, seals: SealService, tables: Tables) -> None:
+        (before, seal, *_) = seals._seals.between("0", "~")
+        assert domain.chain_fault(before.tip(), seal) is None
+        again = Fault(FaultKind.SEAL_OUT_OF_ORDER, seal.begin, seal.end)
+        assert domain.chain_fault(seal.tip(), seal) == again
+
+    def test_r71_an_end_of_the_chain_that_was_edited_is_named(self, seals: SealService, tables: Tables) -> None:
+        last = tables.seals()[-1]
+        tables.edit_the_tip(fingerprint="0" * 64)
+        assert seals.verify().faults == [Fault(FaultKind.SEAL_CHANGED, last["sk"]["S"], last["end"]["S"])]
 
     def test_r71_a_seal_of_another_key_is_no_seal(self, running: Running, tables: Tables, seals: SealService) -> None:
         kms = running.aws.clients.kms

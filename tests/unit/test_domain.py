@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.domain.access import Access, is_administrator, require
-from chalicelib.domain.errors import AccessDenied, LoginRequired
+from chalicelib.domain.administrators import Appointments
+from chalicelib.domain.errors import AccessDenied, LoginRequired, NotFound
 from chalicelib.domain.secret import Secret, fingerprint
 from chalicelib.domain.token_set import TokenSet
 from tests.samples import ADMIN, ADMINISTRATORS, ALICE, GRANT, PROVIDER, TOKENS
@@ -93,3 +94,8 @@ def test_who_authorized_until_the_change_authorizes_again() -> None:
     changed = replace(PROVIDER, authorize_again_since=100)
     assert [changed.outdates(at) for at in (99, 100, 101)] == [True, True, False]
     assert not replace(PROVIDER, authorize_again_since=None).outdates(100)
+
+
+def test_a_right_that_nobody_has_cannot_be_taken_back() -> None:
+    with pytest.raises(NotFound):
+        Appointments().without("S-1-5-21-1")

@@ -21,7 +21,7 @@ from chalicelib.domain.errors import (
     CloudRefused,
     CloudUnavailable,
 )
-from chalicelib.domain.provider_type import ProviderType, RevocationStyle
+from chalicelib.domain.provider_type import AccountSource, ProviderType, RevocationStyle
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.ports import Client
@@ -482,6 +482,20 @@ class TestAccount:
         trip.change(userinfo_endpoint=None)
         assert trip.exchange()[1] == CloudAccount("cloud-alice", "cloud-alice")
 
+    def test_the_answer_itself_may_name_the_account(self, trip: Trip) -> None:
+        trip.type = replace(TYPE, account_from=AccountSource.ANSWER, subject_fields=("account_id",))
+        trip.cloud.misbehave("/token", edit(account_id="dbid:1"))
+        assert trip.exchange()[1].subject == "dbid:1"
+
+    def test_who_signs_in_is_whom_the_id_token_names_where_nothing_more_is_asked_for(self, trip: Trip) -> None:
+        url = trip.oauth.authorization_url(trip.request, TYPE, state="s", code_verifier=VERIFIER, again=False)
+        code = parameters(trip.cloud.consent(url))["code"]
+        claims = trip.oauth.identify(
+            trip.client, trip.request, code=code, code_verifier=Secret(VERIFIER), asks_userinfo=False
+        )
+        assert claims["sub"] == "cloud-alice"
+        assert trip.cloud.requests["/userinfo"] == 0
+
     def test_a_label_is_cleaned(self, trip: Trip) -> None:
         trip.cloud.id_token_claims = {"email": "bob@contoso.example\u202e\r\n" + "x" * 300}
         label = trip.exchange()[1].label
@@ -555,6 +569,12 @@ class TestRevoke:
         assert "the-token" not in f"{failed.value!r} {failed.value.detail}"
         assert trip.cloud.requests["/revoke"] == 1
         return failed.value
+
+    def test_the_older_secret_is_good_here_too_while_a_secret_is_changed(self, trip: Trip) -> None:
+        mine, _ = trip.exchange()
+        changed = replace(trip.client, secret=Secret("the newest"), older_secret=trip.client.secret)
+        trip.oauth.revoke(changed, trip.type, mine)
+        assert not trip.cloud.is_live(mine.access_token.reveal())
 
     def test_r88_sends_the_token_as_ourselves(self, trip: Trip) -> None:
         mine, _ = trip.exchange()

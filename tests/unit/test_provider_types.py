@@ -380,3 +380,13 @@ class TestFields:
     def test_scopes_are_asked_for_once_the_required_ones_first(self) -> None:
         type_ = ProviderType("t", "T", required_scopes=("openid", "email"))
         assert type_.scopes(["files", "email", "files"]) == ("openid", "email", "files")
+
+
+@pytest.mark.parametrize(
+    "address", ["https://[cloud.example", "ftp://cloud.example", "https://", "https://a@b.example"]
+)
+def test_an_address_that_is_none_is_said_beside_its_field(address: str) -> None:
+    field = TypeField("issuer", "Issuer", FieldKind.URL)
+    with pytest.raises(InvalidForm) as raised:
+        field.checked(address)
+    assert "must be an address" in str(vars(raised.value))

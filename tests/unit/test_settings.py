@@ -161,3 +161,10 @@ def test_an_empty_environment_is_read_from_the_process(monkeypatch: pytest.Monke
     for name, value in ENOUGH.items():
         monkeypatch.setenv(name, value)
     assert Settings.from_environment().public_url == "https://vault.example"
+
+
+def test_a_file_that_holds_another_kind_of_json_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "sign-in.json"
+    file.write_text("[]")
+    with pytest.raises(SettingsError, match="VAULT_SIGN_IN must be a JSON object"):
+        Settings.from_environment(ENOUGH | {"VAULT_SIGN_IN": str(file)})

@@ -27,7 +27,7 @@ from chalicelib.domain.token_exchange import (
 from chalicelib.services.limits import LimitService
 from chalicelib.services.people import PeopleService
 from chalicelib.services.stops import StopService
-from chalicelib.services.token_exchange import TokenExchangeService
+from chalicelib.services.token_exchange import TokenExchangeService, _Line
 from tests.fakes.directory import FakeDirectory
 from tests.fakes.services import ORIGIN, FakeVault
 from tests.fakes.stores import FakeUsageStore
@@ -529,3 +529,10 @@ def test_a_blocked_person_is_in_the_ledger_of_who_asked_in_vain(world: World) ->
     assert world.refuse().reason is REASONS.BLOCKED
     line = world.line()
     assert (line.user_id, line.user_name, line.facts["stopped"]) == (ALICE.id, ALICE.login_name, "person")
+
+
+def test_r72_without_an_authenticated_caller_no_line_and_so_no_token_is_possible(world: World) -> None:
+    with pytest.raises(TokenRefused) as refusal:
+        world.exchange._record_once(_Line(ORIGIN), AuditTag.TOKEN_RELEASED)
+    assert refusal.value.reason is REASONS.INVALID_CLIENT
+    assert world.audit_log.events == []
