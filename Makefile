@@ -50,7 +50,7 @@ fuzz: setup ## Fuzz every reader of text from outside, SECONDS=60 each, and the 
 	.venv-secure/bin/python -m fuzz --seconds $(SECONDS)
 	.venv-secure/bin/python -m pytest -q fuzz/test_api.py
 
-mutate: setup ## Change the code that decides, one change at a time, and count which ones the tests notice (half an hour and more)
+mutate: setup ## Change the code that decides, one change at a time, and count which ones the tests notice (a quarter of an hour)
 	$(BIN)/python -m mutation $(MODULES)
 
 format: setup ## Format the code and mend what can be mended

@@ -36,7 +36,7 @@ class DomainControllers:
         self._records: tuple[ServerAddress, ...] = ()
         self._records_until = 0.0
 
-    def ask(self, question: Callable[[LdapConnection], _Answer], steps: Steps | None = None) -> _Answer:
+    def ask(self, question: Callable[[LdapConnection], _Answer], steps: Steps) -> _Answer:
         """The answer of the first server that gives one, on a connection of its own; `steps` are told.
 
         Raises DirectoryUnavailable, naming each server and its fault, or what `question` raises but ServerFailed.
@@ -44,8 +44,7 @@ class DomainControllers:
 
         def on_its_own_connection(address: ServerAddress, limits: Limits) -> _Answer:
             with LdapConnection.open(address, self._tls, limits) as connection:
-                if steps:
-                    note_opened(steps, address, connection)
+                note_opened(steps, address, connection)
                 return question(connection)
 
         return self._in_turn(on_its_own_connection, steps)

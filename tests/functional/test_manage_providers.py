@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
+from chalicelib.domain.errors import CloudUnavailable
 from chalicelib.domain.provider import Provider
+from chalicelib.domain.provider_type import RevocationStyle
+from chalicelib.domain.secret import Secret
+from chalicelib.ports import Client
 from tests.fakes import directory
 from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET
 from tests.fakes.directory import VAULT_ADMINISTRATORS, VAULT_USERS
@@ -90,6 +94,11 @@ class TestRegister:
         assert shown
         assert dict(page.form("Save").fields)["id"] == shown[1]
         assert "7 days" in page.text  # the trap of a consent screen in Testing
+
+    def test_a_cloud_without_discovery_has_the_addresses_of_its_type(self, console: Console) -> None:
+        page = console.register("box", field_issuer="")
+        assert page.url.startswith("/admin/providers/box-"), page.text
+        assert console.second().server.token_endpoint == "https://api.box.com/oauth2/token"
 
     def test_every_type_can_be_chosen(self, console: Console) -> None:
         page = console.browser.get(NEW)
@@ -412,6 +421,32 @@ class TestTheTest:
     def test_a_wrong_secret_is_told_apart_from_a_wrong_code(self, found: Callable[[], str], console: Console) -> None:
         console.running.cloud.client_secret = "another one"
         assert "client_refused" in found()
+
+    def test_a_name_that_does_not_resolve_is_named(self, console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+        console.register()
+
+        def unknown(_host: str) -> str:
+            raise CloudUnavailable(detail="name_not_resolved")
+
+        monkeypatch.setattr(console.running.vault.registration._check._guard, "address", unknown)
+        page = console.browser.press(console.page(console.second()), "Test this provider")
+        assert "name_not_resolved" in page.text
+
+    def test_a_cloud_without_discovery_or_revocation_is_tried_as_far_as_it_goes(self, console: Console) -> None:
+        check = console.running.vault.registration._check
+        type_ = replace(
+            console.running.vault.registration.type("openid-connect"),
+            is_discovered=False,
+            revocation=RevocationStyle.NONE,
+        )
+        console.register()
+        provider = console.second()
+        client = Client(CLIENT_ID, Secret(CLIENT_SECRET), provider.server)
+        steps = check.check(provider, type_, client, f"{BASE}/oauth/callback/{provider.id}")
+        names = [step.name.value for step in steps]
+        assert "discovery" not in names
+        assert "revocation" not in names
+        assert all(step.is_good for step in steps)
 
     def test_r49_an_address_inside_is_named(self, console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
         console.register()

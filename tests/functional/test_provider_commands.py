@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from chalicelib import bootstrap, command_line
+from chalicelib.services import administration
 from tests.fakes.cloud import CLIENT_SECRET
 from tests.fakes.directory import VAULT_USERS
 
@@ -176,3 +177,12 @@ class TestTokens:
 
     def test_an_unknown_provider(self, run: Run) -> None:
         assert run("list-tokens", "nobody")[0] == 3
+
+
+def test_every_token_is_listed_however_many_pages_there_are(
+    running: Running, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("alice", "bob"):
+        running.authorize(running.browser(name), name)
+    monkeypatch.setattr(administration, "PAGE_SIZE", 1)
+    assert len(run("list-tokens", NORTHWIND, "--json")[1].splitlines()) == 2

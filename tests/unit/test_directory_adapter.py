@@ -16,12 +16,16 @@ from hypothesis import strategies as st
 from ldap3.operation.search import search_operation
 from pyasn1.codec.ber import encoder
 
+from chalicelib.adapters import domain_controllers
 from chalicelib.adapters.active_directory import ActiveDirectory
 from chalicelib.adapters.directory import Directories, check_password
+from chalicelib.adapters.directory_check import check
 from chalicelib.adapters.domain_controllers import DomainControllers
 from chalicelib.adapters.ldap_connection import LdapConnection, Limits, tls_context
 from chalicelib.adapters.ldap_directory import LdapDirectory
+from chalicelib.adapters.ldap_faults import Fault, ServerFailed, of_connection
 from chalicelib.domain.directory import DirectorySettings, ServerAddress
+from chalicelib.domain.directory_report import Steps
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused, VaultError
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.throttle import Budget
@@ -579,3 +583,114 @@ def test_ldap3_still_needs_all_of_this():
     assert connection.auto_referrals
     assert PASSWORD in repr(connection)
     assert ldap3.Connection(ldap3.Server("dc"), user="", password=PASSWORD).authentication == ldap3.ANONYMOUS
+
+
+class TestServersFromDns:
+    @pytest.fixture
+    def found(self, monkeypatch) -> list[object]:
+        """What the name server says, one answer after the other."""
+        answers: list[object] = []
+
+        def look_up(*_: object) -> object:
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(domain_controllers, "domain_controllers", look_up)
+        return answers
+
+    def controllers(self, authority: Authority) -> DomainControllers:
+        return DomainControllers(
+            DirectorySettings(domain="CONTOSO", dns_name="contoso.example"), tls_context(authority.pem)
+        )
+
+    def test_the_records_are_kept_for_a_while_and_read_again(self, authority, embedded, found, monkeypatch):
+        found += [[ServerAddress.parse(embedded.url)], ServerFailed(Fault.NO_SERVICE_RECORD)]
+        controllers = self.controllers(authority)
+        assert [controllers.ask(lambda connection: connection.peer, Steps(time.monotonic)) for _ in range(2)] == [
+            "127.0.0.1"
+        ] * 2
+        monkeypatch.setattr(controllers, "_records_until", 0.0)
+        with pytest.raises(DirectoryUnavailable) as caught:
+            controllers.ask(lambda connection: connection.peer, Steps(time.monotonic))
+        assert str(Fault.NO_SERVICE_RECORD) in caught.value.detail
+
+    def test_a_check_says_that_there_is_no_name_server(self, found):
+        found.append(ServerFailed(Fault.NO_SERVICE_RECORD))
+        described = DirectorySettings(domain="CONTOSO", dns_name="contoso.example")
+        report = check(described, LdapDirectory(described, secrets=None), secrets=None, clock=FakeClock())
+        assert [step.code for step in report.steps] == [Fault.NO_SERVICE_RECORD.value]
+
+
+class TestCheck:
+    """What a check says of a directory that tells little."""
+
+    def codes(self, authority, tmp_path, *script, secrets=None, **settings) -> list[tuple[str, str]]:
+        ca_file = tmp_path / "ca.pem"
+        ca_file.write_text(authority.pem)
+        with ScriptedController(authority.server_context(), *script) as controller:
+            described = DirectorySettings(
+                domain="CONTOSO", servers=(controller.url,), ca_file=str(ca_file), lockout_threshold=5, **settings
+            )
+            made = LdapDirectory(described, secrets=secrets)
+            return [(step.name.value, step.code) for step in check(described, made, secrets, FakeClock()).steps]
+
+    def test_without_a_service_account_it_says_what_cannot_be_seen(self, authority, tmp_path):
+        said = self.codes(authority, tmp_path, [DONE])
+        assert said[-1] == ("bind", "")
+        assert "clock" not in dict(said)
+
+    def test_a_domain_that_does_not_tell_when_it_locks_is_not_said_to_differ(self, authority, tmp_path):
+        class Known:
+            def read(self, *_: object, **__: object) -> Secret:
+                return Secret("service-pass")
+
+        domain = entry("DC=contoso", objectClass=["domain"])
+        said = self.codes(
+            authority,
+            tmp_path,
+            ROOT_WITHOUT_TOKEN,
+            BOUND,
+            FOUND,
+            [domain, DONE],
+            secrets=Known(),
+            service_account="CONTOSO\\vault",
+            service_secret="vault-directory",
+        )
+        assert said[-1] == ("base", "")
+
+
+class TestSlowAndGone:
+    def test_a_slow_answer_is_remarked(self, authority, embedded, monkeypatch, caplog):
+        monkeypatch.setattr(domain_controllers, "_REMARKABLE_SECONDS", 0.0)
+        log_in(authority, embedded.url)
+        assert "directory.answers_slowly" in [line.message for line in caplog.records]
+
+    def test_no_time_left_is_a_time_out(self):
+        with pytest.raises(TimeoutError):
+            Limits(1, 1, time.monotonic() - 1).left(1)
+
+    def test_a_connection_that_could_not_be_made_for_another_reason_names_the_kind(self):
+        failure = of_connection(OSError(113, "No route to host"))
+        assert (failure.fault, "OSError" in str(failure)) == (Fault.NO_CONNECTION, True)
+
+    def test_r26_a_library_that_did_not_even_try_starttls_sends_no_password(self, authority, monkeypatch):
+        """ldap3 tells by a return value only."""
+        monkeypatch.setattr(ldap3.Connection, "start_tls", lambda *_, **__: False)
+        with ScriptedController(None, start_tls=[result(EXTENDED, 0)]) as controller:
+            failure(authority, controller.url)
+            assert PASSWORD.encode() not in controller.received
+
+    @pytest.mark.parametrize("root", [[DONE], ROOT])
+    def test_r24_who_is_known_by_nothing_but_an_id_has_no_entry(self, authority, tls, root):
+        with ScriptedController(tls, BOUND, root) as controller, pytest.raises(LoginRefused) as refused:
+            directory(authority, controller.url).authenticate(
+                Account("key", Budget.of(5, 30), None, dn="", user_id=ALICE.user.id), Secret(PASSWORD)
+            )
+        assert refused.value.cause == "no_entry"
+
+    def test_a_domain_that_is_not_in_the_settings_any_more_is_said(self):
+        with pytest.raises(DirectoryUnavailable) as caught:
+            Directories((), None, FakeClock())._of_domain("CONTOSO")
+        assert caught.value.detail == "no such directory in the settings"
