@@ -69,7 +69,7 @@ lock: setup ## Write requirements.lock anew from requirements.txt
 soak: setup ## Mixed requests with faults for SECONDS=1800: nothing piles up, nothing fails that was not made to
 	SECONDS="$(SECONDS)" $(BIN)/python -m pytest -q -s -p no:logging tests/faults/test_soak.py
 
-prove: setup ## The long forms of the tests (hours), and docs/proof.md with their numbers; SECONDS=... and ROUNDS=... shorten it, STEPS="soak ..." chooses
+prove: setup ## The long forms of the tests (an hour and a half), and docs/proof.md with their numbers; SECONDS=... and ROUNDS=... shorten it, STEPS="soak ..." chooses
 	@sh dev/secure.sh
 	@SECONDS="$(SECONDS)" ROUNDS="$(ROUNDS)" $(BIN)/python -m dev.prove $(STEPS)
 
