@@ -497,18 +497,23 @@ class TestTestConsent:
 
     def test_a_notice_of_something_else_is_said_nowhere_else(self, console: Console) -> None:
         console.register()
-        second, cloud = console.second(), console.running.cloud
-        going = console.browser.press(console.page(second), "Test consent")
-        back = console.browser.get(consented(cloud, going_url(going), second), follow=False)
-        tested = back.header("Location").partition("?")[2]
-        going = console.browser.press(console.browser.get("/providers"), "Authorize")
-        back = console.browser.get(console.running.callback(cloud.consent(going_to(going), "alice")), follow=False)
-        authorized = back.header("Location").partition("?")[2]
-        for notice in (tested, authorized):
-            page = console.browser.get(f"/admin/providers/{NORTHWIND}?{notice}")
-            assert page.status == 200
-            assert "All there" not in page.text
-            assert "It failed" not in page.text
+        browser, cloud, second = console.browser, console.running.cloud, console.second()
+
+        def shown(url: str) -> str:
+            """The page of the first provider, with the notice that comes back from `url`."""
+            notice = browser.get(url, follow=False).header("Location").partition("?")[2]
+            assert notice.startswith("notice=")
+            return browser.get(f"/admin/providers/{NORTHWIND}?{notice}").text
+
+        tested = going_url(browser.press(console.page(second), "Test consent"))
+        authorized = going_to(browser.press(browser.get("/providers"), "Authorize"))
+        for page in (
+            shown(consented(cloud, tested, second)),
+            shown(console.running.callback(cloud.consent(authorized, "alice"))),
+        ):
+            assert "Northwind Cloud" in page
+            assert "All there" not in page
+            assert "It failed" not in page
 
     def test_r13_it_is_an_administrators(self, console: Console) -> None:
         console.register()

@@ -8,10 +8,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from chalicelib.domain.access import Access
+from chalicelib.domain.audit import Actor, Origin
 from chalicelib.web.route import Route
 from tests.fakes.misbehaviour import error, html, status
 
-from .client import Browser, going_to
+from .client import BASE, Browser, going_to
 from .conftest import Running
 
 EXAMPLES = {
@@ -344,6 +345,14 @@ class TestCallback:
             assert running.cloud.requests["/token"] == 0
         browser.get(running.callback(url))
         assert running.cloud.requests["/token"] == 1
+
+    def test_a_success_that_was_overtaken_is_not_said_any_more(self, running: Running) -> None:
+        browser = running.browser("alice")
+        url = running.cloud.consent(going_to(browser.press(browser.get("/providers"), "Authorize")))
+        back = browser.get(running.callback(url), follow=False).header("Location").removeprefix(BASE)
+        assert "Authorization succeeded" in browser.get(back).text
+        running.vault.removals.remove_all(Actor("admin"), "northwind", Origin("request-1", "127.0.0.1"))
+        assert "Authorization succeeded" not in browser.get(back).text
 
     def test_r37_an_expired_trip_says_so(self, running: Running) -> None:
         browser = running.browser("alice")
