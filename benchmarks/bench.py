@@ -152,6 +152,14 @@ def release_jobs(bench: releases.Bench, guests: Guests) -> Iterator[Job]:
 
     yield compare("release, private_key_jwt", through(bench.signed_event), bench.recorder, peers, 1)
     yield compare("release, IAM role", through(bench.role_event), bench.recorder, peers, 1)
+    cached = bench.with_key_cache()
+    yield compare(
+        "release, IAM role, key cache",
+        lambda: partial(releases.fetched, cached, bench.role_event()),
+        bench.recorder,
+        peers,
+        1,
+    )
 
     def expired() -> Callable[[], Any]:
         bench.clock.off += releases.HOUR

@@ -178,6 +178,14 @@ class Bench:
         """The answer to `event`, whole. Raises NotMeasured where it is no token."""
         return fetched(self.app, event)
 
+    def with_key_cache(self) -> Any:
+        """The same vault in another process, as it were, where an operator has set a key cache."""
+        settings = replace(self.vault.settings, key_cache_seconds=300)
+        vault = create_vault(
+            settings, aws=self.aws, clock=self.clock, directory=FakeDirectory(directory.ALICE), oauth_client=self.cloud
+        )
+        return vault.app()
+
     def refresh(self) -> Callable[[], Any]:
         self.clock.off += HOUR
         return self.release()

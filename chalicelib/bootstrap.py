@@ -145,7 +145,7 @@ class World:
             "key_reader": Late(_key_reader),
             "provider_check": Late(lambda: _provider_check(clock, guard)),
             "catalogue": Late(_catalogue),
-            "cipher": Late(lambda: _cipher(aws, settings)),
+            "cipher": Late(lambda: _cipher(aws, settings, clock)),
         }
         return cls(aws=aws, clock=clock, **(parts | replaced))
 
@@ -193,10 +193,11 @@ def _catalogue() -> Catalogue:
     return FileCatalogue()
 
 
-def _cipher(aws: AwsClients, settings: Settings) -> TokenCipher:
-    from .adapters.token_cipher import KmsTokenCipher
+def _cipher(aws: AwsClients, settings: Settings, clock: Clock) -> TokenCipher:
+    from .adapters.token_cipher import KeptKeys, KmsTokenCipher
 
-    return KmsTokenCipher(aws.kms, settings.kms_key, settings.earlier_kms_key)
+    kept = KeptKeys(clock, settings.key_cache_seconds)
+    return KmsTokenCipher(aws.kms, settings.kms_key, settings.earlier_kms_key, kept)
 
 
 class Vault:

@@ -15,6 +15,7 @@ from .domain.event import is_mail_address
 from .domain.sign_in import SignInSettings
 
 MINIMUM_AUDIT_DAYS = 30
+_LONGEST_KEY_CACHE = 300
 """Nobody can make the log forget within a month what was done."""
 
 
@@ -44,6 +45,11 @@ class Settings:
         "ARN of the key that was `VAULT_KMS_KEY` before, while `rotate-keys` moves the provider keys away from it; "
         "else empty.",
         "",
+    )
+    key_cache_seconds: int = _setting(
+        "Seconds for which a process keeps a provider key that KMS has opened, at most 300; it saves a call of KMS in "
+        "each release, and a disabled KMS key takes as long to count. 0: no key outlives its request.",
+        0,
     )
     audit_key: str = _setting(
         "ARN of the KMS key (HMAC_256, GENERATE_VERIFY_MAC) that authenticates the seals of the audit log."
@@ -199,6 +205,11 @@ def _check_admin_mail(admin_mail: tuple[str, ...]) -> None:
         raise SettingsError("VAULT_ADMIN_MAIL must be plain mail addresses, separated by commas.")
 
 
+def _check_key_cache_seconds(seconds: int) -> None:
+    if not 0 <= seconds <= _LONGEST_KEY_CACHE:
+        raise SettingsError(f"VAULT_KEY_CACHE_SECONDS must be 0 to {_LONGEST_KEY_CACHE}.")
+
+
 def _check_leaver_days(leaver_days: int) -> None:
     if leaver_days < 1:
         raise SettingsError("VAULT_LEAVER_DAYS must be 1 or more.")
@@ -231,6 +242,7 @@ _CHECKS: dict[str, Callable[[Any], None]] = {
     "directories": _check_directories,
     "mail_from": _check_mail_from,
     "admin_mail": _check_admin_mail,
+    "key_cache_seconds": _check_key_cache_seconds,
     "leaver_days": _check_leaver_days,
     "audit_days": _check_audit_days,
     "log_level": _check_log_level,

@@ -7,7 +7,7 @@ There is no switch that turns encryption off (R51).
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -21,8 +21,10 @@ from botocore.exceptions import ClientError
 
 from chalicelib.domain.errors import IntegrityViolation
 from chalicelib.domain.provider import ProviderKey
+from chalicelib.ports import Clock
 
 from .aws import kms_errors
+from .system import SystemClock
 
 _SUITE = AlgorithmSuite.AES_256_GCM_HKDF_SHA512_COMMIT_KEY
 _SDK = EncryptionSDKClient(
@@ -33,16 +35,40 @@ _SDK = EncryptionSDKClient(
 logging.getLogger(aws_encryption_sdk.__name__).setLevel(logging.CRITICAL)
 
 
+class KeptKeys:
+    """Opened provider keys for some seconds, where an operator has asked for that; with 0 seconds none (R55).
+
+    They are found by wrapped key, provider and generation together: what KMS would not open is not found here either.
+    """
+
+    def __init__(self, clock: Clock, seconds: int) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._kept: dict[ProviderKey, tuple[float, bytes]] = {}
+
+    def find(self, key: ProviderKey, opened: Callable[[ProviderKey], bytes]) -> bytes:
+        """The plain key: the one that was kept, or else what `opened` gives."""
+        now = self._clock.monotonic()
+        self._kept = {kept: (until, plain) for kept, (until, plain) in self._kept.items() if now < until}
+        if key in self._kept:
+            return self._kept[key][1]
+        plain = opened(key)
+        if self._seconds:
+            self._kept[key] = now + self._seconds, plain
+        return plain
+
+
 class KmsTokenCipher:
     """Implements `ports.TokenCipher`. `kms_key` is pinned: a key wrapped under another one does not open (R52).
 
     `earlier_key` opens too, for as long as keys are moved away from it (R53); nothing is wrapped under it any more.
     """
 
-    def __init__(self, kms: Any, kms_key: str, earlier_key: str = "") -> None:
+    def __init__(self, kms: Any, kms_key: str, earlier_key: str = "", kept: KeptKeys | None = None) -> None:
         self._kms = kms
         self._kms_key = kms_key
         self._earlier_key = earlier_key
+        self._kept = kept or KeptKeys(SystemClock(), 0)
 
     def new_key(self, provider_id: str, generation: int) -> ProviderKey:
         unwrapped = ProviderKey(provider_id, generation, wrapped=b"")
@@ -55,7 +81,7 @@ class KmsTokenCipher:
     @contextmanager
     def unlock(self, key: ProviderKey) -> Iterator["EnvelopeBox"]:
         with kms_errors():
-            plain = self._plain(key)
+            plain = self._kept.find(key, self._plain)
         yield EnvelopeBox(plain, f"{key.provider_id}/{key.generation}")
 
     def rewrap(self, key: ProviderKey) -> ProviderKey | None:

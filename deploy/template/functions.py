@@ -10,6 +10,7 @@ _SETTINGS = {
     "public_url": {"Ref": "PublicUrl"},
     "kms_key": token_key(),
     "earlier_kms_key": {"Ref": "EarlierKeyArn"},
+    "key_cache_seconds": {"Ref": "KeyCacheSeconds"},
     "audit_key": {"Fn::GetAtt": ["AuditKey", "Arn"]},
     "table": {"Ref": "VaultTable"},
     "keys_table": {"Ref": "KeysTable"},

@@ -25,7 +25,7 @@ def default_in_words(setting: "Field[Any]") -> str:
         return "required"
     if isinstance(setting.default, bool):
         return f"`{str(setting.default).lower()}`"
-    return f"`{setting.default}`" if setting.default else "empty"
+    return "empty" if setting.default in ("", (), None) else f"`{setting.default}`"
 
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:

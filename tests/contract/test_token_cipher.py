@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,11 +10,12 @@ from aws_encryption_sdk import EncryptionSDKClient
 from botocore.exceptions import ClientError
 
 from chalicelib.adapters import token_cipher
-from chalicelib.adapters.token_cipher import EnvelopeBox, KmsTokenCipher
+from chalicelib.adapters.token_cipher import EnvelopeBox, KeptKeys, KmsTokenCipher
 from chalicelib.domain.errors import IntegrityViolation, KeyUnavailable
 from chalicelib.domain.provider import ProviderKey
 from chalicelib.ports import TokenCipher
 from tests.aws import Aws
+from tests.fakes.system import FakeClock
 from tests.fakes.token_cipher import FakeTokenCipher
 
 CONTEXT = {"purpose": "token-set", "user": "S-1", "version": "1"}
@@ -208,6 +210,54 @@ def test_every_message_is_closed_and_nothing_is_logged(
         assert box.decrypt(sealed if is_whole else sealed[:-1] + b"?", CONTEXT) == b"x"
     assert [one.closed for one in opened] == [True]
     assert caplog.records == []
+
+
+class TestKeyCache:
+    def cipher(self, kms: ScriptedKms, clock: FakeClock, seconds: int) -> KmsTokenCipher:
+        return KmsTokenCipher(kms, "now", kept=KeptKeys(clock, seconds))
+
+    def test_r55_without_a_setting_every_use_asks_kms(self) -> None:
+        kms, clock = ScriptedKms(), FakeClock()
+        for cipher in (KmsTokenCipher(kms, "now"), self.cipher(kms, clock, 0)):
+            for _ in range(2):
+                with cipher.unlock(KEY):
+                    pass
+            assert cipher._kept._kept == {}
+        assert len(kms.asked) == 4
+
+    def test_r55_a_kept_key_is_forgotten_after_its_seconds(self) -> None:
+        kms, clock = ScriptedKms(), FakeClock()
+        cipher = self.cipher(kms, clock, 300)
+        for after, asked in ((0, 1), (299, 1), (1, 2), (299, 2), (1, 3)):
+            clock.advance(after)
+            with cipher.unlock(KEY) as box:
+                assert box.decrypt(box.encrypt(b"x", CONTEXT), CONTEXT) == b"x"
+            assert len(kms.asked) == asked
+        clock.advance(300)
+        with cipher.unlock(ProviderKey("box", 1, b"another")):
+            assert list(cipher._kept._kept) == [ProviderKey("box", 1, b"another")]
+
+    @pytest.mark.parametrize(
+        "other",
+        [ProviderKey("box", 1, b"wrapped"), ProviderKey("northwind", 2, b"wrapped"), replace(KEY, wrapped=b"x")],
+    )
+    def test_r50_r55_a_key_put_in_another_place_is_not_found_there(self, other: ProviderKey) -> None:
+        kms, clock = ScriptedKms(), FakeClock()
+        cipher = self.cipher(kms, clock, 300)
+        with cipher.unlock(KEY):
+            pass
+        kms.errors["now"] = "InvalidCiphertextException"
+        with pytest.raises(KeyUnavailable), cipher.unlock(other):
+            pytest.fail("unlocked what KMS does not open")
+
+    def test_r55_a_key_that_kms_did_not_open_is_not_kept(self) -> None:
+        kms, clock = ScriptedKms(now="DisabledException"), FakeClock()
+        cipher = self.cipher(kms, clock, 300)
+        with pytest.raises(KeyUnavailable), cipher.unlock(KEY):
+            pytest.fail("unlocked by a key that is disabled")
+        kms.errors.clear()
+        with cipher.unlock(KEY):
+            assert len(kms.asked) == 2
 
 
 def test_r52_a_message_with_two_data_keys_does_not_open() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.adapters.token_cipher import KeptKeys
 from chalicelib.domain.stop import StopKind
 from tests.samples import ADMINISTRATOR
 
@@ -146,6 +147,11 @@ class TestToken:
     def test_a_warm_release_is_three_calls(self, api: Api, calls: Calls, name: str) -> None:
         api.fetch(name)
         assert calls.of(lambda: self.send(api, name)) == ["BatchGetItem", "Decrypt", "PutItem"]
+
+    def test_with_a_key_cache_it_is_two(self, api: Api, calls: Calls) -> None:
+        api.running.vault.token_exchange._cipher._made._kept = KeptKeys(api.running.clock, 300)
+        api.fetch()
+        assert calls.of(lambda: self.send(api, "CONTOSO\\alice")) == ["BatchGetItem", "PutItem"]
 
     def test_a_name_that_is_new_to_the_process_costs_one_more_read(self, api: Api, calls: Calls) -> None:
         made = calls.of(lambda: self.send(api, "CONTOSO\\alice"))
