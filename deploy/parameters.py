@@ -61,8 +61,14 @@ def _value_problems(name: str, value: str, described: Mapping[str, Any]) -> Iter
         yield f"{name} is {value!r} and must be one of {', '.join(allowed)}."
     if len(value) < int(described.get("MinLength", 0)):
         yield f"{name} is too short. {described['Description']}"
-    if described["Type"] == "Number" and (not value.isdigit() or int(value) < int(described.get("MinValue", 0))):
-        yield f"{name} is {value!r} and must be a number from {described.get('MinValue', 0)}."
+    if described["Type"] == "Number":
+        yield from _number_problems(name, value, int(described.get("MinValue", 0)), described.get("MaxValue"))
+
+
+def _number_problems(name: str, value: str, least: int, most: int | None) -> Iterator[str]:
+    is_within = value.isdigit() and least <= int(value) and (most is None or int(value) <= most)
+    if not is_within:
+        yield f"{name} is {value!r} and must be a number from {least}{f' to {most}' if most is not None else ''}."
 
 
 def _meaning_problems(given: Mapping[str, str]) -> Iterator[str]:

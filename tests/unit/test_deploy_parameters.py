@@ -59,6 +59,8 @@ SIGN_IN = '{"kind": "openid", "issuer": "https://id.contoso.com", "client_id": "
         ({"LogDays": "31"}, "LogDays is '31' and must be one of 30, 60, 90"),
         ({"LeaverDays": "0"}, "LeaverDays is '0' and must be a number from 1."),
         ({"LeaverDays": "many"}, "LeaverDays is 'many' and must be a number from 1."),
+        ({"KeyCacheSeconds": "301"}, "KeyCacheSeconds is '301' and must be a number from 0 to 300."),
+        ({"KeyCacheSeconds": "-1"}, "KeyCacheSeconds is '-1' and must be a number from 0 to 300."),
         ({"Firewall": "yes"}, "Firewall is 'yes' and must be one of true, false."),
         ({"BundleBucket": ""}, "BundleBucket is too short."),
         ({"VpcId": "vpc-1"}, "SubnetIds is missing"),
