@@ -202,6 +202,8 @@ class ProviderType:
     checklist: tuple[CheckItem, ...] = ()
     sources: tuple[str, ...] = ()
     """Where these facts are from."""
+    looked_at: str = ""
+    """The day on which somebody last compared the facts with these sources (ISO 8601)."""
     unverified: tuple[str, ...] = ()
     """Facts above that no source states, in words."""
 
@@ -217,6 +219,11 @@ class ProviderType:
         if problems:
             raise InvalidForm(problems)
         return checked
+
+    def matches(self, typed: str) -> bool:
+        """Whether every word typed into a search is somewhere in the name, the description or a use."""
+        known = " ".join((self.id, self.name, self.description, *(preset.name for preset in self.presets))).casefold()
+        return all(word in known for word in typed.casefold().split())
 
     def issuer(self, values: Mapping[str, str]) -> str:
         """Whose discovery document says the rest, where `is_discovered`."""

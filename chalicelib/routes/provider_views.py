@@ -46,9 +46,10 @@ class ProviderPages:
     def list(self) -> Page:
         return Page("manage_providers.html", {"rows": tuple(map(self.row, self._registration.all()))})
 
-    def types(self) -> Page:
-        types = tuple(type_view(type_) for type_ in self._registration.types())
-        return Page("provider_types.html", {"types": types})
+    def types(self, search: str) -> Page:
+        """The kinds of cloud to choose from, those that match `search`."""
+        types = tuple(type_view(type_) for type_ in self._registration.types() if type_.matches(search))
+        return Page("provider_types.html", {"types": types, "search": search})
 
     def one(
         self,

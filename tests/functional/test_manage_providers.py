@@ -100,6 +100,16 @@ class TestRegister:
         assert page.url.startswith("/admin/providers/box-"), page.text
         assert console.second().server.token_endpoint == "https://api.box.com/oauth2/token"
 
+    @pytest.mark.parametrize(
+        ("search", "found"),
+        [("zoho", {"zoho"}), ("SEND mail", {"google", "microsoft-365", "zoho"}), ("no such", set())],
+    )
+    def test_the_types_are_searched_by_name_and_use(self, console: Console, search: str, found: set[str]) -> None:
+        page = console.browser.get(f"{NEW}?search={search.replace(' ', '+')}")
+        listed = set(re.findall(rf'class="type-link" href="{NEW}[?]type=([a-z0-9-]+)"', page.body))
+        assert listed == found
+        assert ("For a cloud that is not listed" in page.text) == (not found)
+
     def test_every_type_can_be_chosen(self, console: Console) -> None:
         page = console.browser.get(NEW)
         for type_ in console.running.vault.registration.types():

@@ -369,7 +369,12 @@ class TestFields:
 
     def test_a_type_without_a_way_to_revoke_says_where_people_do_it(self) -> None:
         unable = [type_ for type_ in CATALOGUE.all() if type_.revocation is RevocationStyle.NONE]
-        assert [type_.id for type_ in unable if not type_.account_page] == ["imanage-work", "netdocuments"]
+        assert [type_.id for type_ in unable if not type_.account_page] == [
+            "egnyte",
+            "imanage-work",
+            "netdocuments",
+            "sharefile",
+        ]
 
     def test_presets_are_in_plain_words(self) -> None:
         for type_ in CATALOGUE.all():
