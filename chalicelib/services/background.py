@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from chalicelib.domain.errors import Conflict, VaultError, place_of
 from chalicelib.ports import Clock, CursorStore
@@ -65,6 +65,10 @@ class Budget:
     def function_seconds(self) -> int:
         """How long the function must be allowed to live."""
         return round(self.run_seconds + self.piece_seconds + RESERVE_SECONDS)
+
+    def after(self, seconds: float) -> Self:
+        """What is left of it when something else took so long."""
+        return replace(self, run_seconds=self.run_seconds - seconds)
 
     def begins_for(self, left: float | None) -> float:
         """Seconds in which pieces may be begun, where the function is killed in `left` seconds (None: never)."""
@@ -130,8 +134,10 @@ class Engine:
     def _told(self, turns: "_Turns", end: float) -> Tally:
         now, left, age = self._clock.now(), 0, 0
         until = max(end, self._clock.monotonic()) + _PEEK_SECONDS
-        while self._clock.monotonic() < until and (turn := turns.next()):
-            left, age = left + 1, max(age, now - turn[1].due_at)
+        for piece in turns.rest():
+            left, age = left + 1, max(age, now - piece.due_at)
+            if self._clock.monotonic() >= until:
+                break
         facts = {"done": turns.done, "failed": turns.failed, "left": left}
         _LOG.info("background.ran", extra={"job": turns.job, "seconds": age, "facts": facts})
         return Tally(turns.done, turns.failed, left)
@@ -173,6 +179,12 @@ class _Turns:
                 self._lane_up(lane)
                 return lane, piece
         return None
+
+    def rest(self) -> Iterator[Piece]:
+        """The first piece of each queue that is not at its end; none of them is begun."""
+        for lane in (*self._well, *self._behind):
+            if piece := self._piece(lane):
+                yield piece
 
     def do(self, lane: _Lane, piece: Piece) -> int | None:
         """On any thread."""

@@ -8,7 +8,7 @@ from chalicelib.domain.audit import AuditTag, Outcome
 from chalicelib.domain.errors import CloudRefused, CloudUnavailable, Conflict
 from chalicelib.domain.grant import Grant, RevocationOutcome
 from chalicelib.domain.provider_type import RevocationStyle
-from chalicelib.services.revocations import FIRST_RETRY_SECONDS, GIVE_UP_SECONDS, RUN_SECONDS
+from chalicelib.services.revocations import BUDGET, FIRST_RETRY_SECONDS, GIVE_UP_SECONDS
 from tests.fakes.services import ORIGIN, FakeVault
 from tests.samples import ACCOUNT, ALICE
 
@@ -118,7 +118,7 @@ class TestRetry:
             for _ in range(3):
                 vault.revocations.schedule(held(vault), box)
         vault.clock.advance(FIRST_RETRY_SECONDS)
-        vault.cloud.revoke = lambda *_: vault.clock.sleep(RUN_SECONDS)
+        vault.cloud.revoke = lambda *_: vault.clock.sleep(BUDGET.run_seconds)
         assert [vault.revocations.retry_due() for _ in range(4)] == [1, 1, 1, 0]
 
     def test_leaves_a_newer_grant_alone(self, vault: FakeVault) -> None:
@@ -187,10 +187,11 @@ class TestRetry:
         event = vault.audit_log.events[-1]
         assert (event.outcome, event.facts["cloud"]) == (Outcome.FAILURE, "no_confirmation")
 
-    def test_gives_up_when_the_provider_is_gone(self, vault: FakeVault) -> None:
+    def test_gives_up_when_the_key_is_gone(self, vault: FakeVault) -> None:
         vault.cloud.fail_next(CloudUnavailable())
         revoke(vault)
-        del vault.providers.providers["northwind"]
+        (entry,) = vault.revocation_store.revocations.values()
+        vault.revocation_store.revocations[entry.id] = replace(entry, generation=0)
         vault.clock.advance(FIRST_RETRY_SECONDS)
         assert vault.revocations.retry_due() == 0
         assert vault.revocation_store.revocations == {}
