@@ -43,7 +43,7 @@ class World:
         return 1
 
     def hangs(self) -> None:
-        self.clock.sleep(13)
+        self.clock.sleep(3)
 
 
 @pytest.fixture

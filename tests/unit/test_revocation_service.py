@@ -250,9 +250,9 @@ class TestRetry:
         assert asked_at
         assert asked_at[0] - due_at <= 120
 
-    def test_r99_a_thousand_clouds_that_hang_are_known_after_one_round(self, vault: FakeVault) -> None:
+    def test_r99_many_clouds_that_hang_are_known_after_one_round(self, vault: FakeVault) -> None:
         entry = pending(vault)
-        for number in range(1000):
+        for number in range(100):
             name = f"a-{number:04}"
             add_provider(vault, name)
             add_entry(vault, replace(entry, id=name, provider_id=name))
