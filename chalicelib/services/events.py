@@ -18,7 +18,7 @@ from .background import Budget, Engine, Piece, Queue
 
 _LOG = logging.getLogger(__name__)
 
-BUDGET = Budget("deliver_events", run_seconds=50, piece_seconds=60)
+BUDGET = Budget("deliver_events", run_seconds=50, piece_seconds=60, at_once=4)
 
 
 @dataclass(frozen=True, slots=True)
