@@ -61,6 +61,7 @@ from .services.administration import AdministrationService
 from .services.administrators import AdministratorService
 from .services.audit import AuditService
 from .services.audit_seals import SealService
+from .services.background import Engine
 from .services.clean_up import CleanUpService
 from .services.client_applications import ClientApplicationService
 from .services.consent import ConsentService
@@ -111,6 +112,9 @@ from .web.mails import MailWriter
 from .web.render import Renderer
 from .web.urls import Urls
 
+AT_ONCE = 8
+"""Pieces of background work at the same time; fewer than the connections that a client keeps (`adapters.aws`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -127,6 +131,7 @@ class World:
     key_reader: PublicKeyReader
     provider_check: ProviderCheck
     identity_provider: IdentityProvider | None
+    at_once: int = AT_ONCE
 
     @classmethod
     def of(cls, settings: Settings, **replaced: Any) -> "World":
@@ -222,6 +227,9 @@ class Vault:
         stop_store, administrator_store = DynamoStopStore(vault), DynamoAdministratorStore(vault)
         audit_log = DynamoAuditLog(vault, world.clock, world.random, days=settings.audit_days)
 
+        cursors = DynamoCursorStore(vault)
+        engine = Engine(world.clock, cursors, at_once=world.at_once)
+
         self.provider_health = DynamoProviderHealthStore(vault)
         self.directory = world.directory
         self.sessions = SessionService(
@@ -247,6 +255,7 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
             random=world.random,
+            engine=engine,
         )
         self.grants = GrantService(
             grants=grant_store,
@@ -265,6 +274,7 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
             days=settings.leaver_days,
+            engine=engine,
         )
         self.events = EventService(
             outbox=DynamoOutbox(world.aws.dynamodb, vault),
@@ -272,6 +282,7 @@ class Vault:
             grants=grant_store,
             users=user_store,
             clock=world.clock,
+            engine=engine,
         )
         self.refresh = RefreshService(
             grants=grant_store,
@@ -287,13 +298,14 @@ class Vault:
         self.keep_alive = KeepAliveService(
             providers=provider_store,
             grants=grant_store,
-            cursors=DynamoCursorStore(vault),
+            cursors=cursors,
             catalogue=world.catalogue,
             cipher=world.cipher,
             refresh=self.refresh,
             events=self.events,
             stops=stop_store,
             clock=world.clock,
+            engine=engine,
         )
         request_store = DynamoAuthorizationRequestStore(session_table)
         self.sign_in = None
@@ -362,6 +374,7 @@ class Vault:
             cipher=world.cipher,
             audit_log=audit_log,
             clock=world.clock,
+            engine=engine,
         )
         self.key_rotation = KeyRotationService(provider_store, world.cipher, audit_log)
         self.restoration = RestorationService(provider_store, world.cipher, audit_log, world.clock)
@@ -420,6 +433,7 @@ class Vault:
             key=KmsAuditKey(world.aws.kms, settings.audit_key),
             clock=world.clock,
             days=settings.audit_days,
+            engine=engine,
         )
         self.endpoints = self._endpoints(world)
 

@@ -388,8 +388,11 @@ class Outbox(Protocol):
     def add(self, delivery: Delivery) -> None:
         """Nothing where the same event was added for the same channel before, delivered meanwhile or not."""
 
-    def due(self, now: int, *, limit: int) -> list[Delivery]:
-        """Deliveries to try now, at most `limit`, the longest due first. The listing lags."""
+    def due(self, channel: Channel | None, now: int) -> Iterator[Delivery]:
+        """Deliveries by a channel to try now, the longest due first, read as they are taken. The listing lags.
+
+        None: those that were written down before each channel had a list of its own.
+        """
 
     def claim(self, delivery: Delivery, now: int) -> None:
         """Let nobody else try for a while. Raises Conflict when somebody was faster."""
@@ -414,20 +417,29 @@ class Mailer(Protocol):
         """One mail, in words for the person or the administrators. Raises Undeliverable."""
 
 
+EARLIER = ""
+"""In the place of a provider's id: the revocations that were written down before each provider had its own list."""
+
+
 class RevocationStore(Protocol):
     def add(self, revocation: Revocation) -> None: ...
 
     def add_all(self, revocations: Sequence[Revocation]) -> None:
         """Store many in batches; one that is there already is written over."""
 
-    def reschedule(self, revocation: Revocation) -> None:
-        """Store the next attempt's time and count. Does nothing when the entry is gone."""
+    def claim(self, revocation: Revocation) -> None:
+        """Store the next attempt's time and the count with this one. Raises Conflict when somebody was faster, or it
+        is gone.
+        """
 
     def delete(self, revocation_id: str) -> None:
         """Idempotent."""
 
-    def due(self, now: int, *, limit: int) -> list[Revocation]:
-        """Those whose next attempt is due, earliest first; may lag by a moment."""
+    def due(self, provider_id: str, now: int) -> Iterator[Revocation]:
+        """Those of a provider, or `EARLIER`, whose next attempt is due, earliest first, read as they are taken.
+
+        May miss one for a moment, and gives none that is not due.
+        """
 
     def any_of(self, provider_id: str, generation: int) -> bool:
         """True while a revocation still needs the key of this generation."""

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 import aws_encryption_sdk
@@ -45,16 +46,20 @@ class KeptKeys:
         self._clock = clock
         self._seconds = seconds
         self._kept: dict[ProviderKey, tuple[float, bytes]] = {}
+        # Threads share it: a key that is kept while another thread drops old ones would be an error
+        self._lock = Lock()
 
     def find(self, key: ProviderKey, opened: Callable[[ProviderKey], bytes]) -> bytes:
         """The plain key: the one that was kept, or else what `opened` gives."""
         now = self._clock.monotonic()
-        self._kept = {kept: (until, plain) for kept, (until, plain) in self._kept.items() if now < until}
-        if key in self._kept:
-            return self._kept[key][1]
+        with self._lock:
+            self._kept = {kept: (until, plain) for kept, (until, plain) in self._kept.items() if now < until}
+            if key in self._kept:
+                return self._kept[key][1]
         plain = opened(key)
         if self._seconds:
-            self._kept[key] = now + self._seconds, plain
+            with self._lock:
+                self._kept[key] = now + self._seconds, plain
         return plain
 
 

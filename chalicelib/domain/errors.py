@@ -5,6 +5,7 @@ it may be shown and logged as it is (security requirement R17). What the other s
 `detail`, cleaned and cut, for the log alone.
 """
 
+import traceback
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -216,3 +217,9 @@ class CloudMisconfigured(CloudRefused):
 
     code = "cloud_misconfigured"
     message = "The cloud does not accept how the vault is registered there. Please tell your administrator."
+
+
+def place_of(error: BaseException) -> str:
+    """File and line that raised it. Never the message: an exception's text may hold what was being worked on (R68)."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename.rpartition('/')[2]}:{last.lineno}"

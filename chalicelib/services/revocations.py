@@ -1,9 +1,10 @@
 """Ending authorizations at their clouds, and trying again until it is done or given up (R88)."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Outcome
 from chalicelib.domain.errors import CloudError, Conflict, IntegrityViolation, NotFound, VaultError
@@ -13,6 +14,7 @@ from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.token_set import TokenSet
 from chalicelib.ports import (
+    EARLIER,
     AuditLog,
     Box,
     Catalogue,
@@ -27,14 +29,15 @@ from chalicelib.ports import (
     TokenCipher,
 )
 
+from .background import Budget, Engine, Piece, Queue
+
 _LOG = logging.getLogger(__name__)
 
 FIRST_RETRY_SECONDS = 60
 LONGEST_WAIT_SECONDS = 6 * 3600
 GIVE_UP_SECONDS = 7 * 24 * 3600
-RUN_SECONDS = 12.0
-"""How long one run works: the last request it begins may take as long again, and a function lives 29 s."""
-_AT_ONCE = 25
+BUDGET = Budget("retry_revocations", run_seconds=55, piece_seconds=120, at_once=4)
+"""A cloud that wants a fresh token first, and each token apart, is asked up to four times: 26 s each at the longest."""
 
 
 def client_of(provider: Provider, box: Box) -> Client:
@@ -59,7 +62,9 @@ class RevocationService:
         audit_log: AuditLog,
         clock: Clock,
         random: Random,
+        engine: Engine,
     ) -> None:
+        self._engine = engine
         self._revocations = revocations
         self._removals = removals
         self._providers = providers
@@ -131,17 +136,22 @@ class RevocationService:
         except CloudError as error:
             self._log_failure(provider.id, error)
 
-    def retry_due(self) -> int:
-        """Work off what is due, for a bounded time. Returns how many the clouds confirmed."""
-        end, confirmed = self._clock.monotonic() + RUN_SECONDS, 0
-        while due := self._revocations.due(self._clock.now(), limit=_AT_ONCE):
-            for revocation in due:
-                confirmed += self._retry(revocation)
-                if self._clock.monotonic() >= end:
-                    return confirmed
-        return confirmed
+    def retry_due(self, left: float | None = None) -> int:
+        """Work off what is due, in turns between the clouds. Returns how many they confirmed.
 
-    def _retry(self, revocation: Revocation) -> bool:
+        `left`: seconds that the function still lives; None where nobody ends it.
+        """
+        ids = [EARLIER, *(provider.id for provider in self._providers.all())]
+        return self._engine.run(BUDGET, [Queue(id_, self._due(id_)) for id_ in ids], left).done
+
+    def _due(self, provider_id: str) -> Iterator[Piece]:
+        for revocation in self._revocations.due(provider_id, self._clock.now()):
+            yield Piece(revocation.next_attempt_at, partial(self._retry, revocation))
+
+    def _retry(self, due: Revocation) -> int | None:
+        """Put off before the cloud is asked: of two runs at once one asks, and whoever dies is followed by the next."""
+        revocation = self._later(due)
+        self._revocations.claim(revocation)
         try:
             holding = self._grants.load(revocation.user_id, revocation.provider_id, revocation.slot)
             self._finish_deletion(revocation, holding)
@@ -157,11 +167,10 @@ class RevocationService:
             self._note(revocation, confirmed=1)
             self._record(revocation, Outcome.SUCCESS, "revoked")
             self.forget(revocation)
-        elif self._clock.now() - revocation.created_at >= GIVE_UP_SECONDS:
+            return 1
+        if self._clock.now() - revocation.created_at >= GIVE_UP_SECONDS:
             self._give_up(revocation, "no_confirmation")
-        else:
-            self._revocations.reschedule(self._later(revocation))
-        return confirmed
+        return None
 
     def _finish_deletion(self, revocation: Revocation, holding: Holding) -> None:
         """Delete the grant when the request that began to revoke it did not live to do so."""
@@ -190,11 +199,11 @@ class RevocationService:
         wait = min(FIRST_RETRY_SECONDS * 4**revocation.attempts, LONGEST_WAIT_SECONDS)
         return replace(revocation, attempts=revocation.attempts + 1, next_attempt_at=self._clock.now() + wait)
 
-    def _give_up(self, revocation: Revocation, cause: str) -> bool:
+    def _give_up(self, revocation: Revocation, cause: str) -> int:
         self._note(revocation, given_up=1)
         self._record(revocation, Outcome.FAILURE, cause)
         self.forget(revocation)
-        return False
+        return 0
 
     def _note(self, revocation: Revocation, *, of: str = "", **counted: int) -> None:
         """For the receipt, where somebody waits for one."""
@@ -203,7 +212,7 @@ class RevocationService:
             self._removals.count(revocation.removal_id, revocation.provider_id, now, of=of or revocation.id, **counted)
 
     def _record(self, revocation: Revocation, outcome: Outcome, cloud: str) -> None:
-        facts = {"cloud": cloud, "attempts": str(revocation.attempts + 1)}
+        facts = {"cloud": cloud, "attempts": str(revocation.attempts)}
         self._audit_log.record(
             AuditEvent(
                 AuditTag.REVOCATION_RETRIED,

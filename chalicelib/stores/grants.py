@@ -17,7 +17,7 @@ from chalicelib.domain.provider import Provider
 from chalicelib.domain.token_set import CloudAccount
 from chalicelib.ports import GrantPage
 
-from .items import Item
+from .items import Item, readable
 from .provider_health import health_from_item, health_key
 from .providers import key_from_item, provider_from_item, provider_key, wrapped_key_key
 from .table import Condition, ConditionFailed, Table, batch_get
@@ -55,20 +55,23 @@ class DynamoGrantStore:
     ) -> tuple[Holding | None, list[Item | None]]:
         """The holding, None without such a provider; in the same read, the items of the vault's table under `more`."""
         for _ in range(_GENERATION_GUESSES):
-            found = self._read(user_id, provider_id, slot, more)
+            # Read once: another thread may learn a newer one in the middle of this
+            generation = self._likely_generation.get(provider_id, _FIRST_GENERATION)
+            found = self._read(user_id, provider_id, generation, slot, more)
             others = [found.get(_position(key)) for key in more]
             item = found.get(_position(provider_key(provider_id)))
             if item is None:
                 return None, others
             provider = provider_from_item(item)
-            if provider.generation == self._likely_generation.get(provider_id, _FIRST_GENERATION):
+            if provider.generation == generation:
                 return _holding(provider, user_id, slot, found), others
             self._likely_generation[provider_id] = provider.generation
         raise Conflict
 
-    def _read(self, user_id: str, provider_id: str, slot: str, more: Sequence[Item]) -> dict[tuple[str, ...], Item]:
+    def _read(
+        self, user_id: str, provider_id: str, generation: int, slot: str, more: Sequence[Item]
+    ) -> dict[tuple[str, ...], Item]:
         """One consistent read of everything, by key."""
-        generation = self._likely_generation.get(provider_id, _FIRST_GENERATION)
         grant = _key(user_id, provider_id, generation, slot)
         preference = _preference_key(user_id, provider_id)
         wanted = [provider_key(provider_id), health_key(provider_id), grant, preference, *more]
@@ -154,9 +157,7 @@ class DynamoGrantStore:
             after = page.last_key
             if page.items or after is None:
                 break
-        return GrantPage(
-            [_from_item(item) for item in page.items], _to_cursor(page.last_key) if page.last_key else None
-        )
+        return GrantPage(list(readable(page.items, _from_item)), _to_cursor(page.last_key) if page.last_key else None)
 
     def _search(
         self,

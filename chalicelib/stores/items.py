@@ -1,9 +1,22 @@
 """Between Python values and DynamoDB's typed attributes, for the few types the vault stores."""
 
-from collections.abc import Mapping
-from typing import Any
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+_LOG = logging.getLogger(__name__)
+_Read = TypeVar("_Read")
 
 Item = dict[str, Any]
+
+
+def readable(items: Iterable[Item], read: Callable[[Item], _Read]) -> Iterator[_Read]:
+    """What `read` makes of each. One that it cannot read is told in the log, and costs nobody else anything."""
+    for item in items:
+        try:
+            yield read(item)
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            _LOG.error("item.unreadable", extra={"where": item.get("pk"), "error_type": type(error).__name__})
 
 
 def pack(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """Events on their way out. One that was delivered stays for a while, so that it is not told again."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
 from chalicelib.domain.errors import Conflict
 from chalicelib.domain.event import Channel, Delivery, Event, EventKind, MailsSent
 
+from .due import due, listed
 from .items import Item
-from .table import Condition, ConditionFailed, Table, batch_get
-from .tables import EXPIRES, KEY, LISTING, SORT
+from .table import Condition, ConditionFailed, Table
+from .tables import EXPIRES, KEY, SORT
 
 _LISTING = "OUTBOX"
 _KEPT_SECONDS = 90 * 24 * 3600
@@ -27,16 +29,8 @@ class DynamoOutbox:
         except ConditionFailed:
             return
 
-    def due(self, now: int, *, limit: int) -> list[Delivery]:
-        condition = Condition(
-            f"#{LISTING.key} = :listing AND #{LISTING.sort} <= :now", {"listing": _LISTING, "now": _moment(now)}
-        )
-        keys = [{KEY: i[KEY], SORT: i[SORT]} for i in self._table.query(condition, index=LISTING, limit=limit).items]
-        if not keys:
-            return []
-        found = batch_get(self._client, {self._table.name: keys})[self._table.name]
-        waiting = [_from_item(item) for item in found if LISTING.key in item]
-        return sorted((one for one in waiting if one.due_at <= now), key=lambda one: one.due_at)
+    def due(self, channel: Channel | None, now: int) -> Iterator[Delivery]:
+        return due(self._client, self._table, _listing(channel), now, _from_item)
 
     def claim(self, delivery: Delivery, now: int) -> None:
         claimed = delivery.claimed(now)
@@ -71,12 +65,13 @@ def _mails_key(mails: MailsSent) -> Item:
     return {KEY: f"MAILS#{mails.user_id or '-'}#{mails.provider_id}", SORT: mails.channel.value}
 
 
-def _moment(at: int) -> str:
-    return f"{at:012d}"
+def _listing(channel: Channel | None) -> str:
+    """Of a channel; what was written down before each had a list of its own is on one together."""
+    return f"{_LISTING}#{channel.value}" if channel else _LISTING
 
 
 def _listed(delivery: Delivery) -> Item:
-    return {LISTING.key: _LISTING, LISTING.sort: _moment(delivery.due_at)}
+    return listed(_listing(delivery.channel), delivery.due_at)
 
 
 def _to_item(delivery: Delivery) -> Item:

@@ -5,7 +5,7 @@ from chalicelib.domain.errors import Conflict, InvalidRequest
 from chalicelib.domain.user import Departure, SweepProgress, User, UserRecord
 from chalicelib.ports import UserPage
 
-from .items import Item
+from .items import Item, readable
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, LISTING, SORT
 from .user_aliases import DynamoUserAliasStore
@@ -85,7 +85,7 @@ class DynamoUserStore:
         next_cursor = None
         if page.last_key is not None:
             next_cursor = f"{page.last_key[LISTING.sort]}|{str(page.last_key[KEY]).removeprefix('USER#')}"
-        return UserPage([record_from_item(item) for item in page.items], next_cursor)
+        return UserPage(list(readable(page.items, record_from_item)), next_cursor)
 
 
 def record_key(user_id: str) -> Item:

@@ -8,7 +8,6 @@ import json
 import logging
 import secrets
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol, assert_never
@@ -16,7 +15,7 @@ from typing import Any, Protocol, assert_never
 from chalice.app import Blueprint, Chalice, IAMAuthorizer
 
 from chalicelib.domain.access import Access, require
-from chalicelib.domain.errors import LoginRequired, RecentLoginRequired, VaultError
+from chalicelib.domain.errors import LoginRequired, RecentLoginRequired, VaultError, place_of
 from chalicelib.domain.session import Session
 
 from . import csrf, errors, forms, headers, oauth
@@ -242,8 +241,5 @@ def _log_error(error: VaultError, request_id: str) -> None:
 
 
 def _log_crash(error: Exception, request_id: str) -> None:
-    """Type and place, never the message: an exception's text may hold what was being worked on (R68)."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
-    extra = {"error_type": type(error).__name__, "where": where, "request_id": request_id}
+    extra = {"error_type": type(error).__name__, "where": place_of(error), "request_id": request_id}
     _LOG.error("request.crashed", extra=extra)

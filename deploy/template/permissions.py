@@ -42,7 +42,7 @@ FUNCTIONS = {
         secrets=True,
     ),
     "retry_revocations": Permissions(
-        vault=("BatchGetItem", "DeleteItem", "PutItem", "UpdateItem"),
+        vault=("BatchGetItem", "DeleteItem", *_READ_AND_KEEP, "Query", "UpdateItem"),
         listing=True,
         keys=("BatchGetItem", "GetItem"),
         token_key=("Decrypt",),
@@ -64,7 +64,7 @@ FUNCTIONS = {
         secrets=True,
     ),
     "clean_up": Permissions(
-        vault=("BatchGetItem", "BatchWriteItem", "DeleteItem", "PutItem", "Query", "UpdateItem"),
+        vault=("BatchGetItem", "BatchWriteItem", "DeleteItem", *_READ_AND_KEEP, "Query", "UpdateItem"),
         listing=True,
         keys=("DeleteItem", "GetItem"),
         token_key=("Decrypt",),

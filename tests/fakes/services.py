@@ -9,6 +9,7 @@ from chalicelib.domain.provider_type import ProviderType, RevocationStyle
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.session import Session
 from chalicelib.domain.token_set import CloudAccount, TokenSet
+from chalicelib.services.background import Engine
 from chalicelib.services.consent import Callback, Consented, ConsentService
 from chalicelib.services.events import EventService, Outlets
 from chalicelib.services.grants import GrantService
@@ -20,6 +21,7 @@ from tests.fakes.stores import (
     FakeAuditLog,
     FakeAuthorizationRequestStore,
     FakeClientApplicationStore,
+    FakeCursorStore,
     FakeGrantStore,
     FakeProviderStore,
     FakeReleaseStore,
@@ -72,6 +74,8 @@ class FakeVault:
             FakeOAuthClient(self.clock),
             FakeCatalogue(),
         )
+        self.cursors = FakeCursorStore()
+        self.engine = Engine(self.clock, self.cursors)
         self.revocations = RevocationService(
             revocations=self.revocation_store,
             removals=self.removal_store,
@@ -83,6 +87,7 @@ class FakeVault:
             audit_log=self.audit_log,
             clock=self.clock,
             random=self.random,
+            engine=self.engine,
         )
         self.grants = GrantService(
             grants=self.grant_store,
@@ -99,6 +104,7 @@ class FakeVault:
             grants=self.grant_store,
             users=self.users,
             clock=self.clock,
+            engine=self.engine,
         )
         self.refresh = RefreshService(
             grants=self.grant_store,

@@ -416,16 +416,18 @@ class FakeRevocationStore:
         for revocation in revocations:
             self.add(revocation)
 
-    def reschedule(self, revocation: Revocation) -> None:
-        if revocation.id in self.revocations:
-            self.revocations[revocation.id] = revocation
+    def claim(self, revocation: Revocation) -> None:
+        current = self.revocations.get(revocation.id)
+        if current is None or current.attempts != revocation.attempts - 1:
+            raise Conflict
+        self.revocations[revocation.id] = revocation
 
     def delete(self, revocation_id: str) -> None:
         self.revocations.pop(revocation_id, None)
 
-    def due(self, now: int, *, limit: int) -> list[Revocation]:
-        due = [revocation for revocation in self.revocations.values() if revocation.next_attempt_at <= now]
-        return sorted(due, key=lambda revocation: revocation.next_attempt_at)[:limit]
+    def due(self, provider_id: str, now: int) -> Iterator[Revocation]:
+        due = [r for r in self.revocations.values() if r.provider_id == provider_id and r.next_attempt_at <= now]
+        return iter(sorted(due, key=lambda revocation: revocation.next_attempt_at))
 
     def any_of(self, provider_id: str, generation: int) -> bool:
         wanted = (provider_id, generation)

@@ -55,6 +55,7 @@ class Process:
             directory=running.directory,
             oauth_client=AuthlibClient(running.clock, EndpointGuard(allow_private=True)),
             provider_check=CloudCheck(running.clock, EndpointGuard(allow_private=True)),
+            at_once=1,
         )
         return cls(vault, vault.app())
 

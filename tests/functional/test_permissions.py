@@ -82,7 +82,9 @@ class IdleCatalogue(FileCatalogue):
 def with_idle_tokens(running: Running) -> Vault:
     world: dict[str, Any] = {"aws": running.aws.clients, "clock": running.clock, "directory": running.directory}
     oauth_client = running.vault.keep_alive._refresh._oauth_client
-    return create_vault(running.vault.settings, **world, oauth_client=oauth_client, catalogue=IdleCatalogue())
+    return create_vault(
+        running.vault.settings, **world, oauth_client=oauth_client, catalogue=IdleCatalogue(), at_once=1
+    )
 
 
 def test_keep_alive(running: Running, recorder: Recorder) -> None:

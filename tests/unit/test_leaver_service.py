@@ -6,12 +6,15 @@ import pytest
 
 from chalicelib.domain.audit import AuditTag
 from chalicelib.domain.errors import CloudUnavailable, Conflict, DirectoryUnavailable, NotFound, StorageUnavailable
-from chalicelib.domain.user import Departure, User
-from chalicelib.services.leavers import PAGE_SIZE, ROUND_SECONDS, RUN_SECONDS, LeaverService
+from chalicelib.domain.user import Departure, SweepProgress, User
+from chalicelib.ports import UserPage
+from chalicelib.services import leavers
+from chalicelib.services.leavers import BUDGET, PAGE_SIZE, ROUND_SECONDS, LeaverService
 from tests.fakes.directory import FakeDirectory
+from tests.fakes.killing import every_point
 from tests.fakes.services import ORIGIN, FakeVault
 from tests.fakes.stores import FakeUserStore
-from tests.samples import ACCOUNT, ADMIN, ALICE, BOB, SESSION
+from tests.samples import ACCOUNT, ADMIN, ALICE, BOB, NOW, SESSION
 
 DAYS = 30
 DAY = 86400
@@ -32,6 +35,7 @@ class World(FakeVault):
             audit_log=self.audit_log,
             clock=self.clock,
             days=DAYS,
+            engine=self.engine,
         )
         for user in (ALICE, BOB):
             self.users.enrol(user, sessions_until=self.clock.now() + 12 * 3600)
@@ -75,7 +79,7 @@ def test_r6_who_left_loses_the_sessions_at_once_and_nobody_else_does(world: Worl
 
 def test_r6_everything_takes_effect_within_five_minutes() -> None:
     """A run each minute begins a round at the latest when the last began this long ago."""
-    assert ROUND_SECONDS + 60 + RUN_SECONDS < 300
+    assert ROUND_SECONDS + 60 + BUDGET.run_seconds < 300
 
 
 def test_the_grants_stay_until_their_day(world: World) -> None:
@@ -224,7 +228,7 @@ class TestRounds:
         standings = world.directory.standings
 
         def slow(users: list[User]) -> object:
-            world.clock.sleep(RUN_SECONDS)
+            world.clock.sleep(BUDGET.run_seconds)
             return standings(users)
 
         monkeypatch.setattr(world.directory, "standings", slow)
@@ -247,6 +251,67 @@ class TestRounds:
         world.sweep()
         world.sweep(after=1)
         assert asked == [PAGE_SIZE, PAGE_SIZE, PAGE_SIZE, 2]
+
+    def test_r100_f37_killed_at_any_call_the_next_run_asks_whoever_was_not_asked(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(leavers, "PAGE_SIZE", 2)
+
+        def made() -> World:
+            world = World()
+            self.enrol(world, 3)
+            world.directory.gone = {ALICE.id: Departure.DISABLED, "S-1-5-21-1-2-3-5002": Departure.DISABLED}
+            world.clock.advance(ROUND_SECONDS)
+            return world
+
+        def ports(world: World) -> tuple[object, ...]:
+            return world.users, world.directory, world.sessions, world.cursors
+
+        points = 0
+        for points, world in enumerate(every_point(made, lambda world: world.leavers.sweep(), ports), 1):  # noqa: B007
+            world.sweep(after=1)
+            assert world.users.progress().cursor is None
+            assert {r.user.id for r in world.users.records.values() if r.departure} == set(world.directory.gone)
+            assert world.sessions_of(ALICE) == 0
+        assert points > 30
+
+    def test_r99_pages_are_noted_in_their_order_whichever_is_done_first(self, world: World) -> None:
+        going = leavers._Round(world.users, world.clock, SweepProgress(started_at=NOW))
+        first, second = UserPage([], "1"), UserPage([], None)
+        going.finish(1, second)
+        assert world.users.progress() == SweepProgress()
+        going.finish(0, first)
+        assert world.users.progress() == SweepProgress(NOW, world.clock.now(), None, 0)
+
+    def test_r99_a_page_that_breaks_the_program_stops_nobody_behind_it(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.enrol(world, PAGE_SIZE)
+        world.directory.gone[f"S-1-5-21-1-2-3-{5000 + PAGE_SIZE - 1}"] = Departure.DISABLED
+        standings = world.directory.standings
+
+        def breaks(users: list[User]) -> object:
+            if ALICE in users:
+                raise ZeroDivisionError
+            return standings(users)
+
+        monkeypatch.setattr(world.directory, "standings", breaks)
+        world.sweep()
+        assert world.tags() == [AuditTag.USER_DEPARTED]
+        assert world.users.progress().cursor is None
+
+    def test_r99_a_person_that_breaks_the_program_keeps_nobody_else_waiting(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.directory.gone = {ALICE.id: Departure.DISABLED, BOB.id: Departure.DISABLED}
+        of_user = world.sessions.of_user
+
+        def breaks_for_alice(user_id: str) -> object:
+            return 1 // 0 if user_id == ALICE.id else of_user(user_id)
+
+        monkeypatch.setattr(world.sessions, "of_user", breaks_for_alice)
+        world.sweep()
+        assert world.leavers.find(BOB.id).departure is Departure.DISABLED
 
     def test_one_persons_trouble_keeps_nobody_else_waiting(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         world.directory.gone = {ALICE.id: Departure.DISABLED, BOB.id: Departure.DISABLED}

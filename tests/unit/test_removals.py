@@ -1,5 +1,6 @@
 """Removing tokens: at once for everybody, cleaned up later, revoked where asked for, never undone by anything."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -65,6 +66,7 @@ class World(FakeVault):
             cipher=self.cipher,
             audit_log=self.audit_log,
             clock=self.clock,
+            engine=self.engine,
         )
 
     def hold(self, *grants: Grant) -> None:
@@ -233,7 +235,9 @@ class TestCleanUp:
         world.hold(*(replace(GRANT, user_id=f"S-{n}") for n in range(250)))
         world.remove_all()
         world.settle()
-        assert [world.cleaning.run(pages=1) for _ in range(4)] == [100, 100, 50, 0]
+        bury = world.grant_store.bury
+        world.grant_store.bury = lambda *a: (world.clock.sleep(15), bury(*a))[1]  # type: ignore[method-assign, func-returns-value]
+        assert [world.cleaning.run() for _ in range(4)] == [100, 100, 50, 0]
 
     def test_waits_until_no_request_of_before_can_still_write(self, world: World) -> None:
         world.remove_all()
@@ -284,6 +288,53 @@ class TestCleanUp:
         world.grant_store.page = fail_for_broken
         world.settle()
         assert world.cleaning.run() == 1
+
+    def test_r99_a_deleted_provider_in_trouble_keeps_no_later_one_from_being_cleaned(self, world: World) -> None:
+        world.hold(GRANT)
+        world.remove_all()
+        broken = replace(world.providers.get("northwind"), id="a-broken", name="A", cleaned_generation=1)
+        world.providers.add(replace(broken, is_deleted=True), world.cipher.new_key("a-broken", 2))
+        delete = world.providers.delete
+
+        def fail_for_broken(provider: Provider) -> None:
+            if provider.id == "a-broken":
+                raise StorageUnavailable
+            delete(provider)
+
+        world.providers.delete = fail_for_broken  # type: ignore[method-assign]
+        world.settle()
+        assert world.cleaning.run() == 1
+        assert json.loads(world.cursors.get("failing/clean_up") or "") == ["a-broken"]
+
+    def test_a_deleted_provider_stays_while_a_revocation_is_left(self, world: World) -> None:
+        """A revocation is found by its provider."""
+        deleted = replace(PROVIDER, id="old", is_deleted=True)
+        world.providers.add(deleted, world.cipher.new_key("old", 1))
+        world.revocation_store.add(replace(REVOCATION, provider_id="old"))
+        world.cleaning.run()
+        assert world.providers.get("old") == deleted
+        world.revocation_store.delete(REVOCATION.id)
+        world.cleaning.run()
+        with pytest.raises(NotFound):
+            world.providers.get("old")
+
+    def test_r99_a_large_removal_and_a_small_one_take_turns(self, world: World) -> None:
+        world.hold(*(replace(GRANT, user_id=f"S-{n}") for n in range(1000)))
+        world.remove_all()
+        small = replace(world.providers.get("northwind"), id="z-small", name="Z")
+        world.providers.add(small, world.cipher.new_key("z-small", 2))
+        world.hold(replace(GRANT, provider_id="z-small"))
+        buried: list[str] = []
+        bury = world.grant_store.bury
+
+        def noted(grants: list[Grant], expires_at: int) -> None:
+            buried.append(grants[0].provider_id)
+            bury(grants, expires_at)
+
+        world.grant_store.bury = noted  # type: ignore[method-assign]
+        world.settle()
+        world.cleaning.run()
+        assert "z-small" in buried[:5]
 
     def test_never_touches_the_living_generation(self, world: World) -> None:
         world.remove_all()
