@@ -260,11 +260,13 @@ def _is_token(value: object) -> TypeGuard[str]:
 
 def _lifetime(value: object) -> tuple[int | None, bool]:
     """Whole seconds, at least one and at most ten years; None where there are none to be read."""
-    seconds = None
-    if type(value) in (int, float) or (isinstance(value, str) and _SECONDS.fullmatch(value.strip())):
-        # NaN is smaller than nothing and larger than nothing
-        number = float(value)  # type: ignore[arg-type]
-        seconds = int(min(number, _LONGEST_LIFE)) if number >= 1 else None
+    number: float = 0
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, str) and _SECONDS.fullmatch(value.strip()):
+        number = float(value)
+    # Of NaN neither is true, and it is no number of seconds
+    seconds = int(min(number, _LONGEST_LIFE)) if number >= 1 else None
     return seconds, value is not None and str(value) != str(seconds)
 
 

@@ -228,9 +228,14 @@ class RefreshService:
         pause = health.pause(provider.version, case.now)
         if pause and health.is_misconfigured(provider.version):
             raise TokenRefused(RefusalReason.PROVIDER_MISCONFIGURED, retry_after=pause)
-        wait = max(pause, grant.next_attempt_at - case.now)
+        wait = max(pause, grant.next_attempt_at - case.now, self._too_early(case))
         if wait > 0:
             raise TokenRefused(RefusalReason.PROVIDER_UNAVAILABLE, retry_after=wait)
+
+    def _too_early(self, case: _Case) -> int:
+        """Seconds until the cloud refreshes at all, where it does not before the access token has ended."""
+        ahead = self._catalogue.get(case.holding.provider.type_id).refresh_ahead_seconds
+        return 0 if ahead or case.is_rejected else case.grant.expires_at - case.now
 
     def _wait_for_outcome(self, case: _Case) -> int:
         """Seconds to wait where a refresh was sent, its outcome is unknown, and the access token still lives (F3).
@@ -363,6 +368,9 @@ class RefreshService:
         # What still works is given, whatever the cloud says of the next one
         if refused.is_refused_for_good(now) and not case.is_needed_still:
             return self._refused(attempt, error, GrantReason.REFUSED_REPEATEDLY)
+        if refused.unknown_since is not None:
+            # It may be spent, which explains the refusal: no evidence about anybody else
+            return self._failing(attempt, error, refused, lambda: None)
         return self._failing(attempt, error, refused, lambda: self._watch.doubted(holding, person, word))
 
     def _unavailable(

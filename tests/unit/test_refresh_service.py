@@ -976,6 +976,14 @@ class TestUnclearRefusals:
         world.clock.advance(900)
         assert world.fetch_of(CAROL).grant.state is GrantState.ACTIVE
 
+    def test_r99_refusals_after_lost_answers_say_nothing_about_others(self, world: World) -> None:
+        """A gateway was down for a moment, and several refresh tokens are spent."""
+        for user_id in (ALICE.id, BOB.id):
+            world.put(replace(world.of(user_id), unknown_since=NOW))
+            assert world.refuse_of(user_id, unclear()).reason is REASONS.PROVIDER_UNAVAILABLE
+        assert world.grant_store.health.get("northwind").is_well
+        assert world.fetch_of(CAROL).grant.state is GrantState.ACTIVE
+
     def test_r99_a_wrong_client_is_everybody_s_at_once(self, world: World) -> None:
         world.refuse_of(ALICE.id, CloudMisconfigured("invalid_client"))
         assert world.refuse_of(BOB.id).reason is REASONS.PROVIDER_MISCONFIGURED
@@ -1000,6 +1008,22 @@ class TestAhead:
         world.clock.advance(HOUR - 200)
         world.fetch()
         assert world.cloud.refreshes == refreshes
+
+    def test_r78_a_cloud_that_refuses_early_refreshes_is_not_asked_early(self, world: World) -> None:
+        world.catalogue.type = replace(world.catalogue.type, refresh_ahead_seconds=0)
+        assert world.fetch(Need(renew=True)).tokens == world.stored()
+        world.clock.advance(HOUR - 59)
+        refusal = world.refuse()
+        assert (refusal.reason, refusal.retry_after) == (REASONS.PROVIDER_UNAVAILABLE, 59)
+        assert (world.cloud.refreshes, world.held().state) == (0, GrantState.ACTIVE)
+        world.clock.advance(59)
+        assert world.fetch().grant.state is GrantState.ACTIVE
+
+    def test_a_token_that_was_refused_is_renewed_there_too(self, world: World) -> None:
+        world.catalogue.type = replace(world.catalogue.type, refresh_ahead_seconds=0)
+        rejected = hashlib.sha256(world.stored().access_token.reveal().encode()).hexdigest()
+        world.fetch(Need(rejected_token_hash=rejected))
+        assert world.cloud.refreshes == 1
 
     def test_a_refresh_that_began_in_time_ends_in_time(self) -> None:
         """What is left of a call covers the worst request to a cloud, and the gateway waits for longer than a call."""
