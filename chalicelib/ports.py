@@ -591,7 +591,7 @@ class OAuthClient(Protocol):
     ) -> tuple[TokenSet, CloudAccount]:
         """Exchange the code once (never retried) and learn whose account it is, the id_token verified.
 
-        Raises CloudRefused, CloudMisconfigured, CloudUnavailable or CloudAnswerInvalid.
+        Raises a CloudError.
         """
 
     def identify(
@@ -601,13 +601,14 @@ class OAuthClient(Protocol):
 
         `asks_userinfo`: with what the userinfo endpoint adds, where the server has one.
 
-        Raises CloudRefused, CloudMisconfigured, CloudUnavailable or CloudAnswerInvalid.
+        Raises a CloudError.
         """
 
     def refresh(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> TokenSet:
         """Send the refresh token once (RFC 6749 6); the answer's own refresh token, or the one it was sent.
 
-        Raises CloudRefused (final), CloudMisconfigured, CloudUnavailable or CloudAnswerInvalid.
+        Raises CloudRefused (final), CloudMisconfigured (for everybody), CloudRefusalUnclear (either, or neither),
+        CloudUnavailable, or CloudAnswerInvalid for what nobody understands.
         """
 
     def revoke(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> None:

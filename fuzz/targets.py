@@ -129,7 +129,7 @@ def provider_json(data: bytes) -> None:
     """CloudError; a token set has a printable token that lives, and an account has a name without controls."""
     for provider_type in provider_types():
         with suppress(CloudError):
-            answer = oauth_answers.json_object(response(data), Secret("secret"), provider_type=provider_type)
+            answer = oauth_answers.token_answer(response(data), Secret("secret"), provider_type=provider_type)
             tokens = oauth_answers.token_set(answer, provider_type, ("a",), NOW)
             assert tokens.access_token.reveal().isprintable()
             assert NOW < tokens.expires_at <= NOW + 2**31

@@ -31,8 +31,10 @@ class EndpointGuard:
         if not allowed or parts.username is not None or "#" in url or not _URL_CHARACTERS.fullmatch(url):
             raise _refused("not an https URL of a host")
 
-    def address(self, host: str) -> str:
-        """The address to connect to: resolved once and checked, so that a second look-up cannot change it.
+    def addresses(self, host: str) -> list[str]:
+        """Where to connect to, in the order of the name service: resolved once, and every one of them checked.
+
+        So a second look-up cannot change it, and whichever answers is allowed.
 
         Raises CloudMisconfigured when any address of the name is not public, CloudUnavailable when it has none.
         """
@@ -40,10 +42,10 @@ class EndpointGuard:
             found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise CloudUnavailable(detail="the name of the endpoint's host does not resolve") from error
-        addresses = [str(sockaddr[0]) for *_, sockaddr in found]
+        addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
         if not self._allow_private and not all(_is_public(address) for address in addresses):
             raise _refused("not a public address")
-        return addresses[0]
+        return addresses
 
 
 def _is_public(address: str) -> bool:

@@ -29,6 +29,13 @@ WARNING_SECONDS = 7 * 24 * 3600
 
 FIRST_RETRY_SECONDS = 15
 LONGEST_RETRY_SECONDS = 900
+LONGEST_RETRY_AFTER_SECONDS = 3600
+"""However long a cloud's Retry-After is."""
+
+REFUSALS = 5
+REFUSED_SECONDS = 3600
+"""So many refusals, the first of them so long ago, and no token since: then also a word that nobody knows as final is.
+Five at the pauses between them take four minutes: an hour is longer than a cloud's bad moment, or a limit of calls."""
 SPILL_SECONDS = 30 * 24 * 3600
 """How long an outcome that could only be kept aside waits for somebody to bring it home."""
 
@@ -58,6 +65,10 @@ class GrantReason(StrEnum):
     PERMISSIONS_CHANGED = "permissions_changed"
     UNREADABLE = "unreadable"
     CLOUD_UNAVAILABLE = "cloud_unavailable"
+    REFUSED_FOR_NOW = "refused_for_now"
+    """Failing: the cloud refused by a word that may mean anything."""
+    REFUSED_REPEATEDLY = "refused_repeatedly"
+    """It did so again and again (`REFUSALS`, `REFUSED_SECONDS`)."""
     EXPIRED = "expired"
     """The access token's time is over, and the cloud gave nothing to renew it with."""
 
@@ -104,6 +115,10 @@ class Grant:
     failures: int = 0
     """Refreshes that failed since the last good one, for reasons that may pass."""
     next_attempt_at: int = 0
+    refusals: int = 0
+    """Of these failures: by words that are not known to be final, and that were this grant's alone."""
+    refused_since: int = 0
+    """When the first of them was."""
     unknown_since: int | None = None
     """When a refresh was sent whose outcome nobody knows: a single-use refresh token may be spent."""
     is_renewable: bool = True
@@ -142,6 +157,11 @@ class Grant:
         return replace(self, state=state, reason=reason, state_at=provider.authorize_again_since or 0)
 
     @property
+    def is_usable(self) -> bool:
+        """Whether there are tokens, and nothing that is known speaks against them."""
+        return self.token_set is not None and self.state in (GrantState.ACTIVE, GrantState.FAILING)
+
+    @property
     def last_renewed_at(self) -> int:
         """When the cloud last gave an access token."""
         return self.refreshed_at or self.authorized_at
@@ -157,9 +177,9 @@ class Grant:
             minimum_seconds = min(DEFAULT_MINIMUM_SECONDS, self.lifetime // 2)
         return self.expires_at - now >= max(1, minimum_seconds)
 
-    def is_near_its_end(self, now: int) -> bool:
-        """Time to refresh ahead: five minutes before, or at four fifths of a short life."""
-        return self.expires_at - now < min(AHEAD_SECONDS, self.lifetime // 5)
+    def is_near_its_end(self, now: int, ahead_seconds: int = AHEAD_SECONDS) -> bool:
+        """Time to refresh ahead: so many seconds before, or at four fifths of a short life; never where it is 0."""
+        return self.expires_at - now < min(ahead_seconds, self.lifetime // 5)
 
     def warns_of_its_end(self, now: int) -> bool:
         """Whether a lasting access token ends soon: its person is to be warned, unless it can be renewed."""
@@ -173,12 +193,14 @@ class Grant:
 
     def leased(self, now: int) -> Self:
         """Under a new lease. One that was left behind is remembered as a refresh without a known outcome."""
-        left_behind = self.lease.sent_at if self.lease else None
         return replace(
-            self,
-            fence=self.fence + 1,
-            lease=RefreshLease(sent_at=now, until=now + LEASE_SECONDS),
-            unknown_since=self.unknown_since or left_behind,
+            self.left_behind(), fence=self.fence + 1, lease=RefreshLease(sent_at=now, until=now + LEASE_SECONDS)
+        )
+
+    def left_behind(self) -> Self:
+        """Without the lease of somebody who is gone: a refresh was sent, and nobody knows what came of it."""
+        return replace(
+            self, lease=None, unknown_since=self.unknown_since or (self.lease.sent_at if self.lease else None)
         )
 
     def refreshed(self, expires_at: int, scopes: tuple[str, ...], now: int) -> Self:
@@ -190,20 +212,33 @@ class Grant:
             refreshed_at=now,
             failures=0,
             next_attempt_at=0,
+            refusals=0,
+            refused_since=0,
             unknown_since=None,
         )
 
     def failed(self, now: int, retry_after: int | None, *, answer_lost: bool) -> Self:
         """After a failure that may pass. The tokens stay, to be sealed anew."""
-        wait = min(FIRST_RETRY_SECONDS * 2**self.failures, LONGEST_RETRY_SECONDS)
         sent_at = self.lease.sent_at if self.lease else now
         unknown_since = self.unknown_since or (sent_at if answer_lost else None)
-        reason = GrantReason.OUTCOME_UNKNOWN if unknown_since else GrantReason.CLOUD_UNAVAILABLE
+        return replace(self, unknown_since=unknown_since)._failing(GrantReason.CLOUD_UNAVAILABLE, now, retry_after)
+
+    def refused(self, now: int, retry_after: int | None) -> Self:
+        """After a refusal that is not known to be final. The tokens stay, to be sealed anew."""
+        counted = replace(self, refusals=self.refusals + 1, refused_since=self.refused_since or now)
+        return counted._failing(GrantReason.REFUSED_FOR_NOW, now, retry_after)
+
+    def is_refused_for_good(self, now: int) -> bool:
+        """Whether it was refused so often, and for so long, that waiting leads nowhere."""
+        return self.refusals >= REFUSALS and now - self.refused_since >= REFUSED_SECONDS
+
+    def _failing(self, reason: GrantReason, now: int, retry_after: int | None) -> Self:
+        """To be tried again after a pause that grows, or a longer one that the cloud asked for."""
+        wait = min(FIRST_RETRY_SECONDS * 2**self.failures, LONGEST_RETRY_SECONDS)
         return replace(
-            self._next(GrantState.FAILING, reason, now),
+            self._next(GrantState.FAILING, GrantReason.OUTCOME_UNKNOWN if self.unknown_since else reason, now),
             failures=self.failures + 1,
-            next_attempt_at=now + max(wait, min(retry_after or 0, LONGEST_RETRY_SECONDS)),
-            unknown_since=unknown_since,
+            next_attempt_at=now + max(wait, min(retry_after or 0, LONGEST_RETRY_AFTER_SECONDS)),
         )
 
     def ended(self, reason: GrantReason, now: int) -> Self:

@@ -176,6 +176,9 @@ class ProviderType:
     """The same, from what names the account."""
     rotates_refresh_tokens: bool | None = None
     """Each refresh token works once; None: nobody knows, or the cloud's settings decide."""
+    refresh_ahead_seconds: int = 300
+    """So long before its end an access token is refreshed while it is still good, 300 at most; 0 where the cloud
+    refuses a refresh before the access token has ended."""
     default_access_token_seconds: int = 3600
     """Assumed life of an access token when the answer has no `expires_in` (RFC 6749 5.1)."""
     refresh_token_idle_seconds: int | None = None

@@ -9,7 +9,6 @@ from chalicelib.domain.authorization_request import AuthorizationRequest, Consen
 from chalicelib.domain.errors import (
     CloudAnswerInvalid,
     CloudError,
-    CloudMisconfigured,
     CloudUnavailable,
     InvalidRequest,
     NotFound,
@@ -312,9 +311,9 @@ def code_of(callback: Callback) -> str:
 
 
 def _problem(error: CloudError) -> ConsentProblem:
+    if error.may_be_registration:
+        return ConsentProblem.MISCONFIGURED
     match error:
-        case CloudMisconfigured():
-            return ConsentProblem.MISCONFIGURED
         case CloudUnavailable():
             return ConsentProblem.CLOUD_UNAVAILABLE
         case CloudAnswerInvalid():

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Outcome
-from chalicelib.domain.errors import CloudError, Conflict, IntegrityViolation, NotFound, VaultError
+from chalicelib.domain.errors import CloudError, Conflict, IntegrityViolation, NotFound, StorageUnavailable, VaultError
 from chalicelib.domain.grant import Grant, Holding, Revocation
 from chalicelib.domain.provider import ClientSecrets, Provider, ProviderKey
 from chalicelib.domain.provider_type import ProviderType
@@ -97,6 +97,9 @@ class RevocationService:
 
     def _entry(self, grant: Grant, box: Box, revocation_id: str, removal_id: str) -> Revocation:
         tokens = box.decrypt(grant.token_set or b"", grant.encryption_context())
+        return self._sealed_entry(grant, tokens, box, revocation_id, removal_id)
+
+    def _sealed_entry(self, grant: Grant, tokens: bytes, box: Box, revocation_id: str, removal_id: str) -> Revocation:
         now = self._clock.now()
         revocation = Revocation(
             id=revocation_id,
@@ -135,6 +138,26 @@ class RevocationService:
             self._oauth_client.revoke(client, provider_type, token_set)
         except CloudError as error:
             self._log_failure(provider.id, error)
+
+    def end_unkept(self, of: Grant, tokens: TokenSet, provider: Provider, client: Client, box: Box) -> None:
+        """Revoke tokens that a cloud gave for the grant `of` and that nothing keeps (R95).
+
+        Written down first, so that a cloud that is down is asked again; where that fails they are tried once.
+        """
+        provider_type = self._catalogue.get(provider.type_id)
+        if not provider_type.can_revoke(provider.server):
+            return
+        # No stored grant has version 0: what ends is these tokens, and never a grant that lives
+        entry = self._sealed_entry(replace(of, version=0), tokens.to_bytes(), box, self._random.token(16), "")
+        try:
+            self._revocations.add(entry)
+        except StorageUnavailable:
+            self.end_orphan(provider, provider_type, client, tokens)
+            return
+        if self.attempt(entry, provider_type, client, box):
+            # What stays behind is asked about once more, which no cloud minds
+            with suppress(StorageUnavailable):
+                self.forget(entry)
 
     def retry_due(self, left: float | None = None) -> int:
         """Work off what is due, in turns between the clouds. Returns how many they confirmed.

@@ -298,6 +298,8 @@ def _to_item(grant: Grant) -> Item:
             "lease": asdict(grant.lease) if grant.lease else None,
             "failures": grant.failures,
             "next_attempt_at": grant.next_attempt_at,
+            "refusals": grant.refusals,
+            "refused_since": grant.refused_since,
             "unknown_since": grant.unknown_since,
             "is_renewable": grant.is_renewable,
         }
@@ -326,6 +328,8 @@ def _from_item(item: Item) -> Grant:
         lease=RefreshLease(**item["lease"]) if "lease" in item else None,
         failures=item.get("failures", 0),
         next_attempt_at=item.get("next_attempt_at", 0),
+        refusals=item.get("refusals", 0),
+        refused_since=item.get("refused_since", 0),
         unknown_since=item.get("unknown_since"),
         is_renewable=item.get("is_renewable", True),
         slot=slot,

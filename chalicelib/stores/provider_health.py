@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from chalicelib.domain.errors import Conflict
-from chalicelib.domain.provider_health import ProviderHealth
+from chalicelib.domain.provider_health import Doubt, ProviderHealth
 
 from .items import Item
 from .table import Condition, ConditionFailed, Table
@@ -39,9 +39,12 @@ def health_from_item(provider_id: str, item: Item | None) -> ProviderHealth:
         provider_id=provider_id,
         failures=item["failures"],
         failing_since=item["failing_since"],
+        # Not in items of before evidence was of people
+        people=tuple(item.get("people", ())),
         open_until=item["open_until"],
         misconfigured_error=item["misconfigured_error"],
         misconfigured_version=item["misconfigured_version"],
         misconfigured_until=item["misconfigured_until"],
+        doubts=tuple(Doubt(**doubt) for doubt in item.get("doubts", ())),
         version=item["version"],
     )

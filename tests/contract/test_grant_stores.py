@@ -360,6 +360,14 @@ class TestGrantStore:
         registered.grants.save(outcome, replaces=1, fence=2)
         assert registered.grants.load(ALICE.id, "northwind").grant == outcome
 
+    def test_keeps_how_often_it_was_refused_and_since_when(self, registered: Stores) -> None:
+        registered.grants.save(GRANT, replaces=None)
+        refused = GRANT.leased(NOW).refused(NOW + 1, None)
+        registered.grants.save(refused, replaces=1)
+        loaded = registered.grants.load(ALICE.id, "northwind").grant
+        assert loaded == refused
+        assert (refused.refusals, refused.refused_since, refused.next_attempt_at) == (1, NOW + 1, NOW + 16)
+
     def test_f28_an_outcome_does_not_bring_back_what_was_deleted(self, registered: Stores) -> None:
         registered.grants.save(GRANT, replaces=None)
         leased = GRANT.leased(NOW)
@@ -381,7 +389,7 @@ class TestGrantStore:
 
     def test_loads_how_the_cloud_is_doing_along_with_it(self, registered: Stores) -> None:
         assert registered.grants.load(ALICE.id, "northwind").health == ProviderHealth("northwind")
-        registered.health.save(ProviderHealth("northwind").failed(NOW, 30))
+        registered.health.save(ProviderHealth("northwind").failed("a person", NOW, 30))
         assert registered.grants.load(ALICE.id, "northwind").health == registered.health.get("northwind")
 
 
@@ -398,8 +406,14 @@ class TestProviderHealthStore:
         assert stored == replace(first, version=1)
         stores.health.save(stored.recovered())
         with pytest.raises(Conflict):
-            stores.health.save(stored.failed(NOW, None))
+            stores.health.save(stored.failed("a person", NOW, None))
         assert stores.health.get("northwind") == ProviderHealth("northwind", version=2)
+
+    def test_keeps_who_failed_and_who_was_refused_in_which_word(self, stores: Stores) -> None:
+        health = ProviderHealth("northwind").failed("a", NOW, None).failed("b", NOW, 60)
+        health = health.doubted("invalid_request", "a", 3, NOW).doubted("invalid_scope", "b", 3, NOW)
+        stores.health.save(health)
+        assert stores.health.get("northwind") == replace(health, version=1)
 
 
 class TestCursorStore:

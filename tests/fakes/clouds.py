@@ -18,7 +18,7 @@ import requests
 from joserfc import jwt
 from requests.adapters import BaseAdapter
 
-from chalicelib.domain.errors import CloudError, CloudMisconfigured, CloudRefused, CloudUnavailable
+from chalicelib.domain.errors import CloudError, CloudMisconfigured, CloudRefusalUnclear, CloudRefused, CloudUnavailable
 from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, parameters, signing_key
 from tests.fakes.misbehaviour import Answer
 
@@ -475,7 +475,7 @@ class Slack(Cloud):
         (Answer.json({"ok": False, "error": "invalid_refresh_token"}), CloudRefused),
         (Answer.json({"ok": False, "error": "bad_client_secret"}), CloudMisconfigured),
         (Answer.json({"ok": False, "error": "ratelimited"}), CloudUnavailable),
-        (Answer.json({"ok": False}), CloudRefused),
+        (Answer.json({"ok": False}), CloudRefusalUnclear),
     ]
 
     def error(self, code: str, status: int = 400) -> Refusal:

@@ -402,6 +402,14 @@ class TestTheTest:
             assert step in text
         assert "provider.tested" in console.running.audit_tags()
 
+    def test_who_refuses_the_token_in_a_word_of_its_own_has_accepted_the_client(
+        self, found: Callable[[], str], console: Console
+    ) -> None:
+        console.running.cloud.misbehave("/token", error("no_such_token"))
+        text = found()
+        assert "All good" in text
+        assert "Revocation" in text
+
     @pytest.mark.parametrize(
         ("path", "rule", "code"),
         [
@@ -414,7 +422,8 @@ class TestTheTest:
             ("/authorize", body(b"", 200, Date="Mon, 01 Jan 2018 00:00:00 GMT"), "clock_off"),
             ("/authorize", status(503), "unreachable"),
             ("/token", error("invalid_client", status=401), "client_refused"),
-            ("/token", error("unauthorized_client"), "not_allowed"),
+            ("/token", error("unauthorized_client"), "client_or_token"),
+            ("/token", error("invalid_request"), "client_or_token"),
             ("/token", html(404), "not_a_token_endpoint"),
             ("/token", body(b'{"access_token":"x","token_type":"bearer"}'), "took_anything"),
             ("/revoke", error("unsupported_token_type"), "revocation_refused"),
@@ -435,10 +444,10 @@ class TestTheTest:
     def test_a_name_that_does_not_resolve_is_named(self, console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
         console.register()
 
-        def unknown(_host: str) -> str:
+        def unknown(_host: str) -> list[str]:
             raise CloudUnavailable(detail="name_not_resolved")
 
-        monkeypatch.setattr(console.running.vault.registration._check._guard, "address", unknown)
+        monkeypatch.setattr(console.running.vault.registration._check._guard, "addresses", unknown)
         page = console.browser.press(console.page(console.second()), "Test this provider")
         assert "name_not_resolved" in page.text
 
