@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.aliases import is_user_id
 from chalicelib.domain.directory import DirectorySettings, NameForm, group_key, is_dn
 from chalicelib.domain.directory_report import DirectoryReport, Steps
 from chalicelib.domain.errors import DirectoryUnavailable, InvalidRequest, LoginRefused, NotFound
+from chalicelib.domain.ids import is_person_id
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.throttle import Budget, folded_name
 from chalicelib.domain.user import Account, LoginName, Standing, User
@@ -93,7 +93,7 @@ class Directories:
     def person(self, user_id: str) -> User:
         """See `ports.Directory`. An id that is none never reaches a directory."""
         now = self._clock.now()
-        for one in self._settings if is_user_id(user_id) else ():
+        for one in self._settings if is_person_id(user_id) else ():
             if one.can_look_up and (user := self._of_domain(one.domain).person(user_id, now)):
                 return user
         raise LoginRefused("no_such_account", _NOT_THERE)

@@ -1,19 +1,10 @@
 r"""The names by which an application may call a person: `DOMAIN\user`, an e-mail address, or the id itself."""
 
-import re
 import unicodedata
 
 from .user import User
 
-_UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_ID = re.compile(rf"S-1-[0-9]{{1,15}}(-[0-9]{{1,10}}){{1,15}}|{_UUID}|{_UUID}\.{_UUID}|openid\.[0-9a-f]{{40}}")
-"""A SID, an entryUUID, or what `SignInSettings.user` makes of an id_token."""
 _MAX_LENGTH = 320
-
-
-def is_user_id(name: str) -> bool:
-    """True for what can only be an id: no name looks like one."""
-    return _ID.fullmatch(name) is not None
 
 
 def normalized(name: str) -> str:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from chalicelib.domain.aliases import is_user_id, normalized
+from chalicelib.domain.aliases import normalized
 from chalicelib.domain.client_application import Subject
 from chalicelib.domain.errors import DirectoryUnavailable, InvalidRequest, NotFound
+from chalicelib.domain.ids import is_person_id
 from chalicelib.ports import Directory, UserAliasStore, UserStore
 
 
@@ -31,7 +32,7 @@ class PeopleService:
         Raises NotFound, or InvalidRequest where several people are called so.
         """
         typed = typed.strip()
-        if is_user_id(typed):
+        if is_person_id(typed):
             return self.with_id(typed)
         name = normalized(typed)
         owners = self._aliases.owners(name) if name else ()

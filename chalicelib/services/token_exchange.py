@@ -16,6 +16,7 @@ from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.client_application import ClientApplication, SubjectMode
 from chalicelib.domain.errors import CloudError, Conflict, KeyUnavailable, StorageUnavailable
 from chalicelib.domain.grant import Grant, Holding, ReleaseHolding
+from chalicelib.domain.ids import is_provider_id
 from chalicelib.domain.release import decide
 from chalicelib.domain.token_exchange import (
     Caller,
@@ -134,7 +135,7 @@ class TokenExchangeService:
 
     def _exchange(self, request: TokenRequest, line: _Line) -> Release:
         client_id = self._client_id(request.caller)
-        if not _ID.fullmatch(request.provider_id):
+        if not is_provider_id(request.provider_id):
             raise TokenRefused(RefusalReason.INVALID_REQUEST, detail="audience")
         name = self._likely_name(request, client_id)
         started = self._clock.monotonic()

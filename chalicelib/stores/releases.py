@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.domain.accounts import chosen
-from chalicelib.domain.aliases import is_user_id
 from chalicelib.domain.client_application import Subject
 from chalicelib.domain.grant import FIRST_SLOT, Holding, ReleaseHolding
+from chalicelib.domain.ids import is_person_id
 from chalicelib.domain.stop import StopKind
 
 from .client_applications import application_from_item, application_key
@@ -32,7 +32,7 @@ class DynamoReleaseStore:
         self._likely_slot: dict[tuple[str, str, str], str] = {}
 
     def load(self, application_id: str, provider_id: str, name: str, account: str = "") -> ReleaseHolding:
-        if is_user_id(name):
+        if is_person_id(name):
             return self._load(application_id, provider_id, name, account)
         guess = self._likely_owner.get(name, _NOBODY)
         held = self._load(application_id, provider_id, guess, account, name)

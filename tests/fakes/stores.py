@@ -7,12 +7,12 @@ from datetime import date
 
 from chalicelib.domain.accounts import UserGrants, chosen
 from chalicelib.domain.administrators import Appointments
-from chalicelib.domain.aliases import is_user_id
 from chalicelib.domain.audit import AuditEntry, AuditEvent, Period, position
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
 from chalicelib.domain.client_application import ClientApplication, Subject
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound, StorageUnavailable
 from chalicelib.domain.grant import FIRST_SLOT, Grant, GrantState, Holding, ReleaseHolding, Revocation
+from chalicelib.domain.ids import is_person_id
 from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.provider_health import ProviderHealth
 from chalicelib.domain.removal import CloudReceipt, Receipt, Removal
@@ -553,7 +553,7 @@ class FakeReleaseStore:
 
     def load(self, application_id: str, provider_id: str, name: str, account: str = "") -> ReleaseHolding:
         self.loads += 1
-        owners = (name,) if is_user_id(name) else self._aliases.owners(name)
+        owners = (name,) if is_person_id(name) else self._aliases.owners(name)
         subject = self.subjects.get(owners[0], Subject(owners[0])) if len(owners) == 1 else None
         try:
             holding = self._grants.load(subject.user_id if subject else "-", provider_id)
