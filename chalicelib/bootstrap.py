@@ -217,7 +217,8 @@ class Vault:
         grant_store = DynamoGrantStore(world.aws.dynamodb, vault, keys, session_table)
         revocation_store = DynamoRevocationStore(world.aws.dynamodb, vault)
         removal_store = DynamoRemovalStore(world.aws.dynamodb, vault)
-        user_store, alias_store = DynamoUserStore(vault), DynamoUserAliasStore(vault)
+        alias_store = DynamoUserAliasStore(vault, world.random)
+        user_store = DynamoUserStore(vault, alias_store)
         application_store = DynamoClientApplicationStore(world.aws.dynamodb, vault)
         stop_store, administrator_store = DynamoStopStore(vault), DynamoAdministratorStore(vault)
         audit_log = DynamoAuditLog(vault, world.clock, world.random, days=settings.audit_days)
@@ -312,7 +313,6 @@ class Vault:
         self.consent = ConsentService(
             requests=request_store,
             sessions=session_store,
-            aliases=alias_store,
             grant_store=grant_store,
             grants=self.grants,
             cipher=world.cipher,
@@ -323,7 +323,7 @@ class Vault:
             random=world.random,
             public_url=settings.public_url,
         )
-        self.people = PeopleService(alias_store, user_store, world.directory)
+        self.people = PeopleService(alias_store, user_store, world.directory, world.clock)
         self.administrators = AdministratorService(
             administrators=administrator_store,
             groups=groups,
@@ -335,6 +335,8 @@ class Vault:
         self.grant_import = GrantImportService(
             grants=grant_store,
             people=self.people,
+            users=user_store,
+            directory=world.directory,
             cipher=world.cipher,
             audit_log=audit_log,
             clock=world.clock,
@@ -402,6 +404,7 @@ class Vault:
             limits=LimitService(
                 usage=DynamoUsageStore(session_table), stops=self.stops, events=self.events, clock=world.clock
             ),
+            people=self.people,
             issuer=settings.public_url,
         )
         self.reach = ReachService(

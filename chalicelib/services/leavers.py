@@ -149,8 +149,8 @@ class LeaverService:
             self._follow(record, user)
 
     def _as_of_now(self, record: UserRecord, standing: Standing) -> User:
-        """Groups count for who is signed in, and for what applications may fetch for somebody who is not."""
-        user = replace(record.user, password_stamp=standing.password_stamp)
+        """Groups count for who is signed in, names and groups for what applications may fetch for who is not."""
+        user = replace(standing.user or record.user, password_stamp=standing.password_stamp)
         return replace(user, groups=self._directory.groups(user, standing))
 
     def _depart(self, record: UserRecord, departure: Departure) -> None:
@@ -163,7 +163,7 @@ class LeaverService:
         _LOG.warning("user.departed", extra={"user_id": record.user.id, "facts": facts})
 
     def _follow(self, record: UserRecord, user: User) -> None:
-        """Sessions of an earlier password end; the others get the groups of now."""
+        """Sessions of an earlier password end; the others get the names and groups of now, as do the grants' lists."""
         ended = 0
         for session in self._sessions.of_user(user.id):
             if session.user.password_stamp != user.password_stamp:
@@ -171,10 +171,19 @@ class LeaverService:
                 ended += 1
             else:
                 self._sessions.update_user(session.id_hash, user)
-        self._users.save(replace(record, user=user))
+        if user.login_name != record.user.login_name:
+            self._rename_grants(user)
+        self._users.rename(record, user, at=self._clock.now())
         if ended:
             facts = {"cause": "password_changed", "count": str(ended)}
             self._record(AuditTag.SESSION_ENDED, user, facts)
+
+    def _rename_grants(self, user: User) -> None:
+        """Let lists show the new name. Raises Conflict where a grant is being changed: the next round tries again."""
+        for grant in self._grant_store.of_user(user.id):
+            if grant.token_set is not None and grant.user_name != user.login_name:
+                renamed = replace(grant, user_name=user.login_name)
+                self._grant_store.save(renamed, replaces=grant.version, fence=grant.fence)
 
     def _look_after_departed(self, end: float) -> None:
         """Some come back; of others it is time to remove the grants."""
@@ -194,6 +203,8 @@ class LeaverService:
                 return
 
     def _settle(self, record: UserRecord, standing: Standing | None) -> None:
+        if standing is not None and standing.user is not None:
+            record = self._renamed(record, standing.user)
         if standing is not None and standing.departure is None:
             self._users.save(replace(record, departure=None, departed_at=0, keeps_tokens=False))
             self._record(AuditTag.USER_RETURNED, record.user, {})
@@ -201,6 +212,11 @@ class LeaverService:
         removal_at = self.removal_at(record)
         if removal_at is not None and removal_at <= self._clock.now():
             self._remove(record, actor=NOBODY, origin=BACKGROUND)
+
+    def _renamed(self, record: UserRecord, user: User) -> UserRecord:
+        """Accounts that are closed are often renamed, so that a colleague can have the name."""
+        now = replace(user, groups=record.user.groups, password_stamp=record.user.password_stamp)
+        return record if now == record.user else self._users.rename(record, now, at=self._clock.now())
 
     def _remove(self, record: UserRecord, *, actor: Actor, origin: Origin) -> None:
         removed = 0

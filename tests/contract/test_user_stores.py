@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.adapters.system import SystemRandom
 from chalicelib.domain.errors import Conflict, InvalidRequest
 from chalicelib.domain.user import Departure, SweepProgress, UserRecord
 from chalicelib.ports import UserStore
+from chalicelib.stores.user_aliases import DynamoUserAliasStore
 from chalicelib.stores.users import DynamoUserStore
 from tests.fakes.stores import FakeUserStore
 from tests.samples import ADMIN, ALICE, BOB, NOW
@@ -19,7 +21,8 @@ class TestUserStore:
     def store(self, request: pytest.FixtureRequest) -> UserStore:
         if request.param == "fake":
             return FakeUserStore()
-        return DynamoUserStore(aws_of(request).table("vault"))
+        vault = aws_of(request).table("vault")
+        return DynamoUserStore(vault, DynamoUserAliasStore(vault, SystemRandom()))
 
     def record(self, store: UserStore, user_id: str = ALICE.id) -> UserRecord:
         found = store.get(user_id)
@@ -31,24 +34,25 @@ class TestUserStore:
 
     def test_somebody_who_logged_in_is_known(self, store: UserStore) -> None:
         alice = replace(ALICE, password_stamp="p1")
-        store.enrol(alice, sessions_until=NOW + 60)
-        assert self.record(store) == UserRecord(alice, NOW + 60, version=1)
+        store.enrol(alice, sessions_until=NOW + 60, at=NOW)
+        names = frozenset({"contoso\\alice", "alice@contoso.example"})
+        assert self.record(store) == UserRecord(alice, NOW + 60, version=2, names=names, proved_at=NOW)
 
     def test_nobody_else_is(self, store: UserStore) -> None:
         assert store.get(BOB.id) is None
 
     def test_the_next_log_in_brings_everything_up_to_date(self, store: UserStore) -> None:
-        store.enrol(ALICE, sessions_until=NOW + 60)
+        store.enrol(ALICE, sessions_until=NOW + 60, at=NOW)
         self.leave(store, ALICE.id, NOW)
-        store.enrol(replace(ALICE, display_name="Alice Baker"), sessions_until=NOW + 120)
+        store.enrol(replace(ALICE, display_name="Alice Baker"), sessions_until=NOW + 120, at=NOW)
         record = self.record(store)
         assert (record.user.display_name, record.departure, record.departed_at) == ("Alice Baker", None, 0)
-        assert (record.sessions_until, record.version) == (NOW + 120, 3)
+        assert (record.sessions_until, record.version) == (NOW + 120, 4)
 
     def test_a_change_of_an_older_version_is_a_conflict(self, store: UserStore) -> None:
-        store.enrol(ALICE, sessions_until=NOW)
+        store.enrol(ALICE, sessions_until=NOW, at=NOW)
         older = self.record(store)
-        store.enrol(ALICE, sessions_until=NOW + 60)
+        store.enrol(ALICE, sessions_until=NOW + 60, at=NOW)
         with pytest.raises(Conflict):
             store.save(older)
         with pytest.raises(Conflict):
@@ -59,7 +63,7 @@ class TestUserStore:
             store.save(UserRecord(BOB, NOW, 1))
 
     def test_deleting_is_idempotent(self, store: UserStore) -> None:
-        store.enrol(ALICE, sessions_until=NOW)
+        store.enrol(ALICE, sessions_until=NOW, at=NOW)
         record = self.record(store)
         store.delete(record)
         store.delete(record)
@@ -68,7 +72,7 @@ class TestUserStore:
 
     def test_the_present_are_listed_page_after_page(self, store: UserStore) -> None:
         for user in (ADMIN, BOB, ALICE):
-            store.enrol(user, sessions_until=NOW)
+            store.enrol(user, sessions_until=NOW, at=NOW)
         first = store.present(limit=2, cursor=None)
         rest = store.present(limit=2, cursor=first.next_cursor)
         assert [r.user.id for r in (*first.users, *rest.users)] == [ALICE.id, BOB.id, ADMIN.id]
@@ -77,7 +81,7 @@ class TestUserStore:
 
     def test_the_departed_are_listed_by_the_time_they_left_and_not_among_the_present(self, store: UserStore) -> None:
         for user in (ALICE, BOB, ADMIN):
-            store.enrol(user, sessions_until=NOW)
+            store.enrol(user, sessions_until=NOW, at=NOW)
         self.leave(store, ALICE.id, NOW + 5)
         self.leave(store, BOB.id, NOW + 4)
         assert [r.user.id for r in store.present(limit=10, cursor=None).users] == [ADMIN.id]

@@ -483,7 +483,7 @@ class TestLeavers:
         )
         for login in ("leaver1", "leaver2", "leaver3", "alice"):
             user = log_in(world.directory, f"CONTOSO\\{login}", samba.passwords[login])
-            world.users.enrol(user, sessions_until=world.clock.now() + 10**6)
+            world.users.enrol(user, sessions_until=world.clock.now() + 10**6, at=world.clock.now())
         return world
 
     def departures(self, world) -> dict[str, Departure | None]:
@@ -503,7 +503,7 @@ class TestLeavers:
     def test_r6_a_deleted_account(self, samba, world):
         samba.add(Person("gone", "Gina Gone", (USERS,)))
         user = log_in(world.directory, "CONTOSO\\gone", "gone-Pass1!")
-        world.users.enrol(user, sessions_until=0)
+        world.users.enrol(user, sessions_until=0, at=world.clock.now())
         samba.delete("gone")
         assert self.departures(world) == {"gone": Departure.DELETED}
 

@@ -19,7 +19,6 @@ from chalicelib.services.audit import AuditService
 from chalicelib.services.people import PeopleService
 from chalicelib.services.removals import RemovalService
 from chalicelib.services.stops import StopService
-from tests.fakes.directory import FakeDirectory
 from tests.fakes.services import ORIGIN, FakeVault
 from tests.fakes.system import FakeRandom
 from tests.samples import ADMINISTRATOR, ALICE, GRANT, NOW
@@ -43,7 +42,7 @@ SLOTS = ["", new_slot(NOW, FakeRandom().token(6)), new_slot(NOW, "-_-_-_-_")]
 class World(FakeVault):
     def __init__(self) -> None:
         super().__init__()
-        self.people = PeopleService(self.aliases, self.users, FakeDirectory())
+        self.people = PeopleService(self.aliases, self.users, self.directory, self.clock)
         self.administration = AdministrationService(
             providers=self.providers, grants=self.grant_store, people=self.people
         )

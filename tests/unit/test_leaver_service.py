@@ -8,10 +8,8 @@ from chalicelib.domain.audit import AuditTag
 from chalicelib.domain.errors import CloudUnavailable, Conflict, DirectoryUnavailable, NotFound, StorageUnavailable
 from chalicelib.domain.user import Departure, User
 from chalicelib.services.leavers import PAGE_SIZE, ROUND_SECONDS, RUN_SECONDS, LeaverService
-from tests.fakes.directory import FakeDirectory
 from tests.fakes.services import ORIGIN, FakeVault
-from tests.fakes.stores import FakeUserStore
-from tests.samples import ACCOUNT, ADMIN, ALICE, BOB, SESSION
+from tests.samples import ACCOUNT, ADMIN, ALICE, BOB, NOW, SESSION
 
 DAYS = 30
 DAY = 86400
@@ -22,7 +20,6 @@ class World(FakeVault):
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory, self.users = FakeDirectory(), FakeUserStore()
         self.leavers = LeaverService(
             users=self.users,
             directory=self.directory,
@@ -34,7 +31,7 @@ class World(FakeVault):
             days=DAYS,
         )
         for user in (ALICE, BOB):
-            self.users.enrol(user, sessions_until=self.clock.now() + 12 * 3600)
+            self.users.enrol(user, sessions_until=self.clock.now() + 12 * 3600, at=NOW)
         self.sessions.add(replace(SESSION, id_hash="b" * 64, user=BOB), 0)
         self.authorize(ACCOUNT)
         self.audit_log.events.clear()
@@ -199,7 +196,7 @@ def test_somebody_of_a_directory_that_cannot_be_asked_stays(world: World, monkey
 def test_most_of_many_deleted_at_once_is_not_believed(world: World) -> None:
     for number in range(10):
         user = replace(BOB, id=f"S-1-5-21-1-2-3-{2000 + number}")
-        world.users.enrol(user, sessions_until=0)
+        world.users.enrol(user, sessions_until=0, at=NOW)
         world.directory.gone[user.id] = Departure.DELETED
     world.sweep()
     assert world.tags() == []
@@ -212,7 +209,7 @@ def test_most_of_many_deleted_at_once_is_not_believed(world: World) -> None:
 class TestRounds:
     def enrol(self, world: World, number: int) -> None:
         for n in range(number):
-            world.users.enrol(replace(BOB, id=f"S-1-5-21-1-2-3-{5000 + n}"), sessions_until=0)
+            world.users.enrol(replace(BOB, id=f"S-1-5-21-1-2-3-{5000 + n}"), sessions_until=0, at=NOW)
 
     def test_a_round_begins_when_the_last_began_long_enough_ago(self, world: World) -> None:
         assert world.sweep() == 2
@@ -268,7 +265,7 @@ class TestRounds:
 def test_who_left_is_looked_at_however_many_there_are(world: World) -> None:
     for number in range(PAGE_SIZE + 1):
         user = replace(BOB, id=f"S-1-5-21-1-2-3-{7000 + number}")
-        world.users.enrol(user, sessions_until=0)
+        world.users.enrol(user, sessions_until=0, at=NOW)
         world.directory.gone[user.id] = Departure.DISABLED
     world.sweep()
     world.sweep(after=DAYS * DAY)

@@ -14,9 +14,7 @@ from chalicelib.domain.user import Departure
 from chalicelib.services import reach
 from chalicelib.services.people import PeopleService
 from chalicelib.services.reach import OwnApplication, ReachService
-from tests.fakes.directory import FakeDirectory
 from tests.fakes.services import ORIGIN, FakeVault
-from tests.fakes.stores import FakeUserStore
 from tests.samples import ADMINISTRATOR, ALICE, APPLICATION, BOB, GRANT, NOW, RULE
 
 KEY = ApplicationKey("k1", "ES256", {"kty": "EC"}, NOW)
@@ -27,8 +25,7 @@ ROBOT = replace(SCANNER, id="robot", name="Archive robot")
 class World(FakeVault):
     def __init__(self) -> None:
         super().__init__()
-        self.users = FakeUserStore()
-        self.users.enrol(ALICE, sessions_until=NOW)
+        self.users.enrol(ALICE, sessions_until=NOW, at=NOW)
         self.grant_store.save(GRANT, replaces=None)
         self.applications.add(SCANNER)
         self.service = ReachService(
@@ -36,7 +33,7 @@ class World(FakeVault):
             providers=self.providers,
             grants=self.grant_store,
             stops=self.stop_store,
-            people=PeopleService(self.aliases, self.users, FakeDirectory()),
+            people=PeopleService(self.aliases, self.users, self.directory, self.clock),
             audit_log=self.audit_log,
             clock=self.clock,
         )

@@ -26,9 +26,7 @@ from chalicelib.services.administration import COUNT_LIMIT, EXPORT_LIMIT, Admini
 from chalicelib.services.clean_up import CleanUpService
 from chalicelib.services.people import PeopleService, Person
 from chalicelib.services.removals import RemovalService
-from tests.fakes.directory import FakeDirectory
 from tests.fakes.services import FakeVault
-from tests.fakes.stores import FakeUserStore
 from tests.samples import ADMIN, ALICE, BOB, GRANT, PROVIDER, REVOCATION
 
 ORIGIN = Origin("request-1", "127.0.0.1")
@@ -41,7 +39,7 @@ class World(FakeVault):
 
     def __init__(self) -> None:
         super().__init__()
-        people = PeopleService(self.aliases, FakeUserStore(), FakeDirectory())
+        people = PeopleService(self.aliases, self.users, self.directory, self.clock)
         self.administration = AdministrationService(providers=self.providers, grants=self.grant_store, people=people)
         self.removals = RemovalService(
             providers=self.providers,
