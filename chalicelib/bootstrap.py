@@ -224,7 +224,7 @@ class Vault:
         audit_log = DynamoAuditLog(vault, world.clock, world.random, days=settings.audit_days)
 
         self.provider_health = DynamoProviderHealthStore(vault)
-        self.directory = world.directory
+        self.directory, self.users = world.directory, user_store
         self.sessions = SessionService(
             sessions=session_store,
             audit_log=audit_log,

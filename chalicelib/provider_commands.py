@@ -20,7 +20,7 @@ from . import shell
 from .domain.errors import InvalidForm, InvalidRequest, NotFound
 from .domain.grant import Grant
 from .domain.grant_search import GrantSearch
-from .domain.ids import is_person_id
+from .domain.ids import is_person_id, is_provider_id
 from .domain.provider import Provider
 from .domain.secret import Secret
 from .services.registration import Registration
@@ -145,6 +145,8 @@ def _plan(vault: "Vault", entry: dict[str, Any]) -> Plan:
         visible_to=tuple(entry.get("visible_to") or ()),
         secret_ends_at=timegm(date.fromisoformat(ends).timetuple()) if ends else None,
     )
+    if not is_provider_id(str(entry["id"])):
+        raise ValueError("id: 1 to 64 of A-Z, a-z, 0-9, _ and -, the first a letter or a digit")
     before = _existing(vault, str(entry["id"]))
     enabled = bool(entry.get("enabled", before.enabled if before else False))
     if before is None and not asked.client_secret:

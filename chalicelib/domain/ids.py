@@ -8,7 +8,7 @@ from .errors import InvalidRequest
 
 _UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _PERSON = re.compile(rf"S-1-[0-9]{{1,15}}(-[0-9]{{1,10}}){{1,15}}|{_UUID}(\.{_UUID})?|openid\.[0-9a-f]{{40}}")
-_PROVIDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+_PROVIDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _SLOT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DOT = "."
 

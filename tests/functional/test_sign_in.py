@@ -135,12 +135,12 @@ def test_without_the_setting_the_claim_for_a_directory_id_counts_for_nothing(fed
     assert "CONTOSO\\alice" not in federated.sign_in(federated.browser(), onprem_sid=directory.ALICE.user.id).text
 
 
-def test_names_that_look_like_those_of_a_directory_are_not_taken_over(federated: Federated) -> None:
+def test_r91_names_of_the_directory_are_not_taken_over(federated: Federated) -> None:
     browser = federated.browser()
     page = federated.sign_in(browser, preferred_username="CONTOSO\\alice", email_verified=True)
     assert "CONTOSO\\alice" not in page.text
     federated.authorize(browser)
-    assert federated.vault.people.find("alice@contoso.example").id.startswith("openid.")
+    assert federated.vault.people.find("alice@contoso.example").id == directory.ALICE.user.id
     assert federated.vault.people.find("CONTOSO\\alice").id == directory.ALICE.user.id
 
 
