@@ -67,7 +67,9 @@ class DynamoReleaseStore:
     def _slot(self, holding: Holding, user_id: str, likely: str, account: str) -> str:
         """Where the account is that is meant; another read only for who has several, or asks for one in vain."""
         grant, provider = holding.grant, holding.provider
-        is_meant = grant is not None and grant.is_account(account) if account else likely == (holding.preferred or "")
+        is_default = likely == (holding.preferred or FIRST_SLOT)
+        is_named = grant is not None and grant.token_set is not None and grant.is_account(account)
+        is_meant = is_named if account else is_default
         if is_meant:
             return likely
         found = chosen(self._grants.at(user_id, provider.id, provider.generation), holding.preferred, account)

@@ -301,6 +301,12 @@ class TestAccounts:
             assert self.meant(several, account) == self.LATER
         assert self.meant(several, GRANT.account.label) == GRANT
 
+    def test_r105_of_two_of_one_name_the_one_that_is_left_is_meant(self, several: Stores) -> None:
+        several.grants.save(GRANT.removed(NOW), replaces=GRANT.version)
+        again = replace(GRANT, slot="0066b")
+        several.grants.save(again, replaces=None)
+        assert self.meant(several, GRANT.account.label) == again
+
     def test_without_a_name_it_is_the_default(self, several: Stores) -> None:
         assert self.meant(several) == GRANT
         several.grants.prefer(ALICE.id, "northwind", 1, "0065a")
