@@ -191,6 +191,6 @@ def record_from_item(item: Item) -> UserRecord:
         departure=Departure(departure) if departure else None,
         departed_at=item.get("departed_at", 0),
         keeps_tokens=item["keeps_tokens"],
-        names=frozenset(item["names"]) if "names" in item else None,
+        names=None if item.get("names") is None else frozenset(item["names"]),
         proved_at=item.get("proved_at", 0),
     )

@@ -1,15 +1,18 @@
 """What every store of users does."""
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import pytest
 
 from chalicelib.adapters.system import SystemRandom
+from chalicelib.domain.aliases import aliases_of
 from chalicelib.domain.errors import Conflict, InvalidRequest
 from chalicelib.domain.user import Departure, SweepProgress, UserRecord
 from chalicelib.ports import UserStore
 from chalicelib.stores.user_aliases import DynamoUserAliasStore
 from chalicelib.stores.users import DynamoUserStore
+from tests.aws import Aws
 from tests.fakes.stores import FakeUserStore
 from tests.samples import ADMIN, ALICE, BOB, NOW
 
@@ -98,3 +101,87 @@ class TestUserStore:
         for progress in (SweepProgress(NOW, 0, "cursor", 100), SweepProgress(NOW, NOW + 3, None, 150)):
             store.note_progress(progress)
             assert store.progress() == progress
+
+    def test_r91_a_page_has_records_as_they_are_and_all_of_them(self, store: UserStore) -> None:
+        """The index lags, and does not hold every attribute."""
+        alice = replace(ALICE, also_called=("alice@contoso.com",))
+        store.enrol(alice, sessions_until=NOW, at=NOW)
+        (found,) = store.present(limit=10, cursor=None).users
+        assert found == self.record(store)
+        assert found.user == alice
+        assert found.names == {"contoso\\alice", "alice@contoso.example", "alice@contoso.com"}
+
+    @pytest.mark.parametrize(
+        "user_id",
+        [
+            "0f8fad5b-d9cb-469f-a165-70867728950e",
+            "aaaabbbb-0000-cccc-1111-dddd2222eeee.00000000-0000-0000-66f3-3332eca7ea81",
+            f"openid.{'0' * 40}",
+        ],
+    )
+    def test_a_cursor_goes_on_behind_every_kind_of_id(self, store: UserStore, user_id: str) -> None:
+        for user in (replace(ALICE, id=user_id), BOB):
+            store.enrol(user, sessions_until=NOW, at=NOW)
+        first = store.present(limit=1, cursor=None)
+        rest = store.present(limit=5, cursor=first.next_cursor)
+        assert sorted(r.user.id for r in (*first.users, *rest.users)) == sorted((user_id, BOB.id))
+
+
+class TestWhoWritesMeanwhile:
+    """A log-in writes who it is, claims the names, and lets the record bear them; others write in between."""
+
+    @pytest.fixture
+    def aliases(self, aws: Aws) -> DynamoUserAliasStore:
+        return DynamoUserAliasStore(aws.table("vault"), SystemRandom())
+
+    @pytest.fixture
+    def store(self, aws: Aws, aliases: DynamoUserAliasStore) -> DynamoUserStore:
+        return DynamoUserStore(aws.table("vault"), aliases)
+
+    @staticmethod
+    def each_time(
+        monkeypatch: pytest.MonkeyPatch, aliases: DynamoUserAliasStore, acts: Iterator[Callable[[], object]]
+    ) -> None:
+        """Whenever names are claimed, the next act comes in between."""
+        claim = aliases.claim
+
+        def claim_late(user_id: str, names: Iterable[str]) -> None:
+            claim(user_id, names)
+            next(acts, lambda: None)()
+
+        monkeypatch.setattr(aliases, "claim", claim_late)
+
+    def test_the_names_are_borne_all_the_same(
+        self, store: DynamoUserStore, aliases: DynamoUserAliasStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def write() -> None:
+            store.save(self.record(store))
+
+        self.each_time(monkeypatch, aliases, iter([write]))
+        store.enrol(ALICE, sessions_until=NOW, at=NOW)
+        assert self.record(store).names == set(aliases_of(ALICE))
+
+    def test_where_somebody_writes_all_the_time_the_next_log_in_does_it(
+        self, store: DynamoUserStore, aliases: DynamoUserAliasStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def write() -> None:
+            store.save(self.record(store))
+
+        self.each_time(monkeypatch, aliases, iter([write] * 3))
+        store.enrol(ALICE, sessions_until=NOW, at=NOW)
+        assert self.record(store).names is None
+        store.enrol(ALICE, sessions_until=NOW, at=NOW)
+        assert self.record(store).names == set(aliases_of(ALICE))
+
+    def test_who_is_removed_meanwhile_bears_nothing(
+        self, store: DynamoUserStore, aliases: DynamoUserAliasStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.each_time(monkeypatch, aliases, iter([lambda: store.delete(self.record(store))]))
+        store.enrol(ALICE, sessions_until=NOW, at=NOW)
+        assert store.get(ALICE.id) is None
+
+    @staticmethod
+    def record(store: UserStore) -> UserRecord:
+        found = store.get(ALICE.id)
+        assert found is not None
+        return found

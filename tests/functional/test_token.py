@@ -266,6 +266,19 @@ class TestAccess:
             assert api.fetch(name)["access_token"] != token
         assert api.fetch("CONTOSO\\jones")["access_token"] == token
 
+    def test_r77_r102_a_name_that_nobody_bears_any_more_is_answered_like_one_that_nobody_ever_had(
+        self, api: Api
+    ) -> None:
+        renamed = replace(directory.ALICE.user, login_name="CONTOSO\\jones", email="jones@contoso.example")
+        api.running.directory.hire(directory.Person(renamed, "jones-pass"))
+        api.running.browser("jones")
+        for whose in (Whose(everybody=True), Whose(users=frozenset({ALICE_ID}))):
+            api.rules(replace(EVERYBODY, whose=whose))
+            answers = [api.send(api.application.form(f"CONTOSO\\{name}", NORTHWIND)) for name in ("alice", "nobody")]
+            for _, body in answers:
+                body.pop("request_id")
+            assert answers[0] == answers[1]
+
     def test_r91_the_sweep_follows_a_rename_before_the_person_comes_again(self, api: Api) -> None:
         renamed = replace(directory.ALICE.user, login_name="CONTOSO\\jones", email="", display_name="Al Jones")
         api.running.directory.changed[ALICE_ID] = renamed

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.domain.audit import AuditTag
 from chalicelib.domain.errors import CloudUnavailable, Conflict, DirectoryUnavailable, NotFound, StorageUnavailable
-from chalicelib.domain.user import Departure, User
+from chalicelib.domain.user import Departure, Standing, User
 from chalicelib.services.leavers import PAGE_SIZE, ROUND_SECONDS, RUN_SECONDS, LeaverService
 from tests.fakes.services import ORIGIN, FakeVault
 from tests.samples import ACCOUNT, ADMIN, ALICE, BOB, NOW, SESSION
@@ -175,6 +175,58 @@ def test_r6_a_removed_group_counts_in_the_sessions_there_are(world: World) -> No
     (session,) = world.sessions.of_user(ALICE.id)
     assert session.user.groups == {"S-1-5-21-1-2-3-9"}
     assert world.users.records[ALICE.id].user.groups == {"S-1-5-21-1-2-3-9"}
+
+
+class TestRenames:
+    JONES = replace(ALICE, login_name="CONTOSO\\jones", email="jones@contoso.example", display_name="Al Jones")
+
+    def released(self, world: World, name: str) -> str | None:
+        held = world.releases.load("scanner", "northwind", name)
+        return held.subject.user_id if held.subject else None
+
+    def test_r91_the_sweep_follows_one(self, world: World) -> None:
+        world.directory.changed[ALICE.id] = self.JONES
+        world.sweep()
+        (session,) = world.sessions.of_user(ALICE.id)
+        assert (session.user, world.users.records[ALICE.id].user) == (self.JONES, self.JONES)
+        assert [self.released(world, name) for name in ("contoso\\alice", "contoso\\jones")] == [None, ALICE.id]
+        assert world.grant().user_name == "CONTOSO\\jones"
+        version = world.users.records[ALICE.id].version
+        world.sweep()
+        assert world.users.records[ALICE.id].version == version, "and then there is nothing to write"
+
+    def test_a_grant_that_is_refreshed_at_that_moment_is_left_alone_until_the_next_round(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        save = world.grant_store.save
+
+        def busy(*_: object, **__: object) -> None:
+            raise Conflict
+
+        monkeypatch.setattr(world.grant_store, "save", busy)
+        world.directory.changed[ALICE.id] = self.JONES
+        world.sweep()
+        assert world.users.records[ALICE.id].user == ALICE
+        monkeypatch.setattr(world.grant_store, "save", save)
+        world.sweep()
+        assert (world.users.records[ALICE.id].user, world.grant().user_name) == (self.JONES, "CONTOSO\\jones")
+
+    def test_r91_a_closed_account_that_is_renamed_leaves_its_name_free(self, world: World) -> None:
+        world.directory.gone[ALICE.id] = Departure.DISABLED
+        world.sweep()
+        assert self.released(world, "contoso\\alice") == ALICE.id
+        world.directory.changed[ALICE.id] = replace(self.JONES, login_name="CONTOSO\\zz-alice")
+        world.sweep()
+        assert [self.released(world, name) for name in ("contoso\\alice", "contoso\\zz-alice")] == [None, ALICE.id]
+        assert world.leavers.find(ALICE.id).departure is Departure.DISABLED
+        world.sweep(after=DAYS * DAY)
+        assert world.aliases.claims("contoso\\zz-alice") == ()
+
+    def test_names_that_the_directory_does_not_tell_stay(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        standings = {ALICE.id: Standing(ALICE.id, password_stamp="p2")}
+        monkeypatch.setattr(world.directory, "standings", lambda _: standings)
+        world.sweep()
+        assert world.users.records[ALICE.id].user == replace(ALICE, password_stamp="p2")
 
 
 def test_r6_a_directory_that_is_down_is_no_departure(world: World) -> None:
