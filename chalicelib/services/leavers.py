@@ -8,6 +8,7 @@ change what the sessions may do.
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -171,19 +172,23 @@ class LeaverService:
                 ended += 1
             else:
                 self._sessions.update_user(session.id_hash, user)
+        self._users.rename(record, user, at=self._clock.now())
         if user.login_name != record.user.login_name:
             self._rename_grants(user)
-        self._users.rename(record, user, at=self._clock.now())
         if ended:
             facts = {"cause": "password_changed", "count": str(ended)}
             self._record(AuditTag.SESSION_ENDED, user, facts)
 
     def _rename_grants(self, user: User) -> None:
-        """Let lists show the new name. Raises Conflict where a grant is being changed: the next round tries again."""
+        """Let lists show the new name. One that is being refreshed shows the old one until it is authorized anew.
+
+        Under the fence: a lease that was taken meanwhile must not be lost.
+        """
         for grant in self._grant_store.of_user(user.id):
             if grant.token_set is not None and grant.user_name != user.login_name:
                 renamed = replace(grant, user_name=user.login_name)
-                self._grant_store.save(renamed, replaces=grant.version, fence=grant.fence)
+                with suppress(Conflict):
+                    self._grant_store.save(renamed, replaces=grant.version, fence=grant.fence)
 
     def _look_after_departed(self, end: float) -> None:
         """Some come back; of others it is time to remove the grants."""
