@@ -222,7 +222,8 @@ class Vault:
         grant_store = DynamoGrantStore(world.aws.dynamodb, vault, keys, session_table)
         revocation_store = DynamoRevocationStore(world.aws.dynamodb, vault)
         removal_store = DynamoRemovalStore(world.aws.dynamodb, vault)
-        user_store, alias_store = DynamoUserStore(vault), DynamoUserAliasStore(vault)
+        alias_store = DynamoUserAliasStore(vault, world.random)
+        user_store = DynamoUserStore(vault, alias_store)
         application_store = DynamoClientApplicationStore(world.aws.dynamodb, vault)
         stop_store, administrator_store = DynamoStopStore(vault), DynamoAdministratorStore(vault)
         audit_log = DynamoAuditLog(vault, world.clock, world.random, days=settings.audit_days)
@@ -231,7 +232,7 @@ class Vault:
         engine = Engine(world.clock, cursors, at_once=world.at_once)
 
         self.provider_health = DynamoProviderHealthStore(vault)
-        self.directory = world.directory
+        self.directory, self.users = world.directory, user_store
         self.sessions = SessionService(
             sessions=session_store,
             audit_log=audit_log,
@@ -324,7 +325,6 @@ class Vault:
         self.consent = ConsentService(
             requests=request_store,
             sessions=session_store,
-            aliases=alias_store,
             grant_store=grant_store,
             grants=self.grants,
             cipher=world.cipher,
@@ -335,7 +335,7 @@ class Vault:
             random=world.random,
             public_url=settings.public_url,
         )
-        self.people = PeopleService(alias_store, user_store, world.directory)
+        self.people = PeopleService(alias_store, user_store, world.directory, world.clock)
         self.administrators = AdministratorService(
             administrators=administrator_store,
             groups=groups,
@@ -347,6 +347,8 @@ class Vault:
         self.grant_import = GrantImportService(
             grants=grant_store,
             people=self.people,
+            users=user_store,
+            directory=world.directory,
             cipher=world.cipher,
             audit_log=audit_log,
             clock=world.clock,
@@ -415,6 +417,7 @@ class Vault:
             limits=LimitService(
                 usage=DynamoUsageStore(session_table), stops=self.stops, events=self.events, clock=world.clock
             ),
+            people=self.people,
             issuer=settings.public_url,
         )
         self.reach = ReachService(

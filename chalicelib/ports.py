@@ -4,7 +4,7 @@ Every method may raise `StorageUnavailable`, `KeyUnavailable`, `DirectoryUnavail
 where it talks to that part of the world; only other errors are named. Times are epoch seconds.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -28,7 +28,7 @@ from .domain.secret import Secret
 from .domain.session import Notice, Session
 from .domain.stop import Block, Stop, StopKind
 from .domain.token_set import CloudAccount, TokenSet
-from .domain.user import Account, Standing, SweepProgress, User, UserRecord
+from .domain.user import Account, AliasClaim, Called, Standing, SweepProgress, User, UserRecord
 
 
 class Clock(Protocol):
@@ -77,6 +77,12 @@ class Directory(Protocol):
 
     def standings(self, users: Sequence[User]) -> Mapping[str, Standing]:
         """How people stand today, by user id. Who is missing is in a directory that cannot be asked about others."""
+
+    def called(self, name: str) -> Called:
+        r"""Whom `DOMAIN\user`, a user principal name, a mail address or a user name alone means today.
+
+        Asked of every directory with a service account that could have such a name, however people may log in there.
+        """
 
     def groups(self, user: User, standing: Standing) -> frozenset[str]:
         """The groups of somebody who is still there, as a log-in would read them now."""
@@ -132,10 +138,26 @@ class UserPage:
 
 
 class UserStore(Protocol):
-    """Everybody who has ever logged in and may still have a grant or a session."""
+    """Everybody who has ever logged in and may still have a grant or a session, and the names they bear.
 
-    def enrol(self, user: User, *, sessions_until: int) -> None:
-        """Somebody logged in: write who it is and is called, and that whatever was noted of a departure is over."""
+    A name that is new is claimed before the record bears it, and one that is gone is released after: a record never
+    bears what nobody finds, and what is found is asked of the record (R91).
+    """
+
+    def enrol(self, user: User, *, sessions_until: int, at: int) -> None:
+        """Somebody proved at that time who they are: write who it is and is called now.
+
+        Whatever was noted of a departure is over. Names of before that are not among today's are released.
+        """
+
+    def rename(self, record: UserRecord, user: User, *, at: int) -> UserRecord:
+        """Write over `record.version` what the directory says of the person at that time. Raises Conflict."""
+
+    def disown(self, record: UserRecord, alias: str) -> None:
+        """The name is somebody else's: write over `record.version` that this person does not bear it. Raises Conflict.
+
+        A name that was not borne is written just the same: whoever is about to claim it has to look again.
+        """
 
     def get(self, user_id: str) -> UserRecord | None:
         """The record as of the last write (strongly consistent)."""
@@ -144,13 +166,13 @@ class UserStore(Protocol):
         """Write over `record.version` and return it with the next one. Raises Conflict."""
 
     def delete(self, record: UserRecord) -> None:
-        """Delete exactly this version; idempotent. Raises Conflict when another version is there."""
+        """Delete exactly this version and release its names; idempotent. Raises Conflict: another version is there."""
 
     def present(self, *, limit: int, cursor: str | None) -> UserPage:
-        """Those who have not left, by user id; may lag a write by a moment."""
+        """Those who have not left, by user id: the list may lag by a moment, each record is as of the last write."""
 
     def departed(self, *, limit: int, cursor: str | None) -> UserPage:
-        """Those who have left, who left first comes first; may lag a write by a moment."""
+        """Those who have left, in the same way, who left first comes first."""
 
     def progress(self) -> SweepProgress:
         """Where the sweep over everybody is."""
@@ -463,20 +485,26 @@ class RemovalStore(Protocol):
 
 
 class UserAliasStore(Protocol):
-    def claim(self, user_id: str, aliases: tuple[str, ...]) -> None:
-        """Note that a person is called so. An alias that several claim fits nobody any more."""
+    """Where to look for people by name. A claim proves nothing: the record of the person decides (R91)."""
 
-    def owners(self, alias: str) -> tuple[str, ...]:
-        """The ids of everybody who is called so (strongly consistent)."""
+    def claim(self, user_id: str, aliases: Iterable[str]) -> None:
+        """Note that a person is called so."""
+
+    def claims(self, alias: str) -> tuple[AliasClaim, ...]:
+        """Who has been called so, and not let go of it (strongly consistent); by id."""
+
+    def release(self, alias: str, claims: Iterable[AliasClaim]) -> None:
+        """Take exactly these claims away; one that was made meanwhile stays. Idempotent."""
 
 
 class ReleaseStore(Protocol):
     def load(self, application_id: str, provider_id: str, name: str, account: str = "") -> ReleaseHolding:
         """Application, provider, its key, person and grant in one consistent read.
 
-        `name` is a user id or a normalized alias; `account` names one of the person's cloud accounts there, without it
-        the default is meant (`domain.accounts.chosen`). Nothing is remembered but where to look: what is read decides,
-        so that a stop counts on the next call (R76).
+        `name` is a user id or a normalized alias. An alias names who claims it if the record that was read along bears
+        it (R91); where several claim it nobody is named, and `owners` has them all. `account` names one of the person's
+        cloud accounts there, without it the default is meant (`domain.accounts.chosen`). Nothing is remembered but
+        where to look: what is read decides, so that a stop counts on the next call (R76).
         """
 
 

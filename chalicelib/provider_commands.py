@@ -20,6 +20,7 @@ from . import shell
 from .domain.errors import InvalidForm, InvalidRequest, NotFound
 from .domain.grant import Grant
 from .domain.grant_search import GrantSearch
+from .domain.ids import is_person_id, is_provider_id
 from .domain.provider import Provider
 from .domain.secret import Secret
 from .services.registration import Registration
@@ -66,7 +67,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
     tokens = commands.add_parser("list-tokens", help="print whose tokens of one provider are stored, never the tokens")
     tokens.add_argument("provider", metavar="PROVIDER", help="the provider's id")
-    tokens.add_argument("--user", default="", metavar="NAME", help="only people whose name begins so")
+    tokens.add_argument(
+        "--user", default="", metavar="NAME", help="only people whose name begins so, or the one with this id"
+    )
     tokens.add_argument("--json", action="store_true", help="print one JSON object a line instead of CSV")
     tokens.set_defaults(run=_list)
 
@@ -142,6 +145,8 @@ def _plan(vault: "Vault", entry: dict[str, Any]) -> Plan:
         visible_to=tuple(entry.get("visible_to") or ()),
         secret_ends_at=timegm(date.fromisoformat(ends).timetuple()) if ends else None,
     )
+    if not is_provider_id(str(entry["id"])):
+        raise ValueError("id: 1 to 64 of A-Z, a-z, 0-9, _ and -, the first a letter or a digit")
     before = _existing(vault, str(entry["id"]))
     enabled = bool(entry.get("enabled", before.enabled if before else False))
     if before is None and not asked.client_secret:
@@ -224,8 +229,9 @@ def _list(chosen: argparse.Namespace) -> int:
 
 def _grants(vault: "Vault", provider_id: str, user: str) -> Iterator[Grant]:
     provider, cursor = vault.administration.provider(provider_id), None
+    search = GrantSearch(user_id=user) if is_person_id(user) else GrantSearch(user_prefix=user)
     while True:
-        page = vault.administration.tokens(provider, GrantSearch(user_prefix=user), cursor).page
+        page = vault.administration.tokens(provider, search, cursor).page
         yield from (grant.as_seen(provider) for grant in page.grants)
         cursor = page.next_cursor
         if cursor is None:

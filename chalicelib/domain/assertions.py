@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from .aliases import is_user_id, normalized
+from .aliases import normalized
 from .client_application import TrustedIssuer
+from .ids import is_person_id
 from .secret import fingerprint
 from .token_exchange import RefusalReason, TokenRefused
 
@@ -64,7 +65,7 @@ def subject_name(value: object) -> str:
     """One spelling of the name. Raises TokenRefused for what no person is called."""
     if not isinstance(value, str):
         raise TokenRefused(RefusalReason.INVALID_SUBJECT, detail="sub")
-    if is_user_id(value):
+    if is_person_id(value):
         return value
     name = normalized(value)
     if not name:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Self
 
 from .client_application import ClientApplication, Subject
+from .ids import GrantId, PersonId
 from .provider import Provider, ProviderKey
 from .provider_health import ProviderHealth
 from .stop import StopKind
@@ -267,8 +268,8 @@ class Grant:
 
     @property
     def id(self) -> str:
-        """Names the grant in forms: `<provider id>.<user id>`, and `.<slot>` for a later account."""
-        return f"{self.provider_id}.{self.user_id}" + (f".{self.slot}" if self.slot else "")
+        """Names the grant in forms and commands: a `GrantId` as text."""
+        return str(GrantId(self.provider_id, PersonId(self.user_id), self.slot))
 
 
 @dataclass(frozen=True, slots=True)

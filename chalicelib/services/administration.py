@@ -1,19 +1,17 @@
 """What administrators see of everybody's tokens: pages of them, found by person, cloud account, state or age."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chalicelib.domain.aliases import is_user_id
 from chalicelib.domain.errors import InvalidRequest, NotFound
-from chalicelib.domain.grant import FIRST_SLOT, Grant, Holding
+from chalicelib.domain.grant import Grant, Holding
 from chalicelib.domain.grant_search import GrantSearch
+from chalicelib.domain.ids import GrantId, is_person_id, is_provider_id
 from chalicelib.domain.provider import Provider
 from chalicelib.ports import GrantPage, GrantStore, ProviderStore
 
 from .people import PeopleService, Person
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 PAGE_SIZE = 25
 COUNT_LIMIT = 1000
 """Counting stops here: a page must be as fast with a million tokens as with ten."""
@@ -57,7 +55,7 @@ class AdministrationService:
 
     def provider(self, provider_id: str) -> Provider:
         """Raises NotFound, also for text that no provider can have as its id."""
-        provider = self._providers.get(provider_id) if _ID.match(provider_id) else None
+        provider = self._providers.get(provider_id) if is_provider_id(provider_id) else None
         if provider is None or provider.is_deleted:
             raise NotFound
         return provider
@@ -67,7 +65,7 @@ class AdministrationService:
 
         Raises NotFound where nobody is called so, InvalidRequest where several people are.
         """
-        is_complete = is_user_id(typed) or "@" in typed
+        is_complete = is_person_id(typed) or "@" in typed
         return self._people.find(typed) if is_complete else None
 
     def tokens(self, provider: Provider, search: GrantSearch, cursor: str | None) -> Tokens:
@@ -118,9 +116,9 @@ class AdministrationService:
 
     def holding(self, grant_id: str) -> Holding | None:
         """A live grant with its provider and key. Raises InvalidRequest for what is no grant id."""
-        provider_id, user_id, slot = _parts(grant_id)
+        wanted = GrantId.parse(grant_id)
         try:
-            holding = self._grants.load(user_id, provider_id, slot)
+            holding = self._grants.load(wanted.user_id, wanted.provider_id, wanted.slot)
         except NotFound:
             return None
         return holding if holding.grant is not None and holding.grant.token_set is not None else None
@@ -147,12 +145,3 @@ class AdministrationService:
             cursor=cursor,
             matches=matches,
         )
-
-
-def _parts(grant_id: str) -> tuple[str, str, str]:
-    """Provider, person and slot of `Grant.id`. Raises InvalidRequest for anything else."""
-    parts = grant_id.split(".")
-    if len(parts) not in (2, 3) or not all(map(_ID.match, parts)):
-        raise InvalidRequest
-    provider_id, user_id, *later = parts
-    return provider_id, user_id, later[0] if later else FIRST_SLOT

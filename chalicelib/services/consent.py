@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 from chalicelib.domain.accounts import MAX_ACCOUNTS, new_slot
-from chalicelib.domain.aliases import aliases_of
 from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
 from chalicelib.domain.errors import (
@@ -30,7 +29,6 @@ from chalicelib.ports import (
     Random,
     SessionStore,
     TokenCipher,
-    UserAliasStore,
 )
 
 from .grants import Brought, GrantService
@@ -93,7 +91,6 @@ class ConsentService:
         *,
         requests: AuthorizationRequestStore,
         sessions: SessionStore,
-        aliases: UserAliasStore,
         grant_store: GrantStore,
         grants: GrantService,
         cipher: TokenCipher,
@@ -106,7 +103,6 @@ class ConsentService:
     ) -> None:
         self._requests = requests
         self._sessions = sessions
-        self._aliases = aliases
         self._grant_store = grant_store
         self._grants = grants
         self._cipher = cipher
@@ -145,8 +141,6 @@ class ConsentService:
         )
         self._requests.add(request)
         self._remember(session, request)
-        # Now, not at log-in: applications can ask for nobody who has authorized nothing
-        self._aliases.claim(session.user.id, aliases_of(session.user))
         url = self._oauth_client.authorization_url(
             request,
             self._catalogue.get(holding.provider.type_id),

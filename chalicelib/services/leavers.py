@@ -8,6 +8,7 @@ change what the sessions may do.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from threading import Lock
@@ -193,8 +194,8 @@ class LeaverService:
             self._follow(record, user)
 
     def _as_of_now(self, record: UserRecord, standing: Standing) -> User:
-        """Groups count for who is signed in, and for what applications may fetch for somebody who is not."""
-        user = replace(record.user, password_stamp=standing.password_stamp)
+        """Groups count for who is signed in, names and groups for what applications may fetch for who is not."""
+        user = replace(standing.user or record.user, password_stamp=standing.password_stamp)
         return replace(user, groups=self._directory.groups(user, standing))
 
     def _depart(self, record: UserRecord, departure: Departure) -> None:
@@ -207,7 +208,7 @@ class LeaverService:
         _LOG.warning("user.departed", extra={"user_id": record.user.id, "facts": facts})
 
     def _follow(self, record: UserRecord, user: User) -> None:
-        """Sessions of an earlier password end; the others get the groups of now."""
+        """Sessions of an earlier password end; the others get the names and groups of now, as do the grants' lists."""
         ended = 0
         for session in self._sessions.of_user(user.id):
             if session.user.password_stamp != user.password_stamp:
@@ -215,10 +216,23 @@ class LeaverService:
                 ended += 1
             else:
                 self._sessions.update_user(session.id_hash, user)
-        self._users.save(replace(record, user=user))
+        self._users.rename(record, user, at=self._clock.now())
+        if user.login_name != record.user.login_name:
+            self._rename_grants(user)
         if ended:
             facts = {"cause": "password_changed", "count": str(ended)}
             self._record(AuditTag.SESSION_ENDED, user, facts)
+
+    def _rename_grants(self, user: User) -> None:
+        """Let lists show the new name. One that is being refreshed shows the old one until it is authorized anew.
+
+        Under the fence: a lease that was taken meanwhile must not be lost.
+        """
+        for grant in self._grant_store.of_user(user.id):
+            if grant.token_set is not None and grant.user_name != user.login_name:
+                renamed = replace(grant, user_name=user.login_name)
+                with suppress(Conflict):
+                    self._grant_store.save(renamed, replaces=grant.version, fence=grant.fence)
 
     def _departed(self) -> Iterator[Piece]:
         """Some come back; of others it is time to remove the grants, who left first comes first."""
@@ -239,13 +253,16 @@ class LeaverService:
     def _settlement(self, record: UserRecord, standing: Standing | None) -> Iterator[Piece]:
         """A piece for whoever something is to be done about."""
         now, removal_at = self._clock.now(), self.removal_at(record)
-        is_back = standing is not None and standing.departure is None
-        if is_back or (removal_at is not None and removal_at <= now):
-            due_at = now if is_back or removal_at is None else removal_at
+        is_other = standing is not None and (standing.departure is None or _as_called(record, standing) != record.user)
+        if is_other or (removal_at is not None and removal_at <= now):
+            due_at = now if is_other or removal_at is None else removal_at
             act = partial(self._settle, record, standing)
             yield Piece(due_at, partial(self._one, act, record.user))
 
     def _settle(self, record: UserRecord, standing: Standing | None) -> None:
+        if standing is not None and (called := _as_called(record, standing)) != record.user:
+            # Accounts that are closed are often renamed, so that a colleague can have the name
+            record = self._users.rename(record, called, at=self._clock.now())
         if standing is not None and standing.departure is None:
             self._users.save(replace(record, departure=None, departed_at=0, keeps_tokens=False))
             self._record(AuditTag.USER_RETURNED, record.user, {})
@@ -296,6 +313,12 @@ class LeaverService:
             user_name=user.login_name,
         )
         self._audit_log.record(event)
+
+
+def _as_called(record: UserRecord, standing: Standing) -> User:
+    """Somebody under today's names, in all else as recorded."""
+    user = standing.user or record.user
+    return replace(user, groups=record.user.groups, password_stamp=record.user.password_stamp)
 
 
 def _actor(user: User) -> Actor:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.errors import Conflict, IntegrityViolation, VaultError
 from chalicelib.domain.grant import TOMBSTONE_SECONDS, Grant, Holding, Revocation
+from chalicelib.domain.ids import GrantId
 from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.removal import CloudReceipt, Receipt, Removal, RemovalOrder, RemovalScope
 from chalicelib.ports import AuditLog, Catalogue, Clock, GrantStore, ProviderStore, Random, RemovalStore, TokenCipher
@@ -109,7 +110,7 @@ class RemovalService:
         for grant_id in dict.fromkeys(grant_ids):
             fate = self._remove(removal, grant_id, origin, is_first=not counted)
             if fate is not None:
-                counts = counted.setdefault(grant_id.partition(".")[0], Counter())
+                counts = counted.setdefault(GrantId.parse(grant_id).provider_id, Counter())
                 counts.update(["removed", *fate])
         clouds = (CloudReceipt(provider_id, **counts) for provider_id, counts in counted.items())
         return Receipt(removal, tuple(clouds))

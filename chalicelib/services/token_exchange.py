@@ -16,6 +16,7 @@ from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.client_application import ClientApplication, SubjectMode
 from chalicelib.domain.errors import CloudError, Conflict, KeyUnavailable, StorageUnavailable
 from chalicelib.domain.grant import Grant, Holding, ReleaseHolding
+from chalicelib.domain.ids import is_provider_id
 from chalicelib.domain.release import decide
 from chalicelib.domain.token_exchange import (
     Caller,
@@ -28,6 +29,7 @@ from chalicelib.domain.token_exchange import (
 from chalicelib.ports import AuditLog, Clock, JwtVerifier, Random, ReleaseStore, TokenCipher
 
 from .limits import LimitService
+from .people import PeopleService
 from .refresh import Fresh, RefreshService
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -80,6 +82,7 @@ class TokenExchangeService:
         clock: Clock,
         random: Random,
         limits: LimitService,
+        people: PeopleService,
         issuer: str,
     ) -> None:
         self._releases = releases
@@ -90,6 +93,7 @@ class TokenExchangeService:
         self._clock = clock
         self._random = random
         self._limits = limits
+        self._people = people
         self._issuer = issuer
         # Only a guess that saves a call: which claim names the person is read from the registration each time
         self._likely_claim: dict[str, str] = {}
@@ -134,7 +138,7 @@ class TokenExchangeService:
 
     def _exchange(self, request: TokenRequest, line: _Line) -> Release:
         client_id = self._client_id(request.caller)
-        if not _ID.fullmatch(request.provider_id):
+        if not is_provider_id(request.provider_id):
             raise TokenRefused(RefusalReason.INVALID_REQUEST, detail="audience")
         name = self._likely_name(request, client_id)
         started = self._clock.monotonic()
@@ -145,8 +149,18 @@ class TokenExchangeService:
         verified = self._subject(request, application, line)
         if verified != name:
             held = self._releases.load(client_id, request.provider_id, verified, request.account)
+        held = self._settled(request, application, held, verified)
         self._limits.count(application, held.subject.user_id if held.subject else verified, line.origin)
         return self._release(request, held, verified, started, line)
+
+    def _settled(
+        self, request: TokenRequest, application: ClientApplication, held: ReleaseHolding, name: str
+    ) -> ReleaseHolding:
+        """Where several claim the name: as it is once that is settled. Only for who may fetch anything there at all."""
+        is_asked = any(rule.provider_id == request.provider_id for rule in application.rules)
+        if len(held.owners) > 1 and is_asked and self._people.settle(name):
+            return self._releases.load(application.id, request.provider_id, name, request.account)
+        return held
 
     # Who asks
 

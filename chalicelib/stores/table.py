@@ -14,6 +14,7 @@ from .items import Item, pack, unpack
 from .tables import Index
 
 _BATCH_WRITE_LIMIT = 25
+_BATCH_READ_LIMIT = 100
 _ATTEMPTS = 5
 WRITER = "writer"
 
@@ -66,6 +67,14 @@ class Table:
         with storage_errors():
             answer = self._client.get_item(TableName=self.name, Key=pack(key), ConsistentRead=True)
         return unpack(answer["Item"]) if "Item" in answer else None
+
+    def get_all(self, keys: Sequence[Item]) -> list[Item]:
+        """The items under these keys, strongly consistent, in no particular order; without those that do not exist."""
+        found: list[Item] = []
+        for start in range(0, len(keys), _BATCH_READ_LIMIT):
+            wanted = keys[start : start + _BATCH_READ_LIMIT]
+            found += batch_get(self._client, {self.name: wanted})[self.name]
+        return found
 
     def put(self, item: Item, condition: Condition | None = None) -> None:
         """Write the whole item. Raises ConditionFailed.

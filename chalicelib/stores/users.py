@@ -1,33 +1,73 @@
-"""Everybody who has logged in, and how far the sweep over them is."""
+"""Everybody who has logged in or was imported, by which names they are known, and how far the sweep over them is."""
 
-from chalicelib.domain.aliases import aliases_of
+from collections.abc import Iterable
+from dataclasses import replace
+
+from chalicelib.domain.aliases import aliases_of, claimed_by
 from chalicelib.domain.errors import Conflict, InvalidRequest
 from chalicelib.domain.user import Departure, SweepProgress, User, UserRecord
-from chalicelib.ports import UserPage
+from chalicelib.ports import UserAliasStore, UserPage
 
 from .items import Item, readable
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, LISTING, SORT
-from .user_aliases import DynamoUserAliasStore
 
 _PRESENT, _DEPARTED = "USERS", "DEPARTED"
 _PROGRESS = {KEY: "SWEEP", SORT: "USERS"}
+_ATTEMPTS = 3
 
 
 class DynamoUserStore:
     """Implements `ports.UserStore`."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, aliases: UserAliasStore) -> None:
         self._table = table
+        self._aliases = aliases
 
-    def enrol(self, user: User, *, sessions_until: int) -> None:
-        values = _of_user(user) | _listed(user.id, None, 0) | {"sessions_until": sessions_until, "keeps_tokens": False}
+    def enrol(self, user: User, *, sessions_until: int, at: int) -> None:
+        values = _of_user(user) | _listed(user.id, None, 0)
+        values |= {"sessions_until": sessions_until, "keeps_tokens": False, "proved_at": at}
         assignments = " , ".join(f"#{name} = :{name}" for name in values)
         expression = f"SET {assignments} REMOVE #departure , #departed_at ADD #version :one"
         before = self._table.update(record_key(user.id), expression, {**values, "one": 1})
-        known = aliases_of(record_from_item(before).user) if before else ()
-        new = tuple(alias for alias in aliases_of(user) if alias not in known)
-        DynamoUserAliasStore(self._table).claim(user.id, new)
+        known = record_from_item(before) if before else None
+        if known is None or known.names != frozenset(aliases_of(user)):
+            self._bear(user.id, known)
+
+    def _bear(self, user_id: str, known: UserRecord | None) -> None:
+        """Let the record of a log-in bear its names, unless somebody else writes it at that moment: then once more."""
+        for _ in range(_ATTEMPTS):
+            record = self.get(user_id)
+            if record is None:
+                return
+            try:
+                self._named(record, frozenset(aliases_of(record.user)))
+            except Conflict:
+                continue
+            if known is not None:
+                self._let_go(user_id, claimed_by(known) - frozenset(aliases_of(record.user)))
+            return
+        # Somebody else is writing all the time: the next log-in finds the names missing, and claims them
+
+    def _named(self, record: UserRecord, names: frozenset[str]) -> UserRecord:
+        self._aliases.claim(record.user.id, sorted(names - (record.names or frozenset())))
+        return self.save(replace(record, names=names))
+
+    def rename(self, record: UserRecord, user: User, *, at: int) -> UserRecord:
+        before, now = frozenset(aliases_of(record.user)), frozenset(aliases_of(user))
+        # A name that turned out to be somebody else's stays so as long as nothing says it anew
+        kept = now if record.names is None else record.names & now | now - before
+        saved = self._named(replace(record, user=user, proved_at=at), kept)
+        self._let_go(user.id, claimed_by(record) - now)
+        return saved
+
+    def disown(self, record: UserRecord, alias: str) -> None:
+        self.save(replace(record, names=claimed_by(record) - {alias}))
+
+    def _let_go(self, user_id: str, aliases: Iterable[str]) -> None:
+        for alias in sorted(aliases):
+            mine = [claim for claim in self._aliases.claims(alias) if claim.user_id == user_id]
+            self._aliases.release(alias, mine)
 
     def get(self, user_id: str) -> UserRecord | None:
         item = self._table.get(record_key(user_id))
@@ -48,6 +88,7 @@ class DynamoUserStore:
         except ConditionFailed as failure:
             if failure.item is not None:
                 raise Conflict from failure
+        self._let_go(record.user.id, claimed_by(record) | frozenset(aliases_of(record.user)))
 
     def present(self, *, limit: int, cursor: str | None) -> UserPage:
         return self._page(_PRESENT, limit, cursor)
@@ -85,7 +126,13 @@ class DynamoUserStore:
         next_cursor = None
         if page.last_key is not None:
             next_cursor = f"{page.last_key[LISTING.sort]}|{str(page.last_key[KEY]).removeprefix('USER#')}"
-        return UserPage(list(readable(page.items, record_from_item)), next_cursor)
+        return UserPage(self._records(listing, [str(item[KEY]) for item in page.items]), next_cursor)
+
+    def _records(self, listing: str, keys: list[str]) -> list[UserRecord]:
+        """As they are now, in the list's order: the list lags, and has not all that a record has."""
+        found = {item[KEY]: item for item in self._table.get_all([{KEY: key, SORT: "RECORD"} for key in keys])}
+        still = (found[key] for key in keys if key in found and found[key].get(LISTING.key) == listing)
+        return list(readable(still, record_from_item))
 
 
 def record_key(user_id: str) -> Item:
@@ -106,6 +153,7 @@ def _of_user(user: User) -> Item:
         "email": user.email,
         "groups": sorted(user.groups),
         "password_stamp": user.password_stamp,
+        "also_called": user.also_called,
     }
 
 
@@ -120,6 +168,8 @@ def _to_item(record: UserRecord) -> Item:
             "departure": record.departure.value if record.departure else None,
             "departed_at": record.departed_at,
             "keeps_tokens": record.keeps_tokens,
+            "names": None if record.names is None else sorted(record.names),
+            "proved_at": record.proved_at,
         }
     )
 
@@ -132,6 +182,7 @@ def record_from_item(item: Item) -> UserRecord:
         email=item["email"],
         groups=frozenset(item["groups"]),
         password_stamp=item["password_stamp"],
+        also_called=tuple(item.get("also_called", ())),
     )
     departure = item.get("departure")
     return UserRecord(
@@ -141,4 +192,6 @@ def record_from_item(item: Item) -> UserRecord:
         departure=Departure(departure) if departure else None,
         departed_at=item.get("departed_at", 0),
         keeps_tokens=item["keeps_tokens"],
+        names=None if item.get("names") is None else frozenset(item["names"]),
+        proved_at=item.get("proved_at", 0),
     )

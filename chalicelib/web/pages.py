@@ -11,7 +11,7 @@ from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.directory_report import Step
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
 from chalicelib.domain.provider_type import CheckItem, ScopePreset
-from chalicelib.domain.reach import Obstacle
+from chalicelib.domain.release import Obstacle
 from chalicelib.domain.removal import CloudReceipt, Removal, RemovalScope
 from chalicelib.domain.stop import StopKind
 from chalicelib.domain.user import Departure
@@ -519,16 +519,25 @@ class ReachRow:
     name: str
     rules: tuple[RuleRow, ...]
     obstacles: tuple[Obstacle, ...]
+    accounts: tuple[str, ...] = ()
+    """The cloud accounts whose token it could get."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldAccount:
+    """A cloud account that a person has authorized, and for what."""
+
+    label: str
+    scopes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ReachView:
-    """Who could get a person's token of a provider. `account` is None where the person has not authorized it."""
+    """Who could get a person's token of a provider, whose default account comes first."""
 
     person: str
     provider: str
-    account: str | None
-    scopes: tuple[str, ...]
+    accounts: tuple[HeldAccount, ...]
     rows: tuple[ReachRow, ...]
 
 

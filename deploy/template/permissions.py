@@ -55,7 +55,7 @@ FUNCTIONS = {
         token_key=("Decrypt",),
     ),
     "look_after_leavers": Permissions(
-        vault=("BatchGetItem", "DeleteItem", *_READ_AND_KEEP, "Query"),
+        vault=("BatchGetItem", "DeleteItem", *_READ_AND_KEEP, "Query", "UpdateItem"),
         listing=True,
         keys=("BatchGetItem",),
         sessions=("DeleteItem", "UpdateItem"),

@@ -20,7 +20,7 @@ from chalicelib.domain.directory_report import Step, StepName
 from chalicelib.domain.errors import LoginRefused
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
 from chalicelib.domain.provider_report import CLOUD_ADVICE, CloudStep
-from chalicelib.domain.reach import Obstacle
+from chalicelib.domain.release import Obstacle
 from chalicelib.domain.removal import CloudReceipt, Removal, RemovalScope
 from chalicelib.domain.sign_in import SignInFailed, SignInProblem
 from chalicelib.domain.stop import StopKind
@@ -43,6 +43,7 @@ from chalicelib.web.pages import (
     DirectoryView,
     ErrorView,
     FormView,
+    HeldAccount,
     KeyRow,
     LeaverDialog,
     LeaverRow,
@@ -415,8 +416,12 @@ def _client(client: ClientView, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def _found(*rows: ReachRow, account: str | None = "alice@contoso.example") -> ReachView:
-    return ReachView("CONTOSO\\alice", "Northwind Cloud", account, ("openid", "email"), rows)
+TWO_ACCOUNTS = ("alice@contoso.example", "archive@contoso.example")
+
+
+def _found(*rows: ReachRow, accounts: tuple[str, ...] = ("alice@contoso.example",)) -> ReachView:
+    held = tuple(HeldAccount(label, ("openid", "email")) for label in accounts)
+    return ReachView("CONTOSO\\alice", "Northwind Cloud", held, rows)
 
 
 SEARCH = {"user": "CONTOSO\\alice", "provider": "northwind"}
@@ -787,8 +792,19 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
             found=_found(*(ReachRow("scanner", "Scan server", (OPEN_RULE,), (obstacle,)) for obstacle in Obstacle)),
         ),
     ),
+    "clients_found_accounts": (
+        "clients.html",
+        _clients(
+            search=SEARCH,
+            found=_found(
+                ReachRow("scanner", "Scan server", (OPEN_RULE,), (), TWO_ACCOUNTS),
+                ReachRow("mailer", "Mail poller", (NARROW_RULE,), (), TWO_ACCOUNTS[:1]),
+                accounts=TWO_ACCOUNTS,
+            ),
+        ),
+    ),
     "clients_found_none": ("clients.html", _clients(search=SEARCH, found=_found())),
-    "clients_not_authorized": ("clients.html", _clients(search=SEARCH, found=_found(account=None))),
+    "clients_not_authorized": ("clients.html", _clients(search=SEARCH, found=_found(accounts=()))),
     "clients_nobody": ("clients.html", _clients(search=SEARCH, problem="Nobody is known by this name.")),
     "client": ("client.html", _client(CLIENT)),
     "client_unfinished": ("client.html", _client(UNFINISHED, providers=())),

@@ -15,6 +15,7 @@ from chalicelib.services.events import EventService, Outlets
 from chalicelib.services.grants import GrantService
 from chalicelib.services.refresh import RefreshService
 from chalicelib.services.revocations import RevocationService
+from tests.fakes.directory import FakeDirectory
 from tests.fakes.events import FakeBus, FakeMailer, FakeOutbox
 from tests.fakes.oauth_client import FakeOAuthClient
 from tests.fakes.stores import (
@@ -67,8 +68,9 @@ class FakeVault:
         self.providers, self.revocation_store = FakeProviderStore(), FakeRevocationStore()
         self.grant_store = FakeGrantStore(self.providers)
         self.aliases, self.applications = FakeUserAliasStore(), FakeClientApplicationStore()
+        self.users, self.directory = FakeUserStore(self.aliases), FakeDirectory()
         self.stop_store, self.removal_store = FakeStopStore(), FakeRemovalStore()
-        self.releases = FakeReleaseStore(self.applications, self.grant_store, self.aliases, self.stop_store)
+        self.releases = FakeReleaseStore(self.applications, self.grant_store, self.aliases, self.users, self.stop_store)
         self.audit_log, self.cloud, self.catalogue = (
             FakeAuditLog(self.clock),
             FakeOAuthClient(self.clock),
@@ -97,7 +99,7 @@ class FakeVault:
             audit_log=self.audit_log,
             clock=self.clock,
         )
-        self.outbox, self.bus, self.mailer, self.users = FakeOutbox(), FakeBus(), FakeMailer(), FakeUserStore()
+        self.outbox, self.bus, self.mailer = FakeOutbox(), FakeBus(), FakeMailer()
         self.events = EventService(
             outbox=self.outbox,
             outlets=Outlets(self.bus, self.mailer, ("team@contoso.example",)),
@@ -120,7 +122,6 @@ class FakeVault:
         self.consent = ConsentService(
             requests=self.requests,
             sessions=self.sessions,
-            aliases=self.aliases,
             grant_store=self.grant_store,
             grants=self.grants,
             cipher=self.cipher,

@@ -1,18 +1,20 @@
 """The stores in memory. The contract tests hold them to what DynamoDB does."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
+from itertools import count
 
 from chalicelib.domain.accounts import UserGrants, chosen
 from chalicelib.domain.administrators import Appointments
-from chalicelib.domain.aliases import is_user_id
+from chalicelib.domain.aliases import aliases_of, bearing, claimed_by
 from chalicelib.domain.audit import AuditEntry, AuditEvent, Period, position
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
 from chalicelib.domain.client_application import ClientApplication, Subject
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound, StorageUnavailable
 from chalicelib.domain.grant import FIRST_SLOT, Grant, GrantState, Holding, ReleaseHolding, Revocation
+from chalicelib.domain.ids import is_person_id
 from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.provider_health import ProviderHealth
 from chalicelib.domain.removal import CloudReceipt, Receipt, Removal
@@ -20,7 +22,7 @@ from chalicelib.domain.seal import Seal, StoredEntry, Tip
 from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.session import Notice, Session
 from chalicelib.domain.stop import ALL, Block, Stop, StopKind
-from chalicelib.domain.user import SweepProgress, User, UserRecord
+from chalicelib.domain.user import AliasClaim, SweepProgress, User, UserRecord
 from chalicelib.ports import Clock, GrantPage, UserPage
 from tests.fakes.system import FakeClock
 
@@ -100,13 +102,32 @@ class FakeTryStore:
 class FakeUserStore:
     """Implements `ports.UserStore`."""
 
-    def __init__(self) -> None:
+    def __init__(self, aliases: "FakeUserAliasStore | None" = None) -> None:
         self.records: dict[str, UserRecord] = {}
+        self.aliases = aliases or FakeUserAliasStore()
         self._progress = SweepProgress()
 
-    def enrol(self, user: User, *, sessions_until: int) -> None:
-        before = self.records.get(user.id)
-        self.records[user.id] = UserRecord(user, sessions_until, before.version + 1 if before else 1)
+    def enrol(self, user: User, *, sessions_until: int, at: int) -> None:
+        before, names = self.records.get(user.id), frozenset(aliases_of(user))
+        known = before.names if before else None
+        version = (before.version if before else 0) + (1 if known == names else 2)
+        self.records[user.id] = UserRecord(user, sessions_until, version, names=names, proved_at=at)
+        self._move(user.id, claimed_by(before) if before else frozenset(), known or frozenset(), names)
+
+    def rename(self, record: UserRecord, user: User, *, at: int) -> UserRecord:
+        before, now = frozenset(aliases_of(record.user)), frozenset(aliases_of(user))
+        names = now if record.names is None else record.names & now | now - before
+        saved = self.save(replace(record, user=user, names=names, proved_at=at))
+        self._move(user.id, claimed_by(record), record.names or frozenset(), names)
+        return saved
+
+    def disown(self, record: UserRecord, alias: str) -> None:
+        self.save(replace(record, names=claimed_by(record) - {alias}))
+
+    def _move(self, user_id: str, had: frozenset[str], claimed: frozenset[str], names: frozenset[str]) -> None:
+        self.aliases.claim(user_id, names - claimed)
+        for alias in had - names:
+            self.aliases.release(alias, [one for one in self.aliases.claims(alias) if one.user_id == user_id])
 
     def get(self, user_id: str) -> UserRecord | None:
         return self.records.get(user_id)
@@ -120,6 +141,7 @@ class FakeUserStore:
         if record.user.id in self.records:
             self._expect(record)
             del self.records[record.user.id]
+        self._move(record.user.id, claimed_by(record) | frozenset(aliases_of(record.user)), frozenset(), frozenset())
 
     def present(self, *, limit: int, cursor: str | None) -> UserPage:
         here = sorted((r for r in self.records.values() if not r.departure), key=lambda r: r.user.id)
@@ -526,37 +548,43 @@ class FakeUserAliasStore:
     """Implements `ports.UserAliasStore`."""
 
     def __init__(self) -> None:
-        self.claimed: dict[str, set[str]] = {}
+        self.claimed: dict[str, set[AliasClaim]] = {}
+        self._marks = count()
 
-    def claim(self, user_id: str, aliases: tuple[str, ...]) -> None:
+    def claim(self, user_id: str, aliases: Iterable[str]) -> None:
         for alias in aliases:
-            self.claimed.setdefault(alias, set()).add(user_id)
+            self.claimed.setdefault(alias, set()).add(AliasClaim(user_id, str(next(self._marks))))
 
-    def owners(self, alias: str) -> tuple[str, ...]:
-        return tuple(sorted(self.claimed.get(alias, ())))
+    def claims(self, alias: str) -> tuple[AliasClaim, ...]:
+        return tuple(sorted(self.claimed.get(alias, ()), key=lambda claim: (claim.user_id, claim.mark)))
+
+    def release(self, alias: str, claims: Iterable[AliasClaim]) -> None:
+        self.claimed.get(alias, set()).difference_update(claims)
 
 
 class FakeReleaseStore:
-    """Implements `ports.ReleaseStore` over the other fakes; `subjects` are people with groups, or blocked ones."""
+    """Implements `ports.ReleaseStore` over the other fakes."""
 
     def __init__(
         self,
         applications: FakeClientApplicationStore,
         grants: FakeGrantStore,
         aliases: FakeUserAliasStore,
+        users: FakeUserStore,
         stops: FakeStopStore | None = None,
     ) -> None:
         self._stops = stops or FakeStopStore()
         self._applications = applications
         self._grants = grants
         self._aliases = aliases
-        self.subjects: dict[str, Subject] = {}
+        self._users = users
         self.loads = 0
 
     def load(self, application_id: str, provider_id: str, name: str, account: str = "") -> ReleaseHolding:
         self.loads += 1
-        owners = (name,) if is_user_id(name) else self._aliases.owners(name)
-        subject = self.subjects.get(owners[0], Subject(owners[0])) if len(owners) == 1 else None
+        owners = (name,) if is_person_id(name) else self._claimants(name)
+        subject = self._subject(owners[0], name) if len(owners) == 1 else None
+        owners = owners if subject or len(owners) > 1 else ()
         try:
             holding = self._grants.load(subject.user_id if subject else "-", provider_id)
             if subject is not None:
@@ -567,6 +595,17 @@ class FakeReleaseStore:
             holding = None
         application = self._applications.applications.get(application_id)
         return ReleaseHolding(application, owners, subject, holding, self._found(application_id, provider_id, subject))
+
+    def _claimants(self, name: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(claim.user_id for claim in self._aliases.claims(name)))
+
+    def _subject(self, user_id: str, name: str) -> Subject | None:
+        record = self._users.get(user_id)
+        if name != user_id and (record is None or not bearing(record, name)):
+            return None
+        if record is None:
+            return Subject(user_id)
+        return Subject(user_id, record.user.groups, is_blocked=record.departure is not None)
 
     def _found(self, application_id: str, provider_id: str, subject: Subject | None) -> frozenset[StopKind]:
         person = subject.user_id if subject else ""

@@ -111,6 +111,7 @@ class TestProviders:
             ({"type": "nobody"}, "not"),
             ({"fields": {"issuer": "nonsense"}}, "must be an address"),
             ({"secret_ends": "soon"}, "soon"),
+            ({"id": "with.a.dot"}, "id: 1 to 64"),
             ({"colour": "blue"}, "colour"),
             ({"id": "northwind", "type": "box", "fields": {}}, "another type"),
         ],

@@ -444,10 +444,6 @@ class TestTrips:
         assert vault.consent.start(vault.session, "northwind", "known").flow == "known"
         assert len(vault.consent.start(vault.session, "northwind", None).flow) >= 40
 
-    def test_who_has_started_can_be_asked_for_by_name(self, vault: FakeVault) -> None:
-        vault.consent.start(vault.session, "northwind", None)
-        assert vault.aliases.owners("contoso\\alice") == (ALICE.id,)
-
 
 class TestStoring:
     """The cloud has given the tokens; whether they are in the store decides what becomes of them."""

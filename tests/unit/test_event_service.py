@@ -34,7 +34,7 @@ class World(FakeVault):
 
     def __init__(self) -> None:
         super().__init__()
-        self.users.enrol(ALICE, sessions_until=0)
+        self.users.enrol(ALICE, sessions_until=0, at=NOW)
         self.authorize(ACCOUNT)
         self.clock.advance(HOUR)
 
@@ -187,7 +187,7 @@ class TestMails:
 
     @pytest.mark.parametrize("email", ["", "alice", "alice@contoso.example\r\nBcc: x@y.example", "Alice <a@b.example>"])
     def test_nothing_is_sent_to_what_is_no_address(self, refused: World, email: str) -> None:
-        refused.users.enrol(replace(ALICE, email=email), sessions_until=0)
+        refused.users.enrol(replace(ALICE, email=email), sessions_until=0, at=NOW)
         refused.events.deliver_due()
         assert refused.mails(Channel.PERSON) == []
 

@@ -6,14 +6,12 @@ import pytest
 
 from chalicelib.domain.audit import AuditTag
 from chalicelib.domain.errors import CloudUnavailable, Conflict, DirectoryUnavailable, NotFound, StorageUnavailable
-from chalicelib.domain.user import Departure, SweepProgress, User
+from chalicelib.domain.user import Departure, Standing, SweepProgress, User
 from chalicelib.ports import UserPage
 from chalicelib.services import leavers
 from chalicelib.services.leavers import BUDGET, PAGE_SIZE, ROUND_SECONDS, LeaverService
-from tests.fakes.directory import FakeDirectory
 from tests.fakes.killing import every_point
 from tests.fakes.services import ORIGIN, FakeVault
-from tests.fakes.stores import FakeUserStore
 from tests.samples import ACCOUNT, ADMIN, ALICE, BOB, NOW, SESSION
 
 DAYS = 30
@@ -25,7 +23,6 @@ class World(FakeVault):
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory, self.users = FakeDirectory(), FakeUserStore()
         self.leavers = LeaverService(
             users=self.users,
             directory=self.directory,
@@ -38,7 +35,7 @@ class World(FakeVault):
             engine=self.engine,
         )
         for user in (ALICE, BOB):
-            self.users.enrol(user, sessions_until=self.clock.now() + 12 * 3600)
+            self.users.enrol(user, sessions_until=self.clock.now() + 12 * 3600, at=NOW)
         self.sessions.add(replace(SESSION, id_hash="b" * 64, user=BOB), 0)
         self.authorize(ACCOUNT)
         self.audit_log.events.clear()
@@ -184,6 +181,54 @@ def test_r6_a_removed_group_counts_in_the_sessions_there_are(world: World) -> No
     assert world.users.records[ALICE.id].user.groups == {"S-1-5-21-1-2-3-9"}
 
 
+class TestRenames:
+    JONES = replace(ALICE, login_name="CONTOSO\\jones", email="jones@contoso.example", display_name="Al Jones")
+
+    def released(self, world: World, name: str) -> str | None:
+        held = world.releases.load("scanner", "northwind", name)
+        return held.subject.user_id if held.subject else None
+
+    def test_r91_the_sweep_follows_one(self, world: World) -> None:
+        world.directory.changed[ALICE.id] = self.JONES
+        world.sweep()
+        (session,) = world.sessions.of_user(ALICE.id)
+        assert (session.user, world.users.records[ALICE.id].user) == (self.JONES, self.JONES)
+        assert [self.released(world, name) for name in ("contoso\\alice", "contoso\\jones")] == [None, ALICE.id]
+        assert world.grant().user_name == "CONTOSO\\jones"
+        version = world.users.records[ALICE.id].version
+        world.sweep()
+        assert world.users.records[ALICE.id].version == version, "and then there is nothing to write"
+
+    def test_a_grant_that_is_refreshed_at_that_moment_is_left_alone_and_the_name_moves_all_the_same(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def busy(*_: object, **__: object) -> None:
+            raise Conflict
+
+        monkeypatch.setattr(world.grant_store, "save", busy)
+        world.directory.changed[ALICE.id] = self.JONES
+        world.sweep()
+        assert self.released(world, "contoso\\jones") == ALICE.id
+        assert world.grant().user_name == ALICE.login_name
+
+    def test_r91_a_closed_account_that_is_renamed_leaves_its_name_free(self, world: World) -> None:
+        world.directory.gone[ALICE.id] = Departure.DISABLED
+        world.sweep()
+        assert self.released(world, "contoso\\alice") == ALICE.id
+        world.directory.changed[ALICE.id] = replace(self.JONES, login_name="CONTOSO\\zz-alice")
+        world.sweep()
+        assert [self.released(world, name) for name in ("contoso\\alice", "contoso\\zz-alice")] == [None, ALICE.id]
+        assert world.leavers.find(ALICE.id).departure is Departure.DISABLED
+        world.sweep(after=DAYS * DAY)
+        assert world.aliases.claims("contoso\\zz-alice") == ()
+
+    def test_names_that_the_directory_does_not_tell_stay(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        standings = {ALICE.id: Standing(ALICE.id, password_stamp="p2")}
+        monkeypatch.setattr(world.directory, "standings", lambda _: standings)
+        world.sweep()
+        assert world.users.records[ALICE.id].user == replace(ALICE, password_stamp="p2")
+
+
 def test_r6_a_directory_that_is_down_is_no_departure(world: World) -> None:
     world.directory.gone[ALICE.id] = Departure.DISABLED
     world.directory.available = False
@@ -203,7 +248,7 @@ def test_somebody_of_a_directory_that_cannot_be_asked_stays(world: World, monkey
 def test_most_of_many_deleted_at_once_is_not_believed(world: World) -> None:
     for number in range(10):
         user = replace(BOB, id=f"S-1-5-21-1-2-3-{2000 + number}")
-        world.users.enrol(user, sessions_until=0)
+        world.users.enrol(user, sessions_until=0, at=NOW)
         world.directory.gone[user.id] = Departure.DELETED
     world.sweep()
     assert world.tags() == []
@@ -216,7 +261,7 @@ def test_most_of_many_deleted_at_once_is_not_believed(world: World) -> None:
 class TestRounds:
     def enrol(self, world: World, number: int) -> None:
         for n in range(number):
-            world.users.enrol(replace(BOB, id=f"S-1-5-21-1-2-3-{5000 + n}"), sessions_until=0)
+            world.users.enrol(replace(BOB, id=f"S-1-5-21-1-2-3-{5000 + n}"), sessions_until=0, at=NOW)
 
     def test_a_round_begins_when_the_last_began_long_enough_ago(self, world: World) -> None:
         assert world.sweep() == 2
@@ -333,7 +378,7 @@ class TestRounds:
 def test_who_left_is_looked_at_however_many_there_are(world: World) -> None:
     for number in range(PAGE_SIZE + 1):
         user = replace(BOB, id=f"S-1-5-21-1-2-3-{7000 + number}")
-        world.users.enrol(user, sessions_until=0)
+        world.users.enrol(user, sessions_until=0, at=NOW)
         world.directory.gone[user.id] = Departure.DISABLED
     world.sweep()
     world.sweep(after=DAYS * DAY)

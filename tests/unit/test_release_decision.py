@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.aliases import aliases_of, is_user_id, normalized
+from chalicelib.domain.aliases import aliases_of, normalized
 from chalicelib.domain.client_application import Subject, Whose
 from chalicelib.domain.grant import GrantReason, GrantState, Holding, ReleaseHolding
+from chalicelib.domain.ids import is_person_id
 from chalicelib.domain.provider_health import ProviderHealth
 from chalicelib.domain.release import decide
 from chalicelib.domain.stop import StopKind
@@ -120,7 +121,7 @@ class TestAliases:
         ],
     )
     def test_an_id_is_no_alias(self, name: str, expected: bool) -> None:
-        assert is_user_id(name) == expected
+        assert is_person_id(name) == expected
 
 
 def test_reasons_of_a_state_are_for_the_log_alone() -> None:

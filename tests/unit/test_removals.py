@@ -27,9 +27,7 @@ from chalicelib.services.administration import COUNT_LIMIT, EXPORT_LIMIT, Admini
 from chalicelib.services.clean_up import CleanUpService
 from chalicelib.services.people import PeopleService, Person
 from chalicelib.services.removals import RemovalService
-from tests.fakes.directory import FakeDirectory
 from tests.fakes.services import FakeVault
-from tests.fakes.stores import FakeUserStore
 from tests.samples import ADMIN, ALICE, BOB, GRANT, PROVIDER, REVOCATION
 
 ORIGIN = Origin("request-1", "127.0.0.1")
@@ -42,7 +40,7 @@ class World(FakeVault):
 
     def __init__(self) -> None:
         super().__init__()
-        people = PeopleService(self.aliases, FakeUserStore(), FakeDirectory())
+        people = PeopleService(self.aliases, self.users, self.directory, self.clock)
         self.administration = AdministrationService(providers=self.providers, grants=self.grant_store, people=people)
         self.removals = RemovalService(
             providers=self.providers,
@@ -140,12 +138,12 @@ class TestRemove:
 
     def test_r65_ids_that_do_not_exist_are_not_found_and_harm_nothing(self, world: World) -> None:
         world.hold(GRANT)
-        ids = ["nobody.S-1", f"northwind.{BOB.id}"]
+        ids = ["nobody.S-1-5-1", f"northwind.{BOB.id}"]
         assert world.administration.find(ids) == []
         assert world.removed(*ids) == 0
         assert world.grant_store.load(ALICE.id, "northwind").grant == GRANT
 
-    @pytest.mark.parametrize("grant_id", ["", "northwind", "northwind.", ".S-1"])
+    @pytest.mark.parametrize("grant_id", ["", "northwind", "northwind.", ".S-1-5-1"])
     def test_refuses_what_is_no_grant_id(self, world: World, grant_id: str) -> None:
         with pytest.raises(InvalidRequest):
             world.removals.remove(BY, [grant_id], ORIGIN)
@@ -356,17 +354,17 @@ class TestCleanUp:
 
 class TestRevoke:
     def test_r66_a_receipt_says_what_the_cloud_confirmed(self, world: World) -> None:
-        world.seal("S-1", "S-2", "S-3")
+        world.seal("S-1-5-1", "S-1-5-2", "S-1-5-3")
         removal = world.remove_all(revoke=True)
         assert world.cleaning.run() == 3
         assert world.clouds(removal) == CloudReceipt("northwind", removed=3, asked=3)
         assert world.clouds(removal).pending == 3
         assert world.revocations.retry_due() == 3
         assert world.clouds(removal) == CloudReceipt("northwind", removed=3, asked=3, confirmed=3)
-        assert sorted(world.cloud.revoked) == ["rt-S-1", "rt-S-2", "rt-S-3"]
+        assert sorted(world.cloud.revoked) == ["rt-S-1-5-1", "rt-S-1-5-2", "rt-S-1-5-3"]
 
     def test_the_key_lives_until_the_cloud_has_answered(self, world: World) -> None:
-        world.seal("S-1")
+        world.seal("S-1-5-1")
         world.remove_all(revoke=True)
         world.settle()
         world.cleaning.run()
@@ -378,7 +376,7 @@ class TestRevoke:
         assert world.provider().removals == ()
 
     def test_f27_interrupted_between_the_cloud_and_the_tombstone(self, world: World) -> None:
-        world.seal("S-1", "S-2")
+        world.seal("S-1-5-1", "S-1-5-2")
         removal = world.remove_all(revoke=True)
         bury = world.grant_store.bury
 
@@ -394,20 +392,20 @@ class TestRevoke:
 
     def test_r88_a_cloud_without_revocation_is_said_to_have_none(self, world: World) -> None:
         world.catalogue.type = replace(world.catalogue.type, revocation=RevocationStyle.NONE)
-        world.seal("S-1", "S-2")
+        world.seal("S-1-5-1", "S-1-5-2")
         removal = world.remove_all(revoke=True)
         world.cleaning.run()
         assert world.clouds(removal) == CloudReceipt("northwind", removed=2, not_offered=2)
 
     def test_what_does_not_open_is_counted_and_removed(self, world: World) -> None:
-        world.seal("S-1")
-        world.hold(replace(GRANT, user_id="S-2", token_set=b"not ours"))
+        world.seal("S-1-5-1")
+        world.hold(replace(GRANT, user_id="S-1-5-2", token_set=b"not ours"))
         removal = world.remove_all(revoke=True)
         world.cleaning.run()
         assert world.clouds(removal) == CloudReceipt("northwind", removed=2, asked=1, unreadable=1)
 
     def test_a_cloud_that_never_confirms_is_given_up_and_said(self, world: World) -> None:
-        world.seal("S-1")
+        world.seal("S-1-5-1")
         removal = world.remove_all(revoke=True)
         world.cleaning.run()
         world.cloud.fail_next(*[CloudUnavailable()] * 40)
@@ -417,12 +415,12 @@ class TestRevoke:
         assert world.clouds(removal) == CloudReceipt("northwind", removed=1, asked=1, given_up=1)
 
     def test_single_ones_are_asked_for_at_once(self, world: World) -> None:
-        world.seal("S-1", "S-2")
-        receipt = world.removals.remove(BY, ["northwind.S-1"], ORIGIN, revoke=True)
+        world.seal("S-1-5-1", "S-1-5-2")
+        receipt = world.removals.remove(BY, ["northwind.S-1-5-1"], ORIGIN, revoke=True)
         assert receipt.clouds == (CloudReceipt("northwind", removed=1, asked=1),)
         assert world.revocations.retry_due() == 1
-        assert world.cloud.revoked == ["rt-S-1"]
-        assert world.grant_store.load("S-2", "northwind").grant.token_set is not None
+        assert world.cloud.revoked == ["rt-S-1-5-1"]
+        assert world.grant_store.load("S-1-5-2", "northwind").grant.token_set is not None
 
     def test_a_single_one_that_does_not_open_or_cannot_be_revoked(self, world: World) -> None:
         world.hold(GRANT)
@@ -434,7 +432,7 @@ class TestRevoke:
         assert receipt.clouds == (CloudReceipt("northwind", removed=1, not_offered=1),)
 
     def test_a_change_in_between_takes_the_first_request_back(self, world: World) -> None:
-        world.seal("S-1")
+        world.seal("S-1-5-1")
         save, conflicts = world.grant_store.save, iter([Conflict()])
 
         def once(*arguments: object, **options: object) -> None:
@@ -443,7 +441,7 @@ class TestRevoke:
             save(*arguments, **options)
 
         world.grant_store.save = once
-        world.removals.remove(BY, ["northwind.S-1"], ORIGIN, revoke=True)
+        world.removals.remove(BY, ["northwind.S-1-5-1"], ORIGIN, revoke=True)
         assert len(world.revocation_store.revocations) == 1
 
 
@@ -569,7 +567,7 @@ def test_a_count_of_everything_stops_where_it_is_shown_as_more(world: World, mon
 
 def test_what_ended_without_anybodys_order_is_cleaned_without_a_line(world: World) -> None:
     """As after a restore, whose own line has said it."""
-    world.seal("S-1", "S-2")
+    world.seal("S-1-5-1", "S-1-5-2")
     world.providers.add_key(world.cipher.new_key("northwind", 2))
     world.providers.update(replace(world.provider(), generation=2, removed_at=world.clock.now()))
     world.settle()

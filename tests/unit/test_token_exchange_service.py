@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.audit import AuditEvent, AuditTag, Outcome
-from chalicelib.domain.client_application import ApplicationKey, Subject, SubjectMode, TrustedIssuer
+from chalicelib.domain.client_application import ApplicationKey, SubjectMode, TrustedIssuer
 from chalicelib.domain.errors import CloudUnavailable, StorageUnavailable
 from chalicelib.domain.grant import Grant, ReleaseHolding
 from chalicelib.domain.provider import ProviderKey
@@ -24,11 +24,11 @@ from chalicelib.domain.token_exchange import (
     TokenRefused,
     TokenRequest,
 )
+from chalicelib.domain.user import Departure
 from chalicelib.services.limits import LimitService
 from chalicelib.services.people import PeopleService
 from chalicelib.services.stops import StopService
 from chalicelib.services.token_exchange import TokenExchangeService, _Line
-from tests.fakes.directory import FakeDirectory
 from tests.fakes.services import ORIGIN, FakeVault
 from tests.fakes.stores import FakeUsageStore
 from tests.samples import ACCOUNT, ADMINISTRATOR, ALICE, APPLICATION, BOB, NOW, RULE
@@ -80,7 +80,8 @@ class World(FakeVault):
     def __init__(self) -> None:
         super().__init__()
         self.authorize(ACCOUNT)
-        self.aliases.claim(ALICE.id, ("contoso\\alice", "alice@contoso.example"))
+        self.users.enrol(ALICE, sessions_until=NOW, at=NOW)
+        self.people = PeopleService(self.aliases, self.users, self.directory, self.clock)
         self.applications.add(replace(APPLICATION, keys=(KEY, OLD_KEY)))
         self.jwt_verifier, self.usage = FakeJwtVerifier(), FakeUsageStore()
         self.made = 0
@@ -93,6 +94,7 @@ class World(FakeVault):
             clock=self.clock,
             random=self.random,
             limits=self._limits(),
+            people=self.people,
             issuer=VAULT,
         )
         self.begin()
@@ -102,7 +104,7 @@ class World(FakeVault):
             stops=self.stop_store,
             applications=self.applications,
             providers=self.providers,
-            people=PeopleService(self.aliases, self.users, FakeDirectory()),
+            people=self.people,
             audit_log=self.audit_log,
             clock=self.clock,
         )
@@ -365,7 +367,7 @@ class TestIdentityProvider:
 
     def test_the_person_of_the_guess_is_never_released(self, world: World) -> None:
         """`sub` is read first, and belongs to somebody who may not be meant."""
-        world.aliases.claim(BOB.id, ("bob@contoso.example",))
+        world.users.enrol(BOB, sessions_until=NOW, at=NOW)
         release = world.fetch(world.issued(sub="bob@contoso.example"))
         assert release.account == ACCOUNT
         assert world.line().user_id == ALICE.id
@@ -525,7 +527,7 @@ class TestWhoAmI:
 
 
 def test_a_blocked_person_is_in_the_ledger_of_who_asked_in_vain(world: World) -> None:
-    world.releases.subjects[ALICE.id] = Subject(ALICE.id, is_blocked=True)
+    world.users.records[ALICE.id] = replace(world.users.records[ALICE.id], departure=Departure.DISABLED)
     assert world.refuse().reason is REASONS.BLOCKED
     line = world.line()
     assert (line.user_id, line.user_name, line.facts["stopped"]) == (ALICE.id, ALICE.login_name, "person")
