@@ -209,16 +209,16 @@ class Vault:
         self._identity_provider = world.identity_provider
         groups = settings.administrator_groups
         vault, keys, session_table = (
-            Table(world.aws.dynamodb, name, world.random)
+            Table(world.aws.dynamodb, name, world.random, world.clock)
             for name in (settings.table, settings.keys_table, settings.sessions_table)
         )
         session_store = DynamoSessionStore(session_table)
         provider_store = DynamoProviderStore(vault, keys)
-        grant_store = DynamoGrantStore(world.aws.dynamodb, vault, keys, session_table)
-        revocation_store = DynamoRevocationStore(world.aws.dynamodb, vault)
-        removal_store = DynamoRemovalStore(world.aws.dynamodb, vault)
+        grant_store = DynamoGrantStore(vault, keys, session_table)
+        revocation_store = DynamoRevocationStore(vault)
+        removal_store = DynamoRemovalStore(vault)
         user_store, alias_store = DynamoUserStore(vault), DynamoUserAliasStore(vault)
-        application_store = DynamoClientApplicationStore(world.aws.dynamodb, vault)
+        application_store = DynamoClientApplicationStore(vault)
         stop_store, administrator_store = DynamoStopStore(vault), DynamoAdministratorStore(vault)
         audit_log = DynamoAuditLog(vault, world.clock, world.random, days=settings.audit_days)
 
@@ -267,7 +267,7 @@ class Vault:
             days=settings.leaver_days,
         )
         self.events = EventService(
-            outbox=DynamoOutbox(world.aws.dynamodb, vault),
+            outbox=DynamoOutbox(vault),
             outlets=_outlets(settings, world),
             grants=grant_store,
             users=user_store,

@@ -1,13 +1,12 @@
 """Events on their way out. One that was delivered stays for a while, so that it is not told again."""
 
 from dataclasses import asdict, replace
-from typing import Any
 
 from chalicelib.domain.errors import Conflict
 from chalicelib.domain.event import Channel, Delivery, Event, EventKind, MailsSent
 
 from .items import Item
-from .table import Condition, ConditionFailed, Table, batch_get
+from .table import Condition, ConditionFailed, Table
 from .tables import EXPIRES, KEY, LISTING, SORT
 
 _LISTING = "OUTBOX"
@@ -17,8 +16,7 @@ _KEPT_SECONDS = 90 * 24 * 3600
 class DynamoOutbox:
     """Implements `ports.Outbox`."""
 
-    def __init__(self, client: Any, table: Table) -> None:
-        self._client = client
+    def __init__(self, table: Table) -> None:
         self._table = table
 
     def add(self, delivery: Delivery) -> None:
@@ -32,9 +30,7 @@ class DynamoOutbox:
             f"#{LISTING.key} = :listing AND #{LISTING.sort} <= :now", {"listing": _LISTING, "now": _moment(now)}
         )
         keys = [{KEY: i[KEY], SORT: i[SORT]} for i in self._table.query(condition, index=LISTING, limit=limit).items]
-        if not keys:
-            return []
-        found = batch_get(self._client, {self._table.name: keys})[self._table.name]
+        found = self._table.get_all(keys)
         waiting = [_from_item(item) for item in found if LISTING.key in item]
         return sorted((one for one in waiting if one.due_at <= now), key=lambda one: one.due_at)
 

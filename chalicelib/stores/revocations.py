@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
 
 from chalicelib.domain.grant import FIRST_SLOT, Revocation
 from chalicelib.domain.token_set import CloudAccount
 
 from .items import Item
-from .table import Condition, ConditionFailed, Table, batch_get
+from .table import Condition, ConditionFailed, Table
 from .tables import KEY, LISTING, SORT
 
 _LISTING = "REVOCATIONS"
@@ -18,8 +17,7 @@ _LISTING = "REVOCATIONS"
 class DynamoRevocationStore:
     """Implements `ports.RevocationStore`."""
 
-    def __init__(self, client: Any, table: Table) -> None:
-        self._client = client
+    def __init__(self, table: Table) -> None:
         self._table = table
 
     def add(self, revocation: Revocation) -> None:
@@ -41,9 +39,7 @@ class DynamoRevocationStore:
             f"#{LISTING.key} = :listing AND #{LISTING.sort} <= :now", {"listing": _LISTING, "now": _moment(now)}
         )
         keys = [{KEY: i[KEY], SORT: i[SORT]} for i in self._table.query(condition, index=LISTING, limit=limit).items]
-        if not keys:
-            return []
-        found = batch_get(self._client, {self._table.name: keys})[self._table.name]
+        found = self._table.get_all(keys)
         # The index lags: what was put off or done since does not count as due
         due = (revocation for revocation in map(_from_item, found) if revocation.next_attempt_at <= now)
         return sorted(due, key=lambda r: r.next_attempt_at)

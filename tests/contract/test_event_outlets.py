@@ -39,7 +39,7 @@ class TestOutbox:
         if request.param == "fake":
             return FakeOutbox()
         aws: Aws = request.getfixturevalue("aws")
-        return DynamoOutbox(aws.clients.dynamodb, aws.table("vault"))
+        return DynamoOutbox(aws.table("vault"))
 
     def test_what_waits_is_due_in_its_order(self, outbox: Outbox) -> None:
         first, second = Delivery.first(EVENT, Channel.BUS), Delivery.first(EVENT, Channel.PERSON)

@@ -45,12 +45,12 @@ def stores(request: pytest.FixtureRequest) -> Stores:
         held = FakeGrantStore(providers)
         return Stores(providers, held, FakeRevocationStore(), FakeRemovalStore(), held.health)
     aws: Aws = aws_of(request)
-    client, vault, keys = aws.clients.dynamodb, aws.table("vault"), aws.table("vault-keys")
+    vault, keys = aws.table("vault"), aws.table("vault-keys")
     return Stores(
         DynamoProviderStore(vault, keys),
-        DynamoGrantStore(client, vault, keys, aws.table("vault-sessions")),
-        DynamoRevocationStore(client, vault),
-        DynamoRemovalStore(client, vault),
+        DynamoGrantStore(vault, keys, aws.table("vault-sessions")),
+        DynamoRevocationStore(vault),
+        DynamoRemovalStore(vault),
         DynamoProviderHealthStore(vault),
     )
 
@@ -445,12 +445,12 @@ class TestBounds:
 
     @pytest.fixture
     def dynamo(self, aws: Aws) -> Stores:
-        client, vault, keys = aws.clients.dynamodb, aws.table("vault"), aws.table("vault-keys")
+        vault, keys = aws.table("vault"), aws.table("vault-keys")
         made = Stores(
             DynamoProviderStore(vault, keys),
-            DynamoGrantStore(client, vault, keys, aws.table("vault-sessions")),
-            DynamoRevocationStore(client, vault),
-            DynamoRemovalStore(client, vault),
+            DynamoGrantStore(vault, keys, aws.table("vault-sessions")),
+            DynamoRevocationStore(vault),
+            DynamoRemovalStore(vault),
             DynamoProviderHealthStore(vault),
         )
         made.providers.add(PROVIDER, KEY)

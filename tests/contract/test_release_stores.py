@@ -65,12 +65,12 @@ def fakes() -> Stores:
 
 
 def dynamodb(aws: Aws) -> Stores:
-    client, vault, keys = aws.clients.dynamodb, aws.table("vault"), aws.table("vault-keys")
-    grants = DynamoGrantStore(client, vault, keys, aws.table("vault-sessions"))
+    vault, keys = aws.table("vault"), aws.table("vault-keys")
+    grants = DynamoGrantStore(vault, keys, aws.table("vault-sessions"))
     return Stores(
         DynamoProviderStore(vault, keys),
         grants,
-        DynamoClientApplicationStore(client, vault),
+        DynamoClientApplicationStore(vault),
         DynamoUserAliasStore(vault),
         DynamoReleaseStore(grants),
         DynamoStopStore(vault),
