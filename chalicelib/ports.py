@@ -472,6 +472,9 @@ class JwtVerifier(Protocol):
     def unverified(self, token: Secret) -> dict[str, Any]:
         """The claims as they stand there, to find out what to read; empty for what is no JWT. They prove nothing."""
 
+    def header(self, token: Secret) -> dict[str, Any]:
+        """The header in the same way: by which key, and how, it claims to be signed."""
+
     def verify(self, token: Secret, keys: Sequence[ApplicationKey]) -> dict[str, Any]:
         """The claims, signed by the key that `kid` names, with that key's algorithm. Raises InvalidJwt."""
 

@@ -561,7 +561,6 @@ class TestRequests:
         "changes",
         [
             {"grant_type": ""},
-            {"grant_type": "client_credentials"},
             {"requested_token_type": "urn:ietf:params:oauth:token-type:refresh_token"},
             {"subject_token_type": "urn:ietf:params:oauth:token-type:saml2"},
             {"subject_token_type": "urn:token-vault:subject:name"},
