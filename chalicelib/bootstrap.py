@@ -85,6 +85,7 @@ from .services.sign_in import SignInService
 from .services.stops import StopService
 from .services.throttle import Throttle
 from .services.token_exchange import TokenExchangeService
+from .services.use_counts import UseCountService
 from .settings import Settings
 from .stores.administrators import DynamoAdministratorStore
 from .stores.audit_log import DynamoAuditLog
@@ -104,6 +105,7 @@ from .stores.stops import DynamoStopStore
 from .stores.table import Table
 from .stores.tries import DynamoTryStore
 from .stores.usage import DynamoUsageStore
+from .stores.use_counts import DynamoUseCountStore
 from .stores.user_aliases import DynamoUserAliasStore
 from .stores.users import DynamoUserStore
 from .web.endpoint import Endpoints
@@ -414,9 +416,18 @@ class Vault:
             clock=world.clock,
         )
         self.audit = AuditService(audit_log, provider_store, world.clock)
+        seal_store = DynamoSealStore(vault, keys)
         self.seals = SealService(
             audit_log=audit_log,
-            seals=DynamoSealStore(vault, keys),
+            seals=seal_store,
+            use_counts=UseCountService(
+                uses=DynamoUseCountStore(vault),
+                grants=grant_store,
+                audit_log=audit_log,
+                seals=seal_store,
+                cursors=DynamoCursorStore(vault),
+                days=settings.audit_days,
+            ),
             key=KmsAuditKey(world.aws.kms, settings.audit_key),
             clock=world.clock,
             days=settings.audit_days,

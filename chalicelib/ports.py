@@ -7,6 +7,7 @@ where it talks to that part of the world; only other errors are named. Times are
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Protocol
 
 from .domain.accounts import UserGrants
@@ -28,6 +29,7 @@ from .domain.secret import Secret
 from .domain.session import Notice, Session
 from .domain.stop import Block, Stop, StopKind
 from .domain.token_set import CloudAccount, TokenSet
+from .domain.use import LastUse, UseCount
 from .domain.user import Account, Standing, SweepProgress, User, UserRecord
 
 
@@ -263,6 +265,12 @@ class GrantStore(Protocol):
         later: for what is left of a removed grant.
         """
 
+    def note_use(self, use: LastUse) -> None:
+        """Note the hour of a use, unless a later one is noted, the grant was authorized later, or is no more.
+
+        The version stays: whoever writes the grant at the same moment may write an earlier hour back.
+        """
+
     def spill(self, outcome: Grant, expires_at: int) -> None:
         """Keep the outcome of a refresh in another table, where its own would not take it."""
 
@@ -332,6 +340,18 @@ class UsageStore(Protocol):
 
     def add_person(self, window: str, person: str, expires_at: int) -> int | None:
         """Count a person once; returns how many there were, None for one who is counted already."""
+
+
+class UseCountStore(Protocol):
+    """What applications got and did not get, counted by day behind the seals of the ledger."""
+
+    def add(self, count: UseCount, *, counted_to: str, expires_at: int) -> None:
+        """Add to what there is. `counted_to` names how far the ledger was read for it: nothing is added where that,
+        or a later place, was counted before.
+        """
+
+    def between(self, first: date, last: date) -> Iterator[UseCount]:
+        """What was counted on these days, both included, by day, application and provider (strongly consistent)."""
 
 
 class StopStore(Protocol):

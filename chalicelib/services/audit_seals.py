@@ -23,6 +23,8 @@ from chalicelib.domain.seal import (
 )
 from chalicelib.ports import AuditKey, AuditLog, Clock, SealStore
 
+from .use_counts import UseCountService
+
 _LOG = logging.getLogger(__name__)
 
 SEALS_A_RUN = 60
@@ -65,18 +67,33 @@ class Verification:
 class SealService:
     """Writes seals in the background and checks them on demand."""
 
-    def __init__(self, *, audit_log: AuditLog, seals: SealStore, key: AuditKey, clock: Clock, days: int) -> None:
+    def __init__(
+        self,
+        *,
+        audit_log: AuditLog,
+        seals: SealStore,
+        key: AuditKey,
+        use_counts: UseCountService,
+        clock: Clock,
+        days: int,
+    ) -> None:
         self._audit_log = audit_log
         self._seals = seals
         self._key = key
+        self._use_counts = use_counts
         self._clock = clock
         self._seconds = days * 86400
 
     def seal_due(self, *, at_most: int = SEALS_A_RUN) -> int:
-        """Seal the windows that are closed, oldest first. Returns how many seals were written.
+        """Seal the windows that are closed, oldest first, and count use in them. Returns how many seals were written.
 
         A run that dies goes on at the next one; of two at once one writes each seal, and the other leaves it to that.
         """
+        number = self._seal_due(at_most)
+        self._use_counts.count_due()
+        return number
+
+    def _seal_due(self, at_most: int) -> int:
         tip = self._seals.tip()
         for number in range(at_most):
             seal = self._next(tip)
@@ -87,6 +104,7 @@ class SealService:
             except Conflict:
                 return number
             tip = seal.tip()
+            self._use_counts.note(seal)
             # Copies of these lines outside the account prove later that the chain was not made anew
             _LOG.info("audit.sealed", extra={"facts": json.dumps({"number": tip.number, "seal": tip.fingerprint})})
             self._look_back(seal)

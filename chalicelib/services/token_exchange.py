@@ -273,7 +273,9 @@ class TokenExchangeService:
     def _recorded(self, fresh: Fresh, line: _Line) -> Release:
         """The release, its line written: a line that is there already means that the assertion was used (R73)."""
         grant, tokens = fresh.grant, fresh.tokens
-        release_id = self._record_once(line, AuditTag.TOKEN_RELEASED, scopes=" ".join(grant.scopes))
+        # Names the grant exactly: its last use is read off this line
+        facts = {"scopes": " ".join(grant.scopes), "generation": str(grant.generation), "slot": grant.slot}
+        release_id = self._record_once(line, AuditTag.TOKEN_RELEASED, **facts)
         registered = fresh.holding.provider.scopes
         return Release(
             id=release_id,

@@ -7,6 +7,7 @@ overwrite them in unconditional batches, since nothing that lives can have their
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 
 from chalicelib.domain.accounts import UserGrants
@@ -14,6 +15,7 @@ from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, N
 from chalicelib.domain.grant import FIRST_SLOT, Grant, GrantReason, GrantState, Holding, RefreshLease
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.token_set import CloudAccount
+from chalicelib.domain.use import LastUse
 from chalicelib.ports import GrantPage
 
 from .items import Item
@@ -105,6 +107,17 @@ class DynamoGrantStore:
             self._vault.put(_to_item(grant) | {EXPIRES: expires_at}, condition)
         except ConditionFailed:
             raise Conflict from None
+
+    def note_use(self, use: LastUse) -> None:
+        condition = Condition(
+            f"attribute_exists(#{KEY}) AND #state <> :removed AND #authorized_at <= :at"
+            " AND (attribute_not_exists(#last_used_at) OR #last_used_at < :last_used_at)",
+            {"removed": GrantState.REMOVED.value, "at": use.at},
+        )
+        key = _key(use.user_id, use.provider_id, use.generation, use.slot)
+        # Gone, made anew since, or used later
+        with suppress(ConditionFailed):
+            self._vault.update(key, "SET #last_used_at = :last_used_at", {"last_used_at": use.hour}, condition)
 
     def spill(self, outcome: Grant, expires_at: int) -> None:
         self._spills.put(_to_item(outcome) | _spill_key(outcome) | {EXPIRES: expires_at})

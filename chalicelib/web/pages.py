@@ -55,6 +55,8 @@ class ProviderCard:
     """The cloud account that is connected, as its owner knows it: e-mail address or log-in name."""
     since: int | None = None
     """When the person authorized."""
+    last_used_at: int | None = None
+    """The begin of the hour in which an application last fetched a token; None: none has yet."""
     removed_at: int | None = None
     """When an administrator removed the authorization; set in the state `REMOVED`."""
     scopes: tuple[str, ...] = ()
@@ -279,7 +281,10 @@ class ProviderChoice:
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """One grant as administrators see it; `id` is `Grant.id`, None as a time means never."""
+    """One grant as administrators see it; `id` is `Grant.id`, None as a time means never.
+
+    The last use is the begin of an hour.
+    """
 
     id: str
     user_name: str

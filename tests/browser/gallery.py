@@ -90,7 +90,13 @@ OFFERED = ProviderCard(
     side_effect="Northwind ends every authorization that this account gave to any client of the same project.",
     account_page="https://northwind.example/account",
 )
-CONNECTED = replace(OFFERED, state=GrantState.ACTIVE, account="alice@contoso.example", since=NOW - 40 * DAY)
+CONNECTED = replace(
+    OFFERED,
+    state=GrantState.ACTIVE,
+    account="alice@contoso.example",
+    since=NOW - 40 * DAY,
+    last_used_at=NOW // 3600 * 3600,
+)
 FAILING = replace(CONNECTED, id="fabrikam", name="Fabrikam Documents", state=GrantState.FAILING)
 REMOVED = replace(
     OFFERED,
@@ -143,8 +149,8 @@ def _row(number: int, **changes: Any) -> TokenRow:
 
 
 ROWS = (
-    _row(1, refreshed_at=NOW - 4000, last_used_at=NOW - 300),
-    _row(2),
+    _row(1, refreshed_at=NOW - 4000, last_used_at=NOW // 3600 * 3600),
+    _row(2, last_used_at=NOW // 3600 * 3600 - 12 * DAY),
     _row(3, state=GrantState.NEEDS_REAUTHORIZATION, refreshed_at=NOW - 8 * DAY),
     _row(4, state=GrantState.FAILING, account="a.very.long.address.of.person.four@engineering.contoso.example"),
 )

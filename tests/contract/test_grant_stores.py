@@ -11,6 +11,7 @@ from chalicelib.domain.grant import Grant, GrantState
 from chalicelib.domain.provider import ProviderKey
 from chalicelib.domain.provider_health import ProviderHealth
 from chalicelib.domain.removal import CloudReceipt, Removal, RemovalOrder, RemovalScope
+from chalicelib.domain.use import LastUse
 from chalicelib.ports import CursorStore, GrantStore, ProviderHealthStore, ProviderStore, RemovalStore, RevocationStore
 from chalicelib.stores import grants
 from chalicelib.stores.cursors import DynamoCursorStore
@@ -336,6 +337,39 @@ class TestGrantStore:
         for user in ("S-0", "S-29"):
             (left,) = registered.grants.of_user(user)
             assert (left.state, left.state_at, left.token_set) == (GrantState.REMOVED, NOW, None)
+
+    def test_the_hour_of_the_last_use_only_rises_and_changes_no_version(self, registered: Stores) -> None:
+        registered.grants.save(GRANT, replaces=None)
+        hour = NOW // 3600 * 3600
+        for at, noted in ((NOW, hour), (NOW + 7200, hour + 7200), (NOW + 3600, hour + 7200)):
+            registered.grants.note_use(LastUse(GRANT.user_id, "northwind", 1, "", at))
+            grant = registered.grants.load(GRANT.user_id, "northwind").grant
+            assert grant is not None
+            assert (grant.last_used_at, grant.version) == (noted, GRANT.version)
+        page = registered.grants.page("northwind", 1, user_prefix="", limit=9, cursor=None)
+        assert [grant.last_used_at for grant in page.grants] == [hour + 7200]
+
+    def test_what_writes_the_grant_at_the_same_moment_wins_and_knows_its_own_write(self, registered: Stores) -> None:
+        registered.grants.save(GRANT, replaces=None)
+        registered.grants.note_use(LastUse(GRANT.user_id, "northwind", 1, "", NOW))
+        refreshed = replace(GRANT, version=GRANT.version + 1)
+        registered.grants.save(refreshed, replaces=GRANT.version)
+        registered.grants.note_use(LastUse(GRANT.user_id, "northwind", 1, "", NOW))
+        grant = registered.grants.load(GRANT.user_id, "northwind").grant
+        assert grant is not None
+        assert grant.last_used_at is not None
+        assert grant == refreshed
+
+    def test_a_use_counts_only_for_the_grant_that_was_used(self, registered: Stores) -> None:
+        registered.grants.note_use(LastUse(GRANT.user_id, "northwind", 1, "", NOW))
+        assert registered.grants.load(GRANT.user_id, "northwind").grant is None
+        later = replace(GRANT, authorized_at=NOW + 1)
+        registered.grants.save(later, replaces=None)
+        removed = replace(GRANT, slot="b").removed(NOW)
+        registered.grants.save(removed, replaces=None)
+        for slot in ("", "b", "c"):
+            registered.grants.note_use(LastUse(GRANT.user_id, "northwind", 1, slot, NOW))
+        assert [grant.last_used_at for grant in registered.grants.of_user(GRANT.user_id)] == [None, None]
 
     def test_r82_a_lease_is_given_once_and_fences_what_is_written(self, registered: Stores) -> None:
         registered.grants.save(GRANT, replaces=None)

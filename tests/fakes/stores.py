@@ -20,6 +20,7 @@ from chalicelib.domain.seal import Seal, StoredEntry, Tip
 from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.session import Notice, Session
 from chalicelib.domain.stop import ALL, Block, Stop, StopKind
+from chalicelib.domain.use import LastUse, UseCount
 from chalicelib.domain.user import SweepProgress, User, UserRecord
 from chalicelib.ports import Clock, GrantPage, UserPage
 from tests.fakes.system import FakeClock
@@ -276,6 +277,14 @@ class FakeGrantStore:
             raise Conflict
         self.grants[key] = grant
 
+    def note_use(self, use: LastUse) -> None:
+        key = (use.user_id, use.provider_id, use.generation, use.slot)
+        grant = self.grants.get(key)
+        if grant is None or grant.state is GrantState.REMOVED or grant.authorized_at > use.at:
+            return
+        if grant.last_used_at is None or grant.last_used_at < use.hour:
+            self.grants[key] = replace(grant, last_used_at=use.hour)
+
     def spill(self, outcome: Grant, expires_at: int) -> None:
         self.spills[_key(outcome)] = outcome
 
@@ -360,6 +369,25 @@ class FakeUsageStore:
             return None
         counted.add(person)
         return len(counted)
+
+
+class FakeUseCountStore:
+    """Implements `ports.UseCountStore`."""
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[date, str, str], tuple[UseCount, str]] = {}
+
+    def add(self, count: UseCount, *, counted_to: str, expires_at: int) -> None:
+        where = (count.day, count.application, count.provider)
+        before, counted_before = self.counts.get(where, (UseCount(*where), ""))
+        if counted_before < counted_to:
+            refused = dict(sorted((Counter(before.refused) + Counter(count.refused)).items()))
+            added = replace(before, released=before.released + count.released, refused=refused)
+            self.counts[where] = added, counted_to
+
+    def between(self, first: date, last: date) -> Iterator[UseCount]:
+        found = [count for count, _ in self.counts.values() if first <= count.day <= last]
+        return iter(sorted(found, key=lambda count: (count.day, count.application, count.provider)))
 
 
 class FakeAdministratorStore:
@@ -614,7 +642,7 @@ class FakeAuditLog:
 
     def stored(self, begin: str, end: str) -> Iterator[StoredEntry]:
         found = [entry for entry in self._entries if begin <= entry.position < end]
-        evidence = [StoredEntry(entry.position, fingerprint(repr(entry))) for entry in found]
+        evidence = [StoredEntry(entry.position, fingerprint(repr(entry)), entry.event) for entry in found]
         return iter(sorted(evidence, key=lambda entry: entry.position))
 
 

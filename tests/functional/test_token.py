@@ -146,6 +146,7 @@ class TestRelease:
             "account": "alice@contoso.example",
             "release": body["release_id"],
             "scopes": " ".join(SCOPES),
+            "generation": "1",
         }
         assert body["access_token"] not in json.dumps(api.running.aws.items("vault"), default=str)
 

@@ -216,6 +216,7 @@ class TestRelease:
             "reason": "scan",
             "account": ACCOUNT.label,
             "scopes": "openid email",
+            "generation": "1",
             "release": release.id,
         }
 
