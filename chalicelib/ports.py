@@ -4,7 +4,7 @@ Every method may raise `StorageUnavailable`, `KeyUnavailable`, `DirectoryUnavail
 where it talks to that part of the world; only other errors are named. Times are epoch seconds.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -141,6 +141,9 @@ class UserStore(Protocol):
 
     def get(self, user_id: str) -> UserRecord | None:
         """The record as of the last write (strongly consistent)."""
+
+    def get_all(self, user_ids: Collection[str]) -> list[UserRecord]:
+        """The same of several people, in any order; who has none is left out."""
 
     def save(self, record: UserRecord) -> UserRecord:
         """Write over `record.version` and return it with the next one. Raises Conflict."""
@@ -379,6 +382,9 @@ class StopStore(Protocol):
 class ProviderHealthStore(Protocol):
     def get(self, provider_id: str) -> ProviderHealth:
         """As of the last write (strongly consistent); a well one where nothing is stored."""
+
+    def of_each(self, provider_ids: Sequence[str]) -> dict[str, ProviderHealth]:
+        """The same of several, by provider."""
 
     def save(self, health: ProviderHealth) -> None:
         """Write over `health.version` as the next one. Raises Conflict."""

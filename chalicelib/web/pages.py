@@ -272,6 +272,14 @@ class TokenFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class ListPart:
+    """Where one is in a list of very many providers: `next_id` begins the next part, empty for none."""
+
+    next_id: str = ""
+    is_first: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderChoice:
     """An entry of the filter's list of providers."""
 
@@ -330,7 +338,10 @@ class RemoveDialog:
 
 @dataclass(frozen=True, slots=True)
 class CloudRow:
-    """One provider on a receipt. `left` is what is still to be deleted here, `is_more` when counting stopped there."""
+    """One provider on a receipt. `left` is what is still to be deleted here, `is_more` when counting stopped there.
+
+    With very many providers some are not counted: then there is more than 0.
+    """
 
     name: str
     receipt: CloudReceipt
@@ -348,7 +359,7 @@ class ReceiptView:
     @property
     def is_done(self) -> bool:
         """Whether nothing is under way any more."""
-        return not any(row.left or row.receipt.pending for row in self.clouds)
+        return not any(row.left or row.is_more or row.receipt.pending for row in self.clouds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -415,6 +415,14 @@ class TestProviderHealthStore:
     def test_what_nobody_has_noted_is_well(self, stores: Stores) -> None:
         assert stores.health.get("northwind") == ProviderHealth("northwind")
 
+    def test_several_are_read_at_once_and_those_without_a_note_are_well(self, stores: Stores) -> None:
+        stores.health.save(ProviderHealth("northwind").failed(NOW, 30))
+        assert stores.health.of_each(["box", "northwind"]) == {
+            "box": ProviderHealth("box"),
+            "northwind": stores.health.get("northwind"),
+        }
+        assert stores.health.of_each([]) == {}
+
     def test_the_second_of_two_notes_is_told(self, stores: Stores) -> None:
         first = ProviderHealth("northwind").misconfigured("invalid_client", 3, NOW)
         stores.health.save(first)

@@ -1,7 +1,7 @@
 """The stores in memory. The contract tests hold them to what DynamoDB does."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -111,6 +111,9 @@ class FakeUserStore:
 
     def get(self, user_id: str) -> UserRecord | None:
         return self.records.get(user_id)
+
+    def get_all(self, user_ids: Collection[str]) -> list[UserRecord]:
+        return [self.records[user_id] for user_id in set(user_ids) if user_id in self.records]
 
     def save(self, record: UserRecord) -> UserRecord:
         self._expect(record)
@@ -468,6 +471,9 @@ class FakeProviderHealthStore:
 
     def get(self, provider_id: str) -> ProviderHealth:
         return self.stored.get(provider_id, ProviderHealth(provider_id))
+
+    def of_each(self, provider_ids: Sequence[str]) -> dict[str, ProviderHealth]:
+        return {provider_id: self.get(provider_id) for provider_id in provider_ids}
 
     def save(self, health: ProviderHealth) -> None:
         if self.get(health.provider_id).version != health.version:
