@@ -23,6 +23,7 @@ from chalicelib.domain.secret import Secret
 from chalicelib.services.audit_seals import SealService
 from chalicelib.services.background import Budget, Engine, Piece, Queue
 from chalicelib.services.keep_alive import _Walk
+from chalicelib.services.use_counts import UseCountService
 from chalicelib.stores import grants as grant_store
 from chalicelib.stores.audit_log import DynamoAuditLog, _to_item
 from chalicelib.stores.grants import DynamoGrantStore
@@ -31,7 +32,13 @@ from chalicelib.stores.table import Table
 from chalicelib.stores.tables import LISTING
 from dev.directory import Authority, EmbeddedDirectory
 from tests.fakes.audit_key import FakeAuditKey
-from tests.fakes.stores import FakeCursorStore, FakeSealStore
+from tests.fakes.stores import (
+    FakeCursorStore,
+    FakeGrantStore,
+    FakeProviderStore,
+    FakeSealStore,
+    FakeUseCountStore,
+)
 from tests.fakes.system import FakeClock
 from tests.samples import GRANT, NOW, PROVIDER
 
@@ -119,7 +126,7 @@ def audit_log() -> tuple[DynamoAuditLog, str, str]:
         shards.setdefault(item["pk"][-1], []).append(pack(item))
     prepared = {shard: pages(items) for shard, items in shards.items()}
     lean = client(lambda asked: page_of(prepared[asked["ExpressionAttributeValues"][":partition"]["S"][-1]], asked))
-    log = DynamoAuditLog(Table(lean, "vault", SystemRandom()), FakeClock(), SystemRandom(), days=365)
+    log = DynamoAuditLog(Table(lean, "vault", SystemRandom(), FakeClock()), FakeClock(), SystemRandom(), days=365)
     return log, position(begin), position(begin + 300)
 
 
@@ -131,7 +138,18 @@ def sealing() -> float:
         seals = FakeSealStore()
         seals._tip = Tip(0, begin, "")
         engine = Engine(clock, FakeCursorStore())
-        service = SealService(audit_log=log, seals=seals, key=FakeAuditKey(), clock=clock, days=365, engine=engine)
+        counts = UseCountService(
+            uses=FakeUseCountStore(),
+            grants=FakeGrantStore(FakeProviderStore()),
+            audit_log=log,
+            seals=seals,
+            cursors=FakeCursorStore(),
+            days=365,
+            clock=clock,
+        )
+        service = SealService(
+            audit_log=log, seals=seals, key=FakeAuditKey(), use_counts=counts, clock=clock, days=365, engine=engine
+        )
         return service.seal_due() * MAX_ENTRIES
 
     return measured(act)

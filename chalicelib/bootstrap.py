@@ -20,9 +20,11 @@ from .domain.configuration import ConfigurationFault
 from .domain.directory import user_name_hint
 from .domain.sign_in import SignInSettings
 from .ports import (
+    AuditLog,
     Catalogue,
     Clock,
     Directory,
+    GrantStore,
     IdentityProvider,
     JwtVerifier,
     OAuthClient,
@@ -86,6 +88,7 @@ from .services.sign_in import SignInService
 from .services.stops import StopService
 from .services.throttle import Throttle
 from .services.token_exchange import TokenExchangeService
+from .services.use_counts import UseCountService
 from .settings import Settings
 from .stores.administrators import DynamoAdministratorStore
 from .stores.audit_log import DynamoAuditLog
@@ -105,6 +108,7 @@ from .stores.stops import DynamoStopStore
 from .stores.table import Table
 from .stores.tries import DynamoTryStore
 from .stores.usage import DynamoUsageStore
+from .stores.use_counts import DynamoUseCountStore
 from .stores.user_aliases import DynamoUserAliasStore
 from .stores.users import DynamoUserStore
 from .web.endpoint import Endpoints
@@ -205,6 +209,36 @@ def _cipher(aws: AwsClients, settings: Settings, clock: Clock) -> TokenCipher:
     return KmsTokenCipher(aws.kms, settings.kms_key, settings.earlier_kms_key, kept)
 
 
+def _seals(
+    settings: Settings,
+    world: World,
+    *,
+    vault: Table,
+    keys: Table,
+    grants: GrantStore,
+    audit_log: AuditLog,
+    engine: Engine,
+) -> SealService:
+    seal_store = DynamoSealStore(vault, keys)
+    return SealService(
+        audit_log=audit_log,
+        seals=seal_store,
+        key=KmsAuditKey(world.aws.kms, settings.audit_key),
+        use_counts=UseCountService(
+            uses=DynamoUseCountStore(vault),
+            grants=grants,
+            audit_log=audit_log,
+            seals=seal_store,
+            cursors=DynamoCursorStore(vault),
+            days=settings.audit_days,
+            clock=world.clock,
+        ),
+        clock=world.clock,
+        days=settings.audit_days,
+        engine=engine,
+    )
+
+
 class Vault:
     """Everything wired together: stores inside, services to call, the Chalice app on top."""
 
@@ -214,17 +248,17 @@ class Vault:
         self._identity_provider = world.identity_provider
         groups = settings.administrator_groups
         vault, keys, session_table = (
-            Table(world.aws.dynamodb, name, world.random)
+            Table(world.aws.dynamodb, name, world.random, world.clock)
             for name in (settings.table, settings.keys_table, settings.sessions_table)
         )
         session_store = DynamoSessionStore(session_table)
         provider_store = DynamoProviderStore(vault, keys)
-        grant_store = DynamoGrantStore(world.aws.dynamodb, vault, keys, session_table)
-        revocation_store = DynamoRevocationStore(world.aws.dynamodb, vault)
-        removal_store = DynamoRemovalStore(world.aws.dynamodb, vault)
+        grant_store = DynamoGrantStore(vault, keys, session_table)
+        revocation_store = DynamoRevocationStore(vault)
+        removal_store = DynamoRemovalStore(vault)
         alias_store = DynamoUserAliasStore(vault, world.random)
         user_store = DynamoUserStore(vault, alias_store)
-        application_store = DynamoClientApplicationStore(world.aws.dynamodb, vault)
+        application_store = DynamoClientApplicationStore(vault)
         stop_store, administrator_store = DynamoStopStore(vault), DynamoAdministratorStore(vault)
         audit_log = DynamoAuditLog(vault, world.clock, world.random, days=settings.audit_days)
 
@@ -278,7 +312,7 @@ class Vault:
             engine=engine,
         )
         self.events = EventService(
-            outbox=DynamoOutbox(world.aws.dynamodb, vault),
+            outbox=DynamoOutbox(vault),
             outlets=_outlets(settings, world),
             grants=grant_store,
             users=user_store,
@@ -430,13 +464,8 @@ class Vault:
             clock=world.clock,
         )
         self.audit = AuditService(audit_log, provider_store, world.clock)
-        self.seals = SealService(
-            audit_log=audit_log,
-            seals=DynamoSealStore(vault, keys),
-            key=KmsAuditKey(world.aws.kms, settings.audit_key),
-            clock=world.clock,
-            days=settings.audit_days,
-            engine=engine,
+        self.seals = _seals(
+            settings, world, vault=vault, keys=keys, grants=grant_store, audit_log=audit_log, engine=engine
         )
         self.endpoints = self._endpoints(world)
 

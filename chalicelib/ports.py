@@ -4,9 +4,10 @@ Every method may raise `StorageUnavailable`, `KeyUnavailable`, `DirectoryUnavail
 where it talks to that part of the world; only other errors are named. Times are epoch seconds.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Protocol
 
 from .domain.accounts import UserGrants
@@ -28,6 +29,7 @@ from .domain.secret import Secret
 from .domain.session import Notice, Session
 from .domain.stop import Block, Stop, StopKind
 from .domain.token_set import CloudAccount, TokenSet
+from .domain.use import LastUse, UseCount
 from .domain.user import Account, AliasClaim, Called, Standing, SweepProgress, User, UserRecord
 
 
@@ -162,6 +164,9 @@ class UserStore(Protocol):
     def get(self, user_id: str) -> UserRecord | None:
         """The record as of the last write (strongly consistent)."""
 
+    def get_all(self, user_ids: Collection[str]) -> list[UserRecord]:
+        """The same of several people, in any order; who has none is left out."""
+
     def save(self, record: UserRecord) -> UserRecord:
         """Write over `record.version` and return it with the next one. Raises Conflict."""
 
@@ -285,6 +290,12 @@ class GrantStore(Protocol):
         later: for what is left of a removed grant.
         """
 
+    def note_use(self, use: LastUse) -> None:
+        """Note the hour of a use, unless a later one is noted, the grant was authorized later, or is no more.
+
+        The version stays: whoever writes the grant at the same moment may write an earlier hour back.
+        """
+
     def spill(self, outcome: Grant, expires_at: int) -> None:
         """Keep the outcome of a refresh in another table, where its own would not take it."""
 
@@ -356,6 +367,18 @@ class UsageStore(Protocol):
         """Count a person once; returns how many there were, None for one who is counted already."""
 
 
+class UseCountStore(Protocol):
+    """What applications got and did not get, counted by day behind the seals of the ledger."""
+
+    def add(self, count: UseCount, *, counted_to: str, expires_at: int) -> None:
+        """Add to what there is. `counted_to` names how far the ledger was read for it: nothing is added where that,
+        or a later place, was counted before.
+        """
+
+    def between(self, first: date, last: date) -> Iterator[UseCount]:
+        """What was counted on these days, both included, by day, application and provider (strongly consistent)."""
+
+
 class StopStore(Protocol):
     """Stops of everything, providers and people, and what people block for themselves; strongly consistent."""
 
@@ -381,6 +404,9 @@ class StopStore(Protocol):
 class ProviderHealthStore(Protocol):
     def get(self, provider_id: str) -> ProviderHealth:
         """As of the last write (strongly consistent); a well one where nothing is stored."""
+
+    def of_each(self, provider_ids: Sequence[str]) -> dict[str, ProviderHealth]:
+        """The same of several, by provider."""
 
     def save(self, health: ProviderHealth) -> None:
         """Write over `health.version` as the next one. Raises Conflict."""
@@ -511,6 +537,9 @@ class ReleaseStore(Protocol):
 class JwtVerifier(Protocol):
     def unverified(self, token: Secret) -> dict[str, Any]:
         """The claims as they stand there, to find out what to read; empty for what is no JWT. They prove nothing."""
+
+    def header(self, token: Secret) -> dict[str, Any]:
+        """The header in the same way: by which key, and how, it claims to be signed."""
 
     def verify(self, token: Secret, keys: Sequence[ApplicationKey]) -> dict[str, Any]:
         """The claims, signed by the key that `kid` names, with that key's algorithm. Raises InvalidJwt."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _REQUIRED = ("id", "type", "name", "client_id", "scopes")
 _KNOWN = (*_REQUIRED, "fields", "visible_to", "secret_ends", "enabled", "client_secret")
-_COLUMNS = ("token", "user", "account", "state", "authorized", "refreshed", "scopes")
+_COLUMNS = ("token", "user", "account", "state", "authorized", "refreshed", "last_used", "scopes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +246,7 @@ def _row(grant: Grant) -> dict[str, Any]:
         "state": grant.state.value,
         "authorized": _moment(grant.authorized_at),
         "refreshed": _moment(grant.refreshed_at),
+        "last_used": _moment(grant.last_used_at),
         "scopes": " ".join(grant.scopes),
     }
 

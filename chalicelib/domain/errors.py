@@ -27,8 +27,14 @@ class VaultError(Exception):
 
 
 class InvalidRequest(VaultError):
+    """`parameter`: which of our own parameters or fields is wrong, if it is one; never a name that was sent."""
+
     code = "invalid_request"
     message = "The request was not understood. Please go back and try again."
+
+    def __init__(self, message: str | None = None, *, detail: str = "", parameter: str = "") -> None:
+        self.parameter = parameter
+        super().__init__(message, detail=detail or parameter)
 
 
 class InvalidForm(InvalidRequest):

@@ -1,6 +1,6 @@
 """One user's stored authorization at one provider."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Self
 
@@ -104,7 +104,9 @@ class Grant:
     expires_at: int
     authorized_at: int
     refreshed_at: int | None = None
-    last_used_at: int | None = None
+    last_used_at: int | None = field(default=None, compare=False)
+    """The begin of the hour of its last release, written behind the ledger's seals and not with the grant: two that
+    differ in nothing else are the same write."""
     reason: GrantReason = GrantReason.NONE
     state_at: int = 0
     """When the grant came into its state."""

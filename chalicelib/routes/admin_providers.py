@@ -32,9 +32,9 @@ def blueprint(
     routes = Blueprint(__name__)
     names = provider_forms.field_names(registration.types())
 
-    @endpoints.route(routes, Route("GET", PAGE, Access.ADMINISTRATOR))
-    def show(_request: Request) -> Answer:
-        return pages.list()
+    @endpoints.route(routes, Route("GET", PAGE, Access.ADMINISTRATOR, query=("from",)))
+    def show(request: Request) -> Answer:
+        return pages.list(request.query.text("from"))
 
     @endpoints.route(routes, Route("GET", ONE, Access.ADMINISTRATOR, query=("notice",)))
     def show_one(request: Request) -> Answer:

@@ -157,9 +157,10 @@ def _view(administration: AdministrationService, receipt: Receipt) -> ReceiptVie
     names = {provider.id: provider.name for provider in administration.providers()}
     counted = {cloud.provider_id: cloud for cloud in receipt.clouds}
     ended = dict(receipt.removal.ended)
+    remaining = administration.remaining(ended) if ended else {}
     rows = []
     for provider_id in dict.fromkeys((*ended, *counted)):
-        left = administration.remaining(provider_id, ended[provider_id]) if provider_id in ended else Count(0)
+        left = remaining.get(provider_id, Count(0))
         cloud = counted.get(provider_id, CloudReceipt(provider_id))
         rows.append(CloudRow(names.get(provider_id, provider_id), cloud, left.number, left.more))
     return ReceiptView(receipt.removal, tuple(sorted(rows, key=lambda row: row.name.casefold())))

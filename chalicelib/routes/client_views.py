@@ -115,7 +115,7 @@ class ClientPages:
             scopes=None if ANY_SCOPE in rule.scopes else rule.scopes,
             everybody=whose.everybody,
             groups=tuple(sorted(whose.groups)),
-            users=tuple(sorted(self._people.with_id(user_id).name for user_id in whose.users)),
+            users=tuple(self._people.names(whose.users)),
             sources=rule.sources,
         )
 

@@ -1,7 +1,8 @@
 """What administrators see of everybody's tokens: pages of them, found by person, cloud account, state or age."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from chalicelib.domain.errors import InvalidRequest, NotFound
 from chalicelib.domain.grant import Grant, Holding
@@ -15,6 +16,8 @@ from .people import PeopleService, Person
 PAGE_SIZE = 25
 COUNT_LIMIT = 1000
 """Counting stops here: a page must be as fast with a million tokens as with ten."""
+COUNTED_PROVIDERS = 25
+"""So are the providers that one page counts at, one call each."""
 EXPORT_LIMIT = 5000
 """So many lines fit into one answer of a Lambda (6 MB)."""
 _EXPORT_PAGE = 500
@@ -27,6 +30,25 @@ class Tokens:
 
     provider: Provider
     page: GrantPage
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of many providers, so that a page costs as much with hundreds of them as with some.
+
+    `next_id` is the provider that the next part begins with; empty: that was all.
+    """
+
+    providers: tuple[Provider, ...]
+    next_id: str = ""
+    is_first: bool = True
+
+    @classmethod
+    def of(cls, providers: Sequence[Provider], first_id: str, size: int) -> "Part":
+        """From the provider `first_id` on; from the beginning where there is none of that id."""
+        begin = next((number for number, one in enumerate(providers) if one.id == first_id), 0)
+        left = providers[begin:]
+        return cls(tuple(left[:size]), left[size].id if len(left) > size else "", begin == 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +96,19 @@ class AdministrationService:
             raise InvalidRequest
         return Tokens(provider, self._found(provider, search, PAGE_SIZE, cursor))
 
+    def tokens_of_each(self, providers: Sequence[Provider], search: GrantSearch, cursor: str | None) -> list[Tokens]:
+        """The same for several providers. What one person has at all of them is read at once."""
+        if not search.user_id:
+            return [self.tokens(provider, search, cursor) for provider in providers]
+        grants = self._grants.of_user(search.user_id)
+        return [Tokens(provider, GrantPage(_matching(grants, provider, search), None)) for provider in providers]
+
     def export(self, providers: Sequence[Provider], search: GrantSearch) -> list[tuple[Provider, Grant]]:
         """All grants that match, by provider and user name. Raises InvalidRequest for more than `EXPORT_LIMIT`."""
         found: list[tuple[Provider, Grant]] = []
+        if search.user_id:
+            grants = self._grants.of_user(search.user_id)
+            return [(one, grant.as_seen(one)) for one in providers for grant in _matching(grants, one, search)]
         for provider in providers:
             cursor: str | None = None
             while True:
@@ -97,17 +129,26 @@ class AdministrationService:
         return Count.of(self._grants.count(provider.id, provider.generation, at_most=COUNT_LIMIT + 1))
 
     def count_all(self) -> Count:
-        """How many tokens there are at all providers together."""
-        number = 0
-        for provider in self.providers():
+        """How many tokens there are at all providers together; with very many providers, at the first of them."""
+        number, providers = 0, self.providers()
+        for provider in providers[:COUNTED_PROVIDERS]:
             number += self._grants.count(provider.id, provider.generation, at_most=COUNT_LIMIT + 1 - number)
             if number > COUNT_LIMIT:
-                break
-        return Count.of(number)
+                return Count.of(number)
+        return Count(number, more=len(providers) > COUNTED_PROVIDERS)
 
-    def remaining(self, provider_id: str, generation: int) -> Count:
-        """How many items of an ended generation are still to be deleted."""
-        return Count.of(self._grants.count(provider_id, generation, at_most=COUNT_LIMIT + 1))
+    def remaining(self, ended: Mapping[str, int]) -> dict[str, Count]:
+        """By provider, how many items of an ended generation are still to be deleted. Where the clean-up is through
+        nothing is counted, and of those where it is not only the first are.
+        """
+        cleaned = {provider.id: provider.cleaned_generation for provider in self._providers.all()}
+        left = {name: number for name, number in ended.items() if cleaned.get(name, 0) < number}
+        counted = dict(islice(left.items(), COUNTED_PROVIDERS))
+        numbers = {
+            name: Count.of(self._grants.count(name, number, at_most=COUNT_LIMIT + 1))
+            for name, number in counted.items()
+        }
+        return {name: numbers.get(name, Count(0, more=name in left)) for name in ended}
 
     def find(self, grant_ids: Sequence[str]) -> list[Grant]:
         """The live grants among `grant_ids`, in that order; raises InvalidRequest for what is no grant id."""
@@ -129,13 +170,9 @@ class AdministrationService:
         grants = self._grants.of_user(person.id)
         return [g for g in grants if g.token_set is not None and generations.get(g.provider_id) == g.generation]
 
-    def _of_person(self, provider: Provider, search: GrantSearch) -> list[Grant]:
-        grants = (g for g in self._grants.of_user(search.user_id) if g.provider_id == provider.id and g.is_of(provider))
-        return [g for g in grants if g.token_set is not None and search.matches(g.as_seen(provider))]
-
     def _found(self, provider: Provider, search: GrantSearch, limit: int, cursor: str | None) -> GrantPage:
         if search.user_id:
-            return GrantPage(self._of_person(provider, search), None)
+            return GrantPage(_matching(self._grants.of_user(search.user_id), provider, search), None)
         matches = (lambda grant: search.matches(grant.as_seen(provider))) if search.is_narrow else None
         return self._grants.page(
             provider.id,
@@ -145,3 +182,9 @@ class AdministrationService:
             cursor=cursor,
             matches=matches,
         )
+
+
+def _matching(grants: Iterable[Grant], provider: Provider, search: GrantSearch) -> list[Grant]:
+    """Those of one person's live grants that are at this provider and match."""
+    here = (g for g in grants if g.provider_id == provider.id and g.is_of(provider) and g.token_set is not None)
+    return [grant for grant in here if search.matches(grant.as_seen(provider))]

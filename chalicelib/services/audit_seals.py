@@ -26,6 +26,7 @@ from chalicelib.domain.seal import (
 from chalicelib.ports import AuditKey, AuditLog, Clock, SealStore
 
 from .background import Budget, Engine, Piece, Queue
+from .use_counts import UseCountService
 
 _LOG = logging.getLogger(__name__)
 
@@ -70,26 +71,37 @@ class SealService:
     """Writes seals in the background and checks them on demand."""
 
     def __init__(
-        self, *, audit_log: AuditLog, seals: SealStore, key: AuditKey, clock: Clock, days: int, engine: Engine
+        self,
+        *,
+        audit_log: AuditLog,
+        seals: SealStore,
+        key: AuditKey,
+        use_counts: UseCountService,
+        clock: Clock,
+        days: int,
+        engine: Engine,
     ) -> None:
         self._engine = engine
+        self._use_counts = use_counts
         self._audit_log = audit_log
         self._seals = seals
         self._key = key
+        self._use_counts = use_counts
         self._clock = clock
         self._seconds = days * 86400
 
     def seal_due(self, left: float | None = None) -> int:
-        """Seal the windows that are closed, oldest first. Returns how many seals were written.
+        """Seal the windows that are closed, oldest first, and count use in them. Returns how many seals were written.
 
         A run that dies goes on at the next one; of two at once one writes each seal, and the other leaves it to that.
         `left`: seconds that the function still lives; None where nobody ends it.
         """
-        written = [self._seals.tip()]
+        started, written = self._clock.monotonic(), [self._seals.tip()]
         done = self._engine.run(BUDGET, [Queue("", self._pieces(written))], left).done
         if tip := written[-1]:
             lag = self._clock.now() - seconds_of(tip.end)
             _LOG.info("audit.lag", extra={"seconds": lag})
+        self._use_counts.count_due(started + BUDGET.begins_for(left))
         return done
 
     def _pieces(self, written: list[Tip | None]) -> Iterator[Piece]:
@@ -103,6 +115,7 @@ class SealService:
     def _write(self, seal: Seal, written: list[Tip | None]) -> int:
         self._seals.add(replace(seal, mac=self._key.mac(seal.message())))
         written.append(tip := seal.tip())
+        self._use_counts.note(seal)
         # Copies of these lines outside the account prove later that the chain was not made anew
         _LOG.info("audit.sealed", extra={"facts": json.dumps({"number": tip.number, "seal": tip.fingerprint})})
         self._look_back(seal)

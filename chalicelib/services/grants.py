@@ -238,6 +238,7 @@ class GrantService:
             authorized_at=brought.at,
             state_at=now,
             slot=brought.slot,
+            last_used_at=old.last_used_at if old and old.account.subject == brought.account.subject else None,
         )
         token_set = _with_refresh_token(token_set, grant, old, box)
         grant = replace(grant, is_renewable=token_set.refresh_token is not None)

@@ -1,5 +1,6 @@
 """Finding the person whom somebody means by a name: whoever bears it now."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from chalicelib.domain.aliases import as_written, bearing, meant, normalized
@@ -59,6 +60,11 @@ class PeopleService:
             return Person(user_id, called or user_id, Subject(user_id))
         subject = Subject(user_id, record.user.groups, is_blocked=record.departure is not None)
         return Person(user_id, record.user.login_name, subject)
+
+    def names(self, user_ids: Collection[str]) -> list[str]:
+        """What several people are called, by name: the log-in name where the vault knows it, else the id."""
+        known = {record.user.id: record.user.login_name for record in self._users.get_all(user_ids)}
+        return sorted(known.get(user_id, user_id) for user_id in user_ids)
 
     def settle(self, name: str) -> bool:
         """Write down whose a normalized name is that several claim; True where nobody else's claim is left.

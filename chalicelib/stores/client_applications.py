@@ -1,7 +1,6 @@
 """Client applications, an item each; the index lists them by name."""
 
 from dataclasses import asdict, replace
-from typing import Any
 
 from chalicelib.domain.client_application import (
     AccessRule,
@@ -14,28 +13,24 @@ from chalicelib.domain.client_application import (
 from chalicelib.domain.errors import Conflict, NotFound
 
 from .items import Item
-from .table import Condition, ConditionFailed, Table, batch_get
+from .table import Condition, ConditionFailed, Table
 from .tables import KEY, LISTING, SORT
 
 _LISTING = "CLIENTS"
-_BATCH = 100
-"""BatchGetItem takes no more keys."""
 
 
 class DynamoClientApplicationStore:
     """Implements `ports.ClientApplicationStore`."""
 
-    def __init__(self, client: Any, table: Table) -> None:
-        self._client = client
+    def __init__(self, table: Table) -> None:
         self._table = table
 
     def all(self) -> list[ClientApplication]:
         listed = self._table.query_all(Condition.equals(**{LISTING.key: _LISTING}), index=LISTING)
         keys = [{KEY: item[KEY], SORT: item[SORT]} for item in listed]
-        items: list[Item] = []
-        for start in range(0, len(keys), _BATCH):
-            items += batch_get(self._client, {self._table.name: keys[start : start + _BATCH]})[self._table.name]
-        return sorted((application_from_item(item) for item in items), key=lambda a: a.name.casefold())
+        return sorted(
+            (application_from_item(item) for item in self._table.get_all(keys)), key=lambda a: a.name.casefold()
+        )
 
     def get(self, application_id: str) -> ClientApplication:
         item = self._table.get(application_key(application_id))

@@ -1,10 +1,10 @@
 """Lists by due time in the index `listing`: what waits for its moment, each kind and provider in a list of its own."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from .items import Item, readable
-from .table import Condition, Table, batch_get
+from .table import Condition, Table
 from .tables import KEY, LISTING, SORT
 
 _Entry = TypeVar("_Entry")
@@ -17,7 +17,7 @@ def listed(listing: str, due_at: int) -> Item:
     return {LISTING.key: listing, LISTING.sort: _moment(due_at)}
 
 
-def due(client: Any, table: Table, listing: str, now: int, read: Callable[[Item], _Entry]) -> Iterator[_Entry]:
+def due(table: Table, listing: str, now: int, read: Callable[[Item], _Entry]) -> Iterator[_Entry]:
     """What of a list is due, the longest due first, page by page as it is taken.
 
     The index lags and only says where to look: an item counts as it is stored now, and one that was put off or done
@@ -30,7 +30,7 @@ def due(client: Any, table: Table, listing: str, now: int, read: Callable[[Item]
     while True:
         page = table.query(condition, index=LISTING, limit=_PAGE, after=after)
         keys = [{KEY: item[KEY], SORT: item[SORT]} for item in page.items]
-        found = batch_get(client, {table.name: keys})[table.name] if keys else []
+        found = table.get_all(keys)
         still = [i for i in found if i.get(LISTING.key) == listing and i[LISTING.sort] <= _moment(now)]
         yield from readable(sorted(still, key=lambda item: str(item[LISTING.sort])), read)
         after = page.last_key

@@ -7,27 +7,27 @@ overwrite them in unconditional batches, since nothing that lives can have their
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
-from typing import Any
 
 from chalicelib.domain.accounts import UserGrants
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound
 from chalicelib.domain.grant import FIRST_SLOT, Grant, GrantReason, GrantState, Holding, RefreshLease
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.token_set import CloudAccount
+from chalicelib.domain.use import LastUse
 from chalicelib.ports import GrantPage
 
 from .items import Item, readable
 from .provider_health import health_from_item, health_key
 from .providers import key_from_item, provider_from_item, provider_key, wrapped_key_key
-from .table import Condition, ConditionFailed, Table, batch_get
+from .table import Condition, ConditionFailed, Table
 from .tables import EXPIRES, KEY, LISTING, SORT
 
 _GRANT = "GRANT#"
 _PREFERRED = "preferred"
 _FIRST_GENERATION = 1
 _GENERATION_GUESSES = 2
-_BATCH_READ_LIMIT = 100
 _FILTERED_QUERIES = 20
 _SEARCH_QUERIES, _SEARCHED = 5, 500
 """So many grants are looked at for one page of a search, found or not, and so many at once."""
@@ -36,8 +36,7 @@ _SEARCH_QUERIES, _SEARCHED = 5, 500
 class DynamoGrantStore:
     """Implements `ports.GrantStore`."""
 
-    def __init__(self, client: Any, vault: Table, keys: Table, spills: Table) -> None:
-        self._client = client
+    def __init__(self, vault: Table, keys: Table, spills: Table) -> None:
         self._vault = vault
         self._keys = keys
         self._spills = spills
@@ -76,8 +75,7 @@ class DynamoGrantStore:
         preference = _preference_key(user_id, provider_id)
         wanted = [provider_key(provider_id), health_key(provider_id), grant, preference, *more]
         wrapped = wrapped_key_key(provider_id, generation)
-        read = batch_get(self._client, {self._vault.name: wanted, self._keys.name: [wrapped]})
-        return {_position(item): item for items in read.values() for item in items}
+        return {_position(item): item for item in self._vault.get_with(wanted, self._keys, [wrapped])}
 
     def of_user(self, user_id: str) -> UserGrants:
         return self._of_user(user_id, _GRANT)
@@ -112,6 +110,17 @@ class DynamoGrantStore:
             self._vault.put(_to_item(grant) | {EXPIRES: expires_at}, condition)
         except ConditionFailed:
             raise Conflict from None
+
+    def note_use(self, use: LastUse) -> None:
+        condition = Condition(
+            f"attribute_exists(#{KEY}) AND #state <> :removed AND #authorized_at <= :at"
+            " AND (attribute_not_exists(#last_used_at) OR #last_used_at < :last_used_at)",
+            {"removed": GrantState.REMOVED.value, "at": use.at},
+        )
+        key = _key(use.user_id, use.provider_id, use.generation, use.slot)
+        # Gone, made anew since, or used later
+        with suppress(ConditionFailed):
+            self._vault.update(key, "SET #last_used_at = :last_used_at", {"last_used_at": use.hour}, condition)
 
     def spill(self, outcome: Grant, expires_at: int) -> None:
         self._spills.put(_to_item(outcome) | _spill_key(outcome) | {EXPIRES: expires_at})
@@ -180,11 +189,7 @@ class DynamoGrantStore:
         return GrantPage([_from_item(item) for item in found], _to_cursor(after) if after else None)
 
     def sealed(self, grants: Sequence[Grant]) -> list[Grant]:
-        found: list[Item] = []
-        for start in range(0, len(grants), _BATCH_READ_LIMIT):
-            keys = [_key_of(grant) for grant in grants[start : start + _BATCH_READ_LIMIT]]
-            found += batch_get(self._client, {self._vault.name: keys})[self._vault.name]
-        return [_from_item(item) for item in found]
+        return [_from_item(item) for item in self._vault.get_all([_key_of(grant) for grant in grants])]
 
     def count(self, provider_id: str, generation: int, *, at_most: int) -> int:
         return self._vault.count(_listed(_listing(provider_id, generation), ""), index=LISTING, at_most=at_most)

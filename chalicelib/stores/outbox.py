@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from typing import Any
 
 from chalicelib.domain.errors import Conflict
 from chalicelib.domain.event import Channel, Delivery, Event, EventKind, MailsSent
@@ -19,8 +18,7 @@ _KEPT_SECONDS = 90 * 24 * 3600
 class DynamoOutbox:
     """Implements `ports.Outbox`."""
 
-    def __init__(self, client: Any, table: Table) -> None:
-        self._client = client
+    def __init__(self, table: Table) -> None:
         self._table = table
 
     def add(self, delivery: Delivery) -> None:
@@ -30,7 +28,7 @@ class DynamoOutbox:
             return
 
     def due(self, channel: Channel | None, now: int) -> Iterator[Delivery]:
-        return due(self._client, self._table, _listing(channel), now, _from_item)
+        return due(self._table, _listing(channel), now, _from_item)
 
     def claim(self, delivery: Delivery, now: int) -> None:
         claimed = delivery.claimed(now)

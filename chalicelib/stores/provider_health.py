@@ -1,5 +1,6 @@
 """How each provider's cloud is doing: one small item, read along with every grant, written only when that changes."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from chalicelib.domain.errors import Conflict
@@ -18,6 +19,10 @@ class DynamoProviderHealthStore:
 
     def get(self, provider_id: str) -> ProviderHealth:
         return health_from_item(provider_id, self._table.get(health_key(provider_id)))
+
+    def of_each(self, provider_ids: Sequence[str]) -> dict[str, ProviderHealth]:
+        found = {item[KEY]: item for item in self._table.get_all([health_key(name) for name in provider_ids])}
+        return {name: health_from_item(name, found.get(health_key(name)[KEY])) for name in provider_ids}
 
     def save(self, health: ProviderHealth) -> None:
         item = health_key(health.provider_id) | asdict(health) | {"version": health.version + 1}

@@ -2,14 +2,13 @@
 
 from contextlib import suppress
 from dataclasses import asdict, fields
-from typing import Any
 
 from chalicelib.domain.audit import Actor
 from chalicelib.domain.errors import NotFound
 from chalicelib.domain.removal import KEPT_SECONDS, CloudReceipt, Receipt, Removal, RemovalScope
 
 from .items import Item
-from .table import Condition, ConditionFailed, Table, batch_get
+from .table import Condition, ConditionFailed, Table
 from .tables import EXPIRES, KEY, LISTING, SORT
 
 _LISTING = "REMOVALS"
@@ -21,8 +20,7 @@ _COUNTERS = tuple(field.name for field in fields(CloudReceipt) if field.name != 
 class DynamoRemovalStore:
     """Implements `ports.RemovalStore`."""
 
-    def __init__(self, client: Any, table: Table) -> None:
-        self._client = client
+    def __init__(self, table: Table) -> None:
         self._table = table
 
     def add(self, removal: Removal) -> None:
@@ -53,9 +51,7 @@ class DynamoRemovalStore:
             Condition.equals(**{LISTING.key: _LISTING}), index=LISTING, limit=limit, descending=True
         )
         keys = [{KEY: item[KEY], SORT: item[SORT]} for item in listed.items]
-        if not keys:
-            return []
-        found = batch_get(self._client, {self._table.name: keys})[self._table.name]
+        found = self._table.get_all(keys)
         return sorted(map(_from_item, found), key=lambda removal: (removal.at, removal.id), reverse=True)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain
-from typing import Any
 
 from chalicelib.domain.errors import Conflict
 from chalicelib.domain.grant import FIRST_SLOT, Revocation
@@ -21,8 +20,7 @@ _LISTING = "REVOCATIONS"
 class DynamoRevocationStore:
     """Implements `ports.RevocationStore`."""
 
-    def __init__(self, client: Any, table: Table) -> None:
-        self._client = client
+    def __init__(self, table: Table) -> None:
         self._table = table
 
     def add(self, revocation: Revocation) -> None:
@@ -42,7 +40,7 @@ class DynamoRevocationStore:
         self._table.delete(_key(revocation_id))
 
     def due(self, provider_id: str, now: int) -> Iterator[Revocation]:
-        return due(self._client, self._table, _listing(provider_id), now, _from_item)
+        return due(self._table, _listing(provider_id), now, _from_item)
 
     def any_of(self, provider_id: str, generation: int) -> bool:
         wanted = Condition.equals(provider_id=provider_id, generation=generation)

@@ -1,6 +1,6 @@
 """Everybody who has logged in or was imported, by which names they are known, and how far the sweep over them is."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from chalicelib.domain.aliases import aliases_of, claimed_by
@@ -72,6 +72,9 @@ class DynamoUserStore:
     def get(self, user_id: str) -> UserRecord | None:
         item = self._table.get(record_key(user_id))
         return record_from_item(item) if item else None
+
+    def get_all(self, user_ids: Collection[str]) -> list[UserRecord]:
+        return [record_from_item(item) for item in self._table.get_all([record_key(one) for one in set(user_ids)])]
 
     def save(self, record: UserRecord) -> UserRecord:
         item = _to_item(record)

@@ -86,18 +86,19 @@ class Endpoints:
     def _replaced(self, raw: Any, status: int) -> VaultResponse:
         """Never raises."""
         for_program = raw.path in self._addresses_of_programs()
+        refused = errors.of_status(status)
         try:
             for route in self.routes:
                 if route.on_unreadable and (route.method, route.path) == (raw.method, raw.path):
-                    route.on_unreadable(requests.origin(raw))
+                    route.on_unreadable(requests.origin(raw), refused)
         except VaultError as error:
             _log_error(error, requests.origin(raw).request_id)
             return self._refused(error, for_program=for_program)
-        return self.refusal(status, for_program=for_program)
+        return self._refused(refused, for_program=for_program)
 
-    def refusal(self, status: int, *, for_program: bool = False) -> VaultResponse:
-        """Our page, or JSON, for a refusal that was made before any route was reached. Never raises."""
-        return self._refused(errors.of_status(status), for_program=for_program)
+    def refusal(self, status: int) -> VaultResponse:
+        """Our page for a refusal that was made before any route was reached. Never raises."""
+        return self._refused(errors.of_status(status), for_program=False)
 
     def _refused(self, error: VaultError, *, for_program: bool) -> VaultResponse:
         try:
@@ -148,9 +149,9 @@ class Endpoints:
     def _read(self, raw: Any, path: dict[str, str], route: Route) -> Request:
         try:
             return requests.read(raw, path, route, self.cookie_names)
-        except VaultError:
+        except VaultError as error:
             if route.on_unreadable is not None:
-                route.on_unreadable(requests.origin(raw))
+                route.on_unreadable(requests.origin(raw), error)
             raise
 
     def _identify(self, request: Request, route: Route) -> Request:

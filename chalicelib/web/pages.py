@@ -55,6 +55,8 @@ class ProviderCard:
     """The cloud account that is connected, as its owner knows it: e-mail address or log-in name."""
     since: int | None = None
     """When the person authorized."""
+    last_used_at: int | None = None
+    """The begin of the hour in which an application last fetched a token; None: none has yet."""
     removed_at: int | None = None
     """When an administrator removed the authorization; set in the state `REMOVED`."""
     scopes: tuple[str, ...] = ()
@@ -270,6 +272,14 @@ class TokenFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class ListPart:
+    """Where one is in a list of very many providers: `next_id` begins the next part, empty for none."""
+
+    next_id: str = ""
+    is_first: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderChoice:
     """An entry of the filter's list of providers."""
 
@@ -279,7 +289,10 @@ class ProviderChoice:
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """One grant as administrators see it; `id` is `Grant.id`, None as a time means never."""
+    """One grant as administrators see it; `id` is `Grant.id`, None as a time means never.
+
+    The last use is the begin of an hour.
+    """
 
     id: str
     user_name: str
@@ -325,7 +338,10 @@ class RemoveDialog:
 
 @dataclass(frozen=True, slots=True)
 class CloudRow:
-    """One provider on a receipt. `left` is what is still to be deleted here, `is_more` when counting stopped there."""
+    """One provider on a receipt. `left` is what is still to be deleted here, `is_more` when counting stopped there.
+
+    With very many providers some are not counted: then there is more than 0.
+    """
 
     name: str
     receipt: CloudReceipt
@@ -343,7 +359,7 @@ class ReceiptView:
     @property
     def is_done(self) -> bool:
         """Whether nothing is under way any more."""
-        return not any(row.left or row.receipt.pending for row in self.clouds)
+        return not any(row.left or row.is_more or row.receipt.pending for row in self.clouds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ FUNCTIONS = {
         token_key=("Decrypt",),
     ),
     "seal_audit": Permissions(
-        vault=("PutItem", "Query"),
+        vault=("GetItem", "PutItem", "Query", "UpdateItem"),
         keys=_READ_AND_KEEP,
         audit_key=("GenerateMac",),
     ),

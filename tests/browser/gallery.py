@@ -47,6 +47,7 @@ from chalicelib.web.pages import (
     KeyRow,
     LeaverDialog,
     LeaverRow,
+    ListPart,
     OwnApplicationRow,
     ProviderCard,
     ProviderChoice,
@@ -91,7 +92,13 @@ OFFERED = ProviderCard(
     side_effect="Northwind ends every authorization that this account gave to any client of the same project.",
     account_page="https://northwind.example/account",
 )
-CONNECTED = replace(OFFERED, state=GrantState.ACTIVE, account="alice@contoso.example", since=NOW - 40 * DAY)
+CONNECTED = replace(
+    OFFERED,
+    state=GrantState.ACTIVE,
+    account="alice@contoso.example",
+    since=NOW - 40 * DAY,
+    last_used_at=NOW // 3600 * 3600,
+)
 FAILING = replace(CONNECTED, id="fabrikam", name="Fabrikam Documents", state=GrantState.FAILING)
 REMOVED = replace(
     OFFERED,
@@ -144,8 +151,8 @@ def _row(number: int, **changes: Any) -> TokenRow:
 
 
 ROWS = (
-    _row(1, refreshed_at=NOW - 4000, last_used_at=NOW - 300),
-    _row(2),
+    _row(1, refreshed_at=NOW - 4000, last_used_at=NOW // 3600 * 3600),
+    _row(2, last_used_at=NOW // 3600 * 3600 - 12 * DAY),
     _row(3, state=GrantState.NEEDS_REAUTHORIZATION, refreshed_at=NOW - 8 * DAY),
     _row(4, state=GrantState.FAILING, account="a.very.long.address.of.person.four@engineering.contoso.example"),
 )
@@ -261,6 +268,7 @@ def _tokens(**changes: Any) -> dict[str, Any]:
         "states": tuple(GrantState)[:3],
         "providers": providers,
         "tables": TABLES,
+        "part": ListPart(),
         "dialog": None,
         "notice": None,
     }
@@ -742,8 +750,11 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         _directory(StepsView("Check of CONTOSO", GOOD_STEPS), StepsView("Check of FABRIKAM", BAD_STEPS)),
     ),
     "directory_tested": ("directory.html", _directory(StepsView("What the test found", TESTED))),
-    "manage_providers": ("manage_providers.html", {"viewer": ADMIN, "rows": PROVIDER_ROWS}),
-    "manage_providers_none": ("manage_providers.html", {"viewer": ADMIN, "rows": ()}),
+    "manage_providers": (
+        "manage_providers.html",
+        {"viewer": ADMIN, "rows": PROVIDER_ROWS, "part": ListPart("box", is_first=False)},
+    ),
+    "manage_providers_none": ("manage_providers.html", {"viewer": ADMIN, "rows": (), "part": ListPart()}),
     "provider_types": ("provider_types.html", {"viewer": ADMIN, "types": tuple(TYPES.values()), "search": ""}),
     "provider_types_searched": ("provider_types.html", {"viewer": ADMIN, "types": (TYPES["box"],), "search": "box"}),
     "provider_types_none": ("provider_types.html", {"viewer": ADMIN, "types": (), "search": "Contoso Cloud"}),

@@ -39,7 +39,7 @@ class TestOutbox:
         if request.param == "fake":
             return FakeOutbox()
         aws: Aws = request.getfixturevalue("aws")
-        return DynamoOutbox(aws.clients.dynamodb, aws.table("vault"))
+        return DynamoOutbox(aws.table("vault"))
 
     def test_what_waits_is_due_in_its_order(self, outbox: Outbox) -> None:
         first, second = Delivery.first(EVENT, Channel.BUS), Delivery.first(EVENT, Channel.PERSON)
@@ -200,7 +200,7 @@ class TestSes:
 
 def test_what_the_version_before_wrote_down_is_delivered_in_its_order(aws: Aws) -> None:
     """On one list for all channels, until it is claimed."""
-    outbox, table = DynamoOutbox(aws.clients.dynamodb, aws.table("vault")), aws.table("vault")
+    outbox, table = DynamoOutbox(aws.table("vault")), aws.table("vault")
     delivery = Delivery.first(EVENT, Channel.PERSON)
     outbox.add(delivery)
     key = {"pk": f"EVENT#{EVENT.id}", "sk": Channel.PERSON.value}
@@ -217,7 +217,7 @@ def test_what_the_version_before_wrote_down_is_delivered_in_its_order(aws: Aws) 
 def test_r94_f40_a_delivery_that_cannot_be_read_keeps_none_behind_it_waiting(
     aws: Aws, caplog: pytest.LogCaptureFixture
 ) -> None:
-    outbox, table = DynamoOutbox(aws.clients.dynamodb, aws.table("vault")), aws.table("vault")
+    outbox, table = DynamoOutbox(aws.table("vault")), aws.table("vault")
     first, second = (Delivery.first(replace(EVENT, stamp=n), Channel.BUS) for n in (1, 2))
     outbox.add(first)
     outbox.add(replace(second, due_at=NOW + 1))

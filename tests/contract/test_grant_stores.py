@@ -11,6 +11,7 @@ from chalicelib.domain.grant import Grant, GrantState
 from chalicelib.domain.provider import ProviderKey
 from chalicelib.domain.provider_health import ProviderHealth
 from chalicelib.domain.removal import CloudReceipt, Removal, RemovalOrder, RemovalScope
+from chalicelib.domain.use import LastUse
 from chalicelib.ports import (
     EARLIER,
     CursorStore,
@@ -53,12 +54,12 @@ def stores(request: pytest.FixtureRequest) -> Stores:
         held = FakeGrantStore(providers)
         return Stores(providers, held, FakeRevocationStore(), FakeRemovalStore(), held.health)
     aws: Aws = aws_of(request)
-    client, vault, keys = aws.clients.dynamodb, aws.table("vault"), aws.table("vault-keys")
+    vault, keys = aws.table("vault"), aws.table("vault-keys")
     return Stores(
         DynamoProviderStore(vault, keys),
-        DynamoGrantStore(client, vault, keys, aws.table("vault-sessions")),
-        DynamoRevocationStore(client, vault),
-        DynamoRemovalStore(client, vault),
+        DynamoGrantStore(vault, keys, aws.table("vault-sessions")),
+        DynamoRevocationStore(vault),
+        DynamoRemovalStore(vault),
         DynamoProviderHealthStore(vault),
     )
 
@@ -345,6 +346,39 @@ class TestGrantStore:
             (left,) = registered.grants.of_user(user)
             assert (left.state, left.state_at, left.token_set) == (GrantState.REMOVED, NOW, None)
 
+    def test_the_hour_of_the_last_use_only_rises_and_changes_no_version(self, registered: Stores) -> None:
+        registered.grants.save(GRANT, replaces=None)
+        hour = NOW // 3600 * 3600
+        for at, noted in ((NOW, hour), (NOW + 7200, hour + 7200), (NOW + 3600, hour + 7200)):
+            registered.grants.note_use(LastUse(GRANT.user_id, "northwind", 1, "", at))
+            grant = registered.grants.load(GRANT.user_id, "northwind").grant
+            assert grant is not None
+            assert (grant.last_used_at, grant.version) == (noted, GRANT.version)
+        page = registered.grants.page("northwind", 1, user_prefix="", limit=9, cursor=None)
+        assert [grant.last_used_at for grant in page.grants] == [hour + 7200]
+
+    def test_what_writes_the_grant_at_the_same_moment_wins_and_knows_its_own_write(self, registered: Stores) -> None:
+        registered.grants.save(GRANT, replaces=None)
+        registered.grants.note_use(LastUse(GRANT.user_id, "northwind", 1, "", NOW))
+        refreshed = replace(GRANT, version=GRANT.version + 1)
+        registered.grants.save(refreshed, replaces=GRANT.version)
+        registered.grants.note_use(LastUse(GRANT.user_id, "northwind", 1, "", NOW))
+        grant = registered.grants.load(GRANT.user_id, "northwind").grant
+        assert grant is not None
+        assert grant.last_used_at is not None
+        assert grant == refreshed
+
+    def test_a_use_counts_only_for_the_grant_that_was_used(self, registered: Stores) -> None:
+        registered.grants.note_use(LastUse(GRANT.user_id, "northwind", 1, "", NOW))
+        assert registered.grants.load(GRANT.user_id, "northwind").grant is None
+        later = replace(GRANT, authorized_at=NOW + 1)
+        registered.grants.save(later, replaces=None)
+        removed = replace(GRANT, slot="b").removed(NOW)
+        registered.grants.save(removed, replaces=None)
+        for slot in ("", "b", "c"):
+            registered.grants.note_use(LastUse(GRANT.user_id, "northwind", 1, slot, NOW))
+        assert [grant.last_used_at for grant in registered.grants.of_user(GRANT.user_id)] == [None, None]
+
     def test_r82_a_lease_is_given_once_and_fences_what_is_written(self, registered: Stores) -> None:
         registered.grants.save(GRANT, replaces=None)
         leased = GRANT.leased(NOW)
@@ -396,6 +430,14 @@ class TestGrantStore:
 class TestProviderHealthStore:
     def test_what_nobody_has_noted_is_well(self, stores: Stores) -> None:
         assert stores.health.get("northwind") == ProviderHealth("northwind")
+
+    def test_several_are_read_at_once_and_those_without_a_note_are_well(self, stores: Stores) -> None:
+        stores.health.save(ProviderHealth("northwind").failed("a person", NOW, 30))
+        assert stores.health.of_each(["box", "northwind"]) == {
+            "box": ProviderHealth("box"),
+            "northwind": stores.health.get("northwind"),
+        }
+        assert stores.health.of_each([]) == {}
 
     def test_the_second_of_two_notes_is_told(self, stores: Stores) -> None:
         first = ProviderHealth("northwind").misconfigured("invalid_client", 3, NOW)
@@ -478,7 +520,7 @@ class TestRevocationStore:
 def test_revocations_that_the_version_before_wrote_down_are_found_and_counted(aws: Aws) -> None:
     """They are on one list for all providers, until they are claimed."""
     table = aws.table("vault")
-    store = DynamoRevocationStore(aws.clients.dynamodb, table)
+    store = DynamoRevocationStore(table)
     store.add(REVOCATION)
     item = table.get({"pk": "REVOCATION#rev1", "sk": "REVOCATION"})
     assert item is not None
@@ -495,7 +537,7 @@ def test_revocations_that_the_version_before_wrote_down_are_found_and_counted(aw
 
 def test_r94_a_grant_that_cannot_be_read_hides_none_behind_it(aws: Aws, caplog: pytest.LogCaptureFixture) -> None:
     table = aws.table("vault")
-    store = DynamoGrantStore(aws.clients.dynamodb, table, aws.table("vault-keys"), aws.table("vault-sessions"))
+    store = DynamoGrantStore(table, aws.table("vault-keys"), aws.table("vault-sessions"))
     store.save(GRANT, replaces=None)
     store.save(replace(GRANT, user_id="S-1-5-21-9", user_name="CONTOSO\\zoe"), replaces=None)
     key = {"pk": f"USER#{GRANT.user_id}", "sk": "GRANT#northwind#1"}
@@ -513,7 +555,7 @@ def test_two_threads_that_learn_of_a_new_generation_disturb_each_other_in_nothin
     """The guess that the other one corrects is not taken for one's own: the key that was read is of the old one."""
     vault, keys = aws.table("vault"), aws.table("vault-keys")
     providers = DynamoProviderStore(vault, keys)
-    store = DynamoGrantStore(aws.clients.dynamodb, vault, keys, aws.table("vault-sessions"))
+    store = DynamoGrantStore(vault, keys, aws.table("vault-sessions"))
     providers.add(PROVIDER, KEY)
     providers.add_key(replace(KEY, generation=2))
     providers.update(replace(PROVIDER, generation=2))
@@ -533,12 +575,12 @@ class TestBounds:
 
     @pytest.fixture
     def dynamo(self, aws: Aws) -> Stores:
-        client, vault, keys = aws.clients.dynamodb, aws.table("vault"), aws.table("vault-keys")
+        vault, keys = aws.table("vault"), aws.table("vault-keys")
         made = Stores(
             DynamoProviderStore(vault, keys),
-            DynamoGrantStore(client, vault, keys, aws.table("vault-sessions")),
-            DynamoRevocationStore(client, vault),
-            DynamoRemovalStore(client, vault),
+            DynamoGrantStore(vault, keys, aws.table("vault-sessions")),
+            DynamoRevocationStore(vault),
+            DynamoRemovalStore(vault),
             DynamoProviderHealthStore(vault),
         )
         made.providers.add(PROVIDER, KEY)

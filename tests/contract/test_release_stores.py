@@ -71,13 +71,13 @@ def fakes() -> Stores:
 
 
 def dynamodb(aws: Aws) -> Stores:
-    client, vault, keys = aws.clients.dynamodb, aws.table("vault"), aws.table("vault-keys")
-    grants = DynamoGrantStore(client, vault, keys, aws.table("vault-sessions"))
+    vault, keys = aws.table("vault"), aws.table("vault-keys")
+    grants = DynamoGrantStore(vault, keys, aws.table("vault-sessions"))
     aliases = DynamoUserAliasStore(vault, SystemRandom())
     return Stores(
         DynamoProviderStore(vault, keys),
         grants,
-        DynamoClientApplicationStore(client, vault),
+        DynamoClientApplicationStore(vault),
         aliases,
         DynamoUserStore(vault, aliases),
         DynamoReleaseStore(grants),

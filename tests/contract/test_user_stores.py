@@ -44,6 +44,13 @@ class TestUserStore:
     def test_nobody_else_is(self, store: UserStore) -> None:
         assert store.get(BOB.id) is None
 
+    def test_several_are_read_at_once_and_strangers_left_out(self, store: UserStore) -> None:
+        store.enrol(ALICE, sessions_until=NOW, at=NOW)
+        store.enrol(ADMIN, sessions_until=NOW, at=NOW)
+        found = store.get_all([ALICE.id, ADMIN.id, ALICE.id, BOB.id])
+        assert {record.user.id for record in found} == {ALICE.id, ADMIN.id}
+        assert store.get_all([]) == []
+
     def test_the_next_log_in_brings_everything_up_to_date(self, store: UserStore) -> None:
         store.enrol(ALICE, sessions_until=NOW + 60, at=NOW)
         self.leave(store, ALICE.id, NOW)

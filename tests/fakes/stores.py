@@ -1,7 +1,7 @@
 """The stores in memory. The contract tests hold them to what DynamoDB does."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from itertools import count
@@ -22,6 +22,7 @@ from chalicelib.domain.seal import Seal, StoredEntry, Tip
 from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.session import Notice, Session
 from chalicelib.domain.stop import ALL, Block, Stop, StopKind
+from chalicelib.domain.use import LastUse, UseCount
 from chalicelib.domain.user import AliasClaim, SweepProgress, User, UserRecord
 from chalicelib.ports import Clock, GrantPage, UserPage
 from tests.fakes.system import FakeClock
@@ -131,6 +132,9 @@ class FakeUserStore:
 
     def get(self, user_id: str) -> UserRecord | None:
         return self.records.get(user_id)
+
+    def get_all(self, user_ids: Collection[str]) -> list[UserRecord]:
+        return [self.records[user_id] for user_id in set(user_ids) if user_id in self.records]
 
     def save(self, record: UserRecord) -> UserRecord:
         self._expect(record)
@@ -298,6 +302,14 @@ class FakeGrantStore:
             raise Conflict
         self.grants[key] = grant
 
+    def note_use(self, use: LastUse) -> None:
+        key = (use.user_id, use.provider_id, use.generation, use.slot)
+        grant = self.grants.get(key)
+        if grant is None or grant.state is GrantState.REMOVED or grant.authorized_at > use.at:
+            return
+        if grant.last_used_at is None or grant.last_used_at < use.hour:
+            self.grants[key] = replace(grant, last_used_at=use.hour)
+
     def spill(self, outcome: Grant, expires_at: int) -> None:
         self.spills[_key(outcome)] = outcome
 
@@ -384,6 +396,25 @@ class FakeUsageStore:
         return len(counted)
 
 
+class FakeUseCountStore:
+    """Implements `ports.UseCountStore`."""
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[date, str, str], tuple[UseCount, str]] = {}
+
+    def add(self, count: UseCount, *, counted_to: str, expires_at: int) -> None:
+        where = (count.day, count.application, count.provider)
+        before, counted_before = self.counts.get(where, (UseCount(*where), ""))
+        if counted_before < counted_to:
+            refused = dict(sorted((Counter(before.refused) + Counter(count.refused)).items()))
+            added = replace(before, released=before.released + count.released, refused=refused)
+            self.counts[where] = added, counted_to
+
+    def between(self, first: date, last: date) -> Iterator[UseCount]:
+        found = [count for count, _ in self.counts.values() if first <= count.day <= last]
+        return iter(sorted(found, key=lambda count: (count.day, count.application, count.provider)))
+
+
 class FakeAdministratorStore:
     """Implements `ports.AdministratorStore`."""
 
@@ -464,6 +495,9 @@ class FakeProviderHealthStore:
 
     def get(self, provider_id: str) -> ProviderHealth:
         return self.stored.get(provider_id, ProviderHealth(provider_id))
+
+    def of_each(self, provider_ids: Sequence[str]) -> dict[str, ProviderHealth]:
+        return {provider_id: self.get(provider_id) for provider_id in provider_ids}
 
     def save(self, health: ProviderHealth) -> None:
         if self.get(health.provider_id).version != health.version:
@@ -655,7 +689,7 @@ class FakeAuditLog:
 
     def stored(self, begin: str, end: str) -> Iterator[StoredEntry]:
         found = [entry for entry in self._entries if begin <= entry.position < end]
-        evidence = [StoredEntry(entry.position, fingerprint(repr(entry))) for entry in found]
+        evidence = [StoredEntry(entry.position, fingerprint(repr(entry)), entry.event) for entry in found]
         return iter(sorted(evidence, key=lambda entry: entry.position))
 
 

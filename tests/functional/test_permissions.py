@@ -11,7 +11,9 @@ from botocore.exceptions import ClientError
 
 from chalicelib.adapters.catalogue import FileCatalogue
 from chalicelib.bootstrap import Vault, create_vault
+from chalicelib.domain.audit import Origin
 from chalicelib.domain.provider_type import ProviderType
+from chalicelib.domain.token_exchange import RefusalReason, TokenRefused
 from chalicelib.domain.user import Departure
 from deploy.template.permissions import FUNCTIONS
 from tests.fakes import directory
@@ -149,6 +151,8 @@ def test_clean_up(running: Running, recorder: Recorder) -> None:
 def test_sealing(running: Running, recorder: Recorder) -> None:
     running.browser("alice")
     running.vault.seals.seal_due()
+    # A refusal is counted as use once its window is sealed
+    running.vault.token_exchange.note(Origin("request-1", "192.0.2.7"), TokenRefused(RefusalReason.INVALID_CLIENT))
     running.clock.advance(7200)
     assert running.vault.seals.seal_due() > 0
     assert_exact(recorder, "seal_audit")

@@ -148,6 +148,7 @@ class TestTokens:
         (row,) = csv.DictReader(io.StringIO(out))
         assert code == 0
         assert (row["user"], row["account"], row["state"]) == ("CONTOSO\\alice", "alice@contoso.example", "active")
+        assert row["last_used"] == ""
         assert not any(token in out for token in running.cloud._access_tokens)
         assert json.loads(run("list-tokens", NORTHWIND, "--json", "--user", "ali")[1])["user"] == "CONTOSO\\alice"
         assert run("list-tokens", NORTHWIND, "--json", "--user", "bob")[1] == ""

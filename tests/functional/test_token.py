@@ -146,6 +146,7 @@ class TestRelease:
             "account": "alice@contoso.example",
             "release": body["release_id"],
             "scopes": " ".join(SCOPES),
+            "generation": "1",
         }
         assert body["access_token"] not in json.dumps(api.running.aws.items("vault"), default=str)
 
@@ -627,7 +628,6 @@ class TestRequests:
         "changes",
         [
             {"grant_type": ""},
-            {"grant_type": "client_credentials"},
             {"requested_token_type": "urn:ietf:params:oauth:token-type:refresh_token"},
             {"subject_token_type": "urn:ietf:params:oauth:token-type:saml2"},
             {"subject_token_type": "urn:token-vault:subject:name"},

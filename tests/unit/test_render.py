@@ -12,7 +12,7 @@ from chalicelib.domain.audit import AuditTag
 from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.removal import RemovalScope
 from chalicelib.web.pages import AuthorizedDialog, ConsentFailedDialog, ErrorView, RemoveDialog
-from chalicelib.web.render import Renderer, exact_moment, moment
+from chalicelib.web.render import Renderer, exact_moment, hour, moment
 from tests.browser import gallery
 
 PACKAGE = Path(__file__).parents[2] / "chalicelib"
@@ -157,6 +157,14 @@ def test_a_missing_name_is_an_error() -> None:
 
 def test_moment_reads_as_utc_and_carries_the_exact_time() -> None:
     assert moment(1_795_408_920) == '<time datetime="2026-11-23T04:42:00Z">23 Nov 2026, 04:42 UTC</time>'
+
+
+def test_an_hour_reads_as_one_and_never_as_not_yet() -> None:
+    assert (
+        hour(1_795_406_400) == '<time datetime="2026-11-23T04:00:00Z" data-hour>23 Nov 2026, 04:00 to 05:00 UTC</time>'
+    )
+    assert "23:00 to 00:00 UTC" in hour(1_795_406_400 + 19 * 3600)
+    assert hour(None) == "Not yet"
 
 
 def test_the_address_of_an_asset_changes_with_its_content() -> None:
