@@ -14,7 +14,7 @@ from chalicelib.domain import assertions
 from chalicelib.domain.assertions import AssertionUse
 from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.client_application import ClientApplication, SubjectMode
-from chalicelib.domain.errors import CloudError, Conflict, KeyUnavailable, StorageUnavailable
+from chalicelib.domain.errors import CloudError, CloudRefused, Conflict, KeyUnavailable, StorageUnavailable
 from chalicelib.domain.grant import Grant, Holding, ReleaseHolding
 from chalicelib.domain.ids import is_provider_id
 from chalicelib.domain.release import decide
@@ -320,7 +320,7 @@ class TokenExchangeService:
     def _record_refusal(self, line: _Line, refusal: TokenRefused) -> None:
         """One line for each refusal, with its exact cause (R102); it uses up the assertion as a release would."""
         cause = "stopped" if refusal.reason is RefusalReason.BLOCKED else "detail"
-        facts = {"code": refusal.reason.value, cause: _cleaned(refusal.detail)}
+        facts = {"code": refusal.reason.value, cause: _cleaned(_cause(refusal))}
         event = line.event(AuditTag.TOKEN_REFUSED, Outcome.FAILURE, **facts)
         if line.use is None:
             self._audit_log.record(event)
@@ -345,6 +345,14 @@ def _signer(application: ClientApplication) -> str:
     return "The subject token must be signed by a key that is registered, the one that `kid` names, with its algorithm."
 
 
+def _cause(refusal: TokenRefused) -> str:
+    """For the ledger, which holds no text of a cloud: of its refusal the code. What it said is in the log."""
+    error = refusal.__cause__
+    if isinstance(error, CloudError):
+        return error.error if isinstance(error, CloudRefused) else error.code
+    return refusal.detail
+
+
 def _cleaned(detail: str) -> str:
-    """For the ledger: what a store or a cloud said may hold anything."""
+    """For the ledger: the detail of a failed store may hold anything."""
     return "".join(one if one.isprintable() else " " for one in detail)[:_LONGEST_DETAIL]

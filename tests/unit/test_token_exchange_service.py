@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib.domain.audit import AuditEvent, AuditTag, Outcome
 from chalicelib.domain.client_application import ApplicationKey, SubjectMode, TrustedIssuer
-from chalicelib.domain.errors import CloudUnavailable, StorageUnavailable
+from chalicelib.domain.errors import CloudError, CloudRefused, CloudUnavailable, StorageUnavailable
 from chalicelib.domain.grant import Grant, ReleaseHolding
 from chalicelib.domain.provider import ProviderKey
 from chalicelib.domain.secret import Secret
@@ -501,6 +501,23 @@ class TestFailures:
         assert (refusal.reason, refusal.retry_after) == (REASONS.VAULT_UNAVAILABLE, 5)
         line = world.line()
         assert (line.facts["code"], line.user_id) == ("vault_unavailable", ALICE.id)
+
+    @pytest.mark.parametrize(
+        ("error", "detail"),
+        [
+            (CloudRefused("invalid_grant", detail="invalid_grant: what a cloud says"), "invalid_grant"),
+            (CloudUnavailable(detail="slow_down: what a cloud says"), "cloud_unavailable"),
+        ],
+    )
+    def test_r102_of_a_clouds_refusal_the_ledger_has_the_code_and_never_its_text(
+        self, world: World, error: CloudError, detail: str
+    ) -> None:
+        world.clock.advance(HOUR)
+        world.cloud.fail_next(error)
+        world.refuse()
+        line = world.audit_log.events[-1]
+        assert (line.tag, line.facts["detail"]) == (AuditTag.TOKEN_REFUSED, detail)
+        assert "what a cloud says" not in str(line)
 
     @pytest.mark.parametrize("provider_id", ["northwind", "unknown"])
     def test_f11_r70_what_cannot_be_recorded_is_no_answer_at_all(self, world: World, provider_id: str) -> None:
