@@ -36,6 +36,12 @@ def aliases_of(user: User) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, map(normalized, (user.login_name, user.email, *user.also_called)))))
 
 
+def own_names(user: User) -> frozenset[str]:
+    """The names that a directory gives to one person at a time; none for who is in no directory."""
+    names = (user.login_name, *(one for one in user.also_called if "@" in one)) if user.domain else ()
+    return frozenset(filter(None, map(normalized, names)))
+
+
 def names_of(record: UserRecord) -> frozenset[str]:
     """The names that count as this person's. An account that is deleted in the directory has left its names free.
 
@@ -57,9 +63,7 @@ def bearing(record: UserRecord, name: str) -> Bearing:
         return Bearing.NOT
     if not record.user.domain:
         return Bearing.SIGNED_IN
-    principal_names = {normalized(one) for one in record.user.also_called if "@" in one}
-    is_own = name == normalized(record.user.login_name) or name in principal_names
-    return Bearing.OWN if is_own else Bearing.LISTED
+    return Bearing.OWN if name in own_names(record.user) else Bearing.LISTED
 
 
 def as_written(record: UserRecord, name: str) -> str:

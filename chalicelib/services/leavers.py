@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from threading import Lock
 
+from chalicelib.domain.aliases import claimed_by, own_names
 from chalicelib.domain.audit import BACKGROUND, NOBODY, Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.errors import Conflict, NotFound, VaultError, place_of
 from chalicelib.domain.user import Departure, Standing, SweepProgress, User, UserRecord
@@ -190,7 +191,7 @@ class LeaverService:
             self._depart(record, standing.departure)
             return
         user = self._as_of_now(record, standing)
-        if user != record.user:
+        if user != record.user or not own_names(user) <= claimed_by(record):
             self._follow(record, user)
 
     def _as_of_now(self, record: UserRecord, standing: Standing) -> User:

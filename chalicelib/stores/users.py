@@ -3,9 +3,9 @@
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from chalicelib.domain.aliases import aliases_of, claimed_by
+from chalicelib.domain.aliases import aliases_of, claimed_by, own_names
 from chalicelib.domain.errors import Conflict, InvalidRequest
-from chalicelib.domain.user import Departure, SweepProgress, User, UserRecord
+from chalicelib.domain.user import AliasClaim, Departure, SweepProgress, User, UserRecord
 from chalicelib.ports import UserAliasStore, UserPage
 
 from .items import Item, readable
@@ -40,33 +40,36 @@ class DynamoUserStore:
             record = self.get(user_id)
             if record is None:
                 return
+            names = frozenset(aliases_of(record.user))
             try:
-                self._named(record, frozenset(aliases_of(record.user)))
+                self._named(record, names, gone=claimed_by(known) - names if known else frozenset())
             except Conflict:
                 continue
-            if known is not None:
-                self._let_go(user_id, claimed_by(known) - frozenset(aliases_of(record.user)))
             return
         # Somebody else is writing all the time: the next log-in finds the names missing, and claims them
 
-    def _named(self, record: UserRecord, names: frozenset[str]) -> UserRecord:
+    def _named(self, record: UserRecord, names: frozenset[str], *, gone: frozenset[str]) -> UserRecord:
+        left = self._claims(record.user.id, gone)
         self._aliases.claim(record.user.id, sorted(names - (record.names or frozenset())))
-        return self.save(replace(record, names=names))
+        saved = self.save(replace(record, names=names))
+        self._release(left)
+        return saved
 
     def rename(self, record: UserRecord, user: User, *, at: int) -> UserRecord:
         before, now = frozenset(aliases_of(record.user)), frozenset(aliases_of(user))
-        # A name that turned out to be somebody else's stays so as long as nothing says it anew
-        kept = now if record.names is None else record.names & now | now - before
-        saved = self._named(replace(record, user=user, proved_at=at), kept)
-        self._let_go(user.id, claimed_by(record) - now)
-        return saved
+        # An address that turned out to be somebody else's stays so as long as nothing says it anew
+        kept = now if record.names is None else record.names & now | now - before | own_names(user)
+        return self._named(replace(record, user=user, proved_at=at), kept, gone=claimed_by(record) - now)
 
     def disown(self, record: UserRecord, alias: str) -> None:
         self.save(replace(record, names=claimed_by(record) - {alias}))
 
-    def _let_go(self, user_id: str, aliases: Iterable[str]) -> None:
-        for alias in sorted(aliases):
-            mine = [claim for claim in self._aliases.claims(alias) if claim.user_id == user_id]
+    def _claims(self, user_id: str, aliases: Iterable[str]) -> dict[str, list[AliasClaim]]:
+        """Somebody's claims before the record is written: who claims a name anew after that keeps it."""
+        return {a: [c for c in self._aliases.claims(a) if c.user_id == user_id] for a in sorted(aliases)}
+
+    def _release(self, claims: dict[str, list[AliasClaim]]) -> None:
+        for alias, mine in claims.items():
             self._aliases.release(alias, mine)
 
     def get(self, user_id: str) -> UserRecord | None:
@@ -86,12 +89,13 @@ class DynamoUserStore:
         return record_from_item(item)
 
     def delete(self, record: UserRecord) -> None:
+        left = self._claims(record.user.id, claimed_by(record) | frozenset(aliases_of(record.user)))
         try:
             self._table.delete(record_key(record.user.id), Condition.equals(version=record.version))
         except ConditionFailed as failure:
             if failure.item is not None:
                 raise Conflict from failure
-        self._let_go(record.user.id, claimed_by(record) | frozenset(aliases_of(record.user)))
+        self._release(left)
 
     def present(self, *, limit: int, cursor: str | None) -> UserPage:
         return self._page(_PRESENT, limit, cursor)

@@ -237,12 +237,19 @@ class TestNames:
         assert [self.found(named, name) for name in ("contoso\\admin", "contoso\\bob")] == [None, None]
 
     def test_a_name_that_is_somebody_elses_stays_so_until_it_is_proved_again(self, named: Stores) -> None:
-        name = self.OLD_NAMES[0]
+        name = "smith@contoso.example"
         named.users.disown(self.record(named), name)
         named.users.rename(self.record(named), replace(self.SMITH, display_name="Sam"), at=NOW)
         assert self.found(named, name) is None
         named.users.enrol(self.SMITH, sessions_until=NOW, at=NOW)
         assert self.found(named, name) == ALICE.id
+
+    def test_r91_a_name_of_ones_own_counts_again_once_the_directory_says_so(self, named: Stores) -> None:
+        for name in self.OLD_NAMES:
+            named.users.disown(self.record(named), name)
+            named.aliases.release(name, named.aliases.claims(name))
+        named.users.rename(self.record(named), self.SMITH, at=NOW)
+        assert [self.found(named, name) for name in self.OLD_NAMES] == [ALICE.id, None, ALICE.id]
 
     def test_a_claim_that_is_renewed_meanwhile_is_not_taken_away_with_the_old_one(self, named: Stores) -> None:
         name = self.OLD_NAMES[0]

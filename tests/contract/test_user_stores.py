@@ -8,7 +8,7 @@ import pytest
 from chalicelib.adapters.system import SystemRandom
 from chalicelib.domain.aliases import aliases_of
 from chalicelib.domain.errors import Conflict, InvalidRequest
-from chalicelib.domain.user import Departure, SweepProgress, UserRecord
+from chalicelib.domain.user import AliasClaim, Departure, SweepProgress, UserRecord
 from chalicelib.ports import UserStore
 from chalicelib.stores.user_aliases import DynamoUserAliasStore
 from chalicelib.stores.users import DynamoUserStore
@@ -186,6 +186,26 @@ class TestWhoWritesMeanwhile:
         self.each_time(monkeypatch, aliases, iter([lambda: store.delete(self.record(store))]))
         store.enrol(ALICE, sessions_until=NOW, at=NOW)
         assert store.get(ALICE.id) is None
+
+    @pytest.mark.parametrize("act", ["delete", "rename"])
+    def test_r91_who_logs_in_right_behind_keeps_the_names(
+        self, store: DynamoUserStore, aliases: DynamoUserAliasStore, monkeypatch: pytest.MonkeyPatch, act: str
+    ) -> None:
+        store.enrol(ALICE, sessions_until=NOW, at=NOW)
+        release, comes = aliases.release, iter([lambda: store.enrol(ALICE, sessions_until=NOW, at=NOW)])
+
+        def release_late(alias: str, claims: Iterable[AliasClaim]) -> None:
+            next(comes, lambda: None)()
+            release(alias, claims)
+
+        monkeypatch.setattr(aliases, "release", release_late)
+        if act == "delete":
+            store.delete(self.record(store))
+        else:
+            store.rename(self.record(store), replace(ALICE, login_name="CONTOSO\\jones", email=""), at=NOW)
+        for name in aliases_of(ALICE):
+            assert [claim.user_id for claim in aliases.claims(name)] == [ALICE.id]
+        assert self.record(store).names == set(aliases_of(ALICE))
 
     @staticmethod
     def record(store: UserStore) -> UserRecord:

@@ -8,7 +8,7 @@ from itertools import count
 
 from chalicelib.domain.accounts import UserGrants, chosen
 from chalicelib.domain.administrators import Appointments
-from chalicelib.domain.aliases import aliases_of, bearing, claimed_by
+from chalicelib.domain.aliases import aliases_of, bearing, claimed_by, own_names
 from chalicelib.domain.audit import AuditEntry, AuditEvent, Period, position
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
 from chalicelib.domain.client_application import ClientApplication, Subject
@@ -117,7 +117,7 @@ class FakeUserStore:
 
     def rename(self, record: UserRecord, user: User, *, at: int) -> UserRecord:
         before, now = frozenset(aliases_of(record.user)), frozenset(aliases_of(user))
-        names = now if record.names is None else record.names & now | now - before
+        names = now if record.names is None else record.names & now | now - before | own_names(user)
         saved = self.save(replace(record, user=user, names=names, proved_at=at))
         self._move(user.id, claimed_by(record), record.names or frozenset(), names)
         return saved

@@ -211,6 +211,12 @@ class TestRenames:
         assert self.released(world, "contoso\\jones") == ALICE.id
         assert world.grant().user_name == ALICE.login_name
 
+    def test_r91_a_name_that_was_taken_from_somebody_comes_back_with_the_directorys_word(self, world: World) -> None:
+        world.users.disown(world.users.records[ALICE.id], "contoso\\alice")
+        assert self.released(world, "contoso\\alice") is None
+        world.sweep()
+        assert self.released(world, "contoso\\alice") == ALICE.id
+
     def test_r91_a_closed_account_that_is_renamed_leaves_its_name_free(self, world: World) -> None:
         world.directory.gone[ALICE.id] = Departure.DISABLED
         world.sweep()
