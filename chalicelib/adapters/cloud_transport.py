@@ -33,6 +33,8 @@ REFRESH_SECONDS = 10.0
 """The same for a refresh, which must end within its lease of 15 s also where an older client secret is tried after the
 newest: with the last request's own limits 13 s."""
 
+_SHORTEST_SECONDS = 0.05
+
 MAX_BYTES = 1_000_000
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
@@ -90,15 +92,16 @@ class CloudTransport(HTTPAdapter):
         """
         *others, last = self._guard.addresses(urlsplit(str(request.url)).hostname or "")
         until = time.monotonic() + min(CONNECT_SECONDS, left)
+        answer = min(ANSWER_SECONDS, left)
         for self._address in others:
             try:
-                limits = ((until - time.monotonic()) / 2, min(ANSWER_SECONDS, left))
+                limits = (_at_least((until - time.monotonic()) / 2), answer)
                 return super().send(request, *args, **kwargs | {"timeout": limits})
             except RequestException as error:
                 if _was_sent(error):
                     raise
         self._address = last
-        limits = (until - time.monotonic(), min(ANSWER_SECONDS, left))
+        limits = (_at_least(until - time.monotonic()), answer)
         return super().send(request, *args, **kwargs | {"timeout": limits})
 
     def build_connection_pool_key_attributes(
@@ -133,6 +136,11 @@ class CloudTransport(HTTPAdapter):
 
     def _retry_after(self, headers: Mapping[str, str]) -> int | None:
         return _seconds(headers.get("Retry-After", ""), self._clock.now())
+
+
+def _at_least(seconds: float) -> float:
+    """A limit that a socket takes: many silent addresses may have used up all there was."""
+    return max(seconds, _SHORTEST_SECONDS)
 
 
 def _has_error(body: bytes) -> bool:

@@ -12,6 +12,7 @@ from chalicelib.domain.errors import (
     CloudAnswerInvalid,
     CloudError,
     CloudMisconfigured,
+    CloudRefusalUnclear,
     CloudRefused,
     CloudUnavailable,
     Conflict,
@@ -272,9 +273,11 @@ class TestTheCloudFails:
             (CloudAnswerInvalid(), ConsentProblem.CLOUD_ANSWER_INVALID),
             (CloudMisconfigured("invalid_client"), ConsentProblem.MISCONFIGURED),
             (CloudRefused("invalid_grant"), ConsentProblem.CLOUD_ERROR),
+            (CloudRefusalUnclear("invalid_scope", may_be_registration=True), ConsentProblem.MISCONFIGURED),
+            (CloudRefusalUnclear("access_denied"), ConsentProblem.CLOUD_ERROR),
         ],
     )
-    def test_the_person_is_told_which_and_keeps_what_was(
+    def test_r99_the_person_is_told_which_and_keeps_what_was_and_nobody_else_is_stopped(
         self, vault: FakeVault, error: CloudError, expected: ConsentProblem
     ) -> None:
         vault.authorize(ACCOUNT)
@@ -283,6 +286,7 @@ class TestTheCloudFails:
         vault.cloud.fail_next(error)
         assert problem(vault, callback) is expected
         assert vault.grant() == before
+        assert vault.grant_store.health.get("northwind").is_well
         assert vault.audit_log.events[-1].facts == {"problem": expected.value}
 
     def test_the_person_may_try_again(self, vault: FakeVault) -> None:

@@ -208,6 +208,23 @@ def test_f12_addresses_that_are_silent_share_the_time_to_connect(names: Names, m
     assert min(limits) > 0
 
 
+def test_f12_a_host_with_very_many_silent_addresses_is_given_up_as_any(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[float] = []
+
+    def silent(_: CloudTransport, _request: requests.PreparedRequest, **how: Any) -> requests.Response:
+        tried.append(how["timeout"][0])
+        raise requests.ConnectTimeout
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", silent)
+    names.point("cloud.example", [f"127.0.0.{number}" for number in range(2, 40)])
+    with session_of(EndpointGuard(allow_private=True)) as session, pytest.raises(CloudUnavailable):
+        session.get("http://cloud.example/jwks")
+    assert len(tried) == 38
+    assert min(tried) >= 0.05
+
+
 def test_f38_what_may_have_been_sent_is_sent_to_no_other_address(names: Names) -> None:
     names.point("cloud.example", ["127.0.0.1", "127.0.0.1", "127.0.0.2"])
     with ScriptedCloud() as cloud, session_of(EndpointGuard(allow_private=True)) as session:
