@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from .authorization_server import AuthorizationServer
 from .removal import RemovalOrder
-from .secret import Secret
+from .secret import Secret, fingerprint
 
 SECRET_WARNING_SECONDS = 30 * 86400
 """So long before a client secret's end administrators are warned."""
@@ -87,6 +87,31 @@ class Provider:
     def order(self, generation: int) -> RemovalOrder | None:
         """Who ended a generation, and how; None where it is cleaned, or was ended without anybody's order."""
         return next((order for order in self.removals if order.generation == generation), None)
+
+    @property
+    def server_id(self) -> str:
+        """Names who receives the tokens: a digest of the issuer, the endpoints they are sent to, and our client there.
+
+        Not in it: the authorization endpoint, which sees no token, and `jwks_uri`, which vouches for a consent and
+        receives nothing.
+        """
+        server = self.server
+        endpoints = (server.token_endpoint, server.revocation_endpoint, server.userinfo_endpoint)
+        return fingerprint(json.dumps([server.issuer, *endpoints, self.client_id]))
+
+    def as_of(self, generation: int) -> Self:
+        """The provider as the tokens of that generation know it: `generation` is the one whose key opens its secret."""
+        for order in self.removals:
+            former = order.former
+            if former is not None and order.generation >= generation:
+                return replace(
+                    self,
+                    generation=order.generation,
+                    server=former.server,
+                    client_id=former.client_id,
+                    client_secret=former.client_secret,
+                )
+        return self
 
     def is_for(self, groups: AbstractSet[str]) -> bool:
         """Whether members of these groups may use it."""

@@ -1,9 +1,11 @@
 """Removals: what an administrator asked for, and what became of it at each cloud."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Self
 
 from .audit import Actor
+from .authorization_server import AuthorizationServer
 
 KEPT_SECONDS = 400 * 24 * 3600
 """How long a receipt can be read."""
@@ -19,16 +21,34 @@ class RemovalScope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class FormerClient:
+    """The server and client that tokens were issued to, where the provider has another one by now.
+
+    `client_secret` is as it was stored: encrypted under the key of the generation whose order this is part of.
+    """
+
+    server: AuthorizationServer
+    client_id: str
+    client_secret: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class RemovalOrder:
     """What the clean-up does with the grants of an ended generation, stored in the write that ended it.
 
-    `removal_id` is empty where nobody waits for a receipt; `revoke`: the clouds are asked to end them, too.
+    `removal_id` is empty where nobody waits for a receipt; `revoke`: the clouds are asked to end them, too. With
+    `former` the generation ended because the provider went to another server or client.
     """
 
     generation: int
     removal_id: str
     revoke: bool
     by: Actor
+    former: FormerClient | None = None
+
+    def with_wish(self, revoke: bool) -> Self:
+        """With what somebody else wants of the same grants: the stronger wish wins."""
+        return replace(self, revoke=self.revoke or revoke)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ class GrantImportService:
             expires_at=min(now, imported.authorized_at or now),
             authorized_at=min(now, imported.authorized_at or now),
             state_at=now,
+            server=holding.provider.server_id,
         )
         tokens = TokenSet(Secret(""), imported.refresh_token, grant.expires_at, grant.scopes)
         with self._cipher.unlock(holding.key) as box:

@@ -238,6 +238,7 @@ class GrantService:
             authorized_at=brought.at,
             state_at=now,
             slot=brought.slot,
+            server=holding.provider.server_id,
         )
         token_set = _with_refresh_token(token_set, grant, old, box)
         grant = replace(grant, is_renewable=token_set.refresh_token is not None)

@@ -174,17 +174,19 @@ class RevocationService:
                 self._grants.delete(grant)
 
     def _attempt_with(self, revocation: Revocation, holding: Holding) -> bool:
-        provider = holding.provider
+        """At the server that issued the tokens, as the client they were issued to (R92)."""
+        provider = holding.provider.as_of(revocation.generation)
         provider_type = self._catalogue.get(provider.type_id)
-        with self._cipher.unlock(holding.key) as box:
+        is_current = provider.generation == holding.key.generation
+        with self._cipher.unlock(holding.key if is_current else self._key(provider.id, provider.generation)) as box:
             client = client_of(provider, box)
             if revocation.generation == provider.generation:
                 return self.attempt(revocation, provider_type, client, box)
-        with self._cipher.unlock(self._key(revocation)) as older_box:
+        with self._cipher.unlock(self._key(provider.id, revocation.generation)) as older_box:
             return self.attempt(revocation, provider_type, client, older_box)
 
-    def _key(self, revocation: Revocation) -> ProviderKey:
-        return self._providers.key(revocation.provider_id, revocation.generation)
+    def _key(self, provider_id: str, generation: int) -> ProviderKey:
+        return self._providers.key(provider_id, generation)
 
     def _later(self, revocation: Revocation) -> Revocation:
         wait = min(FIRST_RETRY_SECONDS * 4**revocation.attempts, LONGEST_WAIT_SECONDS)

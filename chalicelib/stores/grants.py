@@ -206,7 +206,9 @@ def _holding(provider: Provider, user_id: str, slot: str, found: dict[tuple[str,
     preference = found.get(_position(_preference_key(user_id, provider.id)))
     is_current = preference is not None and preference["generation"] == provider.generation
     preferred = preference[_PREFERRED] if preference and is_current else None
-    return Holding(provider, key_from_item(wrapped), _from_item(grant) if grant else None, health, preferred)
+    return Holding(
+        provider, key_from_item(wrapped), _from_item(grant).at(provider) if grant else None, health, preferred
+    )
 
 
 def _partition(user_id: str) -> str:
@@ -299,6 +301,7 @@ def _to_item(grant: Grant) -> Item:
             "next_attempt_at": grant.next_attempt_at,
             "unknown_since": grant.unknown_since,
             "is_renewable": grant.is_renewable,
+            "server": grant.server or None,
         }
     )
 
@@ -328,6 +331,7 @@ def _from_item(item: Item) -> Grant:
         unknown_since=item.get("unknown_since"),
         is_renewable=item.get("is_renewable", True),
         slot=slot,
+        server=item.get("server", ""),
     )
 
 

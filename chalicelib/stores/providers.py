@@ -7,7 +7,7 @@ from chalicelib.domain.audit import Actor
 from chalicelib.domain.authorization_server import AuthorizationServer, ClientAuthentication
 from chalicelib.domain.errors import Conflict, NotFound
 from chalicelib.domain.provider import Provider, ProviderKey
-from chalicelib.domain.removal import RemovalOrder
+from chalicelib.domain.removal import FormerClient, RemovalOrder
 
 from .items import Item
 from .table import Condition, ConditionFailed, Table
@@ -105,7 +105,13 @@ def provider_from_item(item: Item) -> Provider:
 
 
 def _order_from_item(values: dict[str, Any]) -> RemovalOrder:
-    return RemovalOrder(**{**values, "by": Actor(**values["by"])})
+    former = values.get("former")
+    read = {"by": Actor(**values["by"]), "former": _former_from_item(former) if former else None}
+    return RemovalOrder(**{**values, **read})
+
+
+def _former_from_item(values: dict[str, Any]) -> FormerClient:
+    return FormerClient(**{**values, "server": server_from_item(values["server"])})
 
 
 def server_from_item(values: dict[str, Any]) -> AuthorizationServer:

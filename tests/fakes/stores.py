@@ -244,6 +244,7 @@ class FakeGrantStore:
         except NotFound:
             raise KeyUnavailable from None
         grant = self.grants.get((user_id, provider_id, provider.generation, slot))
+        grant = grant.at(provider) if grant else None
         generation, preferred = self.preferred.get((user_id, provider_id), (0, None))
         is_current = generation == provider.generation
         return Holding(provider, key, grant, self.health.get(provider_id), preferred if is_current else None)

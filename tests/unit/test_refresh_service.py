@@ -607,9 +607,7 @@ class TestTrouble:
     def test_a_client_secret_that_does_not_open_is_a_misconfiguration(self, world: World) -> None:
         world.clock.advance(HOUR)
         provider = world.providers.get("northwind")
-        world.providers.update(
-            replace(provider, server=replace(provider.server, token_endpoint="https://other.example"))
-        )
+        world.providers.update(replace(provider, server=replace(provider.server, jwks_uri="https://other.example")))
         assert world.refuse().reason is REASONS.PROVIDER_MISCONFIGURED
         assert (world.cloud.refreshes, world.held().state, world.held().fence) == (0, GrantState.ACTIVE, 0)
 
