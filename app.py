@@ -3,6 +3,7 @@
 from typing import Any
 
 from chalicelib.bootstrap import create_vault
+from chalicelib.services.removals import CARRY_ON_SECONDS
 
 vault = create_vault()
 app = vault.app()
@@ -29,6 +30,7 @@ def look_after_leavers(_event: Any) -> None:
 @app.schedule("rate(1 minute)")
 def clean_up(_event: Any) -> None:
     """Delete what administrators have removed, a bounded piece at a time."""
+    vault.removals.carry_on(CARRY_ON_SECONDS)
     vault.clean_up.run()
 
 

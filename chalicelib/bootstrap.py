@@ -65,6 +65,7 @@ from .services.clean_up import CleanUpService
 from .services.client_applications import ClientApplicationService
 from .services.consent import ConsentService
 from .services.events import EventService, Outlets
+from .services.generations import GenerationService
 from .services.grant_import import GrantImportService
 from .services.grants import GrantService
 from .services.keep_alive import KeepAliveService
@@ -221,6 +222,9 @@ class Vault:
         application_store = DynamoClientApplicationStore(world.aws.dynamodb, vault)
         stop_store, administrator_store = DynamoStopStore(vault), DynamoAdministratorStore(vault)
         audit_log = DynamoAuditLog(vault, world.clock, world.random, days=settings.audit_days)
+        generations = GenerationService(
+            providers=provider_store, cipher=world.cipher, audit_log=audit_log, clock=world.clock
+        )
 
         self.provider_health = DynamoProviderHealthStore(vault)
         self.directory = world.directory
@@ -315,6 +319,7 @@ class Vault:
             aliases=alias_store,
             grant_store=grant_store,
             grants=self.grants,
+            generations=generations,
             cipher=world.cipher,
             oauth_client=world.oauth_client,
             catalogue=world.catalogue,
@@ -334,6 +339,7 @@ class Vault:
         )
         self.grant_import = GrantImportService(
             grants=grant_store,
+            generations=generations,
             people=self.people,
             cipher=world.cipher,
             audit_log=audit_log,
@@ -342,6 +348,7 @@ class Vault:
         self.administration = AdministrationService(providers=provider_store, grants=grant_store, people=self.people)
         self.removals = RemovalService(
             providers=provider_store,
+            generations=generations,
             grants=grant_store,
             removals=removal_store,
             administration=self.administration,
@@ -372,6 +379,7 @@ class Vault:
             check=world.provider_check,
             catalogue=world.catalogue,
             administration=self.administration,
+            generations=generations,
             removals=self.removals,
             audit_log=audit_log,
             clock=world.clock,

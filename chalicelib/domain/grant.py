@@ -119,14 +119,19 @@ class Grant:
 
     def at(self, provider: Provider) -> Self:
         """As it may be opened at this provider: what was given to another server or client does not open (R92)."""
-        return replace(self, server=self.server and provider.server_id, server_now=provider.server_id)
+        return replace(self, server_now=provider.server_id)
+
+    @property
+    def is_of_another_server(self) -> bool:
+        """Read with a provider that goes elsewhere than its tokens may: only a hand in the table can do that."""
+        return bool(self.server and self.server_now) and self.server != self.server_now
 
     def encryption_context(self) -> dict[str, str]:
         """Binds the ciphertext to its owner and to every clear field that decides a release (R50)."""
         # Only for later accounts: what was sealed before there were several opens as it did
         slot = {"slot": self.slot} if self.slot else {}
         # Not for what was sealed before: a change of the server ends that together with its generation
-        server = {"server": self.server} if self.server else {}
+        server = {"server": self.server_now or self.server} if self.server else {}
         return (
             slot
             | server

@@ -86,7 +86,14 @@ class CleanUpService:
         return buried
 
     def _clean(self, provider: Provider, pages: int, end: float) -> int:
+        """Only when nobody can be at work under an ended generation any more.
+
+        A refresh that was under way when it ended may still store what the cloud gave it: buried before, that token
+        would live on, and nobody would know of it (R95).
+        """
         buried = 0
+        if provider.is_ending or not self._is_quiet(provider):
+            return buried
         for generation in range(provider.cleaned_generation + 1, provider.generation):
             buried += self._bury(provider, generation, pages, end)
             # Closing a later one first would count this one as cleaned, and its key would stay for ever
@@ -128,24 +135,25 @@ class CleanUpService:
             now = self._clock.now()
             self._removals.count(order.removal_id, provider.id, now, of=of, removed=len(grants), **counted)
         removed_at = provider.removed_at or 0
-        self._grants.bury([grant.removed(removed_at) for grant in grants], removed_at + TOMBSTONE_SECONDS)
+        self._grants.bury([grant.ended_with(provider) for grant in grants], removed_at + TOMBSTONE_SECONDS)
 
     def _schedule(self, provider: Provider, order: RemovalOrder, grants: Sequence[Grant]) -> dict[str, str]:
         """What became of each, by its id, in the words of the receipt."""
-        if not self._catalogue.get(provider.type_id).can_revoke(provider.server):
+        issuer = provider.as_of(order.generation)
+        if not self._catalogue.get(provider.type_id).can_revoke(issuer.server):
             return dict.fromkeys((grant.id for grant in grants), "not_offered")
-        sealed = [grant for grant in self._grants.sealed(grants) if grant.token_set is not None]
+        sealed = [grant.at(issuer) for grant in self._grants.sealed(grants) if grant.token_set is not None]
         with self._cipher.unlock(self._providers.key(provider.id, order.generation)) as box:
             asked = self._revocations.schedule_all(sealed, box, order.removal_id)
         return {grant.id: "asked" if grant.id in asked else "unreadable" for grant in sealed}
 
+    def _is_quiet(self, provider: Provider) -> bool:
+        return self._clock.now() >= (provider.removed_at or 0) + _SETTLE_SECONDS
+
     def _is_settled(self, provider: Provider, generation: int) -> bool:
-        """True when no item of the generation is left, none can still come, and no revocation needs its key."""
-        settled_at = (provider.removed_at or 0) + _SETTLE_SECONDS
-        return (
-            self._clock.now() >= settled_at
-            and self._grants.count(provider.id, generation, at_most=1) == 0
-            and not self._revocation_store.any_of(provider.id, generation)
+        """True when no item of the generation is left, and no revocation needs its key."""
+        return self._grants.count(provider.id, generation, at_most=1) == 0 and not self._revocation_store.any_of(
+            provider.id, generation
         )
 
     def _close(self, provider: Provider, generation: int) -> Provider:

@@ -34,6 +34,7 @@ from chalicelib.ports import (
     UserAliasStore,
 )
 
+from .generations import GenerationService
 from .grants import Brought, GrantService
 from .revocations import client_of
 
@@ -97,6 +98,7 @@ class ConsentService:
         aliases: UserAliasStore,
         grant_store: GrantStore,
         grants: GrantService,
+        generations: GenerationService,
         cipher: TokenCipher,
         oauth_client: OAuthClient,
         catalogue: Catalogue,
@@ -110,6 +112,7 @@ class ConsentService:
         self._aliases = aliases
         self._grant_store = grant_store
         self._grants = grants
+        self._generations = generations
         self._cipher = cipher
         self._oauth_client = oauth_client
         self._catalogue = catalogue
@@ -137,6 +140,11 @@ class ConsentService:
         provider = holding.provider
         if provider.is_deleted or not (is_test or provider.is_offered_to(session.user.groups)):
             raise NotFound
+        if provider.is_ending:
+            # Before anything new is stored there, so that it is not taken for what was removed
+            self._generations.carried_out(provider)
+            holding = self._grant_store.load(session.user.id, provider_id, slot or FIRST_SLOT)
+            provider = holding.provider
         state = (TEST_STATE if is_test else "") + self._random.token()
         code_verifier, flow = self._random.token(_VERIFIER_BYTES), flow or self._random.token()
         if slot is None or (slot and holding.grant is None):

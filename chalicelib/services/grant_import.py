@@ -9,6 +9,7 @@ from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.ports import AuditLog, Clock, GrantStore, TokenCipher
 
+from .generations import GenerationService
 from .people import PeopleService
 
 
@@ -30,12 +31,14 @@ class GrantImportService:
         self,
         *,
         grants: GrantStore,
+        generations: GenerationService,
         people: PeopleService,
         cipher: TokenCipher,
         audit_log: AuditLog,
         clock: Clock,
     ) -> None:
         self._grants = grants
+        self._generations = generations
         self._people = people
         self._cipher = cipher
         self._audit_log = audit_log
@@ -48,6 +51,9 @@ class GrantImportService:
         """
         person = self._people.find(imported.user)
         holding = self._grants.load(person.id, provider_id)
+        if holding.provider.is_ending:
+            self._generations.carried_out(holding.provider)
+            holding = self._grants.load(person.id, provider_id)
         if holding.grant is not None and holding.grant.token_set is not None:
             return None
         now = self._clock.now()

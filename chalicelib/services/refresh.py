@@ -144,6 +144,9 @@ class RefreshService:
         seen = grant.as_seen(holding.provider)
         if seen.state not in (GrantState.ACTIVE, GrantState.FAILING):
             raise TokenRefused(RefusalReason.NEEDS_REAUTHORIZATION, detail=seen.reason.value)
+        if grant.is_of_another_server:
+            # It is the provider that is wrong: put right, everything opens again
+            raise TokenRefused(RefusalReason.PROVIDER_MISCONFIGURED, detail="another server")
         try:
             tokens = TokenSet.from_bytes(box.decrypt(grant.token_set, grant.encryption_context()))
         except IntegrityViolation as violation:

@@ -2,23 +2,38 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.errors import Conflict, IntegrityViolation, VaultError
 from chalicelib.domain.grant import TOMBSTONE_SECONDS, Grant, Holding, Revocation
-from chalicelib.domain.provider import Provider, ProviderKey
-from chalicelib.domain.removal import CloudReceipt, Receipt, Removal, RemovalOrder, RemovalScope
+from chalicelib.domain.provider import Provider
+from chalicelib.domain.removal import (
+    CloudReceipt,
+    Everything,
+    EverythingOrder,
+    Receipt,
+    Removal,
+    RemovalOrder,
+    RemovalScope,
+    together,
+)
 from chalicelib.ports import AuditLog, Catalogue, Clock, GrantStore, ProviderStore, Random, RemovalStore, TokenCipher
 
 from .administration import AdministrationService
+from .generations import GenerationService
 from .people import Person
 from .revocations import RevocationService
 
 _LOG = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
+IN_REQUEST_SECONDS = 8.0
+"""So long the request itself raises providers: its answer has to be there before the gateway gives up at 29 s."""
+CARRY_ON_SECONDS = 5.0
+"""So long a run of the background raises providers before it deletes."""
 RECENT = 50
 """So many receipts are listed."""
 
@@ -30,6 +45,7 @@ class RemovalService:
         self,
         *,
         providers: ProviderStore,
+        generations: GenerationService,
         grants: GrantStore,
         removals: RemovalStore,
         administration: AdministrationService,
@@ -41,6 +57,7 @@ class RemovalService:
         random: Random,
     ) -> None:
         self._providers = providers
+        self._generations = generations
         self._grants = grants
         self._removals = removals
         self._administration = administration
@@ -56,8 +73,13 @@ class RemovalService:
         return self._removals.recent(limit=RECENT)
 
     def receipt(self, removal_id: str) -> Receipt:
-        """What has come of a removal until now. Raises NotFound."""
-        return self._removals.receipt(removal_id)
+        """What has come of a removal until now, what others had begun before it included. Raises NotFound."""
+        receipt = self._removals.receipt(removal_id)
+        others = {other: self._removals.receipt(other) for _, other in receipt.removal.joined}
+        clouds = [*receipt.clouds]
+        for provider_id, other in receipt.removal.joined:
+            clouds += (cloud for cloud in others[other].clouds if cloud.provider_id == provider_id)
+        return Receipt(receipt.removal, together(clouds))
 
     def remove(self, by: Actor, grant_ids: Sequence[str], origin: Origin, *, revoke: bool = False) -> Receipt:
         """Remove single grants; with `revoke` the clouds are asked to end them, too. Those that were gone do not count.
@@ -77,27 +99,96 @@ class RemovalService:
         From that write on no grant of before is found by anyone; the items go later, in `clean_up`, which is also
         what asks the cloud. Raises NotFound, Conflict.
         """
-        provider = self._administration.provider(provider_id)
+        provider = self._generations.carried_out(self._administration.provider(provider_id))
+        removal = self.announce(provider, by, origin, revoke=revoke)
+        order = RemovalOrder(provider.generation, removal.id, revoke, by)
+        with self.failure_recorded(removal, provider, origin):
+            ended = self._generations.end(provider, order)
+        return self._linked(removal, [provider, ended])
+
+    def announce(self, provider: Provider, by: Actor, origin: Origin, *, revoke: bool) -> Removal:
+        """The receipt and the log's line of an end that is about to come (R93)."""
         removal = self._new(RemovalScope.PROVIDER, by, revoke=revoke, target=provider.id, target_name=provider.name)
-        return self._end([provider], removal, origin)
+        removal = replace(removal, ended=((provider.id, provider.generation),))
+        self._removals.add(removal)
+        self._generations.record(provider, by, origin, removal_id=removal.id, revoke=revoke)
+        return removal
+
+    @contextmanager
+    def failure_recorded(self, removal: Removal, provider: Provider, origin: Origin) -> Iterator[None]:
+        """What was announced and did not happen gets a line of its own; the receipt says so by itself."""
+        try:
+            yield
+        except VaultError:
+            self._generations.record(
+                provider, removal.by, origin, removal_id=removal.id, revoke=removal.revoke, outcome=Outcome.FAILURE
+            )
+            raise
 
     def remove_everything(self, by: Actor, origin: Origin, *, revoke: bool) -> Removal:
-        """End all grants of all providers. One provider's trouble is raised only when the others are done."""
-        removal = self._new(RemovalScope.EVERYTHING, by, revoke=revoke)
-        return self._end(self._administration.providers(), removal, origin)
+        """End all grants of all providers by one write, which every read sees from then on (R66). Raises Conflict.
 
-    def raise_generation(self, provider: Provider, order: Callable[[int], RemovalOrder]) -> Provider:
-        """End everything that was stored under the provider's generation. Raises Conflict."""
+        What each provider needs for that is done here as far as time allows, and by the background for the others.
+        """
+        removal = self._new(RemovalScope.EVERYTHING, by, revoke=revoke)
+        providers = self._administration.providers()
+        if not providers:
+            return removal
+        ended = tuple((provider.id, provider.generation - provider.is_ending) for provider in providers)
+        removal = self._linked(replace(removal, ended=ended), providers)
+        facts = {"removal": removal.id, "providers": str(len(ended))} | ({"cloud": "asked"} if revoke else {})
+        event = AuditEvent(AuditTag.EVERYTHING_REMOVED, Outcome.SUCCESS, by.id, origin, facts=facts, actor_name=by.name)
+        self._audit_log.record(event)
+        self._order(removal, is_first=not any(provider.is_ending for provider in providers))
+        self.carry_on(IN_REQUEST_SECONDS)
+        return removal
+
+    def _order(self, removal: Removal, *, is_first: bool) -> None:
+        """`is_first`: those of before are carried out everywhere, and need not be kept."""
         for _ in range(_ATTEMPTS):
+            before = self._providers.everything()
+            order = EverythingOrder(before.last + 1, removal.id, removal.revoke, removal.by, self._clock.now())
+            after = Everything((order,) if is_first else (*before.orders, order))
             try:
-                return self._providers.update(self._raised(provider, order(provider.generation)))
+                return self._providers.save_everything(after, replaces=before.last)
             except Conflict:
-                # Edited or emptied by somebody else meanwhile; emptied is what was wanted
-                again = self._providers.get(provider.id)
-                if again.generation > provider.generation:
-                    return again
-                provider = again
+                # Somebody else removes everything at this moment: both are carried out together
+                is_first = False
         raise Conflict
+
+    def carry_on(self, seconds: float) -> int:
+        """Raise the providers that a removal of everything has not reached yet, for so long; returns how many are left.
+
+        Killed anywhere it is gone on with: a provider that was raised is none of them any more.
+        """
+        end = self._clock.monotonic() + seconds
+        waiting = [provider for provider in self._providers.all() if provider.is_ending]
+        left = len(waiting)
+        for provider in waiting:
+            if self._clock.monotonic() >= end:
+                break
+            try:
+                self._generations.carried_out(provider)
+                left -= 1
+            except VaultError as error:
+                # It is in effect all the same; the next turn tries again, and the others need not wait for it
+                _LOG.error("removal.failed", extra={"provider_id": provider.id, "code": error.code})
+        return left
+
+    def _linked(self, removal: Removal, providers: Sequence[Provider]) -> Removal:
+        """Stored with the other removals that ended the same tokens, whose counts are its own (see `receipt`)."""
+        ended = dict(removal.ended)
+        joined = dict.fromkeys(
+            (provider.id, order.removal_id)
+            for provider in providers
+            for order in provider.removals
+            if order.removal_id not in ("", removal.id)
+            and (order.generation == ended[provider.id] or (removal.revoke and not order.revoke))
+        )
+        linked = replace(removal, joined=tuple(joined))
+        if joined or removal.scope is RemovalScope.EVERYTHING:
+            self._removals.add(linked)
+        return linked
 
     def _new(self, scope: RemovalScope, by: Actor, *, revoke: bool, target: str = "", target_name: str = "") -> Removal:
         return Removal(self._random.token(12), scope, revoke, by, self._clock.now(), target, target_name)
@@ -132,6 +223,10 @@ class RemovalService:
             try:
                 self._grants.save(removed, replaces=holding.grant.version, expires_at=now + TOMBSTONE_SECONDS)
             except Conflict:
+                if self._administration.holding(grant_id) is None:
+                    # Somebody else has ended it: what the cloud is to be asked stays asked, the stronger wish wins
+                    self._count(removal, holding.grant, {"removed": -1})
+                    return None
                 self._count(removal, holding.grant, dict.fromkeys(counted, -1))
                 if revocation is not None:
                     self._revocations.forget(revocation)
@@ -156,68 +251,11 @@ class RemovalService:
         except IntegrityViolation:
             return ("unreadable",), None
 
-    # All of a provider
-
-    def _end(self, providers: Sequence[Provider], removal: Removal, origin: Origin) -> Removal:
-        failed: set[str] = set()
-        failure: VaultError | None = None
-        # Before the effect: whoever dies in between leaves a receipt that says who asked for what
-        removal = replace(removal, ended=tuple((provider.id, provider.generation) for provider in providers))
-        if providers:
-            self._removals.add(removal)
-        for provider in providers:
-            try:
-                self.raise_generation(provider, lambda g: RemovalOrder(g, removal.id, removal.revoke, removal.by))
-            except VaultError as error:
-                _LOG.error("removal.failed", extra={"provider_id": provider.id, "code": error.code})
-                failure = error
-                failed.add(provider.id)
-                continue
-            self._record_provider(removal, provider, origin)
-        if failure is not None:
-            self._removals.add(replace(removal, ended=tuple(one for one in removal.ended if one[0] not in failed)))
-            raise failure
-        return removal
-
-    def _raised(self, provider: Provider, order: RemovalOrder) -> Provider:
-        """The provider under the next generation, its secret moved to the new key."""
-        key = self._next_key(provider)
-        with self._cipher.unlock(self._providers.key(provider.id, provider.generation)) as box:
-            secret = box.decrypt(provider.client_secret, provider.secret_context())
-        raised = replace(
-            provider,
-            generation=key.generation,
-            removed_at=self._clock.now(),
-            removals=(*provider.removals, order),
-        )
-        with self._cipher.unlock(key) as box:
-            return replace(raised, client_secret=box.encrypt(secret, raised.secret_context()))
-
-    def _next_key(self, provider: Provider) -> ProviderKey:
-        key = self._cipher.new_key(provider.id, provider.generation + 1)
-        try:
-            self._providers.add_key(key)
-        except Conflict:
-            # An interrupted removal has left one: it is as good as new
-            return self._providers.key(provider.id, provider.generation + 1)
-        return key
-
     # The audit log
 
     def _record_grant(self, removal: Removal, grant: Grant, origin: Origin, fate: tuple[str, ...]) -> None:
         facts = {"account": grant.account.label} | ({"cloud": fate[0]} if fate else {})
         self._audit_log.record(grant_removed(removal.by, grant, origin, facts))
-
-    def _record_provider(self, removal: Removal, provider: Provider, origin: Origin) -> None:
-        facts = {"generation": str(provider.generation), "removal": removal.id}
-        facts |= {"cloud": "asked"} if removal.revoke else {}
-        by = removal.by
-        self._audit_log.record(
-            AuditEvent(
-                AuditTag.PROVIDER_TOKENS_REMOVED, Outcome.SUCCESS, by.id, origin, "", provider.id, facts,
-                actor_name=by.name,
-            )
-        )  # fmt: skip
 
 
 def grant_removed(by: Actor, grant: Grant, origin: Origin, facts: dict[str, str]) -> AuditEvent:

@@ -91,7 +91,9 @@ class RevocationService:
         return set(entries)
 
     def _entry(self, grant: Grant, box: Box, revocation_id: str, removal_id: str) -> Revocation:
-        tokens = box.decrypt(grant.token_set or b"", grant.encryption_context())
+        # What a refresh could only keep aside is newer than what the grant has
+        newest = (self._grants.spilled(grant) if grant.lease is not None else None) or grant
+        tokens = box.decrypt(newest.token_set or b"", newest.encryption_context())
         now = self._clock.now()
         revocation = Revocation(
             id=revocation_id,

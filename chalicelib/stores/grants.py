@@ -13,13 +13,20 @@ from typing import Any
 from chalicelib.domain.accounts import UserGrants
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound
 from chalicelib.domain.grant import FIRST_SLOT, Grant, GrantReason, GrantState, Holding, RefreshLease
-from chalicelib.domain.provider import Provider
+from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.token_set import CloudAccount
 from chalicelib.ports import GrantPage
 
 from .items import Item
 from .provider_health import health_from_item, health_key
-from .providers import key_from_item, provider_from_item, provider_key, wrapped_key_key
+from .providers import (
+    everything_from_item,
+    everything_key,
+    key_from_item,
+    provider_from_item,
+    provider_key,
+    wrapped_key_key,
+)
 from .table import Condition, ConditionFailed, Table, batch_get
 from .tables import EXPIRES, KEY, LISTING, SORT
 
@@ -60,7 +67,7 @@ class DynamoGrantStore:
             item = found.get(_position(provider_key(provider_id)))
             if item is None:
                 return None, others
-            provider = provider_from_item(item)
+            provider = provider_from_item(item, everything_from_item(found.get(_position(everything_key()))))
             if provider.generation == self._likely_generation.get(provider_id, _FIRST_GENERATION):
                 return _holding(provider, user_id, slot, found), others
             self._likely_generation[provider_id] = provider.generation
@@ -71,7 +78,7 @@ class DynamoGrantStore:
         generation = self._likely_generation.get(provider_id, _FIRST_GENERATION)
         grant = _key(user_id, provider_id, generation, slot)
         preference = _preference_key(user_id, provider_id)
-        wanted = [provider_key(provider_id), health_key(provider_id), grant, preference, *more]
+        wanted = [provider_key(provider_id), everything_key(), health_key(provider_id), grant, preference, *more]
         wrapped = wrapped_key_key(provider_id, generation)
         read = batch_get(self._client, {self._vault.name: wanted, self._keys.name: [wrapped]})
         return {_position(item): item for items in read.values() for item in items}
@@ -198,17 +205,23 @@ def _position(item: Item) -> tuple[str, ...]:
 
 
 def _holding(provider: Provider, user_id: str, slot: str, found: dict[tuple[str, ...], Item]) -> Holding:
-    wrapped = found.get(_position(wrapped_key_key(provider.id, provider.generation)))
-    if wrapped is None:
-        raise KeyUnavailable(detail="the wrapped key is missing")
+    key = _key_of_holding(provider, found)
     grant = found.get(_position(_key(user_id, provider.id, provider.generation, slot)))
     health = health_from_item(provider.id, found.get(_position(health_key(provider.id))))
     preference = found.get(_position(_preference_key(user_id, provider.id)))
     is_current = preference is not None and preference["generation"] == provider.generation
     preferred = preference[_PREFERRED] if preference and is_current else None
-    return Holding(
-        provider, key_from_item(wrapped), _from_item(grant).at(provider) if grant else None, health, preferred
-    )
+    return Holding(provider, key, _from_item(grant).at(provider) if grant else None, health, preferred)
+
+
+def _key_of_holding(provider: Provider, found: dict[tuple[str, ...], Item]) -> ProviderKey:
+    if provider.is_ending:
+        # There is none yet, and nothing that it could open: who wants to store something makes it first
+        return ProviderKey(provider.id, provider.generation, b"")
+    wrapped = found.get(_position(wrapped_key_key(provider.id, provider.generation)))
+    if wrapped is None:
+        raise KeyUnavailable(detail="the wrapped key is missing")
+    return key_from_item(wrapped)
 
 
 def _partition(user_id: str) -> str:

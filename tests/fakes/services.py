@@ -11,6 +11,7 @@ from chalicelib.domain.session import Session
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.services.consent import Callback, Consented, ConsentService
 from chalicelib.services.events import EventService, Outlets
+from chalicelib.services.generations import GenerationService
 from chalicelib.services.grants import GrantService
 from chalicelib.services.refresh import RefreshService
 from chalicelib.services.revocations import RevocationService
@@ -84,6 +85,9 @@ class FakeVault:
             clock=self.clock,
             random=self.random,
         )
+        self.generations = GenerationService(
+            providers=self.providers, cipher=self.cipher, audit_log=self.audit_log, clock=self.clock
+        )
         self.grants = GrantService(
             grants=self.grant_store,
             cipher=self.cipher,
@@ -117,6 +121,7 @@ class FakeVault:
             aliases=self.aliases,
             grant_store=self.grant_store,
             grants=self.grants,
+            generations=self.generations,
             cipher=self.cipher,
             oauth_client=self.cloud,
             catalogue=self.catalogue,

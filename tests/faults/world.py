@@ -180,6 +180,7 @@ class World:
         """The functions of the schedule, once after each of these pauses. Not the seals, which read all there is."""
         for pause in hours:
             self.clock.advance(round(pause * 3600))
+            process.vault.removals.carry_on(5)
             process.vault.clean_up.run()
             process.vault.revocations.retry_due()
             process.vault.events.deliver_due()
