@@ -587,7 +587,8 @@ class OAuthClient(Protocol):
     ) -> tuple[TokenSet, CloudAccount]:
         """Exchange the code once (never retried) and learn whose account it is, the id_token verified.
 
-        Raises CloudRefused, CloudMisconfigured, CloudUnavailable or CloudAnswerInvalid.
+        Raises CloudRefused, CloudMisconfigured, CloudUnavailable or CloudAnswerInvalid; with `received` set where the
+        cloud had given tokens by then.
         """
 
     def identify(

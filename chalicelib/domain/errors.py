@@ -8,6 +8,8 @@ it may be shown and logged as it is (security requirement R17). What the other s
 from collections.abc import Mapping
 from typing import ClassVar
 
+from .token_set import TokenSet
+
 
 class VaultError(Exception):
     """Base of all. Raise a subclass; `message` may be narrowed to a more exact sentence of our own."""
@@ -171,7 +173,12 @@ class IntegrityViolation(VaultError):
 
 
 class CloudError(VaultError):
-    """Base of what a cloud's authorization server can do to us."""
+    """Base of what a cloud's authorization server can do to us.
+
+    `received`: tokens that had come before it went wrong, and that nobody keeps: they are to be revoked (R95).
+    """
+
+    received: TokenSet | None = None
 
     code = "cloud_error"
     message = "The cloud did not accept the request. Please try again."

@@ -32,6 +32,9 @@ LONGEST_RETRY_SECONDS = 900
 SPILL_SECONDS = 30 * 24 * 3600
 """How long an outcome that could only be kept aside waits for somebody to bring it home."""
 
+LONGEST_SCOPES = 16 * 1024
+"""Characters of all scopes together. They are in the encryption context, which ends at 64 KB, and in the item."""
+
 FIRST_SLOT = ""
 """Where a person's first cloud account at a provider is."""
 
@@ -150,6 +153,12 @@ class Grant:
                 "label": self.account.label,
             }
         )
+
+    @property
+    def is_storable(self) -> bool:
+        """Whether everything about it that a cloud has said can be sealed and stored."""
+        scopes = " ".join(self.scopes)
+        return len(scopes) <= LONGEST_SCOPES and scopes.isprintable()
 
     def is_of(self, provider: Provider) -> bool:
         """False for a grant of a generation that an administrator has removed."""

@@ -23,6 +23,8 @@ from .admin_tokens import PAGE, TokenPages
 from .client_changes import actor_of
 
 _RECEIPTS = "/admin/removals"
+_COUNTED = 25
+"""At so many providers what is left is counted: a receipt of hundreds must not make hundreds of queries."""
 _NAMED = 5
 """So many people are named in the dialog; the others are counted."""
 EVERYTHING = "everything"
@@ -154,15 +156,30 @@ def receipt_of(removal: Removal) -> Redirect:
 
 
 def _view(administration: AdministrationService, receipt: Receipt) -> ReceiptView:
-    names = {provider.id: provider.name for provider in administration.providers()}
+    providers = {provider.id: provider for provider in administration.providers()}
     counted = {cloud.provider_id: cloud for cloud in receipt.clouds}
     ended = dict(receipt.removal.ended)
-    rows = []
+    rows, looked_at = [], 0
     for provider_id in dict.fromkeys((*ended, *counted)):
-        left = administration.remaining(provider_id, ended[provider_id]) if provider_id in ended else Count(0)
-        cloud = counted.get(provider_id, CloudReceipt(provider_id))
-        rows.append(CloudRow(names.get(provider_id, provider_id), cloud, left.number, left.more))
+        provider, cloud = providers.get(provider_id), counted.get(provider_id, CloudReceipt(provider_id))
+        row = CloudRow(provider.name if provider else provider_id, cloud)
+        generation = ended.get(provider_id, 0)
+        if provider is not None and provider.generation <= generation:
+            row = replace(row, is_ended=False)
+        elif generation and (provider is None or provider.cleaned_generation < generation):
+            looked_at += 1
+            row = _with_the_rest(administration, row, provider_id, generation, is_counted=looked_at <= _COUNTED)
+        rows.append(row)
     return ReceiptView(receipt.removal, tuple(sorted(rows, key=lambda row: row.name.casefold())))
+
+
+def _with_the_rest(
+    administration: AdministrationService, row: CloudRow, provider_id: str, generation: int, *, is_counted: bool
+) -> CloudRow:
+    if not is_counted:
+        return replace(row, is_waiting=True)
+    left = administration.remaining(provider_id, generation)
+    return replace(row, left=left.number, is_more=left.more)
 
 
 def _revoke(request: Request) -> bool:

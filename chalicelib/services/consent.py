@@ -174,7 +174,8 @@ class ConsentService:
         try:
             consented = self._complete(session, callback, origin)
         except ConsentFailed as failure:
-            self._record(AuditTag.CONSENT_FAILED, session, callback, origin, problem=failure.problem.value)
+            facts = {"problem": failure.problem.value} | ({"cloud": failure.cloud} if failure.cloud else {})
+            self._record(AuditTag.CONSENT_FAILED, session, callback, origin, **facts)
             raise
         if consented.tested:
             self._record(AuditTag.PROVIDER_TESTED, session, callback, origin, account=consented.account.label)
@@ -198,7 +199,7 @@ class ConsentService:
             if request.is_test:
                 # Many clouds end everything of an account at once: what the administrator holds must not go along
                 if not _holds(holding, account):
-                    self._grants.discard(holding, client, token_set)
+                    self._grants.discard(request.user_id, holding, client, box, token_set=token_set, account=account)
                 return Consented(account, tested=self._tested(request, token_set))
             brought = Brought(session.user, request.slot, token_set, account, came_back)
 
@@ -291,7 +292,10 @@ class ConsentService:
                 client, provider_type, request, code=code, code_verifier=code_verifier
             )
         except CloudError as error:
-            raise ConsentFailed(_problem(error), detail=error.detail) from error
+            cloud = ""
+            if error.received is not None:
+                cloud = self._grants.discard(request.user_id, holding, client, box, token_set=error.received)
+            raise ConsentFailed(_problem(error), detail=error.detail, cloud=cloud) from error
 
     def _record(self, tag: AuditTag, session: Session, callback: Callback, origin: Origin, **facts: str) -> None:
         outcome = Outcome.FAILURE if tag is AuditTag.CONSENT_FAILED else Outcome.SUCCESS

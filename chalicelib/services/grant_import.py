@@ -64,7 +64,7 @@ class GrantImportService:
             generation=holding.provider.generation,
             version=holding.grant.version + 1 if holding.grant else now,
             state=GrantState.ACTIVE,
-            account=imported.account,
+            account=CloudAccount.named(imported.account.subject, imported.account.label),
             scopes=imported.scopes,
             expires_at=min(now, imported.authorized_at or now),
             authorized_at=min(now, imported.authorized_at or now),

@@ -6,12 +6,19 @@ from contextlib import suppress
 from dataclasses import replace
 
 from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Outcome
-from chalicelib.domain.errors import CloudError, Conflict, IntegrityViolation, NotFound, VaultError
-from chalicelib.domain.grant import Grant, Holding, Revocation
+from chalicelib.domain.errors import (
+    CloudError,
+    Conflict,
+    IntegrityViolation,
+    NotFound,
+    StorageUnavailable,
+    VaultError,
+)
+from chalicelib.domain.grant import Grant, Holding, Revocation, RevocationOutcome
 from chalicelib.domain.provider import ClientSecrets, Provider, ProviderKey
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.secret import fingerprint
-from chalicelib.domain.token_set import TokenSet
+from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.ports import (
     AuditLog,
     Box,
@@ -35,6 +42,8 @@ GIVE_UP_SECONDS = 7 * 24 * 3600
 RUN_SECONDS = 12.0
 """How long one run works: the last request it begins may take as long again, and a function lives 29 s."""
 _AT_ONCE = 25
+_NO_VERSION = 0
+"""That of tokens that were never a grant's: no grant is deleted with them."""
 
 
 def client_of(provider: Provider, box: Box) -> Client:
@@ -120,6 +129,52 @@ class RevocationService:
         try:
             self._oauth_client.revoke(client, provider_type, tokens)
         except CloudError as error:
+            self._log_failure(revocation.provider_id, error)
+            return False
+        return True
+
+    def end_received(
+        self,
+        holding: Holding,
+        token_set: TokenSet,
+        client: Client,
+        box: Box,
+        *,
+        user_id: str,
+        account: CloudAccount | None,
+    ) -> str:
+        """End tokens that a cloud gave and nobody keeps: written down, asked for once, forgotten when done (R95).
+
+        What became of it: a `RevocationOutcome`, or `failed` where neither the storage nor the cloud could be had.
+        """
+        provider = holding.provider
+        provider_type, now = self._catalogue.get(provider.type_id), self._clock.now()
+        if not provider_type.can_revoke(provider.server):
+            return RevocationOutcome.NOT_OFFERED.value
+        revocation = Revocation(
+            id=self._random.token(16),
+            user_id=user_id,
+            provider_id=provider.id,
+            generation=provider.generation,
+            grant_version=_NO_VERSION,
+            account=account or CloudAccount("", ""),
+            tokens=b"",
+            created_at=now,
+            next_attempt_at=now + FIRST_RETRY_SECONDS,
+        )
+        tokens = box.encrypt(token_set.to_bytes(), revocation.encryption_context())
+        revocation = replace(revocation, tokens=tokens)
+        is_noted = self._is_noted(revocation)
+        if not self.attempt(revocation, provider_type, client, box):
+            return RevocationOutcome.PENDING.value if is_noted else "failed"
+        with suppress(StorageUnavailable):
+            self.forget(revocation)
+        return RevocationOutcome.REVOKED.value
+
+    def _is_noted(self, revocation: Revocation) -> bool:
+        try:
+            self._revocations.add(revocation)
+        except StorageUnavailable as error:
             self._log_failure(revocation.provider_id, error)
             return False
         return True

@@ -112,7 +112,7 @@ WITHOUT_REVOCATION = replace(
 BROKEN = tuple(
     replace(CONNECTED, id=f"broken-{reason}", name="Tailspin", state=GrantState.NEEDS_REAUTHORIZATION, reason=reason)
     for reason in GrantReason
-    if reason is not GrantReason.REMOVED_BY_ADMINISTRATOR
+    if reason not in (GrantReason.REMOVED_BY_ADMINISTRATOR, GrantReason.PROVIDER_CHANGED)
 )
 SEVERAL = replace(
     CONNECTED,
@@ -132,6 +132,7 @@ CARDS = (
     FAILING,
     BROKEN[0],
     REMOVED,
+    replace(REMOVED, id="moved", name="Fourth Coffee", reason=GrantReason.PROVIDER_CHANGED),
 )
 
 
