@@ -95,10 +95,12 @@ class CleanUpService:
         if provider.is_ending or not self._is_quiet(provider):
             return buried
         for generation in range(provider.cleaned_generation + 1, provider.generation):
-            buried += self._bury(provider, generation, pages, end)
+            here = self._bury(provider, generation, pages, end)
+            buried += here
             # Closing a later one first would count this one as cleaned, and its key would stay for ever
             is_next = provider.cleaned_generation == generation - 1
-            if is_next and self._is_settled(provider, generation):
+            # Not in the run that buried: the lists lag, and a revocation of a moment ago still needs the key (F41)
+            if not here and is_next and self._is_settled(provider, generation):
                 provider = self._close(provider, generation)
         return buried
 

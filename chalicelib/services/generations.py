@@ -4,7 +4,7 @@ import logging
 from dataclasses import replace
 
 from chalicelib.domain.audit import BACKGROUND, Actor, AuditEvent, AuditTag, Origin, Outcome
-from chalicelib.domain.errors import Conflict, IntegrityViolation
+from chalicelib.domain.errors import Conflict, IntegrityViolation, NotFound
 from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.removal import RemovalOrder
 from chalicelib.ports import AuditLog, Clock, ProviderStore, TokenCipher
@@ -34,7 +34,8 @@ class GenerationService:
                 if provider.generation > order.generation:
                     return self._joined(provider, order)
                 return self._providers.update(self._raised(provider, order))
-            except Conflict:
+            except (Conflict, NotFound):
+                # Not found is the key of a generation that was closed since the provider was read
                 provider = self._providers.get(provider.id)
         raise Conflict
 

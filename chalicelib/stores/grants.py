@@ -22,6 +22,7 @@ from .provider_health import health_from_item, health_key
 from .providers import (
     everything_from_item,
     everything_key,
+    is_provider_id,
     key_from_item,
     provider_from_item,
     provider_key,
@@ -61,6 +62,8 @@ class DynamoGrantStore:
         self, user_id: str, provider_id: str, slot: str, more: Sequence[Item]
     ) -> tuple[Holding | None, list[Item | None]]:
         """The holding, None without such a provider; in the same read, the items of the vault's table under `more`."""
+        if not is_provider_id(provider_id):
+            return None, [None for _ in more]
         for _ in range(_GENERATION_GUESSES):
             found = self._read(user_id, provider_id, slot, more)
             others = [found.get(_position(key)) for key in more]

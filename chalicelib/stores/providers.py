@@ -35,6 +35,8 @@ class DynamoProviderStore:
         return sorted(found, key=lambda p: p.name.casefold())
 
     def get(self, provider_id: str) -> Provider:
+        if not is_provider_id(provider_id):
+            raise NotFound
         found = {item[SORT]: item for item in self._vault.get_many([provider_key(provider_id), everything_key()])}
         if provider_id not in found:
             raise NotFound
@@ -94,6 +96,11 @@ def wrapped_key_key(provider_id: str, generation: int) -> Item:
 
 def key_from_item(item: Item) -> ProviderKey:
     return ProviderKey(item["provider_id"], item["generation"], item["wrapped"])
+
+
+def is_provider_id(text: str) -> bool:
+    """Whether a provider, and nothing else, can be there under this id."""
+    return text != _EVERYTHING
 
 
 def everything_key() -> Item:
