@@ -172,7 +172,7 @@ class RemovalService:
                 left -= 1
             except VaultError as error:
                 # It is in effect all the same; the next turn tries again, and the others need not wait for it
-                _LOG.error("removal.failed", extra={"provider_id": provider.id, "code": error.code})
+                _LOG.error("clean_up.failed", extra={"provider_id": provider.id, "code": error.code})
         return left
 
     def _linked(self, removal: Removal, providers: Sequence[Provider]) -> Removal:
