@@ -31,6 +31,7 @@ def look_after_leavers(_event: Any) -> None:
 def clean_up(_event: Any) -> None:
     """Delete what administrators have removed, a bounded piece at a time."""
     vault.removals.carry_on(CARRY_ON_SECONDS)
+    vault.removals.finish_open()
     vault.clean_up.run()
 
 

@@ -30,6 +30,7 @@ ENTRIES: dict[CodeType, str] = {
     LeaverService.sweep.__code__: "look_after_leavers",
     CleanUpService.run.__code__: "clean_up",
     RemovalService.carry_on.__code__: "clean_up",
+    RemovalService.finish_open.__code__: "clean_up",
     SealService.seal_due.__code__: "seal_audit",
     EventService.deliver_due.__code__: "deliver_events",
 }

@@ -99,6 +99,9 @@ class Removal:
     target_name: str = ""
     ended: tuple[tuple[str, int], ...] = ()
     joined: tuple[tuple[str, str], ...] = ()
+    is_open: bool = False
+    """Single tokens, or a person's, that were not all gone through yet; `tokens` are the ids of the former."""
+    tokens: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

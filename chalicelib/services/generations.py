@@ -34,8 +34,7 @@ class GenerationService:
                 if provider.generation > order.generation:
                     return self._joined(provider, order)
                 return self._providers.update(self._raised(provider, order))
-            except (Conflict, NotFound):
-                # Not found is the key of a generation that was closed since the provider was read
+            except Conflict:
                 provider = self._providers.get(provider.id)
         raise Conflict
 
@@ -86,11 +85,14 @@ class GenerationService:
         return self._resealed(provider, after)
 
     def _resealed(self, before: Provider, after: Provider) -> Provider:
-        """With the client secret moved to the new key. One that does not open stays so: no token lives on for it."""
+        """With the client secret moved to the new key. One that does not open stays so: no token lives on for it.
+
+        Nor is its key there any more where the provider was read long ago; storing it is a conflict then.
+        """
         try:
             with self._cipher.unlock(self._providers.key(before.id, before.generation)) as box:
                 secret = box.decrypt(before.client_secret, before.secret_context())
-        except IntegrityViolation as error:
+        except (IntegrityViolation, NotFound) as error:
             _LOG.error("provider.secret_unreadable", extra={"provider_id": before.id, "detail": error.detail})
             self._new_key(after)
             return after

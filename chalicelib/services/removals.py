@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
-from chalicelib.domain.errors import Conflict, IntegrityViolation, VaultError
+from chalicelib.domain.audit import BACKGROUND, Actor, AuditEvent, AuditTag, Origin, Outcome
+from chalicelib.domain.client_application import Subject
+from chalicelib.domain.errors import Conflict, IntegrityViolation, InvalidRequest, VaultError
 from chalicelib.domain.grant import TOMBSTONE_SECONDS, Grant, Holding, Revocation
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.removal import (
@@ -32,6 +33,12 @@ _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 3
 IN_REQUEST_SECONDS = 8.0
 """So long the request itself raises providers: its answer has to be there before the gateway gives up at 29 s."""
+MOST_TOKENS = 3000
+"""So many ids fit into the removal's item."""
+SINGLE_SECONDS = 15.0
+"""So long a request, or a run of the background, removes single ones."""
+CUT_OFF_SECONDS = 60
+"""No request lives so long: one that has not come to its end by then will not."""
 CARRY_ON_SECONDS = 5.0
 """So long a run of the background raises providers before it deletes."""
 RECENT = 50
@@ -84,9 +91,12 @@ class RemovalService:
     def remove(self, by: Actor, grant_ids: Sequence[str], origin: Origin, *, revoke: bool = False) -> Receipt:
         """Remove single grants; with `revoke` the clouds are asked to end them, too. Those that were gone do not count.
 
-        Raises InvalidRequest for what is no grant id.
+        Raises InvalidRequest for what is no grant id, or for too many.
         """
-        return self._remove_each(self._new(RemovalScope.TOKENS, by, revoke=revoke), grant_ids, origin)
+        if len(grant_ids) > MOST_TOKENS:
+            raise InvalidRequest(f"At most {MOST_TOKENS:,} tokens can be named at once.")
+        removal = replace(self._new(RemovalScope.TOKENS, by, revoke=revoke), tokens=tuple(grant_ids))
+        return self._remove_each(removal, grant_ids, origin)
 
     def remove_of(self, by: Actor, person: Person, origin: Origin, *, revoke: bool) -> Receipt:
         """Remove what one person has authorized, at all providers."""
@@ -156,6 +166,12 @@ class RemovalService:
                 is_first = False
         raise Conflict
 
+    def finish_open(self) -> None:
+        """Go on with removals of single tokens, or of a person's, that were cut off."""
+        for removal in self._removals.recent(limit=RECENT):
+            if removal.is_open and removal.at + CUT_OFF_SECONDS <= self._clock.now():
+                self._go_on(removal)
+
     def carry_on(self, seconds: float) -> int:
         """Raise the providers that a removal of everything has not reached yet, for so long; returns how many are left.
 
@@ -196,14 +212,33 @@ class RemovalService:
     # Single ones
 
     def _remove_each(self, removal: Removal, grant_ids: Sequence[str], origin: Origin) -> Receipt:
+        """As many as there is time for; what is left is noted, and the background goes on with it."""
+        end = self._clock.monotonic() + SINGLE_SECONDS
         counted: dict[str, Counter[str]] = {}
-        for grant_id in dict.fromkeys(grant_ids):
-            fate = self._remove(removal, grant_id, origin, is_first=not counted)
+        removal, is_first = replace(removal, is_open=True), not removal.is_open
+        for number, grant_id in enumerate(dict.fromkeys(grant_ids)):
+            if number and self._clock.monotonic() >= end:
+                break
+            fate = self._remove(removal, grant_id, origin, is_first=is_first and not counted)
             if fate is not None:
                 counts = counted.setdefault(grant_id.partition(".")[0], Counter())
                 counts.update(["removed", *fate])
+        else:
+            removal = replace(removal, is_open=False, tokens=())
+        if counted or not is_first:
+            self._removals.add(removal)
         clouds = (CloudReceipt(provider_id, **counts) for provider_id, counts in counted.items())
         return Receipt(removal, tuple(clouds))
+
+    def _go_on(self, removal: Removal) -> None:
+        """With what a request had no time for, or did not live to do. What was authorized since is none of it."""
+        if removal.scope is RemovalScope.PERSON:
+            person = Person(removal.target, removal.target_name, Subject(removal.target))
+            held = self._administration.of_person(person)
+        else:
+            held = self._administration.find(removal.tokens)
+        grant_ids = [grant.id for grant in held if grant.authorized_at <= removal.at]
+        self._remove_each(removal, grant_ids, BACKGROUND)
 
     def _remove(self, removal: Removal, grant_id: str, origin: Origin, *, is_first: bool) -> tuple[str, ...] | None:
         """What is to be counted of it on the receipt; None where there was nothing."""

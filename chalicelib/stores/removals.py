@@ -84,6 +84,8 @@ def _from_item(item: Item) -> Removal:
         target=item["target"],
         target_name=item["target_name"],
         ended=tuple(item["ended"].items()),
+        is_open=item.get("is_open", False),
+        tokens=tuple(item.get("tokens", ())),
         joined=tuple((provider_id, removal_id) for provider_id, removal_id in item.get("joined", ())),
     )
 

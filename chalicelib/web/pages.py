@@ -352,7 +352,7 @@ class ReceiptView:
     @property
     def is_done(self) -> bool:
         """Whether nothing is under way any more."""
-        return all(row.is_done for row in self.clouds)
+        return all(row.is_done for row in self.clouds) and not self.removal.is_open
 
     @property
     def done(self) -> int:

@@ -66,7 +66,7 @@ FUNCTIONS = {
     "clean_up": Permissions(
         vault=("BatchGetItem", "BatchWriteItem", "DeleteItem", "PutItem", "Query", "UpdateItem"),
         listing=True,
-        keys=("DeleteItem", *_READ_AND_KEEP),
+        keys=("BatchGetItem", "DeleteItem", *_READ_AND_KEEP),
         sessions=("GetItem",),
         token_key=("Decrypt", "GenerateDataKeyWithoutPlaintext"),
     ),

@@ -54,7 +54,7 @@ def through(world: World, flow: Flow, act: Callable[[], bool]) -> None:
 
 
 KEEPS_COUNT = (CALLBACK, REAUTHORIZE, REVOKE, REMOVE_ONE, REMOVE_ALL, REMOVE_EVERYTHING, MOVE, CLEAN_UP, RETRY)
-"""Of what these received nothing may be lost, unless a process died with it in hand or the cloud's answer never came."""
+"""Of what these received nothing may be lost, but where a process died with it in hand, or no answer came."""
 
 
 def counts(flow: Flow, treatment: str, call: Call) -> bool:

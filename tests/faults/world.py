@@ -181,6 +181,7 @@ class World:
         for pause in hours:
             self.clock.advance(round(pause * 3600))
             process.vault.removals.carry_on(5)
+            process.vault.removals.finish_open()
             process.vault.clean_up.run()
             process.vault.revocations.retry_due()
             process.vault.events.deliver_due()

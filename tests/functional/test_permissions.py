@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.adapters.catalogue import FileCatalogue
 from chalicelib.bootstrap import Vault, create_vault
+from chalicelib.domain.audit import BACKGROUND
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.user import Departure
 from chalicelib.services import removals
@@ -18,6 +19,7 @@ from deploy.template.permissions import FUNCTIONS
 from tests.fakes import directory
 from tests.fakes.misbehaviour import error, status
 from tests.iam import Recorder, allowed, recorded
+from tests.samples import ADMINISTRATOR
 
 from .client import Browser
 from .conftest import Running, Telling
@@ -136,12 +138,24 @@ def test_look_after_leavers(running: Running, recorder: Recorder) -> None:
     assert_exact(recorder, "look_after_leavers")
 
 
+def _dies(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_clean_up(running: Running, recorder: Recorder) -> None:
     running.authorize(running.browser("alice"))
     running.clock.advance(3600)
     with outcomes_refused(running):
         running.refresh(directory.ALICE.user.id)
     admin = running.browser("admin")
+    running.authorize(running.browser("bob"), "bob")
+    bob = running.vault.people.find("bob@contoso.example")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running.vault.removals._grants, "save", _dies)
+        with pytest.raises(KeyboardInterrupt):
+            running.vault.removals.remove_of(ADMINISTRATOR, bob, BACKGROUND, revoke=False)
+    running.clock.advance(60)
+    running.vault.removals.finish_open()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(removals, "IN_REQUEST_SECONDS", 0)
         page = admin.get("/admin/tokens/remove-everything")

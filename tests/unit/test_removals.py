@@ -859,3 +859,46 @@ class TestEverything:
             many.providers.update(replace(many.provider(), name="Edited"))
         with pytest.raises(KeyUnavailable), many.cipher.unlock(many.grant_store.load(ALICE.id, "northwind").key):
             pass
+
+
+class TestMoreThanOneRequestCanDo:
+    """A person with hundreds of authorizations, or hundreds of ticked ones."""
+
+    @pytest.fixture
+    def hurried(self, world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+        """There is time for one token in each turn."""
+        monkeypatch.setattr(removals, "SINGLE_SECONDS", 0)
+        world.hold(*(replace(GRANT, slot=slot) for slot in ("", "1", "2")))
+        return world
+
+    def left(self, world: World) -> int:
+        return sum(grant.token_set is not None for grant in world.grant_store.grants.values())
+
+    @pytest.mark.parametrize("whose", ["person", "tokens"])
+    def test_f27_r66_the_background_goes_on_and_the_receipt_says_until_then_that_it_is_not_done(
+        self, hurried: World, whose: str
+    ) -> None:
+        person = Person(ALICE.id, ALICE.login_name, Subject(ALICE.id))
+        if whose == "person":
+            hurried.removals.remove_of(BY, person, ORIGIN, revoke=False)
+        else:
+            ids = [grant.id for grant in hurried.administration.of_person(person)]
+            hurried.removals.remove(BY, ids, ORIGIN)
+        (removal,) = hurried.removals.recent()
+        assert (removal.is_open, self.left(hurried)) == (True, 2)
+        hurried.removals.finish_open()
+        assert self.left(hurried) == 2
+        hurried.clock.advance(60)
+        later = replace(GRANT, slot="3", authorized_at=hurried.clock.now())
+        hurried.hold(later)
+        for left in (2, 1, 1):
+            hurried.removals.finish_open()
+            assert self.left(hurried) == left
+        (removal,) = hurried.removals.recent()
+        assert not removal.is_open
+        assert hurried.grant_store.load(ALICE.id, "northwind", "3").grant == later
+        assert hurried.clouds(removal) == CloudReceipt("northwind", removed=3)
+
+    def test_more_ids_than_can_be_noted_are_refused(self, world: World) -> None:
+        with pytest.raises(InvalidRequest, match="At most"):
+            world.removals.remove(BY, ["northwind.S"] * (removals.MOST_TOKENS + 1), ORIGIN)
