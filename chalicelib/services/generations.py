@@ -54,7 +54,14 @@ class GenerationService:
         order = provider.order(before.generation)
         if order is not None:
             self.record(before, order.by, BACKGROUND, removal_id=order.removal_id, revoke=order.revoke)
-        return self._providers.update(self._resealed(before, replace(provider, is_ending=False)))
+        try:
+            return self._providers.update(self._resealed(before, replace(provider, is_ending=False)))
+        except Conflict:
+            # The background, or somebody else who needed it, was faster
+            again = self._providers.get(provider.id)
+            if again.is_ending:
+                raise
+            return again
 
     def record(
         self,

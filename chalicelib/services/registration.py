@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_server import AuthorizationServer
 from chalicelib.domain.directory_report import Step
-from chalicelib.domain.errors import CloudError, InvalidForm, VaultError
+from chalicelib.domain.errors import CloudError, Conflict, InvalidForm, VaultError
 from chalicelib.domain.provider import ClientSecrets, Provider
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.removal import FormerClient, RemovalOrder
@@ -149,7 +149,7 @@ class RegistrationService:
         ends in the same write, which has to be asked for.
         """
         self._check_name(asked.name, provider.id)
-        provider = self._generations.carried_out(provider)
+        provider = self._as_seen(provider)
         changed = self._changed(provider, asked)
         facts = {"changed": " ".join(_differences(provider, changed, asked))}
         if changed.server_id != provider.server_id:
@@ -219,7 +219,7 @@ class RegistrationService:
 
     def test(self, provider: Provider, redirect_uri: str, actor: Actor, origin: Origin) -> tuple[Step, ...]:
         """Try the provider without any person. Changes nothing but the audit log."""
-        provider = self._generations.carried_out(provider)
+        provider = self._as_seen(provider)
         with self._cipher.unlock(self._providers.key(provider.id, provider.generation)) as box:
             client = client_of(provider, box)
         steps = self._check.check(provider, self._catalogue.get(provider.type_id), client, redirect_uri)
@@ -229,7 +229,7 @@ class RegistrationService:
 
     def delete(self, provider: Provider, actor: Actor, origin: Origin) -> None:
         """It is gone at once, its authorizations with it; what is stored follows. Raises Conflict."""
-        provider = self._generations.carried_out(provider)
+        provider = self._as_seen(provider)
         with self._announced(AuditTag.PROVIDER_DELETED, provider, actor, origin, {"name": provider.name}):
             hidden = self._providers.update(replace(provider, enabled=False, is_deleted=True))
             # The generation after it, so that not even a restored backup brings an authorization back
@@ -279,9 +279,16 @@ class RegistrationService:
     def _switch(self, provider: Provider, enabled: bool, tag: AuditTag, actor: Actor, origin: Origin) -> Provider:
         if provider.enabled == enabled:
             return provider
-        provider = self._generations.carried_out(provider)
+        provider = self._as_seen(provider)
         with self._announced(tag, provider, actor, origin, {}):
             return self._providers.update(replace(provider, enabled=enabled))
+
+    def _as_seen(self, provider: Provider) -> Provider:
+        """The provider, not ending any more. Raises Conflict where anything else has changed since it was read."""
+        settled = self._generations.carried_out(provider)
+        if settled.version > provider.version + 1:
+            raise Conflict
+        return settled
 
     @contextmanager
     def _announced(

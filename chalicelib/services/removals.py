@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from chalicelib.domain.audit import BACKGROUND, Actor, AuditEvent, AuditTag, Origin, Outcome
@@ -109,7 +109,7 @@ class RemovalService:
         From that write on no grant of before is found by anyone; the items go later, in `clean_up`, which is also
         what asks the cloud. Raises NotFound, Conflict.
         """
-        provider = self._generations.carried_out(self._administration.provider(provider_id))
+        provider = self._administration.provider(provider_id)
         removal = self.announce(provider, by, origin, revoke=revoke)
         order = RemovalOrder(provider.generation, removal.id, revoke, by)
         with self.failure_recorded(removal, provider, origin):
@@ -149,28 +149,30 @@ class RemovalService:
         facts = {"removal": removal.id, "providers": str(len(ended))} | ({"cloud": "asked"} if revoke else {})
         event = AuditEvent(AuditTag.EVERYTHING_REMOVED, Outcome.SUCCESS, by.id, origin, facts=facts, actor_name=by.name)
         self._audit_log.record(event)
-        self._order(removal, is_first=not any(provider.is_ending for provider in providers))
+        self._order(removal, providers)
         self.carry_on(IN_REQUEST_SECONDS)
         return removal
 
-    def _order(self, removal: Removal, *, is_first: bool) -> None:
-        """`is_first`: those of before are carried out everywhere, and need not be kept."""
+    def _order(self, removal: Removal, providers: Sequence[Provider]) -> None:
+        """In effect from now on. What was ordered before stays in it until it is carried out everywhere."""
         for _ in range(_ATTEMPTS):
             before = self._providers.everything()
             order = EverythingOrder(before.last + 1, removal.id, removal.revoke, removal.by, self._clock.now())
-            after = Everything((order,) if is_first else (*before.orders, order))
-            try:
+            is_done = all(provider.emptied == before.last and not provider.is_ending for provider in providers)
+            # Somebody else may remove everything at this moment: both are carried out together then
+            with suppress(Conflict):
+                after = Everything((order,) if is_done else (*before.orders, order))
                 return self._providers.save_everything(after, replaces=before.last)
-            except Conflict:
-                # Somebody else removes everything at this moment: both are carried out together
-                is_first = False
         raise Conflict
 
     def finish_open(self) -> None:
         """Go on with removals of single tokens, or of a person's, that were cut off."""
         for removal in self._removals.recent(limit=RECENT):
             if removal.is_open and removal.at + CUT_OFF_SECONDS <= self._clock.now():
-                self._go_on(removal)
+                try:
+                    self._go_on(removal)
+                except VaultError as error:
+                    _LOG.error("clean_up.failed", extra={"removal": removal.id, "code": error.code})
 
     def carry_on(self, seconds: float) -> int:
         """Raise the providers that a removal of everything has not reached yet, for so long; returns how many are left.

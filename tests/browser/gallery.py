@@ -716,6 +716,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         "removal.html",
         {"receipt": ReceiptView(replace(REMOVALS[0], joined=(("box", "r0"),)), UNDER_WAY)},
     ),
+    "removal_open": ("removal.html", {"receipt": ReceiptView(replace(REMOVALS[2], is_open=True), CLOUDS[1:2])}),
     "removal_failed": ("removal.html", {"receipt": ReceiptView(REMOVALS[0], (replace(CLOUDS[1], is_ended=False),))}),
     "removal_done": ("removal.html", {"receipt": ReceiptView(REMOVALS[1], CLOUDS[2:])}),
     "remove_one": ("tokens.html", _remove(count=1, user_names=("CONTOSO\\bob",), token_ids=("northwind.S-1",))),

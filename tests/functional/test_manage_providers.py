@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.errors import CloudUnavailable
+from chalicelib.domain.audit import BACKGROUND
+from chalicelib.domain.errors import CloudUnavailable, Conflict
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.provider_type import RevocationStyle
 from chalicelib.domain.secret import Secret
 from chalicelib.ports import Client
+from chalicelib.services import removals
 from tests.fakes import directory
 from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET
 from tests.fakes.directory import VAULT_ADMINISTRATORS, VAULT_USERS
 from tests.fakes.misbehaviour import body, edit, error, html, status
+from tests.samples import ADMINISTRATOR
 
 from .client import BASE, Answer, Browser, going_to
 from .conftest import NORTHWIND, Running
@@ -391,6 +394,29 @@ class TestAnotherServer:
         assert running.audit_tags().count("provider.tokens_removed") == 2
         (removal,) = running.vault.removals.recent()
         assert "were not removed" in console.browser.get(f"/admin/removals/{removal.id}").text
+
+    @pytest.mark.usefixtures("held")
+    def test_r66_an_edit_at_a_provider_whose_turn_has_not_come_raises_it_first(
+        self, console: Console, northwind: Provider, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        running = console.running
+        monkeypatch.setattr(removals, "IN_REQUEST_SECONDS", 0)
+        page = console.browser.get("/admin/tokens/remove-everything")
+        receipt = console.browser.press(page, "Remove", confirm="everything")
+        assert "1 of 2 providers are done" in receipt.text
+        assert console.edit(northwind, name="Renamed").status == 200
+        renamed = console.providers()["Renamed"]
+        assert (renamed.is_ending, renamed.generation) == (False, northwind.generation + 1)
+        assert console.providers()["Northwind Cloud"].is_ending
+        ending = running.vault.registration.get(NORTHWIND)
+        disabled = running.vault.registration.disable(ending, ADMINISTRATOR, BACKGROUND)
+        running.vault.registration.enable(disabled, ADMINISTRATOR, BACKGROUND)
+        page = console.browser.get("/admin/tokens/remove-everything")
+        console.browser.press(page, "Remove", confirm="everything")
+        stale = running.vault.registration.get(NORTHWIND)
+        running.vault.registration.disable(stale, ADMINISTRATOR, BACKGROUND)
+        with pytest.raises(Conflict):
+            running.vault.registration.disable(stale, ADMINISTRATOR, BACKGROUND)
 
     @pytest.mark.usefixtures("held")
     def test_r92_a_discovery_document_that_changed_moves_nobody(self, console: Console, northwind: Provider) -> None:

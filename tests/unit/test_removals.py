@@ -847,6 +847,17 @@ class TestEverything:
         with pytest.raises(Conflict):
             many.removals.remove_everything(BY, ORIGIN, revoke=False)
 
+    def test_who_needs_a_provider_that_somebody_else_is_raising_gets_it_raised(self, many: World) -> None:
+        many.removals.remove_everything(BY, ORIGIN, revoke=False)
+        seen = many.provider()
+        raised = many.generations.carried_out(seen)
+        assert many.generations.carried_out(seen) == raised
+        many.removals.remove_everything(BY, ORIGIN, revoke=False)
+        stale = many.provider()
+        many.providers.providers["northwind"] = replace(raised, version=9)
+        with pytest.raises(Conflict):
+            many.generations.carried_out(stale)
+
     def test_what_was_registered_after_it_is_none_of_it(self, many: World) -> None:
         many.removals.remove_everything(BY, ORIGIN, revoke=False)
         many.removals.carry_on(5)
@@ -902,3 +913,12 @@ class TestMoreThanOneRequestCanDo:
     def test_more_ids_than_can_be_noted_are_refused(self, world: World) -> None:
         with pytest.raises(InvalidRequest, match="At most"):
             world.removals.remove(BY, ["northwind.S"] * (removals.MOST_TOKENS + 1), ORIGIN)
+
+    def test_ones_trouble_is_logged_and_tried_again(self, hurried: World, caplog: pytest.LogCaptureFixture) -> None:
+        person = Person(ALICE.id, ALICE.login_name, Subject(ALICE.id))
+        hurried.removals.remove_of(BY, person, ORIGIN, revoke=False)
+        hurried.clock.advance(60)
+        hurried.grant_store.fail_saving = True
+        hurried.removals.finish_open()
+        assert "clean_up.failed" in caplog.text
+        assert self.left(hurried) == 2
