@@ -30,6 +30,8 @@ def look_after_leavers(event: CloudWatchEvent) -> None:
 @app.schedule("rate(1 minute)")
 def clean_up(event: CloudWatchEvent) -> None:
     """Delete what administrators have removed."""
+    vault.removals.carry_on(seconds_left(event.context))
+    vault.removals.finish_open(seconds_left(event.context))
     vault.clean_up.run(seconds_left(event.context))
 
 

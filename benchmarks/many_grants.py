@@ -50,6 +50,8 @@ def measure(bench: Bench, provider_id: str, size: int) -> None:
         say(bench, size, name, [lambda path=path: admin.get(path)] * ROUNDS)
     removals = bench.vault.removals
     say(bench, size, "all are removed (until nobody finds one)", [lambda: removals.remove_all(BY, provider_id, ORIGIN)])
+    # Nothing is touched while somebody may still be writing under what has ended
+    bench.clock.advance(120)
     say(bench, size, "clean-up of 100", [lambda: bench.vault.clean_up.run(pages=1)])
 
 

@@ -113,11 +113,11 @@ def _killed(bench: Bench, provider_id: str, after: int) -> CleanUp:
 
 
 def _run(bench: Bench) -> None:
+    # Nothing is touched while somebody may still be writing under it
+    bench.clock.advance(_SETTLE_SECONDS)
+    # The run that finds nothing more is also the one that deletes the key
     while bench.vault.clean_up.run():
         pass
-    # The key is deleted only when nobody can still be writing under it
-    bench.clock.advance(_SETTLE_SECONDS)
-    bench.vault.clean_up.run()
 
 
 def _until_death(bench: Bench) -> None:

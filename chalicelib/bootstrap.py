@@ -21,6 +21,7 @@ from .domain.directory import user_name_hint
 from .domain.sign_in import SignInSettings
 from .ports import (
     AuditLog,
+    AuthorizationRequestStore,
     Catalogue,
     Clock,
     Directory,
@@ -68,6 +69,7 @@ from .services.clean_up import CleanUpService
 from .services.client_applications import ClientApplicationService
 from .services.consent import ConsentService
 from .services.events import EventService, Outlets
+from .services.generations import GenerationService
 from .services.grant_import import GrantImportService
 from .services.grants import GrantService
 from .services.keep_alive import KeepAliveService
@@ -239,6 +241,28 @@ def _seals(
     )
 
 
+def _sign_in(
+    settings: Settings,
+    world: World,
+    requests: AuthorizationRequestStore,
+    sessions: SessionService,
+    audit_log: AuditLog,
+) -> SignInService | None:
+    if not settings.sign_in or not world.identity_provider:
+        return None
+    return SignInService(
+        settings=settings.sign_in,
+        provider=world.identity_provider,
+        requests=requests,
+        sessions=sessions,
+        directory=world.directory,
+        audit_log=audit_log,
+        clock=world.clock,
+        random=world.random,
+        public_url=settings.public_url,
+    )
+
+
 class Vault:
     """Everything wired together: stores inside, services to call, the Chalice app on top."""
 
@@ -261,6 +285,9 @@ class Vault:
         application_store = DynamoClientApplicationStore(vault)
         stop_store, administrator_store = DynamoStopStore(vault), DynamoAdministratorStore(vault)
         audit_log = DynamoAuditLog(vault, world.clock, world.random, days=settings.audit_days)
+        generations = GenerationService(
+            providers=provider_store, cipher=world.cipher, audit_log=audit_log, clock=world.clock
+        )
 
         cursors = DynamoCursorStore(vault)
         engine = Engine(world.clock, cursors, at_once=world.at_once)
@@ -343,24 +370,13 @@ class Vault:
             engine=engine,
         )
         request_store = DynamoAuthorizationRequestStore(session_table)
-        self.sign_in = None
-        if settings.sign_in and world.identity_provider:
-            self.sign_in = SignInService(
-                settings=settings.sign_in,
-                provider=world.identity_provider,
-                requests=request_store,
-                sessions=self.sessions,
-                directory=world.directory,
-                audit_log=audit_log,
-                clock=world.clock,
-                random=world.random,
-                public_url=settings.public_url,
-            )
+        self.sign_in = _sign_in(settings, world, request_store, self.sessions, audit_log)
         self.consent = ConsentService(
             requests=request_store,
             sessions=session_store,
             grant_store=grant_store,
             grants=self.grants,
+            generations=generations,
             cipher=world.cipher,
             oauth_client=world.oauth_client,
             catalogue=world.catalogue,
@@ -380,6 +396,7 @@ class Vault:
         )
         self.grant_import = GrantImportService(
             grants=grant_store,
+            generations=generations,
             people=self.people,
             users=user_store,
             directory=world.directory,
@@ -390,6 +407,7 @@ class Vault:
         self.administration = AdministrationService(providers=provider_store, grants=grant_store, people=self.people)
         self.removals = RemovalService(
             providers=provider_store,
+            generations=generations,
             grants=grant_store,
             removals=removal_store,
             administration=self.administration,
@@ -399,6 +417,7 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
             random=world.random,
+            engine=engine,
         )
         self.clean_up = CleanUpService(
             providers=provider_store,
@@ -421,6 +440,7 @@ class Vault:
             check=world.provider_check,
             catalogue=world.catalogue,
             administration=self.administration,
+            generations=generations,
             removals=self.removals,
             audit_log=audit_log,
             clock=world.clock,

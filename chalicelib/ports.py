@@ -23,7 +23,7 @@ from .domain.grant import FIRST_SLOT, Grant, Holding, ReleaseHolding, Revocation
 from .domain.provider import Provider, ProviderKey
 from .domain.provider_health import ProviderHealth
 from .domain.provider_type import ProviderType
-from .domain.removal import Receipt, Removal
+from .domain.removal import Everything, Receipt, Removal
 from .domain.seal import Seal, StoredEntry, Tip
 from .domain.secret import Secret
 from .domain.session import Notice, Session
@@ -229,17 +229,25 @@ class AuthorizationRequestStore(Protocol):
 
 
 class ProviderStore(Protocol):
+    """What it gives is under `everything()`: a provider that was not raised since is `is_ending`."""
+
     def all(self) -> list[Provider]:
         """Every provider, by name (strongly consistent)."""
 
     def get(self, provider_id: str) -> Provider:
-        """Raises NotFound."""
+        """As of the last write. Raises NotFound."""
+
+    def everything(self) -> Everything:
+        """The removals of everything, as of the last write."""
+
+    def save_everything(self, everything: Everything, *, replaces: int) -> None:
+        """Write over the one whose last number is `replaces`: in effect for every read from now on. Raises Conflict."""
 
     def add(self, provider: Provider, key: ProviderKey) -> None:
         """Store a new provider and its first key. Raises Conflict when the id is taken."""
 
     def update(self, provider: Provider) -> Provider:
-        """Write over `provider.version` and return it with the next one. Raises Conflict."""
+        """Write over `provider.version` and return it with the next one. Raises Conflict, also for what is ending."""
 
     def delete(self, provider: Provider) -> None:
         """Delete exactly this version; idempotent. Raises Conflict when another version is there."""
@@ -648,7 +656,7 @@ class OAuthClient(Protocol):
     ) -> tuple[TokenSet, CloudAccount]:
         """Exchange the code once (never retried) and learn whose account it is, the id_token verified.
 
-        Raises a CloudError.
+        Raises a CloudError, with `received` set where the cloud had given tokens by then.
         """
 
     def identify(

@@ -223,7 +223,7 @@ def account(claims: dict[str, Any], provider_type: ProviderType) -> CloudAccount
     subject = _first(claims, provider_type.subject_fields)
     if not subject:
         raise CloudAnswerInvalid(detail="the answer names no account")
-    return CloudAccount(subject, clean(_first(claims, provider_type.label_fields)) or subject)
+    return CloudAccount.named(subject, clean(_first(claims, provider_type.label_fields)))
 
 
 def names_somebody(claims: dict[str, Any], provider_type: ProviderType) -> bool:

@@ -87,9 +87,10 @@ class AuthlibClient:
         with self.session(client) as session:
             answer = _ask_for_tokens(session, client, provider_type, form, Secret(code), code_verifier)
             tokens = token_set(answer, provider_type, request.scopes, self._clock.now())
-            claims = self._claims(session, provider_type, request, answer, tokens.access_token)
-        tokens = replace(tokens, extra=tokens.extra | extra(claims, provider_type.account_extra_fields))
-        return tokens, account(claims, provider_type)
+            with _received(tokens):
+                claims = self._claims(session, provider_type, request, answer, tokens.access_token)
+                more = extra(claims, provider_type.account_extra_fields)
+                return replace(tokens, extra=tokens.extra | more), account(claims, provider_type)
 
     def identify(
         self, client: Client, request: AuthorizationRequest, *, code: str, code_verifier: Secret, asks_userinfo: bool
@@ -213,6 +214,17 @@ class AuthlibClient:
         with suppress(CloudError):  # the account is known: its label alone is not worth a consent
             userinfo = _get(session, userinfo_endpoint, access_token, provider_type)
         return _of_same_subject(userinfo, claims) if userinfo else claims
+
+
+@contextmanager
+def _received(tokens: TokenSet) -> Iterator[None]:
+    """Whatever goes wrong from here on, the error brings the tokens to whoever can end them (R95)."""
+    try:
+        yield
+    except Exception as error:
+        known = error if isinstance(error, CloudError) else CloudAnswerInvalid(detail=type(error).__name__)
+        known.received = tokens
+        raise known from error
 
 
 def _of_same_subject(userinfo: dict[str, Any], claims: dict[str, Any]) -> dict[str, Any]:

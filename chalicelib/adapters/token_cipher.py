@@ -20,7 +20,7 @@ from aws_encryption_sdk.internal.crypto.wrapping_keys import WrappingKey
 from aws_encryption_sdk.key_providers.raw import RawMasterKeyProvider
 from botocore.exceptions import ClientError
 
-from chalicelib.domain.errors import IntegrityViolation
+from chalicelib.domain.errors import IntegrityViolation, KeyUnavailable
 from chalicelib.domain.provider import ProviderKey
 from chalicelib.ports import Clock
 
@@ -85,6 +85,8 @@ class KmsTokenCipher:
 
     @contextmanager
     def unlock(self, key: ProviderKey) -> Iterator["EnvelopeBox"]:
+        if not key.wrapped:
+            raise KeyUnavailable(detail="everything was removed, and there is no key yet for what comes after")
         with kms_errors():
             plain = self._kept.find(key, self._plain)
         yield EnvelopeBox(plain, f"{key.provider_id}/{key.generation}")

@@ -9,6 +9,8 @@ import traceback
 from collections.abc import Mapping
 from typing import ClassVar
 
+from .token_set import TokenSet
+
 
 class VaultError(Exception):
     """Base of all. Raise a subclass; `message` may be narrowed to a more exact sentence of our own."""
@@ -178,7 +180,12 @@ class IntegrityViolation(VaultError):
 
 
 class CloudError(VaultError):
-    """Base of what a cloud's authorization server can do to us."""
+    """Base of what a cloud's authorization server can do to us.
+
+    `received`: tokens that had come before it went wrong, and that nobody keeps: they are to be revoked (R95).
+    """
+
+    received: TokenSet | None = None
 
     may_be_registration: bool = False
     """The cloud's word is one that is said of a client, not of a person's tokens."""

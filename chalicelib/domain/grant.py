@@ -40,6 +40,9 @@ Five at the pauses between them take four minutes: an hour is longer than a clou
 SPILL_SECONDS = 30 * 24 * 3600
 """How long an outcome that could only be kept aside waits for somebody to bring it home."""
 
+LONGEST_SCOPES = 16 * 1024
+"""Characters of all scopes together. They are in the encryption context, which ends at 64 KB, and in the item."""
+
 FIRST_SLOT = ""
 """Where a person's first cloud account at a provider is."""
 
@@ -61,6 +64,8 @@ class GrantReason(StrEnum):
 
     NONE = ""
     REMOVED_BY_ADMINISTRATOR = "removed_by_administrator"
+    PROVIDER_CHANGED = "provider_changed"
+    """The provider goes to another server or client now, and tokens belong to the one that issued them."""
     REFUSED_BY_CLOUD = "refused_by_cloud"
     OUTCOME_UNKNOWN = "outcome_unknown"
     PERMISSIONS_CHANGED = "permissions_changed"
@@ -128,25 +133,50 @@ class Grant:
     """False where the cloud gave no refresh token; a hint for warnings, which decides no release."""
     slot: str = FIRST_SLOT
     """Which of the person's accounts at the provider it is (`domain.accounts`)."""
+    server: str = ""
+    """`Provider.server_id` of whoever issued the token set; empty where it was sealed before that was noted."""
+    server_now: str = field(default="", compare=False)
+    """That of the provider it was read with, not stored: the next version is bound to it."""
+
+    def at(self, provider: Provider) -> Self:
+        """As it may be opened at this provider: what was given to another server or client does not open (R92)."""
+        return replace(self, server_now=provider.server_id)
+
+    @property
+    def is_of_another_server(self) -> bool:
+        """Read with a provider that goes elsewhere than its tokens may: only a hand in the table can do that."""
+        return bool(self.server and self.server_now) and self.server != self.server_now
 
     def encryption_context(self) -> dict[str, str]:
         """Binds the ciphertext to its owner and to every clear field that decides a release (R50)."""
         # Only for later accounts: what was sealed before there were several opens as it did
         slot = {"slot": self.slot} if self.slot else {}
-        return slot | {
-            "purpose": "token-set",
-            "schema": "2",
-            "user": self.user_id,
-            "provider": self.provider_id,
-            "generation": str(self.generation),
-            "version": str(self.version),
-            "state": self.state.value,
-            "expires_at": str(self.expires_at),
-            "scopes": " ".join(self.scopes),
-            "account": self.account.subject,
-            # Programs may ask by it, and people know the account by it
-            "label": self.account.label,
-        }
+        # Not for what was sealed before: a change of the server ends that together with its generation
+        server = {"server": self.server_now or self.server} if self.server else {}
+        return (
+            slot
+            | server
+            | {
+                "purpose": "token-set",
+                "schema": "2",
+                "user": self.user_id,
+                "provider": self.provider_id,
+                "generation": str(self.generation),
+                "version": str(self.version),
+                "state": self.state.value,
+                "expires_at": str(self.expires_at),
+                "scopes": " ".join(self.scopes),
+                "account": self.account.subject,
+                # Programs may ask by it, and people know the account by it
+                "label": self.account.label,
+            }
+        )
+
+    @property
+    def is_storable(self) -> bool:
+        """Whether everything about it that a cloud has said can be sealed and stored."""
+        scopes = " ".join(self.scopes)
+        return len(scopes) <= LONGEST_SCOPES and scopes.isprintable()
 
     def is_of(self, provider: Provider) -> bool:
         """False for a grant of a generation that an administrator has removed."""
@@ -250,15 +280,25 @@ class Grant:
 
     def _next(self, state: GrantState, reason: GrantReason, now: int) -> Self:
         state_at = self.state_at if state is self.state else now
-        return replace(self, version=self.version + 1, state=state, reason=reason, state_at=state_at, lease=None)
+        server = self.server_now or self.server
+        return replace(
+            self, version=self.version + 1, state=state, reason=reason, state_at=state_at, lease=None, server=server
+        )
 
-    def removed(self, at: int) -> Self:
-        """What is left after an administrator's removal: the user sees why, no token is in it."""
+    def ended_with(self, provider: Provider) -> Self:
+        """What is left of it after its generation ended."""
+        order = provider.order(self.generation)
+        is_elsewhere = order is not None and order.former is not None
+        reason = GrantReason.PROVIDER_CHANGED if is_elsewhere else GrantReason.REMOVED_BY_ADMINISTRATOR
+        return self.removed(provider.removed_at or self.authorized_at, reason)
+
+    def removed(self, at: int, reason: GrantReason = GrantReason.REMOVED_BY_ADMINISTRATOR) -> Self:
+        """What is left after an administrator's act: the user sees why, no token is in it."""
         return replace(
             self,
             version=self.version + 1,
             state=GrantState.REMOVED,
-            reason=GrantReason.REMOVED_BY_ADMINISTRATOR,
+            reason=reason,
             state_at=at,
             token_set=None,
             lease=None,

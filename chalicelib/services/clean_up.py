@@ -73,11 +73,22 @@ class CleanUpService:
         return self._engine.run(BUDGET, [Queue(one.id, self._pieces(one)) for one in unclean], left).done
 
     def _pieces(self, provider: Provider) -> Iterator[Piece]:
-        due_at = provider.removed_at or 0
+        """None while somebody can be at work under an ended generation.
+
+        A refresh that was under way when it ended may still store what the cloud gave it: buried before, that token
+        would live on, and nobody would know of it (R95).
+        """
+        due_at = (provider.removed_at or 0) + _SETTLE_SECONDS
+        if provider.is_ending or self._clock.now() < due_at:
+            return
+        has_buried = False
         for generation in _ended(provider):
-            yield from self._burials(provider, generation, due_at)
-        end = self._close_settled if _ended(provider) else self._forget
-        yield Piece(due_at + _SETTLE_SECONDS, partial(end, provider))
+            for piece in self._burials(provider, generation, due_at):
+                has_buried = True
+                yield piece
+        # Not in the run that buried: the lists lag, and a revocation of a moment ago still needs the key (F41)
+        if not has_buried:
+            yield Piece(due_at, partial(self._close_settled if _ended(provider) else self._forget, provider))
 
     def _burials(self, provider: Provider, generation: int, due_at: int) -> Iterator[Piece]:
         order, cursor = provider.order(generation), None
@@ -126,24 +137,22 @@ class CleanUpService:
             now = self._clock.now()
             self._removals.count(order.removal_id, provider.id, now, of=of, removed=len(grants), **counted)
         removed_at = provider.removed_at or 0
-        self._grants.bury([grant.removed(removed_at) for grant in grants], removed_at + TOMBSTONE_SECONDS)
+        self._grants.bury([grant.ended_with(provider) for grant in grants], removed_at + TOMBSTONE_SECONDS)
 
     def _schedule(self, provider: Provider, order: RemovalOrder, grants: Sequence[Grant]) -> dict[str, str]:
         """What became of each, by its id, in the words of the receipt."""
-        if not self._catalogue.get(provider.type_id).can_revoke(provider.server):
+        issuer = provider.as_of(order.generation)
+        if not self._catalogue.get(provider.type_id).can_revoke(issuer.server):
             return dict.fromkeys((grant.id for grant in grants), "not_offered")
-        sealed = [grant for grant in self._grants.sealed(grants) if grant.token_set is not None]
+        sealed = [grant.at(issuer) for grant in self._grants.sealed(grants) if grant.token_set is not None]
         with self._cipher.unlock(self._providers.key(provider.id, order.generation)) as box:
             asked = self._revocations.schedule_all(sealed, box, order.removal_id)
         return {grant.id: "asked" if grant.id in asked else "unreadable" for grant in sealed}
 
     def _is_settled(self, provider: Provider, generation: int) -> bool:
-        """True when no item of the generation is left, none can still come, and no revocation needs its key."""
-        settled_at = (provider.removed_at or 0) + _SETTLE_SECONDS
-        return (
-            self._clock.now() >= settled_at
-            and self._grants.count(provider.id, generation, at_most=1) == 0
-            and not self._revocation_store.any_of(provider.id, generation)
+        """True when no item of the generation is left, and no revocation needs its key."""
+        return self._grants.count(provider.id, generation, at_most=1) == 0 and not self._revocation_store.any_of(
+            provider.id, generation
         )
 
     def _close(self, provider: Provider, generation: int) -> Provider:

@@ -9,6 +9,7 @@ from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.ports import AuditLog, Clock, Directory, GrantStore, TokenCipher, UserStore
 
+from .generations import GenerationService
 from .people import PeopleService, Person
 
 
@@ -30,6 +31,7 @@ class GrantImportService:
         self,
         *,
         grants: GrantStore,
+        generations: GenerationService,
         people: PeopleService,
         users: UserStore,
         directory: Directory,
@@ -38,6 +40,7 @@ class GrantImportService:
         clock: Clock,
     ) -> None:
         self._grants = grants
+        self._generations = generations
         self._people = people
         self._users = users
         self._directory = directory
@@ -53,6 +56,9 @@ class GrantImportService:
         """
         person = self._known(self._people.find(imported.user))
         holding = self._grants.load(person.id, provider_id)
+        if holding.provider.is_ending:
+            self._generations.carried_out(holding.provider)
+            holding = self._grants.load(person.id, provider_id)
         if holding.grant is not None and holding.grant.token_set is not None:
             return None
         now = self._clock.now()
@@ -63,11 +69,12 @@ class GrantImportService:
             generation=holding.provider.generation,
             version=holding.grant.version + 1 if holding.grant else now,
             state=GrantState.ACTIVE,
-            account=imported.account,
+            account=CloudAccount.named(imported.account.subject, imported.account.label),
             scopes=imported.scopes,
             expires_at=min(now, imported.authorized_at or now),
             authorized_at=min(now, imported.authorized_at or now),
             state_at=now,
+            server=holding.provider.server_id,
         )
         tokens = TokenSet(Secret(""), imported.refresh_token, grant.expires_at, grant.scopes)
         with self._cipher.unlock(holding.key) as box:

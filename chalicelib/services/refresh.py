@@ -178,6 +178,9 @@ class RefreshService:
         seen = grant.as_seen(holding.provider)
         if not seen.is_usable:
             raise TokenRefused(RefusalReason.NEEDS_REAUTHORIZATION, detail=seen.reason.value)
+        if grant.is_of_another_server:
+            # It is the provider that is wrong: put right, everything opens again
+            raise TokenRefused(RefusalReason.PROVIDER_MISCONFIGURED, detail="another server")
         try:
             tokens = TokenSet.from_bytes(box.decrypt(grant.token_set, grant.encryption_context()))
         except IntegrityViolation as violation:
@@ -482,7 +485,9 @@ class RefreshService:
         if current is not None and current.is_usable and current.account.subject == grant.account.subject:
             _LOG.info("refresh.superseded", extra=_line(current))
             return
-        self._revocations.end_unkept(grant, tokens, attempt.case.holding.provider, attempt.client, attempt.box)
+        self._revocations.end_received(
+            attempt.case.holding, tokens, attempt.client, attempt.box, user_id=grant.user_id, account=grant.account
+        )
 
     def _current(self, grant: Grant) -> Grant | None:
         try:

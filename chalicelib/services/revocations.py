@@ -7,12 +7,19 @@ from dataclasses import replace
 from functools import partial
 
 from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Outcome
-from chalicelib.domain.errors import CloudError, Conflict, IntegrityViolation, NotFound, StorageUnavailable, VaultError
-from chalicelib.domain.grant import Grant, Holding, Revocation
+from chalicelib.domain.errors import (
+    CloudError,
+    Conflict,
+    IntegrityViolation,
+    NotFound,
+    StorageUnavailable,
+    VaultError,
+)
+from chalicelib.domain.grant import Grant, Holding, Revocation, RevocationOutcome
 from chalicelib.domain.provider import ClientSecrets, Provider, ProviderKey
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.secret import fingerprint
-from chalicelib.domain.token_set import TokenSet
+from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.ports import (
     EARLIER,
     AuditLog,
@@ -38,6 +45,8 @@ LONGEST_WAIT_SECONDS = 6 * 3600
 GIVE_UP_SECONDS = 7 * 24 * 3600
 BUDGET = Budget("retry_revocations", run_seconds=55, piece_seconds=120, at_once=4)
 """A cloud that wants a fresh token first, and each token apart, is asked up to four times: 26 s each at the longest."""
+_NO_VERSION = 0
+"""That of tokens that were never a grant's: no grant is deleted with them."""
 
 
 def client_of(provider: Provider, box: Box) -> Client:
@@ -96,10 +105,9 @@ class RevocationService:
         return set(entries)
 
     def _entry(self, grant: Grant, box: Box, revocation_id: str, removal_id: str) -> Revocation:
-        tokens = box.decrypt(grant.token_set or b"", grant.encryption_context())
-        return self._sealed_entry(grant, tokens, box, revocation_id, removal_id)
-
-    def _sealed_entry(self, grant: Grant, tokens: bytes, box: Box, revocation_id: str, removal_id: str) -> Revocation:
+        # What a refresh could only keep aside is newer than what the grant has
+        newest = (self._grants.spilled(grant) if grant.lease is not None else None) or grant
+        tokens = box.decrypt(newest.token_set or b"", newest.encryption_context())
         now = self._clock.now()
         revocation = Revocation(
             id=revocation_id,
@@ -130,34 +138,51 @@ class RevocationService:
             return False
         return True
 
-    def end_orphan(self, provider: Provider, provider_type: ProviderType, client: Client, token_set: TokenSet) -> None:
-        """Revoke tokens that could not be stored: one try, since there is nowhere to keep them."""
-        if not provider_type.can_revoke(provider.server):
-            return
-        try:
-            self._oauth_client.revoke(client, provider_type, token_set)
-        except CloudError as error:
-            self._log_failure(provider.id, error)
+    def end_received(
+        self,
+        holding: Holding,
+        token_set: TokenSet,
+        client: Client,
+        box: Box,
+        *,
+        user_id: str,
+        account: CloudAccount | None,
+    ) -> str:
+        """End tokens that a cloud gave and nobody keeps: written down, asked for once, forgotten when done (R95).
 
-    def end_unkept(self, of: Grant, tokens: TokenSet, provider: Provider, client: Client, box: Box) -> None:
-        """Revoke tokens that a cloud gave for the grant `of` and that nothing keeps (R95).
-
-        Written down first, so that a cloud that is down is asked again; where that fails they are tried once.
+        What became of it: a `RevocationOutcome`, or `failed` where neither the storage nor the cloud could be had.
         """
-        provider_type = self._catalogue.get(provider.type_id)
+        provider = holding.provider
+        provider_type, now = self._catalogue.get(provider.type_id), self._clock.now()
         if not provider_type.can_revoke(provider.server):
-            return
-        # No stored grant has version 0: what ends is these tokens, and never a grant that lives
-        entry = self._sealed_entry(replace(of, version=0), tokens.to_bytes(), box, self._random.token(16), "")
+            return RevocationOutcome.NOT_OFFERED.value
+        revocation = Revocation(
+            id=self._random.token(16),
+            user_id=user_id,
+            provider_id=provider.id,
+            generation=provider.generation,
+            grant_version=_NO_VERSION,
+            account=account or CloudAccount("", ""),
+            tokens=b"",
+            created_at=now,
+            next_attempt_at=now + FIRST_RETRY_SECONDS,
+        )
+        tokens = box.encrypt(token_set.to_bytes(), revocation.encryption_context())
+        revocation = replace(revocation, tokens=tokens)
+        is_noted = self._is_noted(revocation)
+        if not self.attempt(revocation, provider_type, client, box):
+            return RevocationOutcome.PENDING.value if is_noted else "failed"
+        with suppress(StorageUnavailable):
+            self.forget(revocation)
+        return RevocationOutcome.REVOKED.value
+
+    def _is_noted(self, revocation: Revocation) -> bool:
         try:
-            self._revocations.add(entry)
-        except StorageUnavailable:
-            self.end_orphan(provider, provider_type, client, tokens)
-            return
-        if self.attempt(entry, provider_type, client, box):
-            # What stays behind is asked about once more, which no cloud minds
-            with suppress(StorageUnavailable):
-                self.forget(entry)
+            self._revocations.add(revocation)
+        except StorageUnavailable as error:
+            self._log_failure(revocation.provider_id, error)
+            return False
+        return True
 
     def retry_due(self, left: float | None = None) -> int:
         """Work off what is due, in turns between the clouds. Returns how many they confirmed.
@@ -206,17 +231,19 @@ class RevocationService:
                 self._grants.delete(grant)
 
     def _attempt_with(self, revocation: Revocation, holding: Holding) -> bool:
-        provider = holding.provider
+        """At the server that issued the tokens, as the client they were issued to (R92)."""
+        provider = holding.provider.as_of(revocation.generation)
         provider_type = self._catalogue.get(provider.type_id)
-        with self._cipher.unlock(holding.key) as box:
+        is_current = provider.generation == holding.key.generation
+        with self._cipher.unlock(holding.key if is_current else self._key(provider.id, provider.generation)) as box:
             client = client_of(provider, box)
             if revocation.generation == provider.generation:
                 return self.attempt(revocation, provider_type, client, box)
-        with self._cipher.unlock(self._key(revocation)) as older_box:
+        with self._cipher.unlock(self._key(provider.id, revocation.generation)) as older_box:
             return self.attempt(revocation, provider_type, client, older_box)
 
-    def _key(self, revocation: Revocation) -> ProviderKey:
-        return self._providers.key(revocation.provider_id, revocation.generation)
+    def _key(self, provider_id: str, generation: int) -> ProviderKey:
+        return self._providers.key(provider_id, generation)
 
     def _later(self, revocation: Revocation) -> Revocation:
         wait = min(FIRST_RETRY_SECONDS * 4**revocation.attempts, LONGEST_WAIT_SECONDS)

@@ -13,14 +13,22 @@ from dataclasses import asdict, replace
 from chalicelib.domain.accounts import UserGrants
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound
 from chalicelib.domain.grant import FIRST_SLOT, Grant, GrantReason, GrantState, Holding, RefreshLease
-from chalicelib.domain.provider import Provider
+from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.token_set import CloudAccount
 from chalicelib.domain.use import LastUse
 from chalicelib.ports import GrantPage
 
 from .items import Item, readable
 from .provider_health import health_from_item, health_key
-from .providers import key_from_item, provider_from_item, provider_key, wrapped_key_key
+from .providers import (
+    everything_from_item,
+    everything_key,
+    is_provider_id,
+    key_from_item,
+    provider_from_item,
+    provider_key,
+    wrapped_key_key,
+)
 from .table import Condition, ConditionFailed, Table
 from .tables import EXPIRES, KEY, LISTING, SORT
 
@@ -53,6 +61,8 @@ class DynamoGrantStore:
         self, user_id: str, provider_id: str, slot: str, more: Sequence[Item]
     ) -> tuple[Holding | None, list[Item | None]]:
         """The holding, None without such a provider; in the same read, the items of the vault's table under `more`."""
+        if not is_provider_id(provider_id):
+            return None, [None for _ in more]
         for _ in range(_GENERATION_GUESSES):
             # Read once: another thread may learn a newer one in the middle of this
             generation = self._likely_generation.get(provider_id, _FIRST_GENERATION)
@@ -61,7 +71,7 @@ class DynamoGrantStore:
             item = found.get(_position(provider_key(provider_id)))
             if item is None:
                 return None, others
-            provider = provider_from_item(item)
+            provider = provider_from_item(item, everything_from_item(found.get(_position(everything_key()))))
             if provider.generation == generation:
                 return _holding(provider, user_id, slot, found), others
             self._likely_generation[provider_id] = provider.generation
@@ -73,7 +83,7 @@ class DynamoGrantStore:
         """One consistent read of everything, by key."""
         grant = _key(user_id, provider_id, generation, slot)
         preference = _preference_key(user_id, provider_id)
-        wanted = [provider_key(provider_id), health_key(provider_id), grant, preference, *more]
+        wanted = [provider_key(provider_id), everything_key(), health_key(provider_id), grant, preference, *more]
         wrapped = wrapped_key_key(provider_id, generation)
         return {_position(item): item for item in self._vault.get_with(wanted, self._keys, [wrapped])}
 
@@ -204,15 +214,23 @@ def _position(item: Item) -> tuple[str, ...]:
 
 
 def _holding(provider: Provider, user_id: str, slot: str, found: dict[tuple[str, ...], Item]) -> Holding:
-    wrapped = found.get(_position(wrapped_key_key(provider.id, provider.generation)))
-    if wrapped is None:
-        raise KeyUnavailable(detail="the wrapped key is missing")
+    key = _key_of_holding(provider, found)
     grant = found.get(_position(_key(user_id, provider.id, provider.generation, slot)))
     health = health_from_item(provider.id, found.get(_position(health_key(provider.id))))
     preference = found.get(_position(_preference_key(user_id, provider.id)))
     is_current = preference is not None and preference["generation"] == provider.generation
     preferred = preference[_PREFERRED] if preference and is_current else None
-    return Holding(provider, key_from_item(wrapped), _from_item(grant) if grant else None, health, preferred)
+    return Holding(provider, key, _from_item(grant).at(provider) if grant else None, health, preferred)
+
+
+def _key_of_holding(provider: Provider, found: dict[tuple[str, ...], Item]) -> ProviderKey:
+    if provider.is_ending:
+        # There is none yet, and nothing that it could open: who wants to store something makes it first
+        return ProviderKey(provider.id, provider.generation, b"")
+    wrapped = found.get(_position(wrapped_key_key(provider.id, provider.generation)))
+    if wrapped is None:
+        raise KeyUnavailable(detail="the wrapped key is missing")
+    return key_from_item(wrapped)
 
 
 def _partition(user_id: str) -> str:
@@ -307,6 +325,7 @@ def _to_item(grant: Grant) -> Item:
             "refused_since": grant.refused_since,
             "unknown_since": grant.unknown_since,
             "is_renewable": grant.is_renewable,
+            "server": grant.server or None,
         }
     )
 
@@ -338,6 +357,7 @@ def _from_item(item: Item) -> Grant:
         unknown_since=item.get("unknown_since"),
         is_renewable=item.get("is_renewable", True),
         slot=slot,
+        server=item.get("server", ""),
     )
 
 

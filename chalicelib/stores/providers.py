@@ -1,4 +1,7 @@
-"""Registered providers, all under one key so that one query lists them, and their wrapped keys."""
+"""Registered providers, all under one key so that one query lists them, and their wrapped keys.
+
+Beside them, in the same query, is what was removed altogether: no read of a provider can miss it.
+"""
 
 from dataclasses import asdict, replace
 from typing import Any
@@ -7,13 +10,15 @@ from chalicelib.domain.audit import Actor
 from chalicelib.domain.authorization_server import AuthorizationServer, ClientAuthentication
 from chalicelib.domain.errors import Conflict, NotFound
 from chalicelib.domain.provider import Provider, ProviderKey
-from chalicelib.domain.removal import RemovalOrder
+from chalicelib.domain.removal import Everything, EverythingOrder, FormerClient, RemovalOrder
 
 from .items import Item
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, SORT
 
 _PARTITION = "PROVIDERS"
+_EVERYTHING = "#EVERYTHING"
+"""No provider's id begins so."""
 
 
 class DynamoProviderStore:
@@ -24,14 +29,25 @@ class DynamoProviderStore:
         self._keys = keys
 
     def all(self) -> list[Provider]:
-        items = self._vault.query_all(Condition.equals(**{KEY: _PARTITION}))
-        return sorted((provider_from_item(item) for item in items), key=lambda p: p.name.casefold())
+        items = {item[SORT]: item for item in self._vault.query_all(Condition.equals(**{KEY: _PARTITION}))}
+        everything = everything_from_item(items.pop(_EVERYTHING, None))
+        found = (provider_from_item(item, everything) for item in items.values())
+        return sorted(found, key=lambda p: p.name.casefold())
 
     def get(self, provider_id: str) -> Provider:
-        item = self._vault.get(provider_key(provider_id))
-        if item is None:
+        if not is_provider_id(provider_id):
             raise NotFound
-        return provider_from_item(item)
+        found = {item[SORT]: item for item in self._vault.get_all([provider_key(provider_id), everything_key()])}
+        if provider_id not in found:
+            raise NotFound
+        return provider_from_item(found[provider_id], everything_from_item(found.get(_EVERYTHING)))
+
+    def everything(self) -> Everything:
+        return everything_from_item(self._vault.get(everything_key()))
+
+    def save_everything(self, everything: Everything, *, replaces: int) -> None:
+        item = everything_key() | {"last": everything.last} | asdict(everything)
+        _put(self._vault, item, Condition.equals(last=replaces) if replaces else Condition.absent(KEY))
 
     def add(self, provider: Provider, key: ProviderKey) -> None:
         # The key first: a provider without one could not be used, a key without a provider harms nobody
@@ -39,6 +55,8 @@ class DynamoProviderStore:
         _put(self._vault, _provider_to_item(provider), Condition.absent(KEY))
 
     def update(self, provider: Provider) -> Provider:
+        if provider.is_ending:
+            raise Conflict
         updated = replace(provider, version=provider.version + 1)
         _put(self._vault, _provider_to_item(updated), Condition.equals(version=provider.version))
         return updated
@@ -80,8 +98,22 @@ def key_from_item(item: Item) -> ProviderKey:
     return ProviderKey(item["provider_id"], item["generation"], item["wrapped"])
 
 
-def provider_from_item(item: Item) -> Provider:
-    return Provider(
+def is_provider_id(text: str) -> bool:
+    """Whether a provider, and nothing else, can be there under this id."""
+    return text != _EVERYTHING
+
+
+def everything_key() -> Item:
+    return {KEY: _PARTITION, SORT: _EVERYTHING}
+
+
+def everything_from_item(item: Item | None) -> Everything:
+    orders = item["orders"] if item else ()
+    return Everything(tuple(EverythingOrder(**{**values, "by": Actor(**values["by"])}) for values in orders))
+
+
+def provider_from_item(item: Item, everything: Everything) -> Provider:
+    provider = Provider(
         id=item["id"],
         type_id=item["type_id"],
         name=item["name"],
@@ -101,11 +133,19 @@ def provider_from_item(item: Item) -> Provider:
         authorize_again_since=item.get("authorize_again_since"),
         is_deleted=item["is_deleted"],
         removals=tuple(_order_from_item(order) for order in item.get("removals", ())),
+        emptied=item.get("emptied", 0),
     )
+    return provider.under(everything)
 
 
 def _order_from_item(values: dict[str, Any]) -> RemovalOrder:
-    return RemovalOrder(**{**values, "by": Actor(**values["by"])})
+    former = values.get("former")
+    read = {"by": Actor(**values["by"]), "former": _former_from_item(former) if former else None}
+    return RemovalOrder(**{**values, **read})
+
+
+def _former_from_item(values: dict[str, Any]) -> FormerClient:
+    return FormerClient(**{**values, "server": server_from_item(values["server"])})
 
 
 def server_from_item(values: dict[str, Any]) -> AuthorizationServer:
@@ -119,7 +159,9 @@ def server_from_item(values: dict[str, Any]) -> AuthorizationServer:
 
 
 def _provider_to_item(provider: Provider) -> Item:
-    return provider_key(provider.id) | asdict(provider)
+    item = provider_key(provider.id) | asdict(provider)
+    del item["is_ending"]
+    return item
 
 
 def _put(table: Table, item: Item, condition: Condition) -> None:

@@ -66,8 +66,8 @@ def _cloud(removal_id: str, provider_id: str) -> Item:
 def _to_item(removal: Removal) -> Item:
     listed = {LISTING.key: _LISTING, LISTING.sort: f"{removal.at:012d}#{removal.id}"}
     kept = {EXPIRES: removal.at + KEPT_SECONDS}
-    ended = dict(removal.ended)
-    return {KEY: _partition(removal.id), SORT: _HEAD} | listed | kept | asdict(removal) | {"ended": ended}
+    more = {"ended": dict(removal.ended), "joined": [list(pair) for pair in removal.joined]}
+    return {KEY: _partition(removal.id), SORT: _HEAD} | listed | kept | asdict(removal) | more
 
 
 def _from_item(item: Item) -> Removal:
@@ -80,6 +80,9 @@ def _from_item(item: Item) -> Removal:
         target=item["target"],
         target_name=item["target_name"],
         ended=tuple(item["ended"].items()),
+        is_open=item.get("is_open", False),
+        tokens=tuple(item.get("tokens", ())),
+        joined=tuple((provider_id, removal_id) for provider_id, removal_id in item.get("joined", ())),
     )
 
 

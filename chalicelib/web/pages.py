@@ -340,13 +340,19 @@ class RemoveDialog:
 class CloudRow:
     """One provider on a receipt. `left` is what is still to be deleted here, `is_more` when counting stopped there.
 
-    With very many providers some are not counted: then there is more than 0.
+    `is_waiting`: something may be left, and was not counted. Not `is_ended`: what was asked for did not happen there.
     """
 
     name: str
     receipt: CloudReceipt
     left: int = 0
     is_more: bool = False
+    is_waiting: bool = False
+    is_ended: bool = True
+
+    @property
+    def is_done(self) -> bool:
+        return self.is_ended and not (self.left or self.is_waiting or self.receipt.pending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +365,22 @@ class ReceiptView:
     @property
     def is_done(self) -> bool:
         """Whether nothing is under way any more."""
-        return not any(row.left or row.is_more or row.receipt.pending for row in self.clouds)
+        return all(row.is_done for row in self.clouds) and not self.removal.is_open
+
+    @property
+    def done(self) -> int:
+        """At so many providers."""
+        return sum(row.is_done for row in self.clouds)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether nothing of what was asked for happened."""
+        return bool(self.clouds) and not any(row.is_ended for row in self.clouds)
+
+    @property
+    def revokes(self) -> bool:
+        """Whether the clouds are asked: by this removal, or by another one of the same tokens."""
+        return self.removal.revoke or any(row.receipt.asked or row.receipt.not_offered for row in self.clouds)
 
 
 @dataclass(frozen=True, slots=True)

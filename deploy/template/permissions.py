@@ -58,7 +58,7 @@ FUNCTIONS = {
         vault=("BatchGetItem", "DeleteItem", *_READ_AND_KEEP, "Query", "UpdateItem"),
         listing=True,
         keys=("BatchGetItem",),
-        sessions=("DeleteItem", "UpdateItem"),
+        sessions=("DeleteItem", "GetItem", "UpdateItem"),
         sessions_of_user=True,
         token_key=("Decrypt",),
         secrets=True,
@@ -66,8 +66,9 @@ FUNCTIONS = {
     "clean_up": Permissions(
         vault=("BatchGetItem", "BatchWriteItem", "DeleteItem", *_READ_AND_KEEP, "Query", "UpdateItem"),
         listing=True,
-        keys=("DeleteItem", "GetItem"),
-        token_key=("Decrypt",),
+        keys=("BatchGetItem", "DeleteItem", *_READ_AND_KEEP),
+        sessions=("GetItem",),
+        token_key=("Decrypt", "GenerateDataKeyWithoutPlaintext"),
     ),
     "seal_audit": Permissions(
         vault=("GetItem", "PutItem", "Query", "UpdateItem"),

@@ -120,7 +120,7 @@ WITHOUT_REVOCATION = replace(
 BROKEN = tuple(
     replace(CONNECTED, id=f"broken-{reason}", name="Tailspin", state=GrantState.NEEDS_REAUTHORIZATION, reason=reason)
     for reason in GrantReason
-    if reason is not GrantReason.REMOVED_BY_ADMINISTRATOR
+    if reason not in (GrantReason.REMOVED_BY_ADMINISTRATOR, GrantReason.PROVIDER_CHANGED)
 )
 SEVERAL = replace(
     CONNECTED,
@@ -140,6 +140,7 @@ CARDS = (
     FAILING,
     BROKEN[0],
     REMOVED,
+    replace(REMOVED, id="moved", name="Fourth Coffee", reason=GrantReason.PROVIDER_CHANGED),
 )
 
 
@@ -300,6 +301,13 @@ CLOUDS = (
     CloudRow("Northwind Cloud", CloudReceipt("northwind", 12400, 12390, 8120, 3, 0, 10), 1000, is_more=True),
     CloudRow("Box", CloudReceipt("box", 3, not_offered=3)),
     CloudRow("Fabrikam", CloudReceipt("fabrikam", 1204)),
+)
+
+
+UNDER_WAY = (
+    *CLOUDS[:2],
+    CloudRow("Tailspin", CloudReceipt("tailspin", 7, 5, 5)),
+    CloudRow("Wingtip", CloudReceipt("wingtip"), is_waiting=True),
 )
 
 
@@ -572,6 +580,14 @@ WRONG_PROVIDER = FormView(
         "groups": "This is neither a group's SID nor its distinguished name: everyone",
     },
 )
+MOVED_PROVIDER = FormView(
+    {"name": "Box", "client_id": "another", "whose": "everybody", "grants": "again", "revoke_old": "on"},
+    {
+        "end_grants": "Tokens belong to the server and client that issued them, and one of these is another one now. "
+        "1,204 stored authorizations would end.",
+        "client_secret": "The client or its server is another one now: please give the secret again.",
+    },
+)
 OUTDATED_PROVIDER = FormView(
     {"name": "My name", "client_id": "a", "whose": "everybody", "grants": "leave"},
     is_outdated=True,
@@ -709,6 +725,12 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "removals": ("removals.html", {"removals": REMOVALS}),
     "removals_none": ("removals.html", {"removals": ()}),
     "removal": ("removal.html", {"receipt": ReceiptView(REMOVALS[0], CLOUDS)}),
+    "removal_everything": (
+        "removal.html",
+        {"receipt": ReceiptView(replace(REMOVALS[0], joined=(("box", "r0"),)), UNDER_WAY)},
+    ),
+    "removal_open": ("removal.html", {"receipt": ReceiptView(replace(REMOVALS[2], is_open=True), CLOUDS[1:2])}),
+    "removal_failed": ("removal.html", {"receipt": ReceiptView(REMOVALS[0], (replace(CLOUDS[1], is_ended=False),))}),
     "removal_done": ("removal.html", {"receipt": ReceiptView(REMOVALS[1], CLOUDS[2:])}),
     "remove_one": ("tokens.html", _remove(count=1, user_names=("CONTOSO\\bob",), token_ids=("northwind.S-1",))),
     "remove_some": (
@@ -761,6 +783,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"provider_new_{name}": ("provider_form.html", _provider_form(name, EMPTY_PROVIDER)) for name in TYPES},
     "provider_new_wrong": ("provider_form.html", _provider_form("openid-connect", WRONG_PROVIDER)),
     "provider_edit": ("provider_form.html", _provider_form("microsoft-365", replace(EMPTY_PROVIDER), 3)),
+    "provider_edit_moves": ("provider_form.html", _provider_form("box", MOVED_PROVIDER, 3)),
     "provider_edit_outdated": ("provider_form.html", _provider_form("box", OUTDATED_PROVIDER, 3)),
     "provider": ("manage_provider.html", _provider()),
     "provider_tested": ("manage_provider.html", _provider(result=CLOUD_TESTED)),

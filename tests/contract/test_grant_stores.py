@@ -10,7 +10,15 @@ from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, N
 from chalicelib.domain.grant import Grant, GrantState
 from chalicelib.domain.provider import ProviderKey
 from chalicelib.domain.provider_health import ProviderHealth
-from chalicelib.domain.removal import CloudReceipt, Removal, RemovalOrder, RemovalScope
+from chalicelib.domain.removal import (
+    CloudReceipt,
+    Everything,
+    EverythingOrder,
+    FormerClient,
+    Removal,
+    RemovalOrder,
+    RemovalScope,
+)
 from chalicelib.domain.use import LastUse
 from chalicelib.ports import (
     EARLIER,
@@ -30,12 +38,22 @@ from chalicelib.stores.removals import DynamoRemovalStore
 from chalicelib.stores.revocations import DynamoRevocationStore
 from tests.aws import Aws
 from tests.fakes.stores import FakeCursorStore, FakeGrantStore, FakeProviderStore, FakeRemovalStore, FakeRevocationStore
-from tests.samples import ALICE, BOB, GRANT, KEY, NOW, OTHER_ACCOUNT, PROVIDER, REVOCATION
+from tests.samples import ALICE, BOB, GRANT, KEY, NOW, OTHER_ACCOUNT, PROVIDER, REVOCATION, SERVER
 
 from .places import STORES, aws_of
 
 BY = Actor(BOB.id, BOB.login_name)
-REMOVAL = Removal("r1", RemovalScope.PROVIDER, True, BY, NOW, "northwind", "Northwind Cloud", (("northwind", 1),))
+REMOVAL = Removal(
+    "r1",
+    RemovalScope.PROVIDER,
+    True,
+    BY,
+    NOW,
+    "northwind",
+    "Northwind Cloud",
+    (("northwind", 1),),
+    (("northwind", "r0"), ("northwind", "r9")),
+)
 
 
 @dataclass(frozen=True)
@@ -91,7 +109,8 @@ class TestProviderStore:
         assert registered.providers.get("northwind") == PROVIDER
 
     def test_the_second_of_two_updates_is_told(self, registered: Stores) -> None:
-        orders = (RemovalOrder(1, "r1", True, BY),)
+        former = FormerClient(SERVER, "vault", b"sealed")
+        orders = (RemovalOrder(1, "r1", True, BY), RemovalOrder(2, "r2", False, BY, former))
         updated = registered.providers.update(replace(PROVIDER, name="New name", removals=orders))
         assert updated == replace(PROVIDER, name="New name", version=2, removals=orders)
         with pytest.raises(Conflict):
@@ -112,6 +131,38 @@ class TestProviderStore:
     def test_what_does_not_exist_is_not_found(self, stores: Stores) -> None:
         with pytest.raises(NotFound):
             stores.providers.get("nobody")
+
+    def test_r66_one_write_removes_everything_for_every_read(self, registered: Stores) -> None:
+        registered.grants.save(GRANT, replaces=None)
+        order = EverythingOrder(1, "r1", True, BY, NOW)
+        assert registered.providers.everything() == Everything()
+        registered.providers.save_everything(Everything((order,)), replaces=0)
+        (shown,) = registered.providers.all()
+        assert shown == registered.providers.get("northwind") == PROVIDER.under(Everything((order,)))
+        assert (shown.generation, shown.is_ending, shown.order(1)) == (2, True, RemovalOrder(1, "r1", True, BY))
+        holding = registered.grants.load(ALICE.id, "northwind")
+        assert (holding.provider, holding.key, holding.grant) == (shown, ProviderKey("northwind", 2, b""), None)
+        with pytest.raises(NotFound):
+            registered.providers.get("#EVERYTHING")
+        with pytest.raises(NotFound):
+            registered.grants.load(ALICE.id, "#EVERYTHING")
+        with pytest.raises(Conflict):
+            registered.providers.update(shown)
+        registered.providers.add_key(replace(KEY, generation=2))
+        raised = registered.providers.update(replace(shown, is_ending=False))
+        assert registered.providers.get("northwind") == raised
+        assert not raised.is_ending
+        later = Everything((order, replace(order, number=2)))
+        with pytest.raises(Conflict):
+            registered.providers.save_everything(later, replaces=0)
+        registered.providers.save_everything(later, replaces=1)
+        assert registered.providers.everything() == later
+        assert registered.providers.get("northwind").generation == 3
+
+    def test_what_is_deleted_is_not_emptied_once_more(self, registered: Stores) -> None:
+        gone = registered.providers.update(replace(PROVIDER, is_deleted=True))
+        registered.providers.save_everything(Everything((EverythingOrder(1, "r1", True, BY, NOW),)), replaces=0)
+        assert registered.providers.get("northwind") == gone
 
     def test_deletes_exactly_one_version_and_what_is_gone_is_gone(self, registered: Stores) -> None:
         with pytest.raises(Conflict):
@@ -568,6 +619,35 @@ def test_two_threads_that_learn_of_a_new_generation_disturb_each_other_in_nothin
 
     monkeypatch.setattr(store, "_read", overtaken)
     assert store.load(GRANT.user_id, "northwind").key.generation == 2
+
+
+def test_r92_what_was_stored_before_servers_were_noted_is_read_as_it_was(aws: Aws) -> None:
+    """Items of the version before, attribute by attribute."""
+    client, vault, keys = aws.clients.dynamodb, aws.table("vault"), aws.table("vault-keys")
+    providers, held = (
+        DynamoProviderStore(vault, keys),
+        DynamoGrantStore(vault, keys, aws.table("vault-sessions")),
+    )
+    ended = replace(PROVIDER, generation=2, removals=(RemovalOrder(1, "r1", True, BY),))
+    providers.add(ended, replace(KEY, generation=2))
+    held.save(replace(GRANT, generation=2), replaces=None)
+    for item in aws.items("vault"):
+        for name in ("server", "emptied"):
+            if item["sk"]["S"].startswith("GRANT#") or name != "server":
+                item.pop(name, None)
+        for order in item.get("removals", {"L": []})["L"]:
+            order["M"].pop("former", None)
+        client.put_item(TableName="vault", Item=item)
+    assert providers.all() == [providers.get("northwind")] == [ended]
+    stored = held.load(ALICE.id, "northwind").grant
+    assert stored == replace(GRANT, generation=2)
+    assert "server" not in stored.encryption_context()
+    removals = DynamoRemovalStore(vault)
+    removals.add(replace(REMOVAL, joined=()))
+    (head,) = (item for item in aws.items("vault") if item["sk"]["S"] == "HEAD")
+    head.pop("joined")
+    client.put_item(TableName="vault", Item=head)
+    assert removals.receipt("r1").removal == replace(REMOVAL, joined=())
 
 
 class TestBounds:

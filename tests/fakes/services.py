@@ -12,6 +12,7 @@ from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.services.background import Engine
 from chalicelib.services.consent import Callback, Consented, ConsentService
 from chalicelib.services.events import EventService, Outlets
+from chalicelib.services.generations import GenerationService
 from chalicelib.services.grants import GrantService
 from chalicelib.services.refresh import RefreshService
 from chalicelib.services.revocations import RevocationService
@@ -91,6 +92,9 @@ class FakeVault:
             random=self.random,
             engine=self.engine,
         )
+        self.generations = GenerationService(
+            providers=self.providers, cipher=self.cipher, audit_log=self.audit_log, clock=self.clock
+        )
         self.grants = GrantService(
             grants=self.grant_store,
             cipher=self.cipher,
@@ -124,6 +128,7 @@ class FakeVault:
             sessions=self.sessions,
             grant_store=self.grant_store,
             grants=self.grants,
+            generations=self.generations,
             cipher=self.cipher,
             oauth_client=self.cloud,
             catalogue=self.catalogue,

@@ -17,7 +17,7 @@ from chalicelib.domain.grant import FIRST_SLOT, Grant, GrantState, Holding, Rele
 from chalicelib.domain.ids import is_person_id
 from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.provider_health import ProviderHealth
-from chalicelib.domain.removal import CloudReceipt, Receipt, Removal
+from chalicelib.domain.removal import CloudReceipt, Everything, Receipt, Removal
 from chalicelib.domain.seal import Seal, StoredEntry, Tip
 from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.session import Notice, Session
@@ -206,14 +206,24 @@ class FakeProviderStore:
     def __init__(self) -> None:
         self.providers: dict[str, Provider] = {}
         self.keys: dict[tuple[str, int], ProviderKey] = {}
+        self.removed = Everything()
 
     def all(self) -> list[Provider]:
-        return sorted(self.providers.values(), key=lambda provider: provider.name.casefold())
+        found = (provider.under(self.removed) for provider in self.providers.values())
+        return sorted(found, key=lambda provider: provider.name.casefold())
 
     def get(self, provider_id: str) -> Provider:
         if provider_id not in self.providers:
             raise NotFound
-        return self.providers[provider_id]
+        return self.providers[provider_id].under(self.removed)
+
+    def everything(self) -> Everything:
+        return self.removed
+
+    def save_everything(self, everything: Everything, *, replaces: int) -> None:
+        if self.removed.last != replaces:
+            raise Conflict
+        self.removed = everything
 
     def add(self, provider: Provider, key: ProviderKey) -> None:
         if provider.id in self.providers:
@@ -222,7 +232,7 @@ class FakeProviderStore:
         self.providers[provider.id] = provider
 
     def update(self, provider: Provider) -> Provider:
-        if self.get(provider.id).version != provider.version:
+        if self.get(provider.id).version != provider.version or provider.is_ending:
             raise Conflict
         self.providers[provider.id] = replace(provider, version=provider.version + 1)
         return self.providers[provider.id]
@@ -268,8 +278,11 @@ class FakeGrantStore:
         try:
             key = self._providers.key(provider_id, provider.generation)
         except NotFound:
-            raise KeyUnavailable from None
+            if not provider.is_ending:
+                raise KeyUnavailable from None
+            key = ProviderKey(provider_id, provider.generation, b"")
         grant = self.grants.get((user_id, provider_id, provider.generation, slot))
+        grant = grant.at(provider) if grant else None
         generation, preferred = self.preferred.get((user_id, provider_id), (0, None))
         is_current = generation == provider.generation
         return Holding(provider, key, grant, self.health.get(provider_id), preferred if is_current else None)

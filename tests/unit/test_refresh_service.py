@@ -612,6 +612,35 @@ def unavailable(**how: object) -> CloudUnavailable:
     return CloudUnavailable(detail="HTTP 503", **how)  # type: ignore[arg-type]
 
 
+class TestServer:
+    def test_r92_what_was_sealed_before_servers_were_noted_opens_and_is_bound_with_its_next_version(
+        self, world: World
+    ) -> None:
+        stored = world.grant()
+        with world.cipher.unlock(world.providers.key("northwind", 1)) as box:
+            unbound = replace(stored, server="")
+            unbound = replace(
+                unbound, token_set=box.encrypt(world.tokens(stored).to_bytes(), unbound.encryption_context())
+            )
+        world.grant_store.grants[stored.user_id, "northwind", 1, ""] = unbound
+        assert "server" not in world.grant().encryption_context()
+        world.clock.advance(HOUR)
+        fresh = world.fetch().grant
+        assert fresh.server == world.grant().server == world.providers.get("northwind").server_id
+        assert world.tokens(world.grant())
+
+    def test_r92_a_provider_that_a_hand_in_the_table_sent_elsewhere_gets_nothing_and_nothing_is_lost(
+        self, world: World
+    ) -> None:
+        world.fetch()
+        before, provider = world.grant(), world.providers.get("northwind")
+        evil = replace(provider, server=replace(provider.server, token_endpoint="https://evil.example"))
+        world.providers.providers["northwind"] = evil
+        assert world.refuse().reason is REASONS.PROVIDER_MISCONFIGURED
+        world.providers.providers["northwind"] = provider
+        assert world.fetch().grant == before
+
+
 class TestTrouble:
     @pytest.mark.parametrize(
         ("error", "reason"),
@@ -809,9 +838,7 @@ class TestTrouble:
     def test_a_client_secret_that_does_not_open_is_a_misconfiguration(self, world: World) -> None:
         world.clock.advance(HOUR)
         provider = world.providers.get("northwind")
-        world.providers.update(
-            replace(provider, server=replace(provider.server, token_endpoint="https://other.example"))
-        )
+        world.providers.update(replace(provider, server=replace(provider.server, jwks_uri="https://other.example")))
         assert world.refuse().reason is REASONS.PROVIDER_MISCONFIGURED
         assert (world.cloud.refreshes, world.held().state, world.held().fence) == (0, GrantState.ACTIVE, 0)
 
