@@ -673,7 +673,7 @@ class TestTwoRemovals:
         world.grant_store.save = removed_meanwhile
         assert world.removals.remove(BY, ["northwind.S-1-5-1"], ORIGIN, revoke=True).clouds == ()
         assert world.revocations.retry_due() == 1
-        assert world.cloud.revoked == ["rt-S-1"]
+        assert world.cloud.revoked == ["rt-S-1-5-1"]
         (receipt,) = (one for one in world.removals.recent() if one.revoke)
         assert world.clouds(receipt) == CloudReceipt("northwind", asked=1, confirmed=1)
 
