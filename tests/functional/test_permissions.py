@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from http import HTTPStatus
 from itertools import count
 from typing import Any
 
@@ -147,6 +148,8 @@ def test_clean_up(running: Running, recorder: Recorder) -> None:
 def test_sealing(running: Running, recorder: Recorder) -> None:
     running.browser("alice")
     running.vault.seals.seal_due()
+    # Is counted, behind the seals
+    assert running.browser().post("/oauth2/token", {"grant_type": "x"}).status == HTTPStatus.BAD_REQUEST
     running.clock.advance(7200)
     assert running.vault.seals.seal_due() > 0
     assert_exact(recorder, "seal_audit")
