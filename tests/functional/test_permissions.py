@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from http import HTTPStatus
 from itertools import count
 from typing import Any
 
@@ -11,9 +12,8 @@ from botocore.exceptions import ClientError
 
 from chalicelib.adapters.catalogue import FileCatalogue
 from chalicelib.bootstrap import Vault, create_vault
-from chalicelib.domain.audit import BACKGROUND, Origin
+from chalicelib.domain.audit import BACKGROUND
 from chalicelib.domain.provider_type import ProviderType
-from chalicelib.domain.token_exchange import RefusalReason, TokenRefused
 from chalicelib.domain.user import Departure
 from chalicelib.services import removals
 from deploy.template.permissions import FUNCTIONS
@@ -178,8 +178,8 @@ def test_clean_up(running: Running, recorder: Recorder) -> None:
 def test_sealing(running: Running, recorder: Recorder) -> None:
     running.browser("alice")
     running.vault.seals.seal_due()
-    # A refusal is counted as use once its window is sealed
-    running.vault.token_exchange.note(Origin("request-1", "192.0.2.7"), TokenRefused(RefusalReason.INVALID_CLIENT))
+    # Is counted, behind the seals
+    assert running.browser().post("/oauth2/token", {"grant_type": "x"}).status == HTTPStatus.BAD_REQUEST
     running.clock.advance(7200)
     assert running.vault.seals.seal_due() > 0
     assert_exact(recorder, "seal_audit")

@@ -94,7 +94,14 @@ def test_a_wish_for_scopes_or_an_account_only_narrows() -> None:
 
 @pytest.mark.parametrize("word", RefusalReason)
 def test_every_refusal_has_an_oauth_error_and_a_sentence(word: RefusalReason) -> None:
-    known = {"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "invalid_scope"}
+    known = {
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "invalid_scope",
+        "unsupported_grant_type",
+    }
     assert word.error in known | {"temporarily_unavailable"}
     assert word.sentence.endswith(".")
 
