@@ -98,7 +98,7 @@ def walk() -> float:
     store = DynamoGrantStore(lean, *(Table(lean, name, random) for name in ("vault", "keys", "sessions")))
 
     def act() -> int:
-        going, cursor = _Walk(PROVIDER, 90 * 86400), None
+        going, cursor = _Walk(PROVIDER, idle=90 * 86400), None
         for _ in prepared:
             page = store.page("northwind", 1, user_prefix="", limit=10_000, cursor=cursor)
             going.add(page.grants, NOW + 70 * 86400)

@@ -10,10 +10,11 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any, Self, TypeVar
 
 from chalicelib.domain.errors import Conflict, VaultError, place_of
@@ -104,12 +105,12 @@ class Engine:
     def run(self, budget: Budget, queues: Iterable[Queue], left: float | None = None) -> Tally:
         """Do what is due, and say in a line of the log what was done and how old the oldest of the rest is."""
         end = self._clock.monotonic() + budget.begins_for(left)
-        lanes = [_Lane(queue) for queue in queues]
+        lanes = [_Lane(queue, queue.pieces) for queue in queues]
         noted = self._failing(budget.job, {lane.queue.name for lane in lanes})
         turns, running = _Turns(budget, lanes, noted), dict[Future[int | None], _Lane]()
-        with ThreadPoolExecutor(self._at_once) if self._at_once > 1 else _Here() as workers:
+        with _workers(self._at_once) as workers:
             while True:
-                while len(running) < self._at_once and self._clock.monotonic() < end and (turn := turns.next()):
+                while len(running) < self._at_once and (turn := self._turn(turns, end)):
                     running[workers.submit(turns.do, *turn)] = turn[0]
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     turns.ended(running.pop(future), future.result())
@@ -118,6 +119,16 @@ class Engine:
                     noted = self._note(budget.job, turns.failing)
                 if not running and (self._clock.monotonic() >= end or not turns.are_left):
                     return self._told(turns, end)
+
+    def _turn(self, turns: "_Turns", end: float) -> "tuple[_Lane, Piece] | None":
+        if self._clock.monotonic() >= end:
+            return None
+        turn = turns.next()
+        if turn and self._clock.monotonic() >= end:
+            # To read a list takes time, too
+            turns.give_back(*turn)
+            return None
+        return turn
 
     def _failing(self, job: str, names: set[str]) -> frozenset[str]:
         """The queues that failed when they last had a turn. To know them helps, and is not needed."""
@@ -148,6 +159,7 @@ class _Lane:
     """A queue, how many of its pieces are being done, and whether it waits for its turn."""
 
     queue: Queue
+    pieces: Iterator[Piece]
     running: int = 0
     is_waiting: bool = True
 
@@ -180,6 +192,11 @@ class _Turns:
                 return lane, piece
         return None
 
+    def give_back(self, lane: _Lane, piece: Piece) -> None:
+        """It is not begun after all."""
+        lane.running -= 1
+        lane.pieces = chain([piece], lane.pieces)
+
     def rest(self) -> Iterator[Piece]:
         """The first piece of each queue that is not at its end; none of them is begun."""
         for lane in (*self._well, *self._behind):
@@ -206,7 +223,7 @@ class _Turns:
 
     def _piece(self, lane: _Lane) -> Piece | None:
         """None at the end, and where the list cannot be read."""
-        piece = self._tried(lane, partial(next, lane.queue.pieces, None), _UNREAD)
+        piece = self._tried(lane, partial(next, lane.pieces, None), _UNREAD)
         if piece is _UNREAD:
             self._failed(lane)
             return None
@@ -252,3 +269,12 @@ class _Here(Executor):
         future: Future[Any] = Future()
         future.set_result(fn(*args, **kwargs))
         return future
+
+
+def _workers(at_once: int) -> Executor:
+    if at_once == 1:
+        return _Here()
+    # No request needs it, and each cold start would pay for it
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+    return ThreadPoolExecutor(at_once)

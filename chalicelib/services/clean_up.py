@@ -32,7 +32,7 @@ BUDGET = Budget("clean_up", run_seconds=45, piece_seconds=60)
 """A page takes some tenths of a second. Runs are to follow each other: two on the same page would count it twice."""
 _FAR_SECONDS = 365 * 24 * 3600
 _SETTLE_SECONDS = 120
-"""Longer than any request lives: after it nobody can still be writing under an old generation."""
+"""Longer than any request or background refresh lives: after it nobody can be writing under an old generation."""
 
 
 class CleanUpService:

@@ -25,7 +25,7 @@ BUDGET = Budget("keep_alive", run_seconds=540, piece_seconds=90, at_once=6)
 WALK = Budget("keep_alive_walk", run_seconds=240, piece_seconds=20)
 """How much of a run looks for what is due; a longer list is gone on with by the next run."""
 _PAGE = 1000
-_MOST = 5000
+_MOST = 20_000
 """So much that is due is remembered of one provider, what lapses soonest: more than a run can refresh."""
 _BEFORE = 4
 """Refreshed when a quarter of the idle time is left: enough for a cloud that is down over a week-end."""
@@ -40,7 +40,7 @@ class _Walk:
     """A provider's list as far as it was looked through, and what is due of it."""
 
     provider: Provider
-    idle: int
+    idle: int = _NEVER
     found: list[tuple[bool, int, Grant]] = field(default_factory=list)
     """Whether it failed lately, when it lapses, and which."""
     cursor: str | None = None
@@ -110,15 +110,15 @@ class KeepAliveService:
     def _walks(self) -> Iterator[_Walk]:
         stopped = {stop.target for stop in self._stops.all() if stop.kind is not StopKind.PERSON}
         for provider in self._providers.all() if ALL not in stopped else ():
-            if not provider.enabled or provider.id in stopped:
-                continue
-            idle = self._catalogue.get(provider.type_id).refresh_token_idle_seconds
-            if idle is not None or self._events.is_on:
-                yield _Walk(provider, idle or _NEVER)
+            if provider.enabled and provider.id not in stopped:
+                yield _Walk(provider)
 
     def _pages(self, walk: _Walk) -> Iterator[Piece]:
         """Of a list, from where the last run stopped. One that cannot be read is gone on with by the next run."""
-        walk.cursor = self._cursors.get(walk.cursor_name)
+        idle = self._catalogue.get(walk.provider.type_id).refresh_token_idle_seconds
+        if idle is None and not self._events.is_on:
+            return
+        walk.idle, walk.cursor = idle or _NEVER, self._cursors.get(walk.cursor_name)
         while not walk.is_over:
             looked_at = walk.pages
             yield Piece(self._clock.now(), partial(self._look, walk))

@@ -271,6 +271,11 @@ def test_r100_runs_begin_nothing_while_the_next_one_does(resources: dict[str, An
     assert keep_alive.WALK.run_seconds + keep_alive.WALK.piece_seconds < keep_alive.BUDGET.run_seconds
 
 
+def test_an_ended_generation_is_closed_when_no_piece_that_began_before_can_write_any_more() -> None:
+    """Nor any request, which live 29 s."""
+    assert keep_alive.BUDGET.piece_seconds <= clean_up._SETTLE_SECONDS
+
+
 def test_r100_the_age_of_each_backlog_has_an_alarm_that_rings_where_nothing_is_said(
     resources: dict[str, Any],
 ) -> None:

@@ -16,6 +16,7 @@ from chalicelib.domain.audit import BACKGROUND
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.user import Departure
 from chalicelib.services import removals
+from chalicelib.services.background import Tally
 from deploy.template.permissions import FUNCTIONS
 from tests.fakes import directory
 from tests.fakes.misbehaviour import error, status
@@ -85,11 +86,11 @@ class IdleCatalogue(FileCatalogue):
         return replace(super().get(type_id), refresh_token_idle_seconds=90 * DAY)
 
 
-def with_idle_tokens(running: Running) -> Vault:
+def with_idle_tokens(running: Running, at_once: int = 1) -> Vault:
     world: dict[str, Any] = {"aws": running.aws.clients, "clock": running.clock, "directory": running.directory}
     oauth_client = running.vault.keep_alive._refresh._oauth_client
     return create_vault(
-        running.vault.settings, **world, oauth_client=oauth_client, catalogue=IdleCatalogue(), at_once=1
+        running.vault.settings, **world, oauth_client=oauth_client, catalogue=IdleCatalogue(), at_once=at_once
     )
 
 
@@ -103,6 +104,15 @@ def test_keep_alive(running: Running, recorder: Recorder) -> None:
     running.clock.advance(3600)
     vault.keep_alive.run()
     assert_exact(recorder, "keep_alive")
+
+
+def test_on_several_threads_each_grant_is_refreshed_once(running: Running) -> None:
+    for person in ("alice", "bob"):
+        running.authorize(running.browser(person), person)
+    running.clock.advance(80 * DAY)
+    vault = with_idle_tokens(running, at_once=8)
+    assert vault.keep_alive.run() == Tally(done=2)
+    assert vault.keep_alive.run() == Tally()
 
 
 @contextmanager

@@ -146,6 +146,25 @@ def test_r100_nothing_begins_that_could_outlive_the_function(world: World) -> No
     assert len(world.log) == 2
 
 
+def test_r100_nothing_begins_when_reading_the_list_took_the_time_that_was_left(world: World) -> None:
+    def slow_to_read() -> Iterator[Piece]:
+        world.clock.sleep(61)
+        yield Piece(world.clock.now() - 100, lambda: world.log.append("a") or 1)  # type: ignore[func-returns-value]
+
+    assert world.engine.run(BUDGET, [Queue("a", slow_to_read())]) == Tally(left=1)
+    assert world.log == []
+
+
+def test_r100_to_look_for_what_is_left_does_not_outlive_the_function_either(world: World) -> None:
+    def slow_to_read() -> Iterator[Piece]:
+        world.clock.sleep(1.5)
+        yield Piece(0, good)
+
+    started = world.clock.monotonic()
+    world.engine.run(Budget("job", 0, 0), [Queue(f"a{number}", slow_to_read()) for number in range(100)])
+    assert world.clock.monotonic() - started < RESERVE_SECONDS
+
+
 def test_r100_a_function_without_time_begins_nothing(world: World) -> None:
     assert world.engine.run(BUDGET, [world.queue("a", good)], left=20) == Tally(left=1)
     assert world.log == []

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.errors import CloudRefused, CloudUnavailable, StorageUnavailable
+from chalicelib.domain.errors import CloudRefused, CloudUnavailable, NotFound, StorageUnavailable
 from chalicelib.domain.event import Channel, EventKind
 from chalicelib.domain.grant import CLOCKS_APART_SECONDS, LEASE_SECONDS, GrantState, Holding
+from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.stop import ALL, Stop, StopKind
 from chalicelib.ports import GrantPage
 from chalicelib.services import keep_alive
@@ -197,6 +198,21 @@ def test_r99_a_list_that_cannot_be_read_stops_no_other(world: World) -> None:
         return page(provider_id, *arguments, **options)  # type: ignore[arg-type]
 
     world.grant_store.page = broken  # type: ignore[assignment, method-assign]
+    assert world.keep_alive.run() == Tally(done=60)
+
+
+def test_r99_a_provider_of_an_unknown_type_stops_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = replace(world.providers.get("northwind"), id="a-gone", name="A", type_id="gone")
+    world.providers.add(one, replace(world.providers.key("northwind", 1), provider_id="a-gone"))
+    get = world.catalogue.get
+
+    def known(type_id: str) -> ProviderType:
+        if type_id == "gone":
+            raise NotFound
+        return get(type_id)
+
+    monkeypatch.setattr(world.catalogue, "get", known)
+    world.clock.advance(45 * DAY)
     assert world.keep_alive.run() == Tally(done=60)
 
 
