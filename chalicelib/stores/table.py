@@ -11,7 +11,7 @@ from chalicelib.domain.errors import StorageUnavailable
 from chalicelib.ports import Random
 
 from .items import Item, pack, unpack
-from .tables import Index
+from .tables import KEY, SORT, Index
 
 _BATCH_WRITE_LIMIT = 25
 _ATTEMPTS = 5
@@ -150,6 +150,27 @@ class Table:
                 return
             after = page.last_key
 
+    def listed(
+        self,
+        key_condition: Condition,
+        *,
+        index: Index,
+        limit: int,
+        after: Item | None = None,
+        descending: bool = False,
+    ) -> Page:
+        """One page of an index, at most 100, each item whole as the table has it; not those that left it meanwhile.
+
+        Where only keys are projected, and wherever an item is written back: a projection would lose the rest of it.
+        """
+        page = self.query(key_condition, index=index, limit=limit, after=after, descending=descending)
+        if not page.items:
+            return page
+        places = {_key_of(item): item[index.key] for item in page.items}
+        found = batch_get(self._client, {self.name: [dict(key) for key in places]}, is_consistent=False)[self.name]
+        now = {_key_of(item): item for item in found if item.get(index.key) == places[_key_of(item)]}
+        return Page([now[key] for key in places if key in now], page.last_key)
+
     def count(self, key_condition: Condition, *, index: Index, at_most: int) -> int:
         """Items under a key, counting no further than `at_most`."""
         arguments = _query_arguments(self.name, key_condition, None, index) | {"Select": "COUNT", "Limit": at_most}
@@ -179,10 +200,15 @@ class Table:
         raise StorageUnavailable(detail="BatchWriteItem left items over")
 
 
-def batch_get(client: Any, keys: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:
-    """Read items of several tables (`keys` by table name) in one strongly consistent call."""
+def _key_of(item: Item) -> tuple[tuple[str, Any], ...]:
+    return (KEY, item[KEY]), (SORT, item[SORT])
+
+
+def batch_get(client: Any, keys: Mapping[str, Sequence[Item]], *, is_consistent: bool = True) -> dict[str, list[Item]]:
+    """Read items of several tables (`keys` by table name) in one call, strongly consistent unless it need not be."""
     requests: dict[str, Any] = {
-        table: {"Keys": [pack(key) for key in wanted], "ConsistentRead": True} for table, wanted in keys.items()
+        table: {"Keys": [pack(key) for key in wanted], "ConsistentRead": is_consistent}
+        for table, wanted in keys.items()
     }
     found: dict[str, list[Item]] = {table: [] for table in keys}
     for _ in range(_ATTEMPTS):

@@ -81,7 +81,7 @@ class DynamoUserStore:
                 raise InvalidRequest
             after = record_key(user_id) | {LISTING.key: listing, LISTING.sort: listed_as}
         condition = Condition.equals(**{LISTING.key: listing})
-        page = self._table.query(condition, index=LISTING, limit=limit, after=after)
+        page = self._table.listed(condition, index=LISTING, limit=limit, after=after)
         next_cursor = None
         if page.last_key is not None:
             next_cursor = f"{page.last_key[LISTING.sort]}|{str(page.last_key[KEY]).removeprefix('USER#')}"
