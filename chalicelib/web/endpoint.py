@@ -75,10 +75,15 @@ class Endpoints:
 
         return register
 
-    def install(self, app: Chalice) -> None:
-        """Give the refusals that Chalice makes by itself (405, 415 and the like) our page and headers."""
+    def install(self, app: Chalice, stage: str = "") -> None:
+        """Give the refusals that Chalice makes by itself (405, 415 and the like) our page and headers.
+
+        With `stage` nothing is answered that came by another stage of the gateway: that has no firewall and no log.
+        """
 
         def replace_refusals(event: Any, get_response: Callable[[Any], Any]) -> Any:
+            if stage and (event.context or {}).get("stage") != stage:
+                return self.refusal(404, for_program=event.path in self._addresses_of_programs())
             response = get_response(event)
             return response if isinstance(response, VaultResponse) else self._replaced(event, response.status_code)
 

@@ -102,6 +102,7 @@ def _statements(name: str, may: Permissions) -> Iterator[dict[str, Any]]:
         yield _allow("ProviderKeys", "kms", may.token_key, [token_key()]) | {"Condition": _in_context()}
         earlier = _allow("EarlierKey", "kms", ("Decrypt",), [{"Ref": "EarlierKeyArn"}]) | {"Condition": _in_context()}
         yield {"Fn::If": ["HasEarlierKey", earlier, {"Ref": "AWS::NoValue"}]}
+    yield {"Fn::If": ["HasTracing", _trace(), {"Ref": "AWS::NoValue"}]}
     if may.audit_key:
         yield _allow("SealAuditLog", "kms", may.audit_key, [_arn("AuditKey")])
     if may.secrets:
@@ -110,6 +111,11 @@ def _statements(name: str, may: Permissions) -> Iterator[dict[str, Any]]:
     if may.events:
         yield {"Fn::If": ["HasEventBus", _put_events(), {"Ref": "AWS::NoValue"}]}
         yield {"Fn::If": ["HasMail", _send_mail(), {"Ref": "AWS::NoValue"}]}
+
+
+def _trace() -> dict[str, Any]:
+    """X-Ray knows no finer resource (Service Authorization Reference, AWS X-Ray)."""
+    return _allow("WriteTraces", "xray", ("PutTelemetryRecords", "PutTraceSegments"), "*")
 
 
 def _put_events() -> dict[str, Any]:

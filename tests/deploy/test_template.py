@@ -23,6 +23,8 @@ NO_FINER = {
     # Lambda asks for these on no finer resource (AWS Lambda's guide, "Execution role for VPC")
     ("NetworkInterfaces", "AttachToTheVpc"),
     ("NetworkInterfaces", "NotFromWithin"),
+    # X-Ray knows none (Service Authorization Reference)
+    *((role(name), "WriteTraces") for name in FUNCTIONS),
 }
 
 
@@ -207,6 +209,40 @@ def test_the_stage_throttles_and_logs_no_query(resources: dict[str, Any]) -> Non
     # `$context.path` is what was asked for, ids included; the resource path is only the route
     assert "$context.path" not in logged.values()
     assert "$context.requestId" in logged.values()
+
+
+def test_the_gateway_has_one_stage_and_its_function_answers_no_other(resources: dict[str, Any]) -> None:
+    """SAM's deployment would make a second one, without firewall, throttling and log."""
+    assert list(of(resources, "AWS::ApiGateway::Stage")) == ["RestAPIapiStage"]
+    assert [
+        one for one in of(resources, "AWS::ApiGateway::Deployment").values() if "StageName" in one["Properties"]
+    ] == []
+    stage = properties(resources, "RestAPIapiStage")["StageName"]
+    assert properties(resources, "APIHandlerInvokePermission")["SourceArn"]["Fn::Sub"].endswith(
+        f"${{RestAPI}}/{stage}/*"
+    )
+    for name in FUNCTIONS:
+        assert properties(resources, logical(name))["Environment"]["Variables"]["VAULT_GATEWAY_STAGE"] == stage
+
+
+def test_the_accounts_role_for_logs_is_made_when_asked_for_and_behind_the_first_api(template: dict[str, Any]) -> None:
+    account = template["Resources"]["GatewayAccount"]
+    assert (account["Condition"], account["DependsOn"]) == ("OwnGatewayRole", "RestAPI")
+    assert template["Parameters"]["GatewayLogRole"]["Default"] == "false"
+
+
+def test_every_role_can_be_bounded(resources: dict[str, Any]) -> None:
+    bound = {"Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]}
+    roles = of(resources, "AWS::IAM::Role")
+    assert set(roles) > {role(name) for name in FUNCTIONS}
+    assert [name for name, one in roles.items() if one["Properties"].get("PermissionsBoundary") != bound] == []
+
+
+def test_functions_may_write_traces_where_they_are_traced(resources: dict[str, Any]) -> None:
+    for name in FUNCTIONS:
+        (document,) = [one["PolicyDocument"] for one in properties(resources, role(name))["Policies"]]
+        (statement,) = [one["Fn::If"] for one in document["Statement"] if one.get("Fn::If", [""])[0] == "HasTracing"]
+        assert statement[1]["Action"] == ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], name
 
 
 def test_the_stage_waits_for_the_role_that_logs(resources: dict[str, Any]) -> None:
