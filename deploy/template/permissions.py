@@ -108,9 +108,16 @@ def _statements(name: str, may: Permissions) -> Iterator[dict[str, Any]]:
     if may.secrets:
         secret = _allow("ReadDirectorySecrets", "secretsmanager", ("GetSecretValue",), {"Ref": "DirectorySecretArns"})
         yield {"Fn::If": ["HasSecrets", secret, {"Ref": "AWS::NoValue"}]}
+        yield {"Fn::If": ["HasSecretKeys", _open_secrets(), {"Ref": "AWS::NoValue"}]}
     if may.events:
         yield {"Fn::If": ["HasEventBus", _put_events(), {"Ref": "AWS::NoValue"}]}
         yield {"Fn::If": ["HasMail", _send_mail(), {"Ref": "AWS::NoValue"}]}
+
+
+def _open_secrets() -> dict[str, Any]:
+    """Secrets Manager decrypts with the rights of who asks; only through it (AWS Secrets Manager's guide)."""
+    through = {"StringEquals": {"kms:ViaService": {"Fn::Sub": "secretsmanager.${AWS::Region}.${AWS::URLSuffix}"}}}
+    return _allow("OpenDirectorySecrets", "kms", ("Decrypt",), {"Ref": "SecretKeyArns"}) | {"Condition": through}
 
 
 def _trace() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from chalicelib.domain.directory import DirectorySettings
 from chalicelib.settings import Settings
 from chalicelib.stores.tables import KEYS, SESSIONS, VAULT, TableDefinition
 from chalicelib.web import headers
+from deploy.template.keeping import AUDIT_KEY_TAG
 from deploy.template.permissions import FUNCTIONS, logical, role
 from deploy.template.watch import EVENTS
 from dev.process import ROOT
@@ -68,7 +69,37 @@ def test_tables_are_those_of_the_program(resources: dict[str, Any], name: str, t
 def test_what_must_last_is_kept_when_the_stack_is_deleted(resources: dict[str, Any]) -> None:
     lasting = {"VaultTable", "KeysTable", "TokenKey", "AuditKey", "AuditBucket", "BackupVault"}
     for name in lasting:
-        assert (resources[name]["DeletionPolicy"], resources[name]["UpdateReplacePolicy"]) == ("Retain", "Retain"), name
+        assert resources[name]["DeletionPolicy"] in ("Retain", "RetainExceptOnCreate"), name
+        assert resources[name]["UpdateReplacePolicy"] == "Retain", name
+
+
+def test_a_failed_first_deployment_leaves_no_name_behind_but_those_of_tables(resources: dict[str, Any]) -> None:
+    """Protected tables cannot be deleted, so they are taken over (ADOPT=1); all else of a fixed name goes again."""
+    named = {name for name, one in resources.items() if {"TableName", "BackupVaultName"} & set(one["Properties"])}
+    kept = {name for name in named if resources[name].get("DeletionPolicy") == "Retain"}
+    assert kept == {"VaultTable", "KeysTable"}
+
+
+def test_the_audit_key_can_be_found_when_its_stack_is_gone(resources: dict[str, Any]) -> None:
+    assert properties(resources, "AuditKey")["Tags"] == [{"Key": AUDIT_KEY_TAG, "Value": {"Ref": "AWS::StackName"}}]
+
+
+def test_secrets_under_a_key_of_the_companys_can_be_opened_through_secrets_manager(resources: dict[str, Any]) -> None:
+    opening = [(name, one) for name, one in statements(resources) if one["Sid"] == "OpenDirectorySecrets"]
+    assert {name for name, _ in opening} == {role(name) for name, may in FUNCTIONS.items() if may.secrets}
+    for _, one in opening:
+        assert (one["Action"], one["Resource"]) == (["kms:Decrypt"], {"Ref": "SecretKeyArns"})
+        assert list(one["Condition"]["StringEquals"]) == ["kms:ViaService"]
+
+
+def test_another_port_of_the_directory_is_open_where_it_is_given(resources: dict[str, Any]) -> None:
+    rules = properties(resources, "FunctionsGroup")["SecurityGroupEgress"]
+    (more,) = [one["Fn::If"] for one in rules if "Fn::If" in one]
+    assert (more[0], more[1]["FromPort"], more[1]["ToPort"]) == (
+        "HasDirectoryPort",
+        {"Ref": "DirectoryPort"},
+        {"Ref": "DirectoryPort"},
+    )
 
 
 def test_the_token_key_rotates(resources: dict[str, Any]) -> None:
