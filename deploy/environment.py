@@ -19,6 +19,8 @@ _REGION, _ACCOUNT = "ap-southeast-99", "000000000000"
 _ARN = f"arn:aws-us-gov:kms:{_REGION}:{_ACCOUNT}:key/mrk-00000000000000000000000000000000"
 _DESCRIPTIONS = {"Directories": "[", "SignIn": "{"}
 """Parameters that may as well be the path of a file in the bundle, and how one begins that is written out."""
+MOVED = {"Directories": "settings/directories.json", "SignIn": "settings/sign-in.json"}
+"""Where in the bundle they are put, by parameter."""
 _FUNCTION = "APIHandler"
 
 
@@ -52,8 +54,8 @@ def settle(template: Mapping[str, Any], values: Mapping[str, str], stack: str, b
         if size(of_functions(template, settled, stack)) <= MOST_BYTES:
             break
         if settled[name].startswith(begin):
-            files[f"settings/{name.lower()}.json"] = settled[name].encode()
-            settled[name] = f"settings/{name.lower()}.json"
+            files[MOVED[name]] = settled[name].encode()
+            settled[name] = MOVED[name]
     length = size(of_functions(template, settled, stack))
     if length > MOST_BYTES:
         raise BuildError(

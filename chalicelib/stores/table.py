@@ -1,5 +1,7 @@
 """One DynamoDB table through the few operations the vault uses: single items, strongly consistent, conditional."""
 
+import random
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from .tables import KEY, SORT, Index
 
 _BATCH_WRITE_LIMIT = 25
 _ATTEMPTS = 5
+_FIRST_PAUSE_SECONDS = 0.03
 WRITER = "writer"
 
 
@@ -191,7 +194,8 @@ class Table:
             )
 
     def _put_batch(self, requests: list[dict[str, Any]]) -> None:
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
+            _give_way(attempt)
             with storage_errors():
                 answer = self._client.batch_write_item(RequestItems={self.name: requests})
             requests = answer.get("UnprocessedItems", {}).get(self.name, [])
@@ -211,7 +215,8 @@ def batch_get(client: Any, keys: Mapping[str, Sequence[Item]], *, is_consistent:
         for table, wanted in keys.items()
     }
     found: dict[str, list[Item]] = {table: [] for table in keys}
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
+        _give_way(attempt)
         with storage_errors():
             answer = client.batch_get_item(RequestItems=requests)
         for table, items in answer["Responses"].items():
@@ -220,6 +225,15 @@ def batch_get(client: Any, keys: Mapping[str, Sequence[Item]], *, is_consistent:
         if not requests:
             return found
     raise StorageUnavailable(detail="BatchGetItem left keys over")
+
+
+def _give_way(attempt: int) -> None:
+    """Wait before what DynamoDB left over is sent again: it left it because a partition is at its limit (AWS's guide).
+
+    15 to 30 milliseconds at first, then twice as long each time: half a second in all at most.
+    """
+    if attempt:
+        time.sleep(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1))  # spread only  # noqa: S311
 
 
 @contextmanager

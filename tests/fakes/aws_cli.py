@@ -51,6 +51,7 @@ class Account:
     log_role: str = "arn:aws:iam::123456789012:role/logs-of-all-apis"
     change_sets: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: list[dict[str, str]] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
     failing: str = ""
     """Why the next change set that is carried out fails, if it does."""
     unchanged: bool = False
@@ -195,6 +196,13 @@ class AwsCli:
 
     def _describe_key(self, given: dict[str, Any]) -> Any:
         return {"KeyMetadata": {"KeyState": self.account.keys.get(given["KeyId"], "Enabled")}}
+
+    def _get_function_configuration(self, given: dict[str, Any]) -> Any:
+        return {"Environment": {"Variables": self.account.environment}}
+
+    def _assume_role(self, given: dict[str, Any]) -> Any:
+        named = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
+        return {"Credentials": {name: f"{name} of {given['RoleArn']}" for name in named}}
 
     def _describe_backup_vault(self, given: dict[str, Any]) -> Any:
         if given["BackupVaultName"] not in self.account.backup_vaults:

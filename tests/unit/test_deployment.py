@@ -439,7 +439,7 @@ def test_directories_that_are_too_long_for_lambda_go_into_the_bundle_by_themselv
 
 def test_a_sign_in_that_is_too_long_as_well_goes_there_too(stage: Stage) -> None:
     found = settled(stage, Directories=directories(100), SignIn=json.dumps({"issuer": "x" * 4000}))
-    assert found.values["SignIn"] == "settings/signin.json"
+    assert found.values["SignIn"] == "settings/sign-in.json"
 
 
 def test_what_is_too_long_even_so_is_said(stage: Stage) -> None:

@@ -14,6 +14,14 @@ from tests.aws import ENVIRONMENT
 from tests.fakes.system import FakeRandom
 
 
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that were waited, without waiting."""
+    waited: list[float] = []
+    monkeypatch.setattr("chalicelib.stores.table.time.sleep", waited.append)
+    return waited
+
+
 def refused(code: str, item: dict[str, Any] | None = None) -> ClientError:
     response: dict[str, Any] = {"Error": {"Code": code, "Message": "no"}}
     return ClientError(response | ({"Item": pack(item)} if item else {}), "PutItem")
@@ -83,15 +91,17 @@ def test_what_a_batch_leaves_over_is_sent_again() -> None:
     assert [len(requests) for requests in sent] == [2, 1]
 
 
-def test_a_batch_that_never_gets_through_ends() -> None:
+def test_a_batch_that_never_gets_through_ends_after_pauses_that_grow(pauses: list[float]) -> None:
     def never(RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
         return {"UnprocessedItems": RequestItems}
 
     with pytest.raises(StorageUnavailable):
         table(never).put_all([{"pk": "1"}])
+    assert len(pauses) == 4
+    assert [0.015 * 2**number <= pause <= 0.03 * 2**number for number, pause in enumerate(pauses)] == [True] * 4
 
 
-def test_keys_left_over_by_a_read_are_asked_again_and_not_for_ever() -> None:
+def test_keys_left_over_by_a_read_are_asked_again_and_not_for_ever(pauses: list[float]) -> None:
     def half(RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
         first, *rest = RequestItems["vault"]["Keys"]
         left = {"vault": {"Keys": rest}} if rest else {}
@@ -107,6 +117,7 @@ def test_keys_left_over_by_a_read_are_asked_again_and_not_for_ever() -> None:
     with pytest.raises(StorageUnavailable):
         batch_get(client, {"vault": [{"pk": "1"}]})
     assert client.calls == 5
+    assert len(pauses) == 2 + 4
 
 
 def test_counting_goes_on_over_pages() -> None:
