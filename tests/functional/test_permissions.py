@@ -242,6 +242,9 @@ def test_commands(running: Running, recorder: Recorder, monkeypatch: pytest.Monk
         ["after-restore"],
     ):
         main(command)
+    for password in ("alice-pass", "wrong"):
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{password}\n"))
+        main(["test-sign-in", "CONTOSO\\alice"])
     assert_exact(recorder, OPERATORS)
 
 
