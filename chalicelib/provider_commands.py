@@ -148,6 +148,8 @@ def _plan(vault: "Vault", entry: dict[str, Any]) -> Plan:
         raise ValueError(f"{entry['id']}: a new provider needs a reference to its client secret")
     if before is not None and before.type_id != asked.type_id:
         raise ValueError(f"{entry['id']}: a provider cannot become one of another type")
+    if before is None or before.fields != asked.fields:
+        vault.registration.server(provider_type, asked.fields)
     return Plan(str(entry["id"]), asked, enabled, before, _changes(before, asked, enabled))
 
 

@@ -124,6 +124,22 @@ class TestProviders:
         assert words in err
         assert [provider.id for provider in running.vault.registration.all()] == [NORTHWIND]
 
+    @pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
+    def test_r103_endpoints_are_checked_before_anything_is_done(
+        self, running: Running, run: Run, second: dict[str, Any], tmp_path: Path, dry_run: tuple[str, ...]
+    ) -> None:
+        fields = dict.fromkeys(("authorization_endpoint", "userinfo_endpoint"), "https://1.1.1.1/")
+        bad = second | {
+            "id": "bad",
+            "type": "oauth2",
+            "name": "Bad",
+            "fields": fields | {"token_endpoint": "http://a.b:0/"},
+        }
+        code, _, err = run("import-providers", *dry_run, write(tmp_path, second, bad))
+        assert code == 2
+        assert "token_endpoint: " in err
+        assert [provider.id for provider in running.vault.registration.all()] == [NORTHWIND]
+
     @pytest.mark.parametrize("text", ["", "{", "[]", '{"providers": [{}]}', '{"providers": 7}'])
     def test_a_file_that_is_none(self, run: Run, tmp_path: Path, text: str) -> None:
         (tmp_path / "x.json").write_text(text)
