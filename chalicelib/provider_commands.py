@@ -5,7 +5,6 @@ without a reference a provider that exists keeps the one it has.
 """
 
 import argparse
-import csv
 import json
 import os
 import sys
@@ -23,7 +22,7 @@ from .domain.grant_search import GrantSearch
 from .domain.provider import Provider
 from .domain.secret import Secret
 from .services.registration import Registration
-from .web.csv_file import inert
+from .web import csv_file
 
 if TYPE_CHECKING:
     from .bootstrap import Vault
@@ -212,15 +211,12 @@ def _from_secrets_manager(name: str) -> Secret:
 
 
 def _list(chosen: argparse.Namespace) -> int:
-    writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
+    rows = map(_row, _grants(shell.vault(), chosen.provider, chosen.user))
     if not chosen.json:
-        writer.writeheader()
-    for grant in _grants(shell.vault(), chosen.provider, chosen.user):
-        row = _row(grant)
-        if chosen.json:
-            shell.say(json.dumps(row, ensure_ascii=False))
-        else:
-            writer.writerow({name: inert(str(value)) for name, value in row.items()})
+        csv_file.write(sys.stdout, _COLUMNS, (tuple(row.values()) for row in rows))
+        return 0
+    for row in rows:
+        shell.say(json.dumps(row, ensure_ascii=False))
     return 0
 
 
@@ -234,7 +230,7 @@ def _grants(vault: "Vault", provider_id: str, user: str) -> Iterator[Grant]:
             return
 
 
-def _row(grant: Grant) -> dict[str, Any]:
+def _row(grant: Grant) -> dict[str, str]:
     return {
         "token": grant.id,
         "user": grant.user_name,
