@@ -21,6 +21,7 @@ from .domain.grant import Grant
 from .domain.grant_search import GrantSearch
 from .domain.provider import Provider
 from .domain.secret import Secret
+from .domain.text import tidy
 from .services.registration import Registration
 from .web import csv_file
 
@@ -133,7 +134,7 @@ def _plan(vault: "Vault", entry: dict[str, Any]) -> Plan:
     ends = entry.get("secret_ends")
     asked = Registration(
         type_id=provider_type.id,
-        name=str(entry["name"]),
+        name=tidy(str(entry["name"])),
         client_id=str(entry["client_id"]),
         client_secret=_secret(entry.get("client_secret")),
         fields=provider_type.checked(entry.get("fields") or {}),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from chalicelib.domain.directory import DOMAIN_SID_PREFIX, DirectorySettings, NameForm
 from chalicelib.domain.errors import LoginRefused
+from chalicelib.domain.text import named
 from chalicelib.domain.user import Account, Departure, LoginName, Standing, User
 
 from .ldap_connection import Entry, LdapConnection, escape_filter_chars
@@ -146,9 +147,9 @@ class ActiveDirectory:
         user_id = sid(entry.all("objectSid")[0])
         return User(
             id=user_id,
-            login_name=self._login_name(entry),
-            display_name=entry.text("displayName") or entry.text("sAMAccountName"),
-            email=entry.text("mail"),
+            login_name=named(self._login_name(entry)),
+            display_name=entry.shown("displayName", "sAMAccountName") or user_id,
+            email=entry.named("mail"),
             groups=groups - {user_id},
             password_stamp=entry.text("pwdLastSet"),
         )

@@ -1,7 +1,6 @@
 """What an authorization server says: tokens, or why not. All of it is text from outside until it was checked here."""
 
 import re
-import unicodedata
 from typing import Any
 
 from requests import Response
@@ -15,17 +14,14 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.provider_type import ErrorKind, ProviderType
 from chalicelib.domain.secret import Secret
+from chalicelib.domain.text import clean as cleaned
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 
 from . import dialects
 from .dialects import STANDARD, value_at
 
 _HTTP_OK = 200
-_MAX_DETAIL = 200
 _MAX_SECONDS = 2**31
-_CONTROLS = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Unicode categories that could forge a log line or turn its direction."""
-
 _TOKEN = re.compile(r"[ -~]{1,65536}")
 """RFC 6749 appendix A.12 and A.17; the length is ours."""
 
@@ -90,10 +86,10 @@ def _meaning(code: str) -> ErrorKind:
 
 
 def clean(text: str, *hide: Secret) -> str:
-    """`text` fit for a log line or a label: one line, no control or bidi characters, at most 200 characters."""
+    """`text` fit for a log line or a label, without what is to `hide`."""
     for secret in hide:
         text = text.replace(secret.reveal(), "***")
-    return "".join(c for c in text if unicodedata.category(c) not in _CONTROLS)[:_MAX_DETAIL].strip()
+    return cleaned(text)
 
 
 def token_set(answer: dict[str, Any], provider_type: ProviderType, asked: tuple[str, ...], now: int) -> TokenSet:
@@ -117,7 +113,7 @@ def account(claims: dict[str, Any], provider_type: ProviderType) -> CloudAccount
     subject = _first(claims, provider_type.subject_fields)
     if not subject:
         raise CloudAnswerInvalid(detail="the answer names no account")
-    return CloudAccount(subject, clean(_first(claims, provider_type.label_fields)) or subject)
+    return CloudAccount(subject, clean(_first(claims, provider_type.label_fields)) or clean(subject))
 
 
 def names_somebody(claims: dict[str, Any], provider_type: ProviderType) -> bool:

@@ -111,12 +111,11 @@ class OpenLdap:
             )
 
     def _user(self, connection: LdapConnection, base_dn: str, entry: Entry) -> User:
-        uid = entry.text("uid")
         return User(
             id=entry.text("entryUUID"),
-            login_name=f"{self._settings.domain}\\{uid}",
-            display_name=entry.text("displayName") or entry.text("cn") or uid,
-            email=entry.text("mail"),
+            login_name=f"{self._settings.domain}\\{entry.named('uid')}",
+            display_name=entry.shown("displayName", "cn", "uid") or entry.text("entryUUID"),
+            email=entry.named("mail"),
             groups=self._groups(connection, base_dn, entry),
             password_stamp=entry.text("pwdChangedTime"),
         )

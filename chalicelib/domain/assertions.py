@@ -6,6 +6,7 @@ from typing import Any
 from .aliases import is_user_id, normalized
 from .client_application import TrustedIssuer
 from .secret import fingerprint
+from .text import is_clean, tidy
 from .token_exchange import RefusalReason, TokenRefused
 
 LIFE_SECONDS = 60
@@ -74,9 +75,10 @@ def subject_name(value: object) -> str:
 
 def given_reason(value: object) -> str:
     """Why the token is wanted: for the ledger and for the person to read. Raises TokenRefused without one."""
-    if not isinstance(value, str) or not 0 < len(value.strip()) <= MAX_REASON or not value.isprintable():
+    reason = tidy(value) if isinstance(value, str) else ""
+    if not 0 < len(reason) <= MAX_REASON or not is_clean(reason):
         raise TokenRefused(RefusalReason.INVALID_SUBJECT, detail="reason")
-    return value.strip()
+    return reason
 
 
 def _check_times(claims: dict[str, Any], issuer: str, now: int, refuse: RefusalReason) -> int:

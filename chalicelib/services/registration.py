@@ -11,12 +11,14 @@ from chalicelib.domain.provider import ClientSecrets, Provider
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.removal import RemovalOrder
 from chalicelib.domain.secret import Secret
+from chalicelib.domain.text import is_clean
 from chalicelib.ports import AuditLog, Catalogue, Clock, OAuthClient, ProviderCheck, ProviderStore, TokenCipher
 
 from .administration import AdministrationService
 from .removals import RemovalService
 from .revocations import client_of
 
+MAX_NAME = 60
 _FIRST_GENERATION = 1
 
 
@@ -240,6 +242,8 @@ class RegistrationService:
 
     def _check_name(self, name: str, provider_id: str) -> None:
         """Not a lock: two at the same moment may still get one name, and are told apart by their ids."""
+        if not 0 < len(name) <= MAX_NAME or not is_clean(name):
+            raise InvalidForm({"name": f"Please give a name of at most {MAX_NAME} characters: people see it."})
         if any(other.name.casefold() == name.casefold() for other in self.all() if other.id != provider_id):
             raise InvalidForm({"name": "There is a provider of this name already. Please choose another one."})
 
