@@ -1,13 +1,13 @@
 """Events on their way out. One that was delivered stays for a while, so that it is not told again."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from chalicelib.domain.errors import Conflict
-from chalicelib.domain.event import Channel, Delivery, Event, EventKind, MailsSent
+from chalicelib.domain.event import Channel, Delivery, EventKind, MailsSent
 
-from .items import Item
-from .table import Condition, ConditionFailed, Table, batch_get
+from .items import Item, load, read_or, version_of
+from .table import Condition, ConditionFailed, Table, batch_get, readable_or_later
 from .tables import EXPIRES, KEY, LISTING, SORT
 
 _LISTING = "OUTBOX"
@@ -35,7 +35,8 @@ class DynamoOutbox:
         if not keys:
             return []
         found = batch_get(self._client, {self._table.name: keys})[self._table.name]
-        waiting = [_from_item(item) for item in found if LISTING.key in item]
+        listed = [item for item in found if LISTING.key in item]
+        waiting = readable_or_later(self._table, "delivery", listed, _parsed, now)
         return sorted((one for one in waiting if one.due_at <= now), key=lambda one: one.due_at)
 
     def claim(self, delivery: Delivery, now: int) -> None:
@@ -54,13 +55,16 @@ class DynamoOutbox:
         item = self._table.get(_mails_key(empty))
         if item is None:
             return empty
-        sent = {EventKind(kind): (one["at"], one["event"]) for kind, one in item["sent"].items()}
-        return replace(empty, sent=sent, version=item["version"])
+        # At worst one mail more: what cannot be read is written anew with it
+        found = read_or("mails sent", item, lambda item: load(_Sent, item), lambda item: _Sent({}, version_of(item)))
+        return replace(
+            empty, sent={kind: (one.at, one.event) for kind, one in found.sent.items()}, version=found.version
+        )
 
     def note_mails(self, mails: MailsSent, now: int) -> None:
         sent = {kind.value: {"at": at, "event": event_id} for kind, (at, event_id) in mails.sent.items()}
-        values = {"sent": sent, "version": mails.version + 1, EXPIRES: now + _KEPT_SECONDS}
-        condition = Condition.equals(version=mails.version) if mails.version else Condition.absent(KEY)
+        values = {"sent": sent, "version": max(mails.version, 0) + 1, EXPIRES: now + _KEPT_SECONDS}
+        condition = Condition.version(mails.version) if mails.version else Condition.absent(KEY)
         try:
             self._table.put(_mails_key(mails) | values, condition)
         except ConditionFailed:
@@ -91,7 +95,17 @@ def _to_item(delivery: Delivery) -> Item:
     }
 
 
-def _from_item(item: Item) -> Delivery:
-    described = item["event"]
-    event = Event(**(described | {"kind": EventKind(described["kind"])}))
-    return Delivery(event, Channel(item[SORT]), item["due_at"], item["attempts"])
+def _parsed(item: Item) -> Delivery:
+    return load(Delivery, {**item, "channel": item[SORT]})
+
+
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    at: int
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    sent: dict[EventKind, _Mail]
+    version: int

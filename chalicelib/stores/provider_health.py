@@ -5,7 +5,7 @@ from dataclasses import asdict
 from chalicelib.domain.errors import Conflict
 from chalicelib.domain.provider_health import ProviderHealth
 
-from .items import Item
+from .items import Item, load, read_or, version_of
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, SORT
 
@@ -20,8 +20,8 @@ class DynamoProviderHealthStore:
         return health_from_item(provider_id, self._table.get(health_key(provider_id)))
 
     def save(self, health: ProviderHealth) -> None:
-        item = health_key(health.provider_id) | asdict(health) | {"version": health.version + 1}
-        condition = Condition.equals(version=health.version) if health.version else Condition.absent(KEY)
+        item = health_key(health.provider_id) | asdict(health) | {"version": max(health.version, 0) + 1}
+        condition = Condition.version(health.version) if health.version else Condition.absent(KEY)
         try:
             self._table.put(item, condition)
         except ConditionFailed:
@@ -35,13 +35,10 @@ def health_key(provider_id: str) -> Item:
 def health_from_item(provider_id: str, item: Item | None) -> ProviderHealth:
     if item is None:
         return ProviderHealth(provider_id)
-    return ProviderHealth(
-        provider_id=provider_id,
-        failures=item["failures"],
-        failing_since=item["failing_since"],
-        open_until=item["open_until"],
-        misconfigured_error=item["misconfigured_error"],
-        misconfigured_version=item["misconfigured_version"],
-        misconfigured_until=item["misconfigured_until"],
-        version=item["version"],
+    # One that cannot be read says nothing about the cloud, and is written anew with the next trouble
+    return read_or(
+        "provider health",
+        item,
+        lambda item: load(ProviderHealth, {**item, "provider_id": provider_id}),
+        lambda item: ProviderHealth(provider_id, version=version_of(item)),
     )

@@ -1,15 +1,11 @@
 """Registered providers, all under one key so that one query lists them, and their wrapped keys."""
 
 from dataclasses import asdict, replace
-from typing import Any
 
-from chalicelib.domain.audit import Actor
-from chalicelib.domain.authorization_server import AuthorizationServer, ClientAuthentication
 from chalicelib.domain.errors import Conflict, NotFound
 from chalicelib.domain.provider import Provider, ProviderKey
-from chalicelib.domain.removal import RemovalOrder
 
-from .items import Item
+from .items import Item, load, read, readable
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, SORT
 
@@ -25,7 +21,7 @@ class DynamoProviderStore:
 
     def all(self) -> list[Provider]:
         items = self._vault.query_all(Condition.equals(**{KEY: _PARTITION}))
-        return sorted((provider_from_item(item) for item in items), key=lambda p: p.name.casefold())
+        return sorted(readable("provider", items, _parsed), key=lambda p: p.name.casefold())
 
     def get(self, provider_id: str) -> Provider:
         item = self._vault.get(provider_key(provider_id))
@@ -77,45 +73,18 @@ def wrapped_key_key(provider_id: str, generation: int) -> Item:
 
 
 def key_from_item(item: Item) -> ProviderKey:
-    return ProviderKey(item["provider_id"], item["generation"], item["wrapped"])
+    return read("provider key", item, lambda item: load(ProviderKey, item))
+
+
+_LATER = ("removals",)
 
 
 def provider_from_item(item: Item) -> Provider:
-    return Provider(
-        id=item["id"],
-        type_id=item["type_id"],
-        name=item["name"],
-        client_id=item["client_id"],
-        client_secret=item["client_secret"],
-        server=server_from_item(item["server"]),
-        scopes=tuple(item["scopes"]),
-        enabled=item["enabled"],
-        generation=item["generation"],
-        cleaned_generation=item["cleaned_generation"],
-        removed_at=item.get("removed_at"),
-        version=item["version"],
-        fields=item["fields"],
-        visible_to=tuple(item["visible_to"]),
-        secret_ends_at=item.get("secret_ends_at"),
-        has_older_secret=item["has_older_secret"],
-        authorize_again_since=item.get("authorize_again_since"),
-        is_deleted=item["is_deleted"],
-        removals=tuple(_order_from_item(order) for order in item.get("removals", ())),
-    )
+    return read("provider", item, _parsed)
 
 
-def _order_from_item(values: dict[str, Any]) -> RemovalOrder:
-    return RemovalOrder(**{**values, "by": Actor(**values["by"])})
-
-
-def server_from_item(values: dict[str, Any]) -> AuthorizationServer:
-    return AuthorizationServer(
-        **{
-            **values,
-            "client_authentication": ClientAuthentication(values["client_authentication"]),
-            "id_token_algorithms": tuple(values["id_token_algorithms"]),
-        }
-    )
+def _parsed(item: Item) -> Provider:
+    return load(Provider, item, later=_LATER)
 
 
 def _provider_to_item(provider: Provider) -> Item:

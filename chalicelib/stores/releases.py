@@ -7,6 +7,7 @@ from typing import Any
 from chalicelib.domain.accounts import chosen
 from chalicelib.domain.aliases import is_user_id
 from chalicelib.domain.client_application import Subject
+from chalicelib.domain.errors import ItemUnreadable
 from chalicelib.domain.grant import FIRST_SLOT, Holding, ReleaseHolding
 from chalicelib.domain.stop import StopKind
 
@@ -97,7 +98,12 @@ def _remember(likely: dict[Any, str], key: Hashable, value: str) -> None:
 
 def _subject(user_id: str, record: Item | None) -> Subject:
     """Whose directory account is gone gets nothing (R6); groups are those of the last look there."""
-    if record is None or record["user_id"] != user_id:
+    if record is None:
         return Subject(user_id)
-    known = record_from_item(record)
+    try:
+        known = record_from_item(record)
+    except ItemUnreadable:
+        return Subject(user_id, is_blocked=True)
+    if known.user.id != user_id:
+        return Subject(user_id)
     return Subject(user_id, known.user.groups, is_blocked=known.departure is not None)

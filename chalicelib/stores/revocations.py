@@ -5,11 +5,10 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from chalicelib.domain.grant import FIRST_SLOT, Revocation
-from chalicelib.domain.token_set import CloudAccount
+from chalicelib.domain.grant import Revocation
 
-from .items import Item
-from .table import Condition, ConditionFailed, Table, batch_get
+from .items import Item, load
+from .table import Condition, ConditionFailed, Table, batch_get, readable_or_later
 from .tables import KEY, LISTING, SORT
 
 _LISTING = "REVOCATIONS"
@@ -43,9 +42,10 @@ class DynamoRevocationStore:
         keys = [{KEY: i[KEY], SORT: i[SORT]} for i in self._table.query(condition, index=LISTING, limit=limit).items]
         if not keys:
             return []
-        found = batch_get(self._client, {self._table.name: keys})[self._table.name]
+        items = batch_get(self._client, {self._table.name: keys})[self._table.name]
         # The index lags: what was put off or done since does not count as due
-        due = (revocation for revocation in map(_from_item, found) if revocation.next_attempt_at <= now)
+        found = readable_or_later(self._table, "revocation", items, _parsed, now)
+        due = (revocation for revocation in found if revocation.next_attempt_at <= now)
         return sorted(due, key=lambda r: r.next_attempt_at)
 
     def any_of(self, provider_id: str, generation: int) -> bool:
@@ -70,18 +70,5 @@ def _to_item(revocation: Revocation) -> Item:
     return _key(revocation.id) | listed | asdict(revocation)
 
 
-def _from_item(item: Item) -> Revocation:
-    return Revocation(
-        id=item["id"],
-        user_id=item["user_id"],
-        provider_id=item["provider_id"],
-        generation=item["generation"],
-        grant_version=item["grant_version"],
-        account=CloudAccount(**item["account"]),
-        tokens=item["tokens"],
-        created_at=item["created_at"],
-        next_attempt_at=item["next_attempt_at"],
-        attempts=item["attempts"],
-        slot=item.get("slot", FIRST_SLOT),
-        removal_id=item.get("removal_id", ""),
-    )
+def _parsed(item: Item) -> Revocation:
+    return load(Revocation, item, later=("slot", "removal_id"))

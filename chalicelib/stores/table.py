@@ -1,20 +1,21 @@
 """One DynamoDB table through the few operations the vault uses: single items, strongly consistent, conditional."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.domain.errors import StorageUnavailable
+from chalicelib.domain.errors import ItemUnreadable, StorageUnavailable
 from chalicelib.ports import Random
 
-from .items import Item, pack, unpack
-from .tables import Index
+from .items import ODD_VERSION, Item, Kind, pack, read, unpack
+from .tables import KEY, LISTING, SORT, Index
 
 _BATCH_WRITE_LIMIT = 25
 _ATTEMPTS = 5
+_PUT_OFF_SECONDS = 24 * 3600
 WRITER = "writer"
 
 
@@ -40,6 +41,13 @@ class Condition:
     @classmethod
     def present(cls, key: str) -> Self:
         return cls(f"attribute_exists(#{key})", {})
+
+    @classmethod
+    def version(cls, version: int, **values: Any) -> Self:
+        """That version, or an item that has no readable one where it is `ODD_VERSION`."""
+        if version != ODD_VERSION:
+            return cls.equals(version=version, **values)
+        return cls(f"attribute_exists(#{KEY}) AND NOT attribute_type(#version, :number)", {"number": "N"})
 
     @classmethod
     def equals(cls, **values: Any) -> Self:
@@ -194,6 +202,25 @@ def batch_get(client: Any, keys: Mapping[str, Sequence[Item]]) -> dict[str, list
         if not requests:
             return found
     raise StorageUnavailable(detail="BatchGetItem left keys over")
+
+
+def readable_or_later(
+    table: Table, kind: str, items: Sequence[Item], parse: Callable[[Item], Kind], now: int
+) -> list[Kind]:
+    """What those items of a queue stand for.
+
+    One that cannot be read is put off by a day: it must not hold up the others, and is told again.
+    """
+    found: list[Kind] = []
+    for item in items:
+        try:
+            found.append(read(kind, item, parse))
+        except ItemUnreadable:
+            key = {name: item[name] for name in (KEY, SORT)}
+            values = {"later": f"{now + _PUT_OFF_SECONDS:012d}"}
+            with suppress(ConditionFailed):
+                table.update(key, f"SET #{LISTING.sort} = :later", values, Condition.present(LISTING.key))
+    return found
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """By which names people are known: an item for each alias, with the ids of all who claim it."""
 
-from .items import Item
+from dataclasses import dataclass
+
+from .items import Item, load, readable
 from .table import Table
 from .tables import KEY, SORT
 
@@ -25,4 +27,14 @@ def alias_key(alias: str) -> Item:
 
 
 def owners_from_item(item: Item | None) -> tuple[str, ...]:
-    return tuple(sorted(item["user_ids"])) if item else ()
+    """Nobody where that cannot be read: a name that means somebody else would be worse than one that means nobody."""
+    return next(readable("alias", [item] if item else [], _parsed), ())
+
+
+def _parsed(item: Item) -> tuple[str, ...]:
+    return tuple(sorted(load(_Owners, item).user_ids))
+
+
+@dataclass(frozen=True, slots=True)
+class _Owners:
+    user_ids: frozenset[str]

@@ -1,11 +1,11 @@
 """Everybody who has logged in, and how far the sweep over them is."""
 
 from chalicelib.domain.aliases import aliases_of
-from chalicelib.domain.errors import Conflict, InvalidRequest
+from chalicelib.domain.errors import Conflict, InvalidRequest, StorageUnavailable
 from chalicelib.domain.user import Departure, SweepProgress, User, UserRecord
 from chalicelib.ports import UserPage
 
-from .items import Item
+from .items import ODD_VERSION, Item, load, read, read_or, readable, version_of
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, LISTING, SORT
 from .user_aliases import DynamoUserAliasStore
@@ -24,10 +24,21 @@ class DynamoUserStore:
         values = _of_user(user) | _listed(user.id, None, 0) | {"sessions_until": sessions_until, "keeps_tokens": False}
         assignments = " , ".join(f"#{name} = :{name}" for name in values)
         expression = f"SET {assignments} REMOVE #departure , #departed_at ADD #version :one"
-        before = self._table.update(record_key(user.id), expression, {**values, "one": 1})
-        known = aliases_of(record_from_item(before).user) if before else ()
+        try:
+            before = self._table.update(record_key(user.id), expression, {**values, "one": 1})
+        except StorageUnavailable:
+            self._put_anew(user, values)
+            before = None
+        known = [name for one in readable("user", [before] if before else [], _parsed) for name in aliases_of(one.user)]
         new = tuple(alias for alias in aliases_of(user) if alias not in known)
         DynamoUserAliasStore(self._table).claim(user.id, new)
+
+    def _put_anew(self, user: User, values: Item) -> None:
+        """Write over a record whose version is no number, to which nothing can be added. Raises StorageUnavailable."""
+        item = self._table.get(record_key(user.id))
+        if item is None or version_of(item) != ODD_VERSION:
+            raise StorageUnavailable(detail="the user's record could not be written")
+        self._table.put(record_key(user.id) | values | {"version": 1})
 
     def get(self, user_id: str) -> UserRecord | None:
         item = self._table.get(record_key(user_id))
@@ -59,7 +70,7 @@ class DynamoUserStore:
         item = self._table.get(_PROGRESS)
         if item is None:
             return SweepProgress()
-        return SweepProgress(item["started_at"], item["finished_at"], item.get("cursor"), item["checked"])
+        return read_or("sweep", item, lambda item: load(SweepProgress, item), lambda _: SweepProgress())
 
     def note_progress(self, progress: SweepProgress) -> None:
         self._table.put(
@@ -85,7 +96,7 @@ class DynamoUserStore:
         next_cursor = None
         if page.last_key is not None:
             next_cursor = f"{page.last_key[LISTING.sort]}|{str(page.last_key[KEY]).removeprefix('USER#')}"
-        return UserPage([record_from_item(item) for item in page.items], next_cursor)
+        return UserPage(list(readable("user", page.items, _parsed)), next_cursor)
 
 
 def record_key(user_id: str) -> Item:
@@ -125,20 +136,9 @@ def _to_item(record: UserRecord) -> Item:
 
 
 def record_from_item(item: Item) -> UserRecord:
-    user = User(
-        id=item["user_id"],
-        login_name=item["user_name"],
-        display_name=item["display_name"],
-        email=item["email"],
-        groups=frozenset(item["groups"]),
-        password_stamp=item["password_stamp"],
-    )
-    departure = item.get("departure")
-    return UserRecord(
-        user=user,
-        sessions_until=item["sessions_until"],
-        version=item["version"],
-        departure=Departure(departure) if departure else None,
-        departed_at=item.get("departed_at", 0),
-        keeps_tokens=item["keeps_tokens"],
-    )
+    return read("user", item, _parsed)
+
+
+def _parsed(item: Item) -> UserRecord:
+    user = {**item, "id": item["user_id"], "login_name": item["user_name"]}
+    return load(UserRecord, {**item, "user": user}, later=("departed_at",))

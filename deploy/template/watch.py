@@ -101,6 +101,12 @@ EVENTS = (
         _ALL,
     ),
     Event(
+        "ItemsUnreadable",
+        '{ $.event = "item.unreadable" }',
+        "a stored item is not as this version writes it",
+        _ALL,
+    ),
+    Event(
         "CleanUpFailures",
         '{ $.event = "clean_up.failed" }',
         "removed tokens could not be deleted",
