@@ -224,8 +224,10 @@ class Vault:
 
         self.provider_health = DynamoProviderHealthStore(vault)
         self.directory = world.directory
+        request_store = DynamoAuthorizationRequestStore(session_table)
         self.sessions = SessionService(
             sessions=session_store,
+            requests=request_store,
             audit_log=audit_log,
             clock=world.clock,
             random=world.random,
@@ -295,7 +297,6 @@ class Vault:
             stops=stop_store,
             clock=world.clock,
         )
-        request_store = DynamoAuthorizationRequestStore(session_table)
         self.sign_in = None
         if settings.sign_in and world.identity_provider:
             self.sign_in = SignInService(
