@@ -237,7 +237,7 @@ class Vault:
         )
         throttle = Throttle(DynamoTryStore(session_table), world.clock, world.random)
         self.login = LoginService(world.directory, self.sessions, throttle, audit_log, world.clock)
-        self.providers = ProviderService(provider_store, grant_store, world.catalogue)
+        self.providers = ProviderService(provider_store, grant_store, world.catalogue, world.clock)
         self.revocations = RevocationService(
             catalogue=world.catalogue,
             revocations=revocation_store,

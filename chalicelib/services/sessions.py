@@ -149,6 +149,13 @@ class SessionService:
         """The notice that a redirect pointed at, while it is fresh."""
         return session.notice_with_id(notice_id, self._clock.now())
 
+    def told_of(self, session: Session, state_hash: str) -> Notice | None:
+        """The notice of what came of this very authorization request, while it is fresh and the last one."""
+        notice = session.notice
+        if notice is None or notice.facts.get("state") != state_hash:
+            return None
+        return session.notice_with_id(notice.id, self._clock.now())
+
     def _end_all(self, sessions: list[Session], user: User, origin: Origin) -> None:
         for session in sessions:
             self._delete(session)
