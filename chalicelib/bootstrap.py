@@ -76,6 +76,7 @@ from .services.people import PeopleService
 from .services.providers import ProviderService
 from .services.reach import ReachService
 from .services.refresh import RefreshService
+from .services.refusals import RefusalService
 from .services.registration import RegistrationService
 from .services.removals import RemovalService
 from .services.restoration import RestorationService
@@ -222,6 +223,7 @@ class Vault:
         stop_store, administrator_store = DynamoStopStore(vault), DynamoAdministratorStore(vault)
         audit_log = DynamoAuditLog(vault, world.clock, world.random, days=settings.audit_days)
 
+        self.refusals = RefusalService(usage=DynamoUsageStore(session_table), audit_log=audit_log, clock=world.clock)
         self.provider_health = DynamoProviderHealthStore(vault)
         self.directory = world.directory
         request_store = DynamoAuthorizationRequestStore(session_table)
@@ -453,7 +455,7 @@ class Vault:
     def _endpoints(self, world: World) -> Endpoints:
         urls = Urls(self.settings.public_url)
         provider_pages = ProviderPages(self.registration, self.administration, self.provider_health, world.clock, urls)
-        endpoints = Endpoints(self.sessions, Renderer(urls.base_path), urls)
+        endpoints = Endpoints(self.sessions, self.refusals, Renderer(urls.base_path), urls)
         client_pages = ClientPages(
             clients=self.client_applications,
             administration=self.administration,

@@ -51,6 +51,7 @@ def blueprint(endpoints: Endpoints, consent: ConsentService, sessions: SessionSe
             "/oauth/callback/{provider_id}",
             Access.USER,
             query=("state", "code", "error", "iss"),
+            is_callback=True,
             login_hint="consent",
         ),
     )
