@@ -40,14 +40,13 @@ def load(kind: Callable[..., Kind], values: Mapping[str, Any], *, later: Collect
     Values that it has no field for are passed over: a later version wrote them. Only fields named in `later`, which
     earlier versions did not write, have their defaults where they are missing; None may always be.
     """
-    found = {}
-    for name, reader, default in _plan(kind):
-        value = values.get(name)
-        if value is None and name in later:
-            found[name] = default()
-        else:
-            found[name] = reader(value)
-    return kind(**found)
+    get = values.get
+    return kind(
+        *[
+            default() if (value := get(name)) is None and name in later else reader(value)
+            for name, reader, default in _plan(kind)
+        ]
+    )
 
 
 def read(kind: str, item: Item, parse: Callable[[Item], Kind]) -> Kind:
@@ -108,7 +107,7 @@ def _reader(hint: Any) -> Any:
         return lambda value: load(cast("Any", hint), value)
     if issubclass(hint, Enum):
         return hint
-    return lambda value: _exactly(hint, value)
+    return _exactly(hint)
 
 
 def _of_many(kind: Any, parts: tuple[Any, ...]) -> Reader:
@@ -116,18 +115,23 @@ def _of_many(kind: Any, parts: tuple[Any, ...]) -> Reader:
         name, content = map(_reader, parts)
         return lambda value: {name(key): content(one) for key, one in value.items()}
     inner = _reader(parts[0])
-    return lambda value: kind(map(inner, _exactly_one_of((list, set), value)))
+
+    def many(value: Any) -> Any:
+        if type(value) not in (list, set):
+            raise TypeError(f"a {type(value).__name__} where a list is due")
+        return kind([inner(one) for one in value])
+
+    return many
 
 
-def _exactly(kind: type, value: Any) -> Any:
-    return _exactly_one_of((kind,), value)
+def _exactly(kind: type) -> Reader:
+    def exactly(value: Any) -> Any:
+        # Not `isinstance`: true and false are numbers to Python
+        if type(value) is not kind:
+            raise TypeError(f"a {type(value).__name__} where a {kind.__name__} is due")
+        return value
 
-
-def _exactly_one_of(kinds: tuple[type, ...], value: Any) -> Any:
-    # Not `isinstance`: true and false are numbers to Python
-    if type(value) not in kinds:
-        raise TypeError(f"a {type(value).__name__} where a {kinds[0].__name__} is due")
-    return value
+    return exactly
 
 
 _COLLECTIONS = (dict, tuple, frozenset)
