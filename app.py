@@ -1,44 +1,47 @@
 """Token Vault on AWS Chalice: the web application and the background functions."""
 
-from typing import Any
+from chalice.app import CloudWatchEvent
 
 from chalicelib.bootstrap import create_vault
+from chalicelib.services.background import seconds_left
 
 vault = create_vault()
 app = vault.app()
 
 
 @app.schedule("rate(1 minute)")
-def retry_revocations(_event: Any) -> None:
+def retry_revocations(event: CloudWatchEvent) -> None:
     """Ask the clouds again that have not confirmed a revocation yet."""
-    vault.revocations.retry_due()
+    vault.revocations.retry_due(seconds_left(event.context))
 
 
 @app.schedule("rate(1 hour)")
-def keep_alive(_event: Any) -> None:
-    """Refresh grants that would lapse because nobody uses them, a bounded number at a time."""
-    vault.keep_alive.run()
+def keep_alive(event: CloudWatchEvent) -> None:
+    """Refresh grants that would lapse because nobody uses them."""
+    vault.keep_alive.run(seconds_left(event.context))
 
 
 @app.schedule("rate(1 minute)")
-def look_after_leavers(_event: Any) -> None:
-    """Ask the directory again about everybody, a bounded piece at a time."""
-    vault.leavers.sweep()
+def look_after_leavers(event: CloudWatchEvent) -> None:
+    """Ask the directory again about everybody."""
+    vault.leavers.sweep(seconds_left(event.context))
 
 
 @app.schedule("rate(1 minute)")
-def clean_up(_event: Any) -> None:
-    """Delete what administrators have removed, a bounded piece at a time."""
-    vault.clean_up.run()
+def clean_up(event: CloudWatchEvent) -> None:
+    """Delete what administrators have removed."""
+    vault.removals.carry_on(seconds_left(event.context))
+    vault.removals.finish_open(seconds_left(event.context))
+    vault.clean_up.run(seconds_left(event.context))
 
 
 @app.schedule("rate(5 minutes)")
-def seal_audit(_event: Any) -> None:
+def seal_audit(event: CloudWatchEvent) -> None:
     """Seal the windows of the audit log that are closed."""
-    vault.seals.seal_due()
+    vault.seals.seal_due(seconds_left(event.context))
 
 
 @app.schedule("rate(1 minute)")
-def deliver_events(_event: Any) -> None:
+def deliver_events(event: CloudWatchEvent) -> None:
     """Bring events to the bus and mails to people, where the settings name any."""
-    vault.events.deliver_due()
+    vault.events.deliver_due(seconds_left(event.context))

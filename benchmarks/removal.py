@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from chalicelib.adapters.system import SystemRandom
+from chalicelib.adapters.system import SystemClock, SystemRandom
 from chalicelib.domain.audit import Actor, Origin
 from chalicelib.services.clean_up import _SETTLE_SECONDS
 from chalicelib.stores.grants import _to_item
@@ -80,7 +80,7 @@ def _one(bench: Bench, provider_id: str, other: str, size: int) -> Removal:
 
 def fill(client: Any, provider_id: str, size: int, start: int = 0) -> None:
     """Store grants of the people from number `start` up to `size`, a piece at a time: a million need not be at once."""
-    table = Table(client, "vault", SystemRandom())
+    table = Table(client, "vault", SystemRandom(), SystemClock())
     sealed = os.urandom(_SEALED_BYTES)
     for first in range(start, size, _PIECE):
         some = grants(provider_id, min(first + _PIECE, size), first)
@@ -113,11 +113,11 @@ def _killed(bench: Bench, provider_id: str, after: int) -> CleanUp:
 
 
 def _run(bench: Bench) -> None:
+    # Nothing is touched while somebody may still be writing under it
+    bench.clock.advance(_SETTLE_SECONDS)
+    # The run that finds nothing more is also the one that deletes the key
     while bench.vault.clean_up.run():
         pass
-    # The key is deleted only when nobody can still be writing under it
-    bench.clock.advance(_SETTLE_SECONDS)
-    bench.vault.clean_up.run()
 
 
 def _until_death(bench: Bench) -> None:

@@ -20,9 +20,12 @@ from .domain.configuration import ConfigurationFault
 from .domain.directory import user_name_hint
 from .domain.sign_in import SignInSettings
 from .ports import (
+    AuditLog,
+    AuthorizationRequestStore,
     Catalogue,
     Clock,
     Directory,
+    GrantStore,
     IdentityProvider,
     JwtVerifier,
     OAuthClient,
@@ -61,10 +64,12 @@ from .services.administration import AdministrationService
 from .services.administrators import AdministratorService
 from .services.audit import AuditService
 from .services.audit_seals import SealService
+from .services.background import Engine
 from .services.clean_up import CleanUpService
 from .services.client_applications import ClientApplicationService
 from .services.consent import ConsentService
 from .services.events import EventService, Outlets
+from .services.generations import GenerationService
 from .services.grant_import import GrantImportService
 from .services.grants import GrantService
 from .services.keep_alive import KeepAliveService
@@ -86,6 +91,7 @@ from .services.sign_in import SignInService
 from .services.stops import StopService
 from .services.throttle import Throttle
 from .services.token_exchange import TokenExchangeService
+from .services.use_counts import UseCountService
 from .settings import Settings
 from .stores.administrators import DynamoAdministratorStore
 from .stores.audit_log import DynamoAuditLog
@@ -105,12 +111,16 @@ from .stores.stops import DynamoStopStore
 from .stores.table import Table
 from .stores.tries import DynamoTryStore
 from .stores.usage import DynamoUsageStore
+from .stores.use_counts import DynamoUseCountStore
 from .stores.user_aliases import DynamoUserAliasStore
 from .stores.users import DynamoUserStore
 from .web.endpoint import Endpoints
 from .web.mails import MailWriter
 from .web.render import Renderer
 from .web.urls import Urls
+
+AT_ONCE = 8
+"""Pieces of background work at the same time; fewer than the connections that a client keeps (`adapters.aws`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +138,7 @@ class World:
     key_reader: PublicKeyReader
     provider_check: ProviderCheck
     identity_provider: IdentityProvider | None
+    at_once: int = AT_ONCE
 
     @classmethod
     def of(cls, settings: Settings, **replaced: Any) -> "World":
@@ -201,6 +212,58 @@ def _cipher(aws: AwsClients, settings: Settings, clock: Clock) -> TokenCipher:
     return KmsTokenCipher(aws.kms, settings.kms_key, settings.earlier_kms_key, kept)
 
 
+def _seals(
+    settings: Settings,
+    world: World,
+    *,
+    vault: Table,
+    keys: Table,
+    grants: GrantStore,
+    audit_log: AuditLog,
+    engine: Engine,
+) -> SealService:
+    seal_store = DynamoSealStore(vault, keys)
+    return SealService(
+        audit_log=audit_log,
+        seals=seal_store,
+        key=KmsAuditKey(world.aws.kms, settings.audit_key),
+        use_counts=UseCountService(
+            uses=DynamoUseCountStore(vault),
+            grants=grants,
+            audit_log=audit_log,
+            seals=seal_store,
+            cursors=DynamoCursorStore(vault),
+            days=settings.audit_days,
+            clock=world.clock,
+        ),
+        clock=world.clock,
+        days=settings.audit_days,
+        engine=engine,
+    )
+
+
+def _sign_in(
+    settings: Settings,
+    world: World,
+    requests: AuthorizationRequestStore,
+    sessions: SessionService,
+    audit_log: AuditLog,
+) -> SignInService | None:
+    if not settings.sign_in or not world.identity_provider:
+        return None
+    return SignInService(
+        settings=settings.sign_in,
+        provider=world.identity_provider,
+        requests=requests,
+        sessions=sessions,
+        directory=world.directory,
+        audit_log=audit_log,
+        clock=world.clock,
+        random=world.random,
+        public_url=settings.public_url,
+    )
+
+
 class Vault:
     """Everything wired together: stores inside, services to call, the Chalice app on top."""
 
@@ -210,22 +273,29 @@ class Vault:
         self._identity_provider = world.identity_provider
         groups = settings.administrator_groups
         vault, keys, session_table = (
-            Table(world.aws.dynamodb, name, world.random)
+            Table(world.aws.dynamodb, name, world.random, world.clock)
             for name in (settings.table, settings.keys_table, settings.sessions_table)
         )
         session_store = DynamoSessionStore(session_table)
         provider_store = DynamoProviderStore(vault, keys)
-        grant_store = DynamoGrantStore(world.aws.dynamodb, vault, keys, session_table)
-        revocation_store = DynamoRevocationStore(world.aws.dynamodb, vault)
-        removal_store = DynamoRemovalStore(world.aws.dynamodb, vault)
-        user_store, alias_store = DynamoUserStore(vault), DynamoUserAliasStore(vault)
-        application_store = DynamoClientApplicationStore(world.aws.dynamodb, vault)
+        grant_store = DynamoGrantStore(vault, keys, session_table)
+        revocation_store = DynamoRevocationStore(vault)
+        removal_store = DynamoRemovalStore(vault)
+        alias_store = DynamoUserAliasStore(vault, world.random)
+        user_store = DynamoUserStore(vault, alias_store)
+        application_store = DynamoClientApplicationStore(vault)
         stop_store, administrator_store = DynamoStopStore(vault), DynamoAdministratorStore(vault)
         audit_log = DynamoAuditLog(vault, world.clock, world.random, days=settings.audit_days)
+        generations = GenerationService(
+            providers=provider_store, cipher=world.cipher, audit_log=audit_log, clock=world.clock
+        )
+
+        cursors = DynamoCursorStore(vault)
+        engine = Engine(world.clock, cursors, at_once=world.at_once)
 
         self.refusals = RefusalService(usage=DynamoUsageStore(session_table), audit_log=audit_log, clock=world.clock)
         self.provider_health = DynamoProviderHealthStore(vault)
-        self.directory = world.directory
+        self.directory, self.users = world.directory, user_store
         request_store = DynamoAuthorizationRequestStore(session_table)
         self.sessions = SessionService(
             sessions=session_store,
@@ -251,6 +321,7 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
             random=world.random,
+            engine=engine,
         )
         self.grants = GrantService(
             grants=grant_store,
@@ -269,13 +340,15 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
             days=settings.leaver_days,
+            engine=engine,
         )
         self.events = EventService(
-            outbox=DynamoOutbox(world.aws.dynamodb, vault),
+            outbox=DynamoOutbox(vault),
             outlets=_outlets(settings, world),
             grants=grant_store,
             users=user_store,
             clock=world.clock,
+            engine=engine,
         )
         self.refresh = RefreshService(
             grants=grant_store,
@@ -291,33 +364,22 @@ class Vault:
         self.keep_alive = KeepAliveService(
             providers=provider_store,
             grants=grant_store,
-            cursors=DynamoCursorStore(vault),
+            cursors=cursors,
             catalogue=world.catalogue,
             cipher=world.cipher,
             refresh=self.refresh,
             events=self.events,
             stops=stop_store,
             clock=world.clock,
+            engine=engine,
         )
-        self.sign_in = None
-        if settings.sign_in and world.identity_provider:
-            self.sign_in = SignInService(
-                settings=settings.sign_in,
-                provider=world.identity_provider,
-                requests=request_store,
-                sessions=self.sessions,
-                directory=world.directory,
-                audit_log=audit_log,
-                clock=world.clock,
-                random=world.random,
-                public_url=settings.public_url,
-            )
+        self.sign_in = _sign_in(settings, world, request_store, self.sessions, audit_log)
         self.consent = ConsentService(
             requests=request_store,
             sessions=session_store,
-            aliases=alias_store,
             grant_store=grant_store,
             grants=self.grants,
+            generations=generations,
             cipher=world.cipher,
             oauth_client=world.oauth_client,
             catalogue=world.catalogue,
@@ -326,7 +388,7 @@ class Vault:
             random=world.random,
             public_url=settings.public_url,
         )
-        self.people = PeopleService(alias_store, user_store, world.directory)
+        self.people = PeopleService(alias_store, user_store, world.directory, world.clock)
         self.administrators = AdministratorService(
             administrators=administrator_store,
             groups=groups,
@@ -337,7 +399,10 @@ class Vault:
         )
         self.grant_import = GrantImportService(
             grants=grant_store,
+            generations=generations,
             people=self.people,
+            users=user_store,
+            directory=world.directory,
             cipher=world.cipher,
             audit_log=audit_log,
             clock=world.clock,
@@ -345,6 +410,7 @@ class Vault:
         self.administration = AdministrationService(providers=provider_store, grants=grant_store, people=self.people)
         self.removals = RemovalService(
             providers=provider_store,
+            generations=generations,
             grants=grant_store,
             removals=removal_store,
             administration=self.administration,
@@ -354,6 +420,7 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
             random=world.random,
+            engine=engine,
         )
         self.clean_up = CleanUpService(
             providers=provider_store,
@@ -365,6 +432,7 @@ class Vault:
             cipher=world.cipher,
             audit_log=audit_log,
             clock=world.clock,
+            engine=engine,
         )
         self.key_rotation = KeyRotationService(provider_store, world.cipher, audit_log)
         self.restoration = RestorationService(provider_store, world.cipher, audit_log, world.clock)
@@ -375,6 +443,7 @@ class Vault:
             check=world.provider_check,
             catalogue=world.catalogue,
             administration=self.administration,
+            generations=generations,
             removals=self.removals,
             audit_log=audit_log,
             clock=world.clock,
@@ -405,6 +474,7 @@ class Vault:
             limits=LimitService(
                 usage=DynamoUsageStore(session_table), stops=self.stops, events=self.events, clock=world.clock
             ),
+            people=self.people,
             issuer=settings.public_url,
         )
         self.reach = ReachService(
@@ -417,12 +487,8 @@ class Vault:
             clock=world.clock,
         )
         self.audit = AuditService(audit_log, provider_store, world.clock)
-        self.seals = SealService(
-            audit_log=audit_log,
-            seals=DynamoSealStore(vault, keys),
-            key=KmsAuditKey(world.aws.kms, settings.audit_key),
-            clock=world.clock,
-            days=settings.audit_days,
+        self.seals = _seals(
+            settings, world, vault=vault, keys=keys, grants=grant_store, audit_log=audit_log, engine=engine
         )
         self.endpoints = self._endpoints(world)
 

@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from .domain.errors import InvalidRequest, NotFound
+from .domain.errors import DirectoryUnavailable, InvalidRequest, NotFound
 from .domain.secret import Secret
 from .domain.text import clean
 from .domain.token_set import CloudAccount
@@ -41,7 +41,7 @@ def _import(chosen: argparse.Namespace) -> int:
             imported = _read(line)
             grant = here.grant_import.take(imported, chosen.provider, ACTOR, ORIGIN)
             outcome, words = ("taken", imported.user) if grant else ("already", f"{imported.user} has authorized here")
-        except (ValueError, InvalidRequest, NotFound) as error:
+        except (ValueError, InvalidRequest, NotFound, DirectoryUnavailable) as error:
             # Our own sentences and the names of fields: what the line holds is never repeated
             outcome, words = "refused", getattr(error, "message", str(error))
         counted[outcome] += 1

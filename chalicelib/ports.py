@@ -4,9 +4,10 @@ Every method may raise `StorageUnavailable`, `KeyUnavailable`, `DirectoryUnavail
 where it talks to that part of the world; only other errors are named. Times are epoch seconds.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Protocol
 
 from .domain.accounts import UserGrants
@@ -22,13 +23,14 @@ from .domain.grant import FIRST_SLOT, Grant, Holding, ReleaseHolding, Revocation
 from .domain.provider import Provider, ProviderKey
 from .domain.provider_health import ProviderHealth
 from .domain.provider_type import ProviderType
-from .domain.removal import Receipt, Removal
+from .domain.removal import Everything, Receipt, Removal
 from .domain.seal import Seal, StoredEntry, Tip
 from .domain.secret import Secret
 from .domain.session import Notice, Session
 from .domain.stop import Block, Stop, StopKind
 from .domain.token_set import CloudAccount, TokenSet
-from .domain.user import Account, Standing, SweepProgress, User, UserRecord
+from .domain.use import LastUse, UseCount
+from .domain.user import Account, AliasClaim, Called, Standing, SweepProgress, User, UserRecord
 
 
 class Clock(Protocol):
@@ -77,6 +79,12 @@ class Directory(Protocol):
 
     def standings(self, users: Sequence[User]) -> Mapping[str, Standing]:
         """How people stand today, by user id. Who is missing is in a directory that cannot be asked about others."""
+
+    def called(self, name: str) -> Called:
+        r"""Whom `DOMAIN\user`, a user principal name, a mail address or a user name alone means today.
+
+        Asked of every directory with a service account that could have such a name, however people may log in there.
+        """
 
     def groups(self, user: User, standing: Standing) -> frozenset[str]:
         """The groups of somebody who is still there, as a log-in would read them now."""
@@ -132,25 +140,44 @@ class UserPage:
 
 
 class UserStore(Protocol):
-    """Everybody who has ever logged in and may still have a grant or a session."""
+    """Everybody who has ever logged in and may still have a grant or a session, and the names they bear.
 
-    def enrol(self, user: User, *, sessions_until: int) -> None:
-        """Somebody logged in: write who it is and is called, and that whatever was noted of a departure is over."""
+    A name that is new is claimed before the record bears it, and one that is gone is released after: a record never
+    bears what nobody finds, and what is found is asked of the record (R91).
+    """
+
+    def enrol(self, user: User, *, sessions_until: int, at: int) -> None:
+        """Somebody proved at that time who they are: write who it is and is called now.
+
+        Whatever was noted of a departure is over. Names of before that are not among today's are released.
+        """
+
+    def rename(self, record: UserRecord, user: User, *, at: int) -> UserRecord:
+        """Write over `record.version` what the directory says of the person at that time. Raises Conflict."""
+
+    def disown(self, record: UserRecord, alias: str) -> None:
+        """The name is somebody else's: write over `record.version` that this person does not bear it. Raises Conflict.
+
+        A name that was not borne is written just the same: whoever is about to claim it has to look again.
+        """
 
     def get(self, user_id: str) -> UserRecord | None:
         """The record as of the last write (strongly consistent)."""
+
+    def get_all(self, user_ids: Collection[str]) -> list[UserRecord]:
+        """The same of several people, in any order; who has none is left out."""
 
     def save(self, record: UserRecord) -> UserRecord:
         """Write over `record.version` and return it with the next one. Raises Conflict."""
 
     def delete(self, record: UserRecord) -> None:
-        """Delete exactly this version; idempotent. Raises Conflict when another version is there."""
+        """Delete exactly this version and release its names; idempotent. Raises Conflict: another version is there."""
 
     def present(self, *, limit: int, cursor: str | None) -> UserPage:
-        """Those who have not left, by user id; may lag a write by a moment."""
+        """Those who have not left, by user id: the list may lag by a moment, each record is as of the last write."""
 
     def departed(self, *, limit: int, cursor: str | None) -> UserPage:
-        """Those who have left, who left first comes first; may lag a write by a moment."""
+        """Those who have left, in the same way, who left first comes first."""
 
     def progress(self) -> SweepProgress:
         """Where the sweep over everybody is."""
@@ -202,17 +229,25 @@ class AuthorizationRequestStore(Protocol):
 
 
 class ProviderStore(Protocol):
+    """What it gives is under `everything()`: a provider that was not raised since is `is_ending`."""
+
     def all(self) -> list[Provider]:
         """Every provider, by name (strongly consistent)."""
 
     def get(self, provider_id: str) -> Provider:
-        """Raises NotFound."""
+        """As of the last write. Raises NotFound."""
+
+    def everything(self) -> Everything:
+        """The removals of everything, as of the last write."""
+
+    def save_everything(self, everything: Everything, *, replaces: int) -> None:
+        """Write over the one whose last number is `replaces`: in effect for every read from now on. Raises Conflict."""
 
     def add(self, provider: Provider, key: ProviderKey) -> None:
         """Store a new provider and its first key. Raises Conflict when the id is taken."""
 
     def update(self, provider: Provider) -> Provider:
-        """Write over `provider.version` and return it with the next one. Raises Conflict."""
+        """Write over `provider.version` and return it with the next one. Raises Conflict, also for what is ending."""
 
     def delete(self, provider: Provider) -> None:
         """Delete exactly this version; idempotent. Raises Conflict when another version is there."""
@@ -261,6 +296,12 @@ class GrantStore(Protocol):
 
         With `fence` only while that is the number of the last lease. `expires_at` lets the store delete it some time
         later: for what is left of a removed grant.
+        """
+
+    def note_use(self, use: LastUse) -> None:
+        """Note the hour of a use, unless a later one is noted, the grant was authorized later, or is no more.
+
+        The version stays: whoever writes the grant at the same moment may write an earlier hour back.
         """
 
     def spill(self, outcome: Grant, expires_at: int) -> None:
@@ -334,6 +375,18 @@ class UsageStore(Protocol):
         """Count a person once; returns how many there were, None for one who is counted already."""
 
 
+class UseCountStore(Protocol):
+    """What applications got and did not get, counted by day behind the seals of the ledger."""
+
+    def add(self, count: UseCount, *, counted_to: str, expires_at: int) -> None:
+        """Add to what there is. `counted_to` names how far the ledger was read for it: nothing is added where that,
+        or a later place, was counted before.
+        """
+
+    def between(self, first: date, last: date) -> Iterator[UseCount]:
+        """What was counted on these days, both included, by day, application and provider (strongly consistent)."""
+
+
 class StopStore(Protocol):
     """Stops of everything, providers and people, and what people block for themselves; strongly consistent."""
 
@@ -359,6 +412,9 @@ class StopStore(Protocol):
 class ProviderHealthStore(Protocol):
     def get(self, provider_id: str) -> ProviderHealth:
         """As of the last write (strongly consistent); a well one where nothing is stored."""
+
+    def of_each(self, provider_ids: Sequence[str]) -> dict[str, ProviderHealth]:
+        """The same of several, by provider."""
 
     def save(self, health: ProviderHealth) -> None:
         """Write over `health.version` as the next one. Raises Conflict."""
@@ -388,8 +444,11 @@ class Outbox(Protocol):
     def add(self, delivery: Delivery) -> None:
         """Nothing where the same event was added for the same channel before, delivered meanwhile or not."""
 
-    def due(self, now: int, *, limit: int) -> list[Delivery]:
-        """Deliveries to try now, at most `limit`, the longest due first. The listing lags."""
+    def due(self, channel: Channel | None, now: int) -> Iterator[Delivery]:
+        """Deliveries by a channel to try now, the longest due first, read as they are taken. The listing lags.
+
+        None: those that were written down before each channel had a list of its own.
+        """
 
     def claim(self, delivery: Delivery, now: int) -> None:
         """Let nobody else try for a while. Raises Conflict when somebody was faster."""
@@ -414,20 +473,29 @@ class Mailer(Protocol):
         """One mail, in words for the person or the administrators. Raises Undeliverable."""
 
 
+EARLIER = ""
+"""In the place of a provider's id: the revocations that were written down before each provider had its own list."""
+
+
 class RevocationStore(Protocol):
     def add(self, revocation: Revocation) -> None: ...
 
     def add_all(self, revocations: Sequence[Revocation]) -> None:
         """Store many in batches; one that is there already is written over."""
 
-    def reschedule(self, revocation: Revocation) -> None:
-        """Store the next attempt's time and count. Does nothing when the entry is gone."""
+    def claim(self, revocation: Revocation) -> None:
+        """Store the next attempt's time and the count with this one. Raises Conflict when somebody was faster, or it
+        is gone.
+        """
 
     def delete(self, revocation_id: str) -> None:
         """Idempotent."""
 
-    def due(self, now: int, *, limit: int) -> list[Revocation]:
-        """Those whose next attempt is due, earliest first; may lag by a moment."""
+    def due(self, provider_id: str, now: int) -> Iterator[Revocation]:
+        """Those of a provider, or `EARLIER`, whose next attempt is due, earliest first, read as they are taken.
+
+        May miss one for a moment, and gives none that is not due.
+        """
 
     def any_of(self, provider_id: str, generation: int) -> bool:
         """True while a revocation still needs the key of this generation."""
@@ -451,26 +519,35 @@ class RemovalStore(Protocol):
 
 
 class UserAliasStore(Protocol):
-    def claim(self, user_id: str, aliases: tuple[str, ...]) -> None:
-        """Note that a person is called so. An alias that several claim fits nobody any more."""
+    """Where to look for people by name. A claim proves nothing: the record of the person decides (R91)."""
 
-    def owners(self, alias: str) -> tuple[str, ...]:
-        """The ids of everybody who is called so (strongly consistent)."""
+    def claim(self, user_id: str, aliases: Iterable[str]) -> None:
+        """Note that a person is called so."""
+
+    def claims(self, alias: str) -> tuple[AliasClaim, ...]:
+        """Who has been called so, and not let go of it (strongly consistent); by id."""
+
+    def release(self, alias: str, claims: Iterable[AliasClaim]) -> None:
+        """Take exactly these claims away; one that was made meanwhile stays. Idempotent."""
 
 
 class ReleaseStore(Protocol):
     def load(self, application_id: str, provider_id: str, name: str, account: str = "") -> ReleaseHolding:
         """Application, provider, its key, person and grant in one consistent read.
 
-        `name` is a user id or a normalized alias; `account` names one of the person's cloud accounts there, without it
-        the default is meant (`domain.accounts.chosen`). Nothing is remembered but where to look: what is read decides,
-        so that a stop counts on the next call (R76).
+        `name` is a user id or a normalized alias. An alias names who claims it if the record that was read along bears
+        it (R91); where several claim it nobody is named, and `owners` has them all. `account` names one of the person's
+        cloud accounts there, without it the default is meant (`domain.accounts.chosen`). Nothing is remembered but
+        where to look: what is read decides, so that a stop counts on the next call (R76).
         """
 
 
 class JwtVerifier(Protocol):
     def unverified(self, token: Secret) -> dict[str, Any]:
         """The claims as they stand there, to find out what to read; empty for what is no JWT. They prove nothing."""
+
+    def header(self, token: Secret) -> dict[str, Any]:
+        """The header in the same way: by which key, and how, it claims to be signed."""
 
     def verify(self, token: Secret, keys: Sequence[ApplicationKey]) -> dict[str, Any]:
         """The claims, signed by the key that `kid` names, with that key's algorithm. Raises InvalidJwt."""
@@ -579,7 +656,7 @@ class OAuthClient(Protocol):
     ) -> tuple[TokenSet, CloudAccount]:
         """Exchange the code once (never retried) and learn whose account it is, the id_token verified.
 
-        Raises CloudRefused, CloudMisconfigured, CloudUnavailable or CloudAnswerInvalid.
+        Raises a CloudError, with `received` set where the cloud had given tokens by then.
         """
 
     def identify(
@@ -589,13 +666,14 @@ class OAuthClient(Protocol):
 
         `asks_userinfo`: with what the userinfo endpoint adds, where the server has one.
 
-        Raises CloudRefused, CloudMisconfigured, CloudUnavailable or CloudAnswerInvalid.
+        Raises a CloudError.
         """
 
     def refresh(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> TokenSet:
         """Send the refresh token once (RFC 6749 6); the answer's own refresh token, or the one it was sent.
 
-        Raises CloudRefused (final), CloudMisconfigured, CloudUnavailable or CloudAnswerInvalid.
+        Raises CloudRefused (final), CloudMisconfigured (for everybody), CloudRefusalUnclear (either, or neither),
+        CloudUnavailable, or CloudAnswerInvalid for what nobody understands.
         """
 
     def revoke(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> None:

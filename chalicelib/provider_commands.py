@@ -19,9 +19,11 @@ from . import shell
 from .domain.errors import InvalidForm, InvalidRequest, NotFound
 from .domain.grant import Grant
 from .domain.grant_search import GrantSearch
+from .domain.ids import is_person_id, is_provider_id
 from .domain.provider import Provider
 from .domain.secret import Secret
 from .domain.text import tidy
+from .services.administration import Count
 from .services.registration import Registration
 from .web import csv_file
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 _REQUIRED = ("id", "type", "name", "client_id", "scopes")
 _KNOWN = (*_REQUIRED, "fields", "visible_to", "secret_ends", "enabled", "client_secret")
-_COLUMNS = ("token", "user", "account", "state", "authorized", "refreshed", "scopes")
+_COLUMNS = ("token", "user", "account", "state", "authorized", "refreshed", "last_used", "scopes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +44,17 @@ class Plan:
     enabled: bool
     before: Provider | None
     changes: tuple[str, ...]
+    ends: Count
+    """So many authorizations end with it."""
 
     @property
     def words(self) -> str:
         if self.before is None:
             return f"{self.provider_id}: register"
-        return (
-            f"{self.provider_id}: change {', '.join(self.changes)}" if self.changes else f"{self.provider_id}: as it is"
-        )
+        if not self.changes:
+            return f"{self.provider_id}: as it is"
+        ends = f"; ends {'more than ' if self.ends.more else ''}{self.ends.number} authorizations"
+        return f"{self.provider_id}: change {', '.join(self.changes)}{ends if self.ends.number else ''}"
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -62,11 +67,16 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     load.add_argument("file", type=Path, metavar="FILE", help="as export-providers prints it; - for standard input")
     load.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     load.add_argument("--json", action="store_true", help="print one JSON object")
+    words = "end what was authorized at a provider whose server or client changes; without it nothing is changed"
+    load.add_argument("--end-authorizations", action="store_true", help=words)
+    load.add_argument("--revoke", action="store_true", help="also revoke at the cloud what is ended so")
     load.set_defaults(run=_import)
 
     tokens = commands.add_parser("list-tokens", help="print whose tokens of one provider are stored, never the tokens")
     tokens.add_argument("provider", metavar="PROVIDER", help="the provider's id")
-    tokens.add_argument("--user", default="", metavar="NAME", help="only people whose name begins so")
+    tokens.add_argument(
+        "--user", default="", metavar="NAME", help="only people whose name begins so, or the one with this id"
+    )
     tokens.add_argument("--json", action="store_true", help="print one JSON object a line instead of CSV")
     tokens.set_defaults(run=_list)
 
@@ -105,7 +115,8 @@ def _described(provider: Provider) -> dict[str, Any]:
 def _import(chosen: argparse.Namespace) -> int:
     vault = shell.vault()
     try:
-        plans = [_plan(vault, entry) for entry in _entries(chosen.file)]
+        plans = [_plan(vault, entry, chosen) for entry in _entries(chosen.file)]
+        _check_ends(plans, chosen)
         done = [] if chosen.dry_run else [_carried_out(vault, plan) for plan in plans]
     except InvalidForm as error:
         return _refuse("; ".join(f"{name}: {sentence}" for name, sentence in error.problems.items()))
@@ -118,6 +129,16 @@ def _import(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _check_ends(plans: list[Plan], chosen: argparse.Namespace) -> None:
+    """Raises ValueError where people would have to authorize again and nobody said that they shall."""
+    ending = [plan.words for plan in plans if plan.ends.number]
+    if ending and not (chosen.dry_run or chosen.end_authorizations):
+        raise ValueError(
+            f"{'; '.join(ending)}: tokens belong to the server and client that issued them. "
+            "Say --end-authorizations if those people shall authorize again."
+        )
+
+
 def _entries(file: Path) -> Iterator[dict[str, Any]]:
     document = json.loads(sys.stdin.read() if str(file) == "-" else file.read_text("utf-8"))
     for entry in document["providers"]:
@@ -128,7 +149,7 @@ def _entries(file: Path) -> Iterator[dict[str, Any]]:
         yield entry
 
 
-def _plan(vault: "Vault", entry: dict[str, Any]) -> Plan:
+def _plan(vault: "Vault", entry: dict[str, Any], chosen: argparse.Namespace) -> Plan:
     """Everything about one entry that can be wrong is found here, before anything is stored."""
     provider_type = vault.registration.type(entry["type"])
     ends = entry.get("secret_ends")
@@ -141,16 +162,21 @@ def _plan(vault: "Vault", entry: dict[str, Any]) -> Plan:
         scopes=provider_type.scopes([str(scope) for scope in entry["scopes"]]),
         visible_to=tuple(entry.get("visible_to") or ()),
         secret_ends_at=timegm(date.fromisoformat(ends).timetuple()) if ends else None,
+        ends_authorizations=chosen.end_authorizations,
+        revokes_authorizations=chosen.revoke,
     )
+    if not is_provider_id(str(entry["id"])):
+        raise ValueError("id: 1 to 64 of A-Z, a-z, 0-9, _ and -, the first a letter or a digit")
     before = _existing(vault, str(entry["id"]))
     enabled = bool(entry.get("enabled", before.enabled if before else False))
     if before is None and not asked.client_secret:
         raise ValueError(f"{entry['id']}: a new provider needs a reference to its client secret")
     if before is not None and before.type_id != asked.type_id:
         raise ValueError(f"{entry['id']}: a provider cannot become one of another type")
-    if before is None or before.fields != asked.fields:
+    if before is None:
         vault.registration.server(provider_type, asked.fields)
-    return Plan(str(entry["id"]), asked, enabled, before, _changes(before, asked, enabled))
+    ended = vault.registration.ends(before, asked) if before else Count(0)
+    return Plan(str(entry["id"]), asked, enabled, before, _changes(before, asked, enabled), ended)
 
 
 def _existing(vault: "Vault", provider_id: str) -> Provider | None:
@@ -223,8 +249,9 @@ def _list(chosen: argparse.Namespace) -> int:
 
 def _grants(vault: "Vault", provider_id: str, user: str) -> Iterator[Grant]:
     provider, cursor = vault.administration.provider(provider_id), None
+    search = GrantSearch(user_id=user) if is_person_id(user) else GrantSearch(user_prefix=user)
     while True:
-        page = vault.administration.tokens(provider, GrantSearch(user_prefix=user), cursor).page
+        page = vault.administration.tokens(provider, search, cursor).page
         yield from (grant.as_seen(provider) for grant in page.grants)
         cursor = page.next_cursor
         if cursor is None:
@@ -239,6 +266,7 @@ def _row(grant: Grant) -> dict[str, str]:
         "state": grant.state.value,
         "authorized": _moment(grant.authorized_at),
         "refreshed": _moment(grant.refreshed_at),
+        "last_used": _moment(grant.last_used_at),
         "scopes": " ".join(grant.scopes),
     }
 

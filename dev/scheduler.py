@@ -16,14 +16,13 @@ LEAVER_SECONDS = 10
 _LOG = logging.getLogger("chalicelib.dev")
 
 
-def run(functions: list[Callable[[], object]], stop: threading.Event) -> None:
-    """Call each function every `SECONDS` until `stop`; one that fails is called again the next time."""
+def run(function: Callable[[], object], stop: threading.Event) -> None:
+    """Call it every `SECONDS` until `stop`; where it fails, it is called again the next time."""
     while not stop.wait(SECONDS):
-        for function in functions:
-            try:
-                function()
-            except Exception as error:
-                _LOG.warning("function.failed", extra={"error_type": type(error).__name__})
+        try:
+            function()
+        except Exception as error:
+            _LOG.warning("function.failed", extra={"error_type": type(error).__name__})
 
 
 def main() -> None:
@@ -39,8 +38,9 @@ def main() -> None:
         vault.seals.seal_due,
         vault.events.deliver_due,
     ]
-    worker = threading.Thread(target=run, args=(functions, stop), daemon=True)
-    worker.start()
+    for function in functions:
+        # Each on its own, as when deployed: a cloud that hangs keeps no other function from its turn
+        threading.Thread(target=run, args=(function, stop), daemon=True).start()
     serve_until_told({})
     stop.set()
 

@@ -23,7 +23,7 @@ from chalicelib.adapters.id_token import IdTokenVerifier
 from chalicelib.adapters.jwt_verifier import JoseVerifier
 from chalicelib.adapters.token_cipher import EnvelopeBox
 from chalicelib.domain import assertions
-from chalicelib.domain.aliases import is_user_id, normalized
+from chalicelib.domain.aliases import normalized
 from chalicelib.domain.client_application import ApplicationKey
 from chalicelib.domain.errors import (
     CloudError,
@@ -33,6 +33,7 @@ from chalicelib.domain.errors import (
     LoginRefused,
     VaultError,
 )
+from chalicelib.domain.ids import is_person_id
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_exchange import InvalidJwt, TokenRefused
 from chalicelib.domain.user import LoginName
@@ -103,7 +104,7 @@ def user_name(data: bytes) -> None:
         assert not set(name.username) & set('\0/\\@=,*"<>|;:+[]?\n\r')
         assert name.username.isprintable()
     assert isinstance(normalized(text), str)
-    assert not (is_user_id(text) and "\\" in text)
+    assert not (is_person_id(text) and "\\" in text)
 
 
 def response(data: bytes) -> Response:
@@ -129,7 +130,7 @@ def provider_json(data: bytes) -> None:
     """CloudError; a token set has a printable token that lives, and an account has a name without controls."""
     for provider_type in provider_types():
         with suppress(CloudError):
-            answer = oauth_answers.json_object(response(data), Secret("secret"), provider_type=provider_type)
+            answer = oauth_answers.token_answer(response(data), Secret("secret"), provider_type=provider_type)
             tokens = oauth_answers.token_set(answer, provider_type, ("a",), NOW)
             assert tokens.access_token.reveal().isprintable()
             assert NOW < tokens.expires_at <= NOW + 2**31

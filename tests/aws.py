@@ -15,7 +15,7 @@ from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.serialize import ResponseSerializer
 
 from chalicelib.adapters.aws import AwsClients
-from chalicelib.adapters.system import SystemRandom
+from chalicelib.adapters.system import SystemClock, SystemRandom
 from chalicelib.stores import tables
 from chalicelib.stores.table import Table
 
@@ -35,7 +35,7 @@ class Aws:
     audit_key: str
 
     def table(self, name: str) -> Table:
-        return Table(self.clients.dynamodb, name, SystemRandom())
+        return Table(self.clients.dynamodb, name, SystemRandom(), SystemClock())
 
     def items(self, name: str) -> list[dict[str, dict[str, object]]]:
         """Every stored item as DynamoDB holds it."""

@@ -17,6 +17,7 @@ from chalicelib.services.clean_up import CleanUpService
 from chalicelib.services.events import EventService
 from chalicelib.services.keep_alive import KeepAliveService
 from chalicelib.services.leavers import LeaverService
+from chalicelib.services.removals import RemovalService
 from chalicelib.services.revocations import RevocationService
 from chalicelib.stores import tables
 from chalicelib.web.endpoint import Endpoints
@@ -28,6 +29,8 @@ ENTRIES: dict[CodeType, str] = {
     KeepAliveService.run.__code__: "keep_alive",
     LeaverService.sweep.__code__: "look_after_leavers",
     CleanUpService.run.__code__: "clean_up",
+    RemovalService.carry_on.__code__: "clean_up",
+    RemovalService.finish_open.__code__: "clean_up",
     SealService.seal_due.__code__: "seal_audit",
     EventService.deliver_due.__code__: "deliver_events",
 }

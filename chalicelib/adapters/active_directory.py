@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 
+from chalicelib.domain.aliases import normalized
 from chalicelib.domain.directory import DOMAIN_SID_PREFIX, DirectorySettings, NameForm
 from chalicelib.domain.errors import LoginRefused
 from chalicelib.domain.text import named
@@ -11,8 +12,10 @@ from chalicelib.domain.user import Account, Departure, LoginName, Standing, User
 from .ldap_connection import Entry, LdapConnection, escape_filter_chars
 
 _PERSON = "(&(objectClass=user)(!(objectClass=computer)){})"
-_USER_ATTRIBUTES = ("objectSid", "sAMAccountName", "displayName", "mail", "pwdLastSet")
-_STANDING_ATTRIBUTES = ("objectSid", "userAccountControl", "accountExpires", "pwdLastSet")
+_USER_ATTRIBUTES = ("objectSid", "sAMAccountName", "displayName", "mail", "pwdLastSet", "userPrincipalName")
+_STANDING_ATTRIBUTES = ("userAccountControl", "accountExpires")
+_NAMESAKES = 100
+"""So many people who have one mail address are looked at: the one whose principal name it is must be among them."""
 _DISABLED = 0x2  # ADS_UF_ACCOUNTDISABLE
 _NEVER = (0, 0x7FFF_FFFF_FFFF_FFFF)  # accountExpires of an account that does not
 _FILETIME_EPOCH = 11_644_473_600  # seconds from 1601 to 1970
@@ -70,6 +73,23 @@ class ActiveDirectory:
             for entry in entries
         ]
 
+    def called(self, connection: LdapConnection, base_dn: str, name: str) -> list[tuple[str, int]]:
+        """Who is called so. A principal name that the attribute has comes before the one that everybody has."""
+        _, backslash, username = name.rpartition("\\")
+        escaped = escape_filter_chars(username)
+        condition = f"(sAMAccountName={escaped})"
+        if "@" in username and not backslash:
+            local, _, suffix = username.rpartition("@")
+            has_all = suffix.casefold() == self._settings.dns_name.casefold()
+            implicit = f"(sAMAccountName={escape_filter_chars(local)})" if has_all else ""
+            condition = f"(|(userPrincipalName={escaped})(mail={escaped}){implicit})"
+        entries = connection.find(base_dn, _PERSON.format(condition), _USER_ATTRIBUTES, at_most=_NAMESAKES)
+        return [(sid(entry.all("objectSid")[0]), self._rank(entry, normalized(name))) for entry in entries]
+
+    def _rank(self, entry: Entry, name: str) -> int:
+        sure = (self._login_name(entry), entry.text("userPrincipalName")), self._also_called(entry)
+        return next((rank for rank, names in enumerate(sure) if name in map(normalized, names)), len(sure))
+
     def identify(self, connection: LdapConnection, base_dn: str, account: Account) -> User:
         """Who is bound: an entry counts only with proof that it is the bound one (R24).
 
@@ -122,14 +142,17 @@ class ActiveDirectory:
     ) -> Iterable[Standing]:
         """How those who are still there stand; who is missing has been deleted."""
         condition = "(|" + "".join(f"(objectSid={_escaped_sid(user_id)})" for user_id in user_ids) + ")"
-        entries = connection.find(base_dn, condition, _STANDING_ATTRIBUTES, at_most=len(user_ids))
-        for entry in entries:
-            yield Standing(
-                user_id=sid(entry.all("objectSid")[0]),
-                departure=_departure(entry, now),
-                password_stamp=entry.text("pwdLastSet"),
-                dn=entry.dn,
-            )
+        attributes = (*_USER_ATTRIBUTES, *_STANDING_ATTRIBUTES)
+        for entry in connection.find(base_dn, condition, attributes, at_most=len(user_ids)):
+            user_id, stamp = sid(entry.all("objectSid")[0]), entry.text("pwdLastSet")
+            yield Standing(user_id, _departure(entry, now), stamp, entry.dn, self._named(entry))
+
+    def _named(self, entry: Entry) -> User | None:
+        """None where the server tells no name, or one that is no text: then the names of before count on."""
+        try:
+            return self._user(entry, frozenset()) if entry.text("sAMAccountName") else None
+        except ValueError:
+            return None
 
     def _entry(self, connection: LdapConnection, base_dn: str, account: Account) -> Entry:
         if account.dn:
@@ -152,7 +175,15 @@ class ActiveDirectory:
             email=entry.named("mail"),
             groups=groups - {user_id},
             password_stamp=entry.text("pwdLastSet"),
+            also_called=self._also_called(entry),
         )
+
+    def _also_called(self, entry: Entry) -> tuple[str, ...]:
+        """The user principal names, the one that everybody has included ([MS-ADTS] 5.1.1.1.1), and the plain name."""
+        account_name, dns_name = entry.named("sAMAccountName"), self._settings.dns_name
+        names = [entry.named("userPrincipalName"), f"{account_name}@{dns_name}" if dns_name else ""]
+        names += [account_name] if self._settings.allows(NameForm.PLAIN) else []
+        return tuple(dict.fromkeys(filter(None, names)))
 
     def _login_name(self, entry: Entry) -> str:
         return f"{self._settings.domain}\\{entry.text('sAMAccountName')}"

@@ -1,7 +1,9 @@
 """How requests travel to a cloud: to a checked address, without redirects, within limits of time and size (R44)."""
 
+import json
 import re
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -16,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import ConnectTimeout
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, SSLError
 
 from chalicelib.domain.errors import CloudAnswerInvalid, CloudUnavailable
 from chalicelib.ports import Clock
@@ -27,10 +29,17 @@ CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 10.0
 TOTAL_SECONDS = 20.0
 """For all requests of one operation. With the last one's own limits 26 s, below the API gateway's 29 s."""
+REFRESH_SECONDS = 10.0
+"""The same for a refresh, which must end within its lease of 15 s also where an older client secret is tried after the
+newest: with the last request's own limits 13 s."""
+
+_SHORTEST_SECONDS = 0.05
 
 MAX_BYTES = 1_000_000
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
+_GATEWAYS = (408, 499)
+"""Said by what stands before the cloud, like most of 5xx: the cloud itself may have got the request."""
 
 
 class CloudTransport(HTTPAdapter):
@@ -40,13 +49,15 @@ class CloudTransport(HTTPAdapter):
     when it sends a code that works only once.
 
     Raises CloudUnavailable for time-outs, broken connections, 429 and 5xx, CloudAnswerInvalid for a redirect or
-    too large an answer, CloudMisconfigured for an endpoint the guard refuses.
+    too large an answer, CloudMisconfigured for an endpoint the guard refuses. A Retry-After comes back in seconds.
     """
 
-    def __init__(self, guard: EndpointGuard, clock: Clock) -> None:
+    def __init__(self, guard: EndpointGuard, clock: Clock, seconds: float | None = None) -> None:
+        """`seconds`: for all requests together, `TOTAL_SECONDS` by default."""
         self._guard = guard
         self._clock = clock
-        self._deadline = time.monotonic() + TOTAL_SECONDS
+        self._deadline = time.monotonic() + (TOTAL_SECONDS if seconds is None else seconds)
+        self._address = ""
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -59,19 +70,39 @@ class CloudTransport(HTTPAdapter):
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise CloudUnavailable(detail="no time left")
-        timeout = (min(CONNECT_SECONDS, left), min(ANSWER_SECONDS, left))
-        kwargs |= {"stream": True, "timeout": timeout, "proxies": {}}
+        kwargs |= {"stream": True, "proxies": {}}
         try:
-            with closing(super().send(request, *args, **kwargs)) as response:
-                self._check_status(response.status_code, response.headers)
+            with closing(self._answered(request, left, *args, **kwargs)) as response:
+                self._check_status(response)
                 body = response.raw.read(MAX_BYTES + 1, decode_content=True)
         except (RequestException, HTTPError) as error:
             # Only the name of its class: the error holds the request, and that our secret
             raise CloudUnavailable(detail=type(error).__name__, answer_lost=_was_sent(error)) from None
         if len(body) > MAX_BYTES:
             raise CloudAnswerInvalid(detail="answer too large")
+        if response.status_code >= _SERVER_ERROR or response.status_code in _GATEWAYS:
+            raise self._unavailable(response, answer_lost=not _has_error(body))
         response.raw = BytesIO(body)
         return response
+
+    def _answered(self, request: PreparedRequest, left: float, *args: Any, **kwargs: Any) -> Response:
+        """The answer from the first address that takes the connection. What may have been sent is sent to no other.
+
+        All of them share the time to connect: half of what is left for each, and the whole of it for the last.
+        """
+        *others, last = self._guard.addresses(urlsplit(str(request.url)).hostname or "")
+        until = time.monotonic() + min(CONNECT_SECONDS, left)
+        answer = min(ANSWER_SECONDS, left)
+        for self._address in others:
+            try:
+                limits = (_at_least((until - time.monotonic()) / 2), answer)
+                return super().send(request, *args, **kwargs | {"timeout": limits})
+            except RequestException as error:
+                if _was_sent(error):
+                    raise
+        self._address = last
+        limits = (_at_least(until - time.monotonic()), answer)
+        return super().send(request, *args, **kwargs | {"timeout": limits})
 
     def build_connection_pool_key_attributes(
         self, request: PreparedRequest, verify: Any, cert: Any = None
@@ -79,25 +110,57 @@ class CloudTransport(HTTPAdapter):
         """Connect to the checked address, while TLS still asks for the host's name."""
         host, tls = super().build_connection_pool_key_attributes(request, verify, cert)
         name = host["host"]
-        address = self._guard.address(name)
-        return {**host, "host": address}, {**tls, "server_hostname": name, "assert_hostname": name}
+        return {**host, "host": self._address}, {**tls, "server_hostname": name, "assert_hostname": name}
 
     def add_headers(self, request: PreparedRequest, **_: Any) -> None:
         """Name the host, since the connection knows only its address."""
         request.headers["Host"] = urlsplit(str(request.url)).netloc
 
-    def _check_status(self, status: int, headers: Mapping[str, str]) -> None:
-        if status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR:
-            retry_after = _seconds(headers.get("Retry-After", ""), self._clock.now())
-            raise CloudUnavailable(detail=f"HTTP {status}", retry_after=retry_after)
-        if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
+    def _check_status(self, response: Response) -> None:
+        retry_after = self._retry_after(response.headers)
+        if retry_after is not None:
+            # As seconds, since whoever reads the answer has no clock
+            response.headers["Retry-After"] = str(retry_after)
+        if response.status_code == _TOO_MANY_REQUESTS:
+            raise self._unavailable(response, answer_lost=False)
+        if 300 <= response.status_code < 400:  # noqa: PLR2004 - the class of redirects
             # A 307 would carry the form with code and secret to wherever the answer says
-            raise CloudAnswerInvalid(detail=f"HTTP {status}")
+            raise CloudAnswerInvalid(detail=f"HTTP {response.status_code}")
+
+    def _unavailable(self, response: Response, *, answer_lost: bool) -> CloudUnavailable:
+        return CloudUnavailable(
+            detail=f"HTTP {response.status_code}",
+            retry_after=self._retry_after(response.headers),
+            answer_lost=answer_lost,
+        )
+
+    def _retry_after(self, headers: Mapping[str, str]) -> int | None:
+        return _seconds(headers.get("Retry-After", ""), self._clock.now())
+
+
+def _at_least(seconds: float) -> float:
+    """A limit that a socket takes: many silent addresses may have used up all there was."""
+    return max(seconds, _SHORTEST_SECONDS)
+
+
+def _has_error(body: bytes) -> bool:
+    """Whether an authorization server says that it failed (RFC 6749 5.2).
+
+    Without that a gateway may have spoken, behind which the cloud has taken the request and rotated the token.
+    """
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    error = answer.get("error") if isinstance(answer, dict) else None
+    return isinstance(error, str) and bool(error)
 
 
 def _was_sent(error: Exception) -> bool:
-    """False when no connection was made, so that the request cannot have arrived."""
+    """False when no connection was made, or none to be trusted, so that the request cannot have arrived."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
+    if isinstance(reason, SSLError) and isinstance(reason.args[0], ssl.SSLCertVerificationError):
+        return False
     return not isinstance(error, ConnectTimeout) and not isinstance(reason, NewConnectionError | ConnectTimeoutError)
 
 

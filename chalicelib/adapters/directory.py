@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.aliases import is_user_id
 from chalicelib.domain.directory import DirectorySettings, NameForm, group_key, is_dn
 from chalicelib.domain.directory_report import DirectoryReport, Steps
 from chalicelib.domain.errors import DirectoryUnavailable, InvalidRequest, LoginRefused, NotFound
+from chalicelib.domain.ids import is_person_id
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.throttle import Budget, folded_name
-from chalicelib.domain.user import Account, LoginName, Standing, User
+from chalicelib.domain.user import Account, Called, LoginName, Standing, User
 from chalicelib.ports import Clock
 
 from .secrets_manager import SecretsManager
@@ -93,10 +93,18 @@ class Directories:
     def person(self, user_id: str) -> User:
         """See `ports.Directory`. An id that is none never reaches a directory."""
         now = self._clock.now()
-        for one in self._settings if is_user_id(user_id) else ():
+        for one in self._settings if is_person_id(user_id) else ():
             if one.can_look_up and (user := self._of_domain(one.domain).person(user_id, now)):
                 return user
         raise LoginRefused("no_such_account", _NOT_THERE)
+
+    def called(self, name: str) -> Called:
+        """See `ports.Directory`."""
+        asked = [one for one in self._settings if one.can_look_up and _may_have(one, name)]
+        found = [answer for one in asked for answer in self._of_domain(one.domain).called(name)]
+        surest = min((rank for _, rank in found), default=0)
+        ids = {user_id for user_id, rank in found if rank == surest}
+        return Called(tuple(sorted(ids)), frozenset(one.domain.casefold() for one in asked))
 
     def standings(self, users: Sequence[User]) -> Mapping[str, Standing]:
         """See `ports.Directory`."""
@@ -140,6 +148,14 @@ def _may_mean(one: DirectorySettings, name: LoginName) -> bool:
         case NameForm.UPN:
             return one.owns_suffix(name.domain)
     return True
+
+
+def _may_have(one: DirectorySettings, name: str) -> bool:
+    """Whether somebody in this directory may be called so, by whatever way people log in there."""
+    domain, backslash, _ = name.partition("\\")
+    if backslash:
+        return one.domain.casefold() == domain.casefold()
+    return "@" in name or one.allows(NameForm.PLAIN)
 
 
 def check_password(password: Secret) -> None:

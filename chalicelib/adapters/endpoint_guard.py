@@ -38,7 +38,7 @@ class EndpointGuard:
         """
         self.check(url)
         if not self._allow_private:
-            self.address(urlsplit(url).hostname or "")
+            self.addresses(urlsplit(url).hostname or "")
 
     def fault(self, url: str) -> str:
         """What is wrong with `url` as an endpoint (R103): a sentence for who typed it, empty where nothing is."""
@@ -50,8 +50,10 @@ class EndpointGuard:
             return "The host of this address is not known to the name servers. Please check how it is written."
         return ""
 
-    def address(self, host: str) -> str:
-        """The address to connect to: resolved once and checked, so that a second look-up cannot change it.
+    def addresses(self, host: str) -> list[str]:
+        """Where to connect to, in the order of the name service: resolved once, and every one of them checked.
+
+        So a second look-up cannot change it, and whichever answers is allowed.
 
         Raises CloudMisconfigured when any address of the name is not public, CloudUnavailable when it has none.
         """
@@ -59,10 +61,10 @@ class EndpointGuard:
             found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise CloudUnavailable(detail="the name of the endpoint's host does not resolve") from error
-        addresses = [str(sockaddr[0]) for *_, sockaddr in found]
+        addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
         if not self._allow_private and not all(_is_public(address) for address in addresses):
             raise _refused(_NOT_PUBLIC)
-        return addresses[0]
+        return addresses
 
 
 _NO_URL, _NOT_HTTPS, _NOT_PUBLIC = (

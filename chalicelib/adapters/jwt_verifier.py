@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from joserfc import jwt
+from joserfc.errors import BadSignatureError
 from joserfc.jwk import GuestProtocol, JWKRegistry, Key
 from joserfc.jws import JWSRegistry
 from joserfc.util import urlsafe_b64decode
@@ -18,6 +19,7 @@ from chalicelib.ports import Clock
 from .id_token import ALGORITHMS, MALFORMED, REFUSED_HEADERS, Fetch, KeyCache
 
 _MAX_LENGTH = 16 * 1024
+_PARTS = 3
 
 
 class JoseVerifier:
@@ -28,13 +30,10 @@ class JoseVerifier:
         self._fetch = fetch
 
     def unverified(self, token: Secret) -> dict[str, Any]:
-        value = token.reveal()
-        try:
-            _, payload, _ = value.split(".") if len(value) <= _MAX_LENGTH else ("", "", "")
-            claims = json.loads(urlsafe_b64decode(payload.encode()))
-        except MALFORMED:
-            return {}
-        return claims if isinstance(claims, dict) else {}
+        return _part(token, 1)
+
+    def header(self, token: Secret) -> dict[str, Any]:
+        return _part(token, 0)
 
     def verify(self, token: Secret, keys: Sequence[ApplicationKey]) -> dict[str, Any]:
         registered = {key.id: key for key in keys}
@@ -43,8 +42,10 @@ class JoseVerifier:
         def key_of(header: dict[str, Any]) -> Key:
             key = registered.get(header.get("kid", ""))
             # Pinned to the key: with the algorithm of another one it would not be the same proof
-            if key is None or header.get("alg") != key.algorithm:
-                raise InvalidJwt(detail="no such key")
+            if key is None:
+                raise InvalidJwt(detail="unknown kid")
+            if header.get("alg") != key.algorithm:
+                raise InvalidJwt(detail="the algorithm of another key")
             return JWKRegistry.import_key(dict(key.jwk))
 
         return self._claims(token, algorithms, key_of)
@@ -73,5 +74,18 @@ class JoseVerifier:
         registry = JWSRegistry(algorithms=list(algorithms), strict_check_header=False)
         try:
             return jwt.decode(token.reveal(), checked_key_of, registry=registry).claims
+        except BadSignatureError:
+            raise InvalidJwt(detail="signature") from None
         except MALFORMED as error:
             raise InvalidJwt(detail=type(error).__name__) from None
+
+
+def _part(token: Secret, number: int) -> dict[str, Any]:
+    """Header or claims of a JWT, as they stand there; empty for what is none."""
+    value = token.reveal()
+    try:
+        parts = value.split(".") if len(value) <= _MAX_LENGTH else []
+        found = json.loads(urlsafe_b64decode(parts[number].encode())) if len(parts) == _PARTS else None
+    except MALFORMED:
+        return {}
+    return found if isinstance(found, dict) else {}

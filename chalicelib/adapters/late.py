@@ -1,7 +1,7 @@
 """Parts that are made with their first use, so that no cold start pays for what it never uses."""
 
 from collections.abc import Callable
-from functools import cached_property
+from threading import Lock
 from typing import Any
 
 
@@ -14,14 +14,18 @@ class Late:
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
+        self._made: Any = None
+        self._lock = Lock()
 
-    @cached_property
-    def _made(self) -> Any:
-        try:
-            return self._make()
-        except AttributeError as error:
-            # As it is, Python would look for `_made` by `__getattr__`, and so for ever
-            raise TypeError(f"could not be made: {error}") from error
+    def _once(self) -> Any:
+        with self._lock:
+            if self._made is None:
+                try:
+                    self._made = self._make()
+                except AttributeError as error:
+                    # As it is, it would say that the method which was asked for is missing
+                    raise TypeError(f"could not be made: {error}") from error
+            return self._made
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._made, name)
+        return getattr(self._once() if self._made is None else self._made, name)

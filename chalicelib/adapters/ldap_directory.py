@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -80,6 +81,10 @@ class LdapDirectory:
     def look_up(self, name: LoginName) -> list[Account]:
         """The accounts a name means, found by the service account."""
         return self._as_service(lambda connection: self.dialect.look_up(connection, self.base_dn(connection), name))
+
+    def called(self, name: str) -> list[tuple[str, int]]:
+        """The ids of all who are called so; the lower the number beside one, the surer it is this person's alone."""
+        return self._as_service(lambda connection: self.dialect.called(connection, self.base_dn(connection), name))
 
     def person(self, user_id: str, now: int) -> User | None:
         """Whoever has this id; None when nobody has. Raises LoginRefused for an account that may not log in."""
@@ -187,7 +192,7 @@ class LdapDirectory:
 
     def _with_named_groups(self, connection: LdapConnection, user: User) -> User:
         named = self._named(connection, user.groups)
-        return User(user.id, user.login_name, user.display_name, user.email, user.groups | named, user.password_stamp)
+        return replace(user, groups=user.groups | named)
 
     def _named(self, connection: LdapConnection, groups: frozenset[str]) -> frozenset[str]:
         """The folded DNs, among those of the settings, of groups that are in `groups`."""

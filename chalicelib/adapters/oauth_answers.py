@@ -1,7 +1,11 @@
 """What an authorization server says: tokens, or why not. All of it is text from outside until it was checked here."""
 
+import json
+import logging
 import re
-from typing import Any
+import unicodedata
+from typing import Any, TypeGuard
+from urllib.parse import quote, quote_plus
 
 from requests import Response
 
@@ -9,29 +13,45 @@ from chalicelib.domain.errors import (
     CloudAnswerInvalid,
     CloudError,
     CloudMisconfigured,
+    CloudRefusalUnclear,
     CloudRefused,
     CloudUnavailable,
 )
 from chalicelib.domain.provider_type import ErrorKind, ProviderType
 from chalicelib.domain.secret import Secret
-from chalicelib.domain.text import clean as cleaned
+from chalicelib.domain.text import clean
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 
 from . import dialects
 from .dialects import STANDARD, value_at
 
-_HTTP_OK = 200
-_MAX_SECONDS = 2**31
+_LOG = logging.getLogger(__name__)
+
+_OK = range(200, 300)
+_REFUSED = range(400, 500)
+_LONGEST_LIFE = 10 * 365 * 24 * 3600
+"""Ten years, which is also what the catalogue says where a token never ends."""
+_MOST_SCOPES = 500
+
 _TOKEN = re.compile(r"[ -~]{1,65536}")
 """RFC 6749 appendix A.12 and A.17; the length is ours."""
 
-_ERROR = re.compile(r"[a-z0-9_]{1,64}")
-"""Wide enough for every registered error code, too narrow for a secret."""
+_LONGEST_TOKEN = 65536
+_TOKEN_TYPE = re.compile(r"[!-~]{1,200}")
+_SCOPE = re.compile(r"[!-~]{1,1000}")
+_SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{0,12})?", re.ASCII)
 
-# RFC 6749 4.1.2.1 and 5.2, RFC 8707 2 and, for the redirect URI, what large clouds say
-_OUR_REGISTRATION = frozenset(
+_ERROR = re.compile(r"[a-z0-9_]{1,64}")
+"""Wide enough for every registered error code."""
+_SHORTEST_SECRET = 8
+"""Shorter ones would be found in every word."""
+_OPAQUE = re.compile(r"[A-Za-z0-9_~+/=%-]{20,}")
+"""So long a run of characters without a break is no word: with a digit in it, it may be a token."""
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+"""What a cloud's support asks for."""
+
+_MAYBE_OUR_REGISTRATION = frozenset(
     {
-        "invalid_client",
         "invalid_request",
         "invalid_scope",
         "invalid_target",
@@ -41,69 +61,149 @@ _OUR_REGISTRATION = frozenset(
         "unsupported_response_type",
     }
 )
+"""RFC 6749 4.1.2.1 and 5.2, RFC 8707 2 and, for the redirect URI, what large clouds say. By the standards they are
+about the request or the client. Clouds say them of a dead refresh token, too."""
 _BEARERS = ("bearer", "user")
 """RFC 6750, and what Slack calls it."""
-_TRANSIENT = frozenset({"server_error", "temporarily_unavailable"})
+_TRANSIENT = frozenset(
+    {
+        "internal_error",
+        "internal_server_error",
+        "quota_exceeded",
+        "ratelimited",
+        "server_error",
+        "service_unavailable",
+        "slow_down",
+        "temporarily_unavailable",
+    }
+)
+_THROTTLING = re.compile(r"rate[ _-]?limit|too[ _-]many[ _-](requests|calls|attempts)|throttl", re.IGNORECASE)
+"""Word or description of a cloud that wants fewer calls, whatever status it says that with."""
+
+
+def token_answer(response: Response, *hide: Secret, provider_type: ProviderType = STANDARD) -> dict[str, Any]:
+    """The token endpoint's answer: any one that carries an access token, whatever else in it is odd (R101).
+
+    Most clouds have ended the refresh token that was sent when they answer, so that what is thrown away here is lost.
+    Raises the sorted CloudError of any other answer, without what is to `hide`.
+    """
+    answer = dialects.read(response, provider_type)
+    is_good = response.status_code in _OK or (isinstance(answer, dict) and not answer.get("error"))
+    if is_good and isinstance(answer, dict) and _is_token(answer.get("access_token")):
+        return answer
+    raise_for_error(response, *hide, provider_type=provider_type)
+    if response.status_code in _REFUSED:
+        # A page of a gateway, or an API's own error: refused, and nothing was given
+        raise CloudRefusalUnclear(f"http_{response.status_code}", retry_after=_retry_after(response))
+    return json_object(response, *hide, provider_type=provider_type)
 
 
 def json_object(response: Response, *hide: Secret, provider_type: ProviderType = STANDARD) -> dict[str, Any]:
     """The JSON object of a good answer. Raises the sorted CloudError of any other, without what is to `hide`."""
     raise_for_error(response, *hide, provider_type=provider_type)
     answer = dialects.read(response, provider_type)
-    if response.status_code != _HTTP_OK or not isinstance(answer, dict):
+    if response.status_code not in _OK or not isinstance(answer, dict):
         raise CloudAnswerInvalid(detail=f"HTTP {response.status_code}, {type(answer).__name__} where JSON is due")
     return answer
 
 
 def raise_for_error(response: Response, *hide: Secret, provider_type: ProviderType = STANDARD) -> None:
-    """Raise the CloudError that an OAuth error response means (RFC 6749 5.2), also with status 200."""
+    """Raise the CloudError that an OAuth error response means (RFC 6749 5.2), also with status 200.
+
+    An `error` that is empty or null says nothing: some clouds send the member with every answer.
+    """
     answer = dialects.read(response, provider_type)
     if not isinstance(answer, dict):
         return
     error, kind = dialects.error_word(answer, provider_type)
-    if kind is not None or "error" in answer:
-        raise _sorted(error, kind, answer.get("error_description"), hide)
+    if kind is not None or error:
+        raise _sorted(error, kind, answer.get("error_description"), _retry_after(response), hide)
 
 
-def _sorted(error: object, kind: ErrorKind | None, description: object, hide: tuple[Secret, ...]) -> CloudError:
-    if not isinstance(error, str):
-        return CloudAnswerInvalid(detail="an error that is not a string")
-    code = error if _ERROR.fullmatch(error) else "unrecognized_error"
-    detail = clean(f"{error}: {description}" if isinstance(description, str) else error, *hide)
-    match kind or _meaning(code):
+def _sorted(
+    error: object, kind: ErrorKind | None, description: object, retry_after: int | None, hide: tuple[Secret, ...]
+) -> CloudError:
+    """Final by a word that is known to be final; all else passes, or has still to show what it is (R101)."""
+    word = error if isinstance(error, str) else json.dumps(error)
+    text = f"{word}: {description}" if isinstance(description, str) else word
+    detail = _for_the_log(text, hide)
+    code = word if _ERROR.fullmatch(word) and not _holds_secret(word, hide) else "unrecognized_error"
+    match kind or _meaning(code, text):
+        case ErrorKind.FINAL:
+            return CloudRefused(code, detail=detail)
         case ErrorKind.TRANSIENT:
-            return CloudUnavailable(detail=detail)
+            return CloudUnavailable(detail=detail, retry_after=retry_after)
         case ErrorKind.MISCONFIGURED:
             return CloudMisconfigured(code, detail=detail)
-    return CloudRefused(code, detail=detail)
+    may_be_registration = code in _MAYBE_OUR_REGISTRATION
+    return CloudRefusalUnclear(code, detail=detail, retry_after=retry_after, may_be_registration=may_be_registration)
 
 
-def _meaning(code: str) -> ErrorKind:
-    """As the standards have it; a word that nobody registered is final."""
-    if code in _TRANSIENT:
+def _meaning(code: str, text: str) -> ErrorKind | None:
+    """As the standards have it; None for whatever may mean several things."""
+    if code == "invalid_grant":
+        return ErrorKind.FINAL
+    if code in _TRANSIENT or _THROTTLING.search(text):
         return ErrorKind.TRANSIENT
-    return ErrorKind.MISCONFIGURED if code in _OUR_REGISTRATION else ErrorKind.FINAL
+    return ErrorKind.MISCONFIGURED if code == "invalid_client" else None
 
 
-def clean(text: str, *hide: Secret) -> str:
-    """`text` fit for a log line or a label, without what is to `hide`."""
-    for secret in hide:
-        text = text.replace(secret.reveal(), "***")
-    return cleaned(text)
+def _retry_after(response: Response) -> int | None:
+    value = response.headers.get("Retry-After", "")
+    return int(value) if _SECONDS.fullmatch(value) and value.isdigit() else None
+
+
+def _for_the_log(text: str, hide: tuple[Secret, ...]) -> str:
+    """`text` fit for a log line, without what is to `hide` and without whatever else looks like a token."""
+    # All of it on one line first: a secret that is cut or broken would not be found
+    text = clean(text, len(text))
+    for secret in filter(None, hide):
+        for form in (secret.reveal(), quote(secret.reveal(), safe=""), quote_plus(secret.reveal())):
+            text = text.replace(form, "***")
+    return clean(_OPAQUE.sub(_masked, text))
+
+
+def _holds_secret(word: str, hide: tuple[Secret, ...]) -> bool:
+    """Whether a word that goes further than the log, for example into a mail, may be more than a word."""
+    known = any(len(secret.reveal()) >= _SHORTEST_SECRET and secret.reveal() in word for secret in hide)
+    return known or _OPAQUE.sub(_masked, word) != word
+
+
+def _masked(found: re.Match[str]) -> str:
+    run = found[0]
+    is_token = any(character.isdigit() for character in run) and not _ID.fullmatch(run)
+    return "***" if is_token else run
 
 
 def token_set(answer: dict[str, Any], provider_type: ProviderType, asked: tuple[str, ...], now: int) -> TokenSet:
-    """What a good answer grants (RFC 6749 5.1): the scopes `asked` if it names none. Raises CloudAnswerInvalid."""
-    refresh_token = _optional_text(answer, "refresh_token")
-    token_type = _optional_text(answer, "token_type") or "Bearer"
-    scope = _optional_text(answer, "scope") or ""
+    """What a good answer grants (RFC 6749 5.1). Strict about the access token alone: raises CloudAnswerInvalid.
+
+    Of all else the best is made, and a line of the log names the members that were odd: the scopes `asked` where none
+    can be read, the type's life where `expires_in` is none, no refresh token (so the one of before is kept) where it is
+    no text.
+    """
+    access_token = answer.get("access_token")
+    if not _is_token(access_token):
+        raise CloudAnswerInvalid(detail="access_token is missing or malformed")
     delimiter = provider_type.answer_scope_delimiter or provider_type.scope_delimiter
+    lifetime, odd_life = _lifetime(answer.get("expires_in"))
+    refresh_token, odd_refresh_token = _refresh_token(answer.get("refresh_token"))
+    scopes, odd_scope = _scopes(answer.get("scope"), delimiter, asked)
+    token_type, odd_type = _token_type(answer.get("token_type"))
+    _log_odd(
+        provider_type,
+        error="error" in answer,
+        expires_in=odd_life,
+        refresh_token=odd_refresh_token,
+        scope=odd_scope,
+        token_type=odd_type,
+    )
     return TokenSet(
-        access_token=Secret(_text(answer, "access_token")),
+        access_token=Secret(access_token),
         refresh_token=Secret(refresh_token) if refresh_token else None,
-        expires_at=now + _lifetime(answer, provider_type.default_access_token_seconds),
-        scopes=tuple(scope.replace(delimiter, " ").split()) or asked,
-        token_type="Bearer" if token_type.casefold() in _BEARERS else token_type,
+        expires_at=now + (lifetime or provider_type.default_access_token_seconds),
+        scopes=scopes or asked,
+        token_type=token_type,
         extra=extra(answer, provider_type.extra_fields),
     )
 
@@ -113,7 +213,7 @@ def account(claims: dict[str, Any], provider_type: ProviderType) -> CloudAccount
     subject = _first(claims, provider_type.subject_fields)
     if not subject:
         raise CloudAnswerInvalid(detail="the answer names no account")
-    return CloudAccount(subject, clean(_first(claims, provider_type.label_fields)) or clean(subject))
+    return CloudAccount.named(subject, clean(_first(claims, provider_type.label_fields)))
 
 
 def names_somebody(claims: dict[str, Any], provider_type: ProviderType) -> bool:
@@ -141,24 +241,63 @@ def _text_at(document: dict[str, Any], path: str) -> str:
     return "/".join(map(str, values))
 
 
-def _text(answer: dict[str, Any], name: str) -> str:
-    value = answer.get(name)
-    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-        raise CloudAnswerInvalid(detail=f"{name} is missing or malformed")
-    return value
+def _is_token(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
 
-def _optional_text(answer: dict[str, Any], name: str) -> str | None:
-    return _text(answer, name) if answer.get(name) not in (None, "") else None
+# Each reader gives what it makes of a member of the answer, and whether that was odd
 
 
-def _lifetime(answer: dict[str, Any], default: int) -> int:
-    """`expires_in` in seconds. Some clouds send it as a string, some not at all."""
-    value = answer.get("expires_in")
-    if value is None:
-        return default
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}", value):
-        value = int(value)
-    if type(value) is not int or not 0 < value <= _MAX_SECONDS:
-        raise CloudAnswerInvalid(detail="expires_in is malformed")
-    return value
+def _lifetime(value: object) -> tuple[int | None, bool]:
+    """Whole seconds, at least one and at most ten years; None where there are none to be read."""
+    number: float = 0
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, str) and _SECONDS.fullmatch(value.strip()):
+        number = float(value)
+    # Of NaN neither is true, and it is no number of seconds
+    seconds = int(min(number, _LONGEST_LIFE)) if number >= 1 else None
+    return seconds, value is not None and str(value) != str(seconds)
+
+
+def _refresh_token(value: object) -> tuple[str | None, bool]:
+    """Sent back in a form, in which any text can travel; so a character that no token should have loses none."""
+    if value in (None, ""):
+        return None, False
+    if not isinstance(value, str) or len(value) > _LONGEST_TOKEN or not _is_text(value):
+        return None, True
+    return value, not _is_token(value)
+
+
+def _scopes(value: object, delimiter: str, asked: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
+    """A text divided by the type's delimiter, by spaces or by commas, or a list, as Twitch sends it.
+
+    A comma may be part of a scope (RFC 6749 3.3): what was asked for with one is not divided.
+    """
+    if value in (None, ""):
+        return (), False
+    texts = value if isinstance(value, list) else [value]
+    pieces = [piece for text in texts if isinstance(text, str) for piece in text.replace(delimiter, " ").split()]
+    parts = [part for piece in pieces for part in ([piece] if piece in asked else piece.split(",")) if part]
+    scopes = tuple(dict.fromkeys(part for part in parts if _SCOPE.fullmatch(part)))[:_MOST_SCOPES]
+    return scopes, not isinstance(value, str) or list(scopes) != pieces
+
+
+def _token_type(value: object) -> tuple[str, bool]:
+    if value in (None, ""):
+        return "Bearer", False
+    if not isinstance(value, str) or not _TOKEN_TYPE.fullmatch(value):
+        return "Bearer", True
+    is_bearer = value.casefold() in _BEARERS
+    return ("Bearer" if is_bearer else value), not is_bearer
+
+
+def _is_text(value: str) -> bool:
+    """False for half of a surrogate pair, which JSON can say and no encoding can send."""
+    return all(unicodedata.category(character) != "Cs" for character in value)
+
+
+def _log_odd(provider_type: ProviderType, **odd: bool) -> None:
+    """One line that names the members, and none of what they say."""
+    if names := [name for name, is_odd in odd.items() if is_odd]:
+        _LOG.warning("cloud.odd_answer", extra={"server": provider_type.id, "detail": " ".join(names)})

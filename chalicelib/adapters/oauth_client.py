@@ -20,17 +20,25 @@ from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 
 from chalicelib.domain.authorization_request import AuthorizationRequest
 from chalicelib.domain.authorization_server import AuthorizationServer, ClientAuthentication
-from chalicelib.domain.errors import CloudAnswerInvalid, CloudError, CloudMisconfigured, CloudRefused, CloudUnavailable
+from chalicelib.domain.errors import (
+    CloudAnswerInvalid,
+    CloudError,
+    CloudMisconfigured,
+    CloudRefusalUnclear,
+    CloudRefused,
+    CloudUnavailable,
+)
 from chalicelib.domain.provider_type import AccountSource, ProviderType, RevocationStyle
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.ports import Client, Clock
 
+from . import cloud_transport
 from .cloud_transport import CloudTransport
 from .dialects import STANDARD, api_request, scope_parameters
 from .endpoint_guard import EndpointGuard
 from .id_token import IdTokenVerifier
-from .oauth_answers import account, extra, json_object, names_somebody, raise_for_error, token_set
+from .oauth_answers import account, extra, json_object, names_somebody, raise_for_error, token_answer, token_set
 from .oauth_discovery import authorization_server, document_url
 
 _OPENID = "openid"
@@ -80,9 +88,10 @@ class AuthlibClient:
         with self.session(client) as session:
             answer = _ask_for_tokens(session, client, provider_type, form, Secret(code), code_verifier)
             tokens = token_set(answer, provider_type, request.scopes, self._clock.now())
-            claims = self._claims(session, provider_type, request, answer, tokens.access_token)
-        tokens = replace(tokens, extra=tokens.extra | extra(claims, provider_type.account_extra_fields))
-        return tokens, account(claims, provider_type)
+            with _received(tokens):
+                claims = self._claims(session, provider_type, request, answer, tokens.access_token)
+                more = extra(claims, provider_type.account_extra_fields)
+                return replace(tokens, extra=tokens.extra | more), account(claims, provider_type)
 
     def identify(
         self, client: Client, request: AuthorizationRequest, *, code: str, code_verifier: Secret, asks_userinfo: bool
@@ -108,8 +117,8 @@ class AuthlibClient:
         form = {"grant_type": "refresh_token", "refresh_token": current.reveal()}
         if provider_type.refresh_sends_scope:
             form["scope"] = provider_type.scope_delimiter.join(tokens.scopes)
-        with self.session(client) as session:
-            answer = _ask_for_tokens(session, client, provider_type, form, current)
+        with self.session(client, seconds=cloud_transport.REFRESH_SECONDS) as session:
+            answer = _ask_for_tokens(session, client, provider_type, form, current, tokens.access_token)
         fresh = token_set(answer, provider_type, tokens.scopes, self._clock.now())
         kept = fresh.refresh_token or tokens.refresh_token
         return replace(fresh, refresh_token=kept, extra=tokens.extra | fresh.extra)
@@ -148,7 +157,7 @@ class AuthlibClient:
     def _check_revoked(response: Response, provider_type: ProviderType, *hide: Secret) -> None:
         try:
             raise_for_error(response, *hide, provider_type=provider_type)
-        except (CloudRefused, CloudMisconfigured) as error:
+        except (CloudRefused, CloudRefusalUnclear) as error:
             if error.error in provider_type.ended_words:
                 return
             raise
@@ -175,11 +184,11 @@ class AuthlibClient:
             return _get(session, url)
 
     @contextmanager
-    def session(self, client: Client | None = None) -> Iterator[Any]:
-        """A session for one operation, as `client` or as nobody."""
+    def session(self, client: Client | None = None, *, seconds: float | None = None) -> Iterator[Any]:
+        """A session for one operation, as `client` or as nobody, that begins no request after so many `seconds`."""
         session = _authenticated(client) if client else OAuth2Session()
         session.trust_env = False  # no proxy, CA file or password file that the environment names
-        transport = CloudTransport(self._guard, self._clock)
+        transport = CloudTransport(self._guard, self._clock, seconds)
         session.mount("https://", transport)
         session.mount("http://", transport)
         try:
@@ -211,6 +220,17 @@ class AuthlibClient:
         with suppress(CloudError):  # the account is known: its label alone is not worth a consent
             userinfo = _get(session, userinfo_endpoint, access_token, provider_type)
         return _of_same_subject(userinfo, claims) if userinfo else claims
+
+
+@contextmanager
+def _received(tokens: TokenSet) -> Iterator[None]:
+    """Whatever goes wrong from here on, the error brings the tokens to whoever can end them (R95)."""
+    try:
+        yield
+    except Exception as error:
+        known = error if isinstance(error, CloudError) else CloudAnswerInvalid(detail=type(error).__name__)
+        known.received = tokens
+        raise known from error
 
 
 def _of_same_subject(userinfo: dict[str, Any], claims: dict[str, Any]) -> dict[str, Any]:
@@ -278,14 +298,14 @@ def _ask_for_tokens(
     the older one is tried.
     """
     try:
-        return json_object(_posted(session, client, form), client.secret, *hide, provider_type=provider_type)
+        return token_answer(_posted(session, client, form), client.secret, *hide, provider_type=provider_type)
     except CloudMisconfigured as error:
         if client.older_secret is None or error.error not in _WRONG_SECRET:
             raise
     older = replace(client, secret=client.older_secret, older_secret=None)
     with_older = _authenticated(older)
     with_older.adapters = session.adapters
-    return json_object(_posted(with_older, older, form), older.secret, *hide, provider_type=provider_type)
+    return token_answer(_posted(with_older, older, form), older.secret, *hide, provider_type=provider_type)
 
 
 def _posted(session: Any, client: Client, form: dict[str, str]) -> Response:

@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from chalicelib.domain.directory import DirectorySettings, folded_dn
+from chalicelib.domain.directory import DirectorySettings, NameForm, folded_dn
 from chalicelib.domain.errors import LoginRefused
 from chalicelib.domain.user import Account, Departure, LoginName, Standing, User
 
 from .ldap_connection import Entry, LdapConnection, escape_filter_chars, escape_rdn
 from .ldap_faults import Fault, ServerFailed
 
-_USER_ATTRIBUTES = ("entryUUID", "uid", "cn", "displayName", "mail", "memberOf", "pwdChangedTime")
-_STANDING_ATTRIBUTES = ("entryUUID", "pwdAccountLockedTime", "nsAccountLock", "pwdEndTime", "pwdChangedTime")
+_NAMES = ("entryUUID", "uid", "cn", "displayName", "mail", "pwdChangedTime")
+_USER_ATTRIBUTES = (*_NAMES, "memberOf")
+_STANDING_ATTRIBUTES = ("pwdAccountLockedTime", "nsAccountLock", "pwdEndTime")
 _LOCKED_FOR_GOOD = "000001010000Z"  # draft-behera-ldap-password-policy 5.3.3: by an administrator
 _MAX_NESTING = 20
 _MUST_CHANGE = "Your password must be changed. Change it where your company says, then log in here."
@@ -54,6 +55,13 @@ class OpenLdap:
             for entry in entries
         ]
 
+    def called(self, connection: LdapConnection, base_dn: str, name: str) -> list[tuple[str, int]]:
+        """Who is called so: a `uid` is one person's, a mail address may be several people's."""
+        username = name.rpartition("\\")[2]
+        attribute, rank = ("mail", 2) if "@" in username and username == name else ("uid", 0)
+        condition = f"(&(objectClass=person)({attribute}={escape_filter_chars(username)}))"
+        return [(entry.text("entryUUID"), rank) for entry in connection.find(base_dn, condition, ("entryUUID",))]
+
     def identify(self, connection: LdapConnection, base_dn: str, account: Account) -> User:
         """Who is bound; a server that accepted an empty password says "nobody" here (R24, R25).
 
@@ -72,7 +80,7 @@ class OpenLdap:
             raise LoginRefused("no_entry", _NO_ENTRY)
         if account.user_id not in ("", entry.text("entryUUID")):
             raise LoginRefused("other_entry")
-        return self._user(connection, base_dn, entry)
+        return self._user(entry, self._groups(connection, base_dn, entry))
 
     def person(
         self, connection: LdapConnection, base_dn: str, user_id: str, now: int
@@ -82,7 +90,8 @@ class OpenLdap:
         entries = connection.find(base_dn, condition, (*_USER_ATTRIBUTES, *_STANDING_ATTRIBUTES))
         if len(entries) != 1:
             return None
-        return self._user(connection, base_dn, entries[0]), _departure(entries[0], now)
+        groups = self._groups(connection, base_dn, entries[0])
+        return self._user(entries[0], groups), _departure(entries[0], now)
 
     def groups(self, connection: LdapConnection, dn: str) -> frozenset[str]:
         """Folded DNs of the entry's groups."""
@@ -102,22 +111,28 @@ class OpenLdap:
     ) -> Iterable[Standing]:
         """How those who are still there stand; who is missing has been deleted."""
         condition = "(|" + "".join(f"(entryUUID={escape_filter_chars(user_id)})" for user_id in user_ids) + ")"
-        for entry in connection.find(base_dn, condition, _STANDING_ATTRIBUTES, at_most=len(user_ids)):
-            yield Standing(
-                user_id=entry.text("entryUUID"),
-                departure=_departure(entry, now),
-                password_stamp=entry.text("pwdChangedTime"),
-                dn=entry.dn,
-            )
+        attributes = (*_NAMES, *_STANDING_ATTRIBUTES)
+        for entry in connection.find(base_dn, condition, attributes, at_most=len(user_ids)):
+            user_id, stamp = entry.text("entryUUID"), entry.text("pwdChangedTime")
+            yield Standing(user_id, _departure(entry, now), stamp, entry.dn, self._named(entry))
 
-    def _user(self, connection: LdapConnection, base_dn: str, entry: Entry) -> User:
+    def _named(self, entry: Entry) -> User | None:
+        """None where the server tells no name, or one that is no text: then the names of before count on."""
+        try:
+            return self._user(entry, frozenset()) if entry.text("uid") else None
+        except ValueError:
+            return None
+
+    def _user(self, entry: Entry, groups: frozenset[str]) -> User:
+        uid = entry.named("uid")
         return User(
             id=entry.text("entryUUID"),
-            login_name=f"{self._settings.domain}\\{entry.named('uid')}",
+            login_name=f"{self._settings.domain}\\{uid}",
             display_name=entry.shown("displayName", "cn", "uid") or entry.text("entryUUID"),
             email=entry.named("mail"),
-            groups=self._groups(connection, base_dn, entry),
+            groups=groups,
             password_stamp=entry.text("pwdChangedTime"),
+            also_called=(uid,) if self._settings.allows(NameForm.PLAIN) else (),
         )
 
     def _groups(self, connection: LdapConnection, base_dn: str, entry: Entry) -> frozenset[str]:

@@ -15,6 +15,7 @@ from chalicelib.domain.errors import (
     CloudAnswerInvalid,
     CloudError,
     CloudMisconfigured,
+    CloudRefusalUnclear,
     CloudRefused,
     CloudUnavailable,
 )
@@ -62,7 +63,7 @@ class CloudCheck:
             host = urlsplit(url).hostname or ""
             try:
                 self._guard.check(url)
-                self._guard.address(host)
+                self._guard.addresses(host)
             except CloudMisconfigured as error:
                 steps.add(CloudStep.ADDRESSES, error.detail, code="address_refused", server=host)
                 return False
@@ -131,11 +132,12 @@ class CloudCheck:
         try:
             self._oauth.refresh(client, provider_type, self._made_up())
         except CloudMisconfigured as error:
-            code = (
-                "not_allowed" if error.error in ("unauthorized_client", "unsupported_grant_type") else "client_refused"
-            )
-            steps.add(CloudStep.CLIENT, error.detail, code=code)
+            steps.add(CloudStep.CLIENT, error.detail, code="client_refused")
             return False
+        except CloudRefusalUnclear as error:
+            code = _unclear(error)
+            steps.add(CloudStep.CLIENT, error.detail, code=code)
+            return not code
         except CloudRefused as error:
             steps.add(CloudStep.CLIENT, error.detail)
             return True
@@ -176,6 +178,13 @@ def _sample(provider: Provider, redirect_uri: str) -> AuthorizationRequest:
         code_verifier=b"",
         created_at=0,
     )
+
+
+def _unclear(error: CloudRefusalUnclear) -> str:
+    """Some clouds say of a token that they do not know what others say of a client that may not refresh."""
+    if error.error.startswith("http_"):
+        return "not_a_token_endpoint"
+    return "client_or_token" if error.may_be_registration else ""
 
 
 def _code(error: CloudError, otherwise: str) -> str:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 import aws_encryption_sdk
@@ -19,7 +20,7 @@ from aws_encryption_sdk.internal.crypto.wrapping_keys import WrappingKey
 from aws_encryption_sdk.key_providers.raw import RawMasterKeyProvider
 from botocore.exceptions import ClientError
 
-from chalicelib.domain.errors import IntegrityViolation
+from chalicelib.domain.errors import IntegrityViolation, KeyUnavailable
 from chalicelib.domain.provider import ProviderKey
 from chalicelib.ports import Clock
 
@@ -45,16 +46,20 @@ class KeptKeys:
         self._clock = clock
         self._seconds = seconds
         self._kept: dict[ProviderKey, tuple[float, bytes]] = {}
+        # Threads share it: a key that is kept while another thread drops old ones would be an error
+        self._lock = Lock()
 
     def find(self, key: ProviderKey, opened: Callable[[ProviderKey], bytes]) -> bytes:
         """The plain key: the one that was kept, or else what `opened` gives."""
         now = self._clock.monotonic()
-        self._kept = {kept: (until, plain) for kept, (until, plain) in self._kept.items() if now < until}
-        if key in self._kept:
-            return self._kept[key][1]
+        with self._lock:
+            self._kept = {kept: (until, plain) for kept, (until, plain) in self._kept.items() if now < until}
+            if key in self._kept:
+                return self._kept[key][1]
         plain = opened(key)
         if self._seconds:
-            self._kept[key] = now + self._seconds, plain
+            with self._lock:
+                self._kept[key] = now + self._seconds, plain
         return plain
 
 
@@ -80,6 +85,8 @@ class KmsTokenCipher:
 
     @contextmanager
     def unlock(self, key: ProviderKey) -> Iterator["EnvelopeBox"]:
+        if not key.wrapped:
+            raise KeyUnavailable(detail="everything was removed, and there is no key yet for what comes after")
         with kms_errors():
             plain = self._kept.find(key, self._plain)
         yield EnvelopeBox(plain, f"{key.provider_id}/{key.generation}")

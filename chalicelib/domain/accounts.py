@@ -5,7 +5,7 @@ time they were made. The default is the account the person chose, else the one t
 another one names it (docs/adr/0070-accounts-have-slots.md).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .grant import Grant
@@ -49,3 +49,11 @@ def chosen(grants: Iterable[Grant], preferred: str | None, asked: str = "") -> G
         return next((grant for grant in matching if grant.token_set is not None), next(iter(matching), None))
     default = next((grant for grant in in_order if grant.slot == preferred), None)
     return default or next(iter(in_order), None)
+
+
+def askable(grants: Sequence[Grant]) -> list[Grant]:
+    """Those of one person's grants at one provider, the default first, that a program can mean by some word or none."""
+    words = ("", *(word for grant in grants for word in (grant.account.subject, grant.account.label)))
+    preferred = grants[0].slot if grants else None
+    found = (chosen(grants, preferred, word) for word in words)
+    return list({grant.slot: grant for grant in found if grant is not None}.values())

@@ -1,19 +1,28 @@
-r"""The names by which an application may call a person: `DOMAIN\user`, an e-mail address, or the id itself."""
+r"""Names of people, and whose they are (docs/adr/0100-a-name-belongs-to-who-bears-it-now.md).
 
-import re
+An application names a person by `DOMAIN\user`, user principal name or e-mail address, or by id. A name is a claim: it
+counts while the claimant's record bears it. Of several who do, the one whom the surest source names is meant.
+"""
+
 import unicodedata
+from collections.abc import Iterable
+from enum import IntEnum
 
-from .user import User
+from .user import Called, Departure, User, UserRecord
 
-_UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_ID = re.compile(rf"S-1-[0-9]{{1,15}}(-[0-9]{{1,10}}){{1,15}}|{_UUID}|{_UUID}\.{_UUID}|openid\.[0-9a-f]{{40}}")
-"""A SID, an entryUUID, or what `SignInSettings.user` makes of an id_token."""
 _MAX_LENGTH = 320
 
 
-def is_user_id(name: str) -> bool:
-    """True for what can only be an id: no name looks like one."""
-    return _ID.fullmatch(name) is not None
+class Bearing(IntEnum):
+    """How surely somebody bears a name, the surest last."""
+
+    NOT = 0
+    SIGNED_IN = 1
+    """The OpenID provider says so: another account there, or the directory, may say the same of somebody else."""
+    LISTED = 2
+    """A directory lists it, and may list it for several: a mail address, a user name without its domain."""
+    OWN = 3
+    """A directory gives it to one person at a time: the log-in name, the user principal name."""
 
 
 def normalized(name: str) -> str:
@@ -23,5 +32,58 @@ def normalized(name: str) -> str:
 
 
 def aliases_of(user: User) -> tuple[str, ...]:
-    """What the directory says a person is called. Not unique: an address may be given to somebody else one day."""
-    return tuple(dict.fromkeys(filter(None, map(normalized, (user.login_name, user.email)))))
+    """What somebody is called, each name once."""
+    return tuple(dict.fromkeys(filter(None, map(normalized, (user.login_name, user.email, *user.also_called)))))
+
+
+def own_names(user: User) -> frozenset[str]:
+    """The names that a directory gives to one person at a time; none for who is in no directory."""
+    names = (user.login_name, *(one for one in user.also_called if "@" in one)) if user.domain else ()
+    return frozenset(filter(None, map(normalized, names)))
+
+
+def names_of(record: UserRecord) -> frozenset[str]:
+    """The names that count as this person's. An account that is deleted in the directory has left its names free.
+
+    Both lists must have a name: that of today's directory, and that of what is claimed and nobody else's.
+    """
+    if record.departure is Departure.DELETED:
+        return frozenset()
+    return claimed_by(record) & frozenset(aliases_of(record.user))
+
+
+def claimed_by(record: UserRecord) -> frozenset[str]:
+    """The names that a record has on its list; before there was one, all that its person is called."""
+    return frozenset(aliases_of(record.user)) if record.names is None else record.names
+
+
+def bearing(record: UserRecord, name: str) -> Bearing:
+    """How surely this person bears a normalized name."""
+    if name not in names_of(record):
+        return Bearing.NOT
+    if not record.user.domain:
+        return Bearing.SIGNED_IN
+    return Bearing.OWN if name in own_names(record.user) else Bearing.LISTED
+
+
+def as_written(record: UserRecord, name: str) -> str:
+    """A name that the record bears, in the spelling of its source: to others a directory may not answer."""
+    spellings = (record.user.login_name, record.user.email, *record.user.also_called)
+    return next((one for one in spellings if normalized(one) == name), name)
+
+
+def meant(name: str, records: Iterable[UserRecord], called: Called) -> tuple[str, ...]:
+    """The ids of those whom a normalized name may mean: one, if anybody can tell.
+
+    A directory that was asked knows better than any record of its people. Of two who proved the same name of their own
+    the later one has it: the directory has given it away since.
+    """
+    if called.ids:
+        return called.ids
+    bearers = [one for one in records if one.user.domain.casefold() not in called.domains and bearing(one, name)]
+    surest = max((bearing(one, name) for one in bearers), default=Bearing.NOT)
+    found = [one for one in bearers if bearing(one, name) is surest]
+    if surest is Bearing.OWN:
+        latest = max(one.proved_at for one in found)
+        found = [one for one in found if one.proved_at == latest]
+    return tuple(sorted(one.user.id for one in found))

@@ -38,6 +38,7 @@ class AuditTag(StrEnum):
     PROVIDER_DELETED = "provider.deleted"
     PROVIDER_TESTED = "provider.tested"
     PROVIDER_TOKENS_REMOVED = "provider.tokens_removed"
+    EVERYTHING_REMOVED = "everything.removed"
     PROVIDER_KEY_REWRAPPED = "provider.key_rewrapped"
     PROVIDER_CLEANED = "provider.cleaned"
     INTEGRITY_VIOLATED = "integrity.violated"

@@ -24,6 +24,8 @@ class ConsentProblem(StrEnum):
     MISCONFIGURED = "misconfigured"
     PROVIDER_CHANGED = "provider_changed"
     NOT_SAVED = "not_saved"
+    NOT_STORABLE = "not_storable"
+    """What the cloud gave is larger than the vault can hold."""
 
 
 class ConsentFailed(VaultError):
@@ -32,8 +34,10 @@ class ConsentFailed(VaultError):
     code = "consent_failed"
     message = "The authorization was not completed."
 
-    def __init__(self, problem: ConsentProblem, *, detail: str = "") -> None:
+    def __init__(self, problem: ConsentProblem, *, detail: str = "", cloud: str = "") -> None:
+        """`cloud`: what became of tokens that had been received, in the words of `RevocationOutcome`."""
         self.problem = problem
+        self.cloud = cloud
         super().__init__(detail=detail or problem.value)
 
 

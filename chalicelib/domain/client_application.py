@@ -117,15 +117,15 @@ class AccessRule:
     sources: tuple[str, ...] = ()
     """CIDR blocks the call must come from; none: from anywhere."""
 
-    def admits(self, provider_id: str, subject: Subject | None, source: str) -> bool:
-        """Provider, person and source fit; scopes are the second question."""
+    def admits(self, provider_id: str, subject: Subject | None, source: str | None) -> bool:
+        """Provider, person and source (None: any that the rule wants) fit; scopes are the second question."""
         return self.provider_id == provider_id and self.whose.includes(subject) and self._comes_from(source)
 
     def covers(self, scopes: Sequence[str]) -> bool:
         return ANY_SCOPE in self.scopes or set(scopes) <= set(self.scopes)
 
-    def _comes_from(self, source: str) -> bool:
-        if not self.sources:
+    def _comes_from(self, source: str | None) -> bool:
+        if not self.sources or source is None:
             return True
         try:
             address = ip_address(source)
@@ -207,7 +207,7 @@ class ClientApplication:
     def resumed(self) -> Self:
         return replace(self, enabled=True, stopped_reason="", stopped_at=None, stopped_by="")
 
-    def rules_for(self, provider_id: str, subject: Subject | None, source: str) -> list[AccessRule]:
+    def rules_for(self, provider_id: str, subject: Subject | None, source: str | None) -> list[AccessRule]:
         """The rules that admit the call. None of them: the application may not even know whether the person exists."""
         return [rule for rule in self.rules if rule.admits(provider_id, subject, source)]
 

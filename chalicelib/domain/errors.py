@@ -5,8 +5,11 @@ it may be shown and logged as it is (security requirement R17). What the other s
 `detail`, cleaned and cut, for the log alone.
 """
 
+import traceback
 from collections.abc import Mapping
 from typing import ClassVar
+
+from .token_set import TokenSet
 
 
 class VaultError(Exception):
@@ -26,8 +29,14 @@ class VaultError(Exception):
 
 
 class InvalidRequest(VaultError):
+    """`parameter`: which of our own parameters or fields is wrong, if it is one; never a name that was sent."""
+
     code = "invalid_request"
     message = "The request was not understood. Please go back and try again."
+
+    def __init__(self, message: str | None = None, *, detail: str = "", parameter: str = "") -> None:
+        self.parameter = parameter
+        super().__init__(message, detail=detail or parameter)
 
 
 class InvalidForm(InvalidRequest):
@@ -181,17 +190,24 @@ class IntegrityViolation(VaultError):
 
 
 class CloudError(VaultError):
-    """Base of what a cloud's authorization server can do to us."""
+    """Base of what a cloud's authorization server can do to us.
 
+    `received`: tokens that had come before it went wrong, and that nobody keeps: they are to be revoked (R95).
+    """
+
+    received: TokenSet | None = None
+
+    may_be_registration: bool = False
+    """The cloud's word is one that is said of a client, not of a person's tokens."""
     code = "cloud_error"
     message = "The cloud did not accept the request. Please try again."
 
 
 class CloudUnavailable(CloudError):
-    """Time-out, no connection, 5xx or 429: transient, says nothing about the grant.
+    """Time-out, no connection, 5xx, 429 or a word for it: transient, says nothing about the grant.
 
     `retry_after`: seconds the cloud asked us to wait, or None. `answer_lost`: the request may have reached the cloud,
-    so that it may have acted on it.
+    so that it may have acted on it, and what came back is not the cloud's own word.
     """
 
     code = "cloud_unavailable"
@@ -211,7 +227,7 @@ class CloudAnswerInvalid(CloudError):
 
 
 class CloudRefused(CloudError):
-    """An OAuth error that is about this grant or code, for example `invalid_grant` (RFC 6749 5.2)."""
+    """An OAuth error that is known to be final for this grant or code: `invalid_grant` (RFC 6749 5.2), few others."""
 
     code = "cloud_refused"
     message = "The cloud refused the authorization. Please authorize again."
@@ -224,5 +240,31 @@ class CloudRefused(CloudError):
 class CloudMisconfigured(CloudRefused):
     """An OAuth error that is about our registration, for example `invalid_client`: not the person's fault."""
 
+    may_be_registration = True
     code = "cloud_misconfigured"
     message = "The cloud does not accept how the vault is registered there. Please tell your administrator."
+
+
+class CloudRefusalUnclear(CloudError):
+    """A refusal by a word that is not known to be final, or by none.
+
+    Clouds say one and the same word of a dead refresh token, of a wrong registration and of too many calls. So it means
+    "not now" until it is repeated, or another person meets it as well. `retry_after`: seconds the cloud asked to wait.
+    """
+
+    code = "cloud_refusal_unclear"
+    message = "The cloud refused the request, and not for good as far as we know. Please try again later."
+
+    def __init__(
+        self, error: str, *, detail: str = "", retry_after: int | None = None, may_be_registration: bool = False
+    ) -> None:
+        self.error = error
+        self.retry_after = retry_after
+        self.may_be_registration = may_be_registration
+        super().__init__(detail=detail or error)
+
+
+def place_of(error: BaseException) -> str:
+    """File and line that raised it. Never the message: an exception's text may hold what was being worked on (R68)."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename.rpartition('/')[2]}:{last.lineno}"

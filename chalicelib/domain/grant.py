@@ -1,10 +1,11 @@
 """One user's stored authorization at one provider."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Self
 
 from .client_application import ClientApplication, Subject
+from .ids import GrantId, PersonId
 from .provider import Provider, ProviderKey
 from .provider_health import ProviderHealth
 from .stop import StopKind
@@ -29,8 +30,18 @@ WARNING_SECONDS = 7 * 24 * 3600
 
 FIRST_RETRY_SECONDS = 15
 LONGEST_RETRY_SECONDS = 900
+LONGEST_RETRY_AFTER_SECONDS = 3600
+"""However long a cloud's Retry-After is."""
+
+REFUSALS = 5
+REFUSED_SECONDS = 3600
+"""So many refusals, the first of them so long ago, and no token since: then also a word that nobody knows as final is.
+Five at the pauses between them take four minutes: an hour is longer than a cloud's bad moment, or a limit of calls."""
 SPILL_SECONDS = 30 * 24 * 3600
 """How long an outcome that could only be kept aside waits for somebody to bring it home."""
+
+LONGEST_SCOPES = 16 * 1024
+"""Characters of all scopes together. They are in the encryption context, which ends at 64 KB, and in the item."""
 
 FIRST_SLOT = ""
 """Where a person's first cloud account at a provider is."""
@@ -53,11 +64,17 @@ class GrantReason(StrEnum):
 
     NONE = ""
     REMOVED_BY_ADMINISTRATOR = "removed_by_administrator"
+    PROVIDER_CHANGED = "provider_changed"
+    """The provider goes to another server or client now, and tokens belong to the one that issued them."""
     REFUSED_BY_CLOUD = "refused_by_cloud"
     OUTCOME_UNKNOWN = "outcome_unknown"
     PERMISSIONS_CHANGED = "permissions_changed"
     UNREADABLE = "unreadable"
     CLOUD_UNAVAILABLE = "cloud_unavailable"
+    REFUSED_FOR_NOW = "refused_for_now"
+    """Failing: the cloud refused by a word that may mean anything."""
+    REFUSED_REPEATEDLY = "refused_repeatedly"
+    """It did so again and again (`REFUSALS`, `REFUSED_SECONDS`)."""
     EXPIRED = "expired"
     """The access token's time is over, and the cloud gave nothing to renew it with."""
 
@@ -92,7 +109,9 @@ class Grant:
     expires_at: int
     authorized_at: int
     refreshed_at: int | None = None
-    last_used_at: int | None = None
+    last_used_at: int | None = field(default=None, compare=False)
+    """The begin of the hour of its last release, written behind the ledger's seals and not with the grant: two that
+    differ in nothing else are the same write."""
     reason: GrantReason = GrantReason.NONE
     state_at: int = 0
     """When the grant came into its state."""
@@ -104,31 +123,60 @@ class Grant:
     failures: int = 0
     """Refreshes that failed since the last good one, for reasons that may pass."""
     next_attempt_at: int = 0
+    refusals: int = 0
+    """Of these failures: by words that are not known to be final, and that were this grant's alone."""
+    refused_since: int = 0
+    """When the first of them was."""
     unknown_since: int | None = None
     """When a refresh was sent whose outcome nobody knows: a single-use refresh token may be spent."""
     is_renewable: bool = True
     """False where the cloud gave no refresh token; a hint for warnings, which decides no release."""
     slot: str = FIRST_SLOT
     """Which of the person's accounts at the provider it is (`domain.accounts`)."""
+    server: str = ""
+    """`Provider.server_id` of whoever issued the token set; empty where it was sealed before that was noted."""
+    server_now: str = field(default="", compare=False)
+    """That of the provider it was read with, not stored: the next version is bound to it."""
+
+    def at(self, provider: Provider) -> Self:
+        """As it may be opened at this provider: what was given to another server or client does not open (R92)."""
+        return replace(self, server_now=provider.server_id)
+
+    @property
+    def is_of_another_server(self) -> bool:
+        """Read with a provider that goes elsewhere than its tokens may: only a hand in the table can do that."""
+        return bool(self.server and self.server_now) and self.server != self.server_now
 
     def encryption_context(self) -> dict[str, str]:
         """Binds the ciphertext to its owner and to every clear field that decides a release (R50)."""
         # Only for later accounts: what was sealed before there were several opens as it did
         slot = {"slot": self.slot} if self.slot else {}
-        return slot | {
-            "purpose": "token-set",
-            "schema": "2",
-            "user": self.user_id,
-            "provider": self.provider_id,
-            "generation": str(self.generation),
-            "version": str(self.version),
-            "state": self.state.value,
-            "expires_at": str(self.expires_at),
-            "scopes": " ".join(self.scopes),
-            "account": self.account.subject,
-            # Programs may ask by it, and people know the account by it
-            "label": self.account.label,
-        }
+        # Not for what was sealed before: a change of the server ends that together with its generation
+        server = {"server": self.server_now or self.server} if self.server else {}
+        return (
+            slot
+            | server
+            | {
+                "purpose": "token-set",
+                "schema": "2",
+                "user": self.user_id,
+                "provider": self.provider_id,
+                "generation": str(self.generation),
+                "version": str(self.version),
+                "state": self.state.value,
+                "expires_at": str(self.expires_at),
+                "scopes": " ".join(self.scopes),
+                "account": self.account.subject,
+                # Programs may ask by it, and people know the account by it
+                "label": self.account.label,
+            }
+        )
+
+    @property
+    def is_storable(self) -> bool:
+        """Whether everything about it that a cloud has said can be sealed and stored."""
+        scopes = " ".join(self.scopes)
+        return len(scopes) <= LONGEST_SCOPES and scopes.isprintable()
 
     def is_of(self, provider: Provider) -> bool:
         """False for a grant of a generation that an administrator has removed."""
@@ -140,6 +188,11 @@ class Grant:
             return self
         state, reason = GrantState.NEEDS_REAUTHORIZATION, GrantReason.PERMISSIONS_CHANGED
         return replace(self, state=state, reason=reason, state_at=provider.authorize_again_since or 0)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether there are tokens, and nothing that is known speaks against them."""
+        return self.token_set is not None and self.state in (GrantState.ACTIVE, GrantState.FAILING)
 
     @property
     def last_renewed_at(self) -> int:
@@ -157,9 +210,9 @@ class Grant:
             minimum_seconds = min(DEFAULT_MINIMUM_SECONDS, self.lifetime // 2)
         return self.expires_at - now >= max(1, minimum_seconds)
 
-    def is_near_its_end(self, now: int) -> bool:
-        """Time to refresh ahead: five minutes before, or at four fifths of a short life."""
-        return self.expires_at - now < min(AHEAD_SECONDS, self.lifetime // 5)
+    def is_near_its_end(self, now: int, ahead_seconds: int = AHEAD_SECONDS) -> bool:
+        """Time to refresh ahead: so many seconds before, or at four fifths of a short life; never where it is 0."""
+        return self.expires_at - now < min(ahead_seconds, self.lifetime // 5)
 
     def warns_of_its_end(self, now: int) -> bool:
         """Whether a lasting access token ends soon: its person is to be warned, unless it can be renewed."""
@@ -173,12 +226,14 @@ class Grant:
 
     def leased(self, now: int) -> Self:
         """Under a new lease. One that was left behind is remembered as a refresh without a known outcome."""
-        left_behind = self.lease.sent_at if self.lease else None
         return replace(
-            self,
-            fence=self.fence + 1,
-            lease=RefreshLease(sent_at=now, until=now + LEASE_SECONDS),
-            unknown_since=self.unknown_since or left_behind,
+            self.left_behind(), fence=self.fence + 1, lease=RefreshLease(sent_at=now, until=now + LEASE_SECONDS)
+        )
+
+    def left_behind(self) -> Self:
+        """Without the lease of somebody who is gone: a refresh was sent, and nobody knows what came of it."""
+        return replace(
+            self, lease=None, unknown_since=self.unknown_since or (self.lease.sent_at if self.lease else None)
         )
 
     def refreshed(self, expires_at: int, scopes: tuple[str, ...], now: int) -> Self:
@@ -190,20 +245,33 @@ class Grant:
             refreshed_at=now,
             failures=0,
             next_attempt_at=0,
+            refusals=0,
+            refused_since=0,
             unknown_since=None,
         )
 
     def failed(self, now: int, retry_after: int | None, *, answer_lost: bool) -> Self:
         """After a failure that may pass. The tokens stay, to be sealed anew."""
-        wait = min(FIRST_RETRY_SECONDS * 2**self.failures, LONGEST_RETRY_SECONDS)
         sent_at = self.lease.sent_at if self.lease else now
         unknown_since = self.unknown_since or (sent_at if answer_lost else None)
-        reason = GrantReason.OUTCOME_UNKNOWN if unknown_since else GrantReason.CLOUD_UNAVAILABLE
+        return replace(self, unknown_since=unknown_since)._failing(GrantReason.CLOUD_UNAVAILABLE, now, retry_after)
+
+    def refused(self, now: int, retry_after: int | None) -> Self:
+        """After a refusal that is not known to be final. The tokens stay, to be sealed anew."""
+        counted = replace(self, refusals=self.refusals + 1, refused_since=self.refused_since or now)
+        return counted._failing(GrantReason.REFUSED_FOR_NOW, now, retry_after)
+
+    def is_refused_for_good(self, now: int) -> bool:
+        """Whether it was refused so often, and for so long, that waiting leads nowhere."""
+        return self.refusals >= REFUSALS and now - self.refused_since >= REFUSED_SECONDS
+
+    def _failing(self, reason: GrantReason, now: int, retry_after: int | None) -> Self:
+        """To be tried again after a pause that grows, or a longer one that the cloud asked for."""
+        wait = min(FIRST_RETRY_SECONDS * 2**self.failures, LONGEST_RETRY_SECONDS)
         return replace(
-            self._next(GrantState.FAILING, reason, now),
+            self._next(GrantState.FAILING, GrantReason.OUTCOME_UNKNOWN if self.unknown_since else reason, now),
             failures=self.failures + 1,
-            next_attempt_at=now + max(wait, min(retry_after or 0, LONGEST_RETRY_SECONDS)),
-            unknown_since=unknown_since,
+            next_attempt_at=now + max(wait, min(retry_after or 0, LONGEST_RETRY_AFTER_SECONDS)),
         )
 
     def ended(self, reason: GrantReason, now: int) -> Self:
@@ -212,15 +280,25 @@ class Grant:
 
     def _next(self, state: GrantState, reason: GrantReason, now: int) -> Self:
         state_at = self.state_at if state is self.state else now
-        return replace(self, version=self.version + 1, state=state, reason=reason, state_at=state_at, lease=None)
+        server = self.server_now or self.server
+        return replace(
+            self, version=self.version + 1, state=state, reason=reason, state_at=state_at, lease=None, server=server
+        )
 
-    def removed(self, at: int) -> Self:
-        """What is left after an administrator's removal: the user sees why, no token is in it."""
+    def ended_with(self, provider: Provider) -> Self:
+        """What is left of it after its generation ended."""
+        order = provider.order(self.generation)
+        is_elsewhere = order is not None and order.former is not None
+        reason = GrantReason.PROVIDER_CHANGED if is_elsewhere else GrantReason.REMOVED_BY_ADMINISTRATOR
+        return self.removed(provider.removed_at or self.authorized_at, reason)
+
+    def removed(self, at: int, reason: GrantReason = GrantReason.REMOVED_BY_ADMINISTRATOR) -> Self:
+        """What is left after an administrator's act: the user sees why, no token is in it."""
         return replace(
             self,
             version=self.version + 1,
             state=GrantState.REMOVED,
-            reason=GrantReason.REMOVED_BY_ADMINISTRATOR,
+            reason=reason,
             state_at=at,
             token_set=None,
             lease=None,
@@ -236,8 +314,8 @@ class Grant:
 
     @property
     def id(self) -> str:
-        """Names the grant in forms: `<provider id>.<user id>`, and `.<slot>` for a later account."""
-        return f"{self.provider_id}.{self.user_id}" + (f".{self.slot}" if self.slot else "")
+        """Names the grant in forms and commands: a `GrantId` as text."""
+        return str(GrantId(self.provider_id, PersonId(self.user_id), self.slot))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from .authorization_server import AuthorizationServer
-from .removal import RemovalOrder
-from .secret import Secret
+from .removal import Everything, RemovalOrder
+from .secret import Secret, fingerprint
 
 SECRET_WARNING_SECONDS = 30 * 86400
 """So long before a client secret's end administrators are warned."""
@@ -83,10 +83,63 @@ class Provider:
     """Gone for everybody; what is left of it is being deleted."""
     removals: tuple[RemovalOrder, ...] = ()
     """What to do with the grants of ended generations that are not cleaned yet."""
+    emptied: int = 0
+    """The number of the last "remove everything" that it was raised for."""
+    is_ending: bool = False
+    """It is shown as it will be, since everything was removed and its turn to be raised has not come: there is no key
+    of this generation yet, and `client_secret` is still that of the one before. Not stored."""
+
+    def under(self, everything: Everything) -> Self:
+        """As it is for everybody once everything was removed, whether or not it was raised already."""
+        pending = everything.after(self.emptied)
+        if not pending or self.is_deleted:
+            return self
+        revoke = any(order.revoke for order in pending)
+        order = RemovalOrder(self.generation, pending[0].removal_id, revoke, pending[0].by)
+        return replace(
+            self.with_order(order),
+            generation=self.generation + 1,
+            removed_at=pending[-1].at,
+            emptied=everything.last,
+            is_ending=True,
+        )
+
+    def with_order(self, order: RemovalOrder) -> Self:
+        """With one more order; of what it and earlier ones have ended, the stronger wish wins."""
+        known = tuple(
+            one.with_wish(order.revoke) if one.generation <= order.generation else one for one in self.removals
+        )
+        is_known = self.order(order.generation) is not None
+        return replace(self, removals=known if is_known else (*known, order))
 
     def order(self, generation: int) -> RemovalOrder | None:
         """Who ended a generation, and how; None where it is cleaned, or was ended without anybody's order."""
         return next((order for order in self.removals if order.generation == generation), None)
+
+    @property
+    def server_id(self) -> str:
+        """Names who receives the tokens: a digest of the issuer, the endpoints they are sent to, and our client there.
+
+        Not in it: the authorization endpoint, which sees no token, and `jwks_uri`, which vouches for a consent and
+        receives nothing.
+        """
+        server = self.server
+        endpoints = (server.token_endpoint, server.revocation_endpoint, server.userinfo_endpoint)
+        return fingerprint(json.dumps([server.issuer, *endpoints, self.client_id]))
+
+    def as_of(self, generation: int) -> Self:
+        """The provider as the tokens of that generation know it: `generation` is the one whose key opens its secret."""
+        for order in self.removals:
+            former = order.former
+            if former is not None and order.generation >= generation:
+                return replace(
+                    self,
+                    generation=order.generation,
+                    server=former.server,
+                    client_id=former.client_id,
+                    client_secret=former.client_secret,
+                )
+        return self
 
     def is_for(self, groups: AbstractSet[str]) -> bool:
         """Whether members of these groups may use it."""

@@ -29,7 +29,8 @@ CLOUD_ADVICE: Mapping[str, str] = {
     "letter, and check the client ID.",
     "clock_off": "The clocks of the vault and of the cloud differ. Tokens need the right time.",
     "client_refused": "The cloud refuses the client. Check client ID and secret, and whether the secret has ended.",
-    "not_allowed": "The cloud knows the client, and does not let it refresh tokens. Allow that grant at the cloud.",
+    "client_or_token": "The cloud refuses a made-up token by a word that may be about the client. Check at the cloud "
+    "that the client may refresh tokens and has these scopes; a test consent shows the rest.",
     "not_a_token_endpoint": "What answers there is no token endpoint. Check the fields of this provider.",
     "took_anything": "The cloud gave a token for a made-up one. It cannot be trusted.",
     "revocation_refused": "The cloud does not revoke as expected. Tokens may live on there.",

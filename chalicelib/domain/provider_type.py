@@ -176,6 +176,9 @@ class ProviderType:
     """The same, from what names the account."""
     rotates_refresh_tokens: bool | None = None
     """Each refresh token works once; None: nobody knows, or the cloud's settings decide."""
+    refresh_ahead_seconds: int = 300
+    """So long before its end an access token is refreshed while it is still good, 300 at most; 0 where the cloud
+    refuses a refresh before the access token has ended."""
     default_access_token_seconds: int = 3600
     """Assumed life of an access token when the answer has no `expires_in` (RFC 6749 5.1)."""
     refresh_token_idle_seconds: int | None = None
@@ -202,6 +205,8 @@ class ProviderType:
     checklist: tuple[CheckItem, ...] = ()
     sources: tuple[str, ...] = ()
     """Where these facts are from."""
+    looked_at: str = ""
+    """The day on which somebody last compared the facts with these sources (ISO 8601)."""
     unverified: tuple[str, ...] = ()
     """Facts above that no source states, in words."""
 
@@ -217,6 +222,11 @@ class ProviderType:
         if problems:
             raise InvalidForm(problems)
         return checked
+
+    def matches(self, typed: str) -> bool:
+        """Whether every word typed into a search is somewhere in the name, the description or a use."""
+        known = " ".join((self.id, self.name, self.description, *(preset.name for preset in self.presets))).casefold()
+        return all(word in known for word in typed.casefold().split())
 
     def issuer(self, values: Mapping[str, str]) -> str:
         """Whose discovery document says the rest, where `is_discovered`."""

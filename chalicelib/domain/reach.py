@@ -1,81 +1,74 @@
 """Who could get whose token: read from registrations, authorizations and stops, for people to see."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
-from enum import StrEnum
 
-from .client_application import AccessRule, ClientApplication, Subject, permits
-from .grant import Grant, GrantState
+from .accounts import UserGrants, askable
+from .client_application import AccessRule, ClientApplication, Subject
+from .grant import Grant
+from .provider import Provider
+from .release import Obstacle, Question, objections
 from .stop import StopKind
-
-
-class Obstacle(StrEnum):
-    """Why an application gets nothing although a rule of it fits provider and person."""
-
-    EVERYTHING_STOPPED = "everything_stopped"
-    APPLICATION_STOPPED = "application_stopped"
-    PROVIDER_STOPPED = "provider_stopped"
-    PERSON_STOPPED = "person_stopped"
-    BLOCKED_BY_PERSON = "blocked_by_person"
-    NOT_AUTHORIZED = "not_authorized"
-    NEEDS_REAUTHORIZATION = "needs_reauthorization"
-    CEILING = "ceiling"
-    """The token can do more than any of the rules allows."""
-    NO_PROOF = "no_proof"
-    """It has neither a key that is good nor a role."""
-
-
-_OF_STOP = {
-    StopKind.EVERYTHING: Obstacle.EVERYTHING_STOPPED,
-    StopKind.PROVIDER: Obstacle.PROVIDER_STOPPED,
-    StopKind.PERSON: Obstacle.PERSON_STOPPED,
-    StopKind.OWN: Obstacle.BLOCKED_BY_PERSON,
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """One application, the rules of it that fit one provider and person, and what is in its way."""
+    """One application, the rules of it that fit one provider and person, and what is in its way.
+
+    `accounts` are the person's cloud accounts whose token it could get, the default first; where there is none,
+    `obstacles` says why it does not get that of the default.
+    """
 
     application: ClientApplication
     rules: tuple[AccessRule, ...]
+    accounts: tuple[Grant, ...] = ()
     obstacles: tuple[Obstacle, ...] = ()
 
     @property
     def could_fetch(self) -> bool:
         """From a source that its rules allow."""
-        return not self.obstacles
+        return bool(self.accounts)
 
 
 def reach(
     application: ClientApplication,
-    provider_id: str,
+    provider: Provider,
     subject: Subject,
-    grant: Grant | None,
+    held: UserGrants,
     *,
-    stops: Collection[StopKind],
+    stops: frozenset[StopKind],
     now: int,
 ) -> Reach | None:
     """How far an application reaches; None where no rule of it fits provider and person.
 
-    `grant` is what the person holds there. `release.decide` takes the same things into account.
+    `held` is what the person has authorized there. `release.decide` is asked, for each account, the same.
     """
-    rules = tuple(r for r in application.rules if r.provider_id == provider_id and r.whose.includes(subject))
+    rules = tuple(application.rules_for(provider.id, subject, None))
     if not rules:
         return None
-    found = [_OF_STOP[kind] for kind in StopKind if kind in _OF_STOP and kind in stops]
-    if subject.is_blocked and Obstacle.PERSON_STOPPED not in found:
-        found.append(Obstacle.PERSON_STOPPED)
-    if not application.enabled:
-        found.append(Obstacle.APPLICATION_STOPPED)
-    if not application.can_prove_itself(now):
-        found.append(Obstacle.NO_PROOF)
-    return Reach(application, rules, (*found, *_of_grant(grant, rules)))
+    grants = askable(held.at(provider.id, provider.generation))
+    found = [in_the_way(application, provider, subject, grant, stops=stops, now=now) for grant in grants or (None,)]
+    accounts = tuple(grant for grant, obstacles in zip(grants, found, strict=False) if not obstacles)
+    return Reach(application, rules, accounts, () if accounts else found[0])
 
 
-def _of_grant(grant: Grant | None, rules: tuple[AccessRule, ...]) -> tuple[Obstacle, ...]:
-    if grant is None or grant.state is GrantState.REMOVED:
-        return (Obstacle.NOT_AUTHORIZED,)
-    if grant.state is GrantState.NEEDS_REAUTHORIZATION:
-        return (Obstacle.NEEDS_REAUTHORIZATION,)
-    return () if permits(rules, grant.scopes) else (Obstacle.CEILING,)
+def in_the_way(
+    application: ClientApplication,
+    provider: Provider,
+    subject: Subject,
+    grant: Grant | None,
+    *,
+    stops: frozenset[StopKind] = frozenset(),
+    now: int,
+) -> tuple[Obstacle, ...]:
+    """All that keeps an application from the token of one grant."""
+    question = Question(
+        application=application,
+        provider_id=provider.id,
+        provider=provider,
+        subject=subject,
+        owners=(subject.user_id,),
+        grant=grant,
+        stops=stops,
+    )
+    proof = () if application.can_prove_itself(now) else (Obstacle.NO_PROOF,)
+    return (*(one.obstacle for one in objections(question)), *proof)

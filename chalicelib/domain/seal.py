@@ -7,11 +7,11 @@ entry in it, names the seal before, and is authenticated with a key that never l
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 
-from .audit import position, seconds_of
+from .audit import AuditEvent, position, seconds_of
 
 WINDOW_SECONDS = 5 * 60
 SETTLE_SECONDS = 16 * 60
@@ -23,10 +23,14 @@ _PURPOSE = b"token-vault audit seal 1\n"
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
-    """An audit entry as evidence: its place, and the SHA-256 (hex) of everything stored there."""
+    """An audit entry as evidence: its place, and the SHA-256 (hex) of everything stored there.
+
+    `event` is what it says, where it was read from the log and not from a seal; it proves nothing more.
+    """
 
     position: str
     digest: str
+    event: AuditEvent | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

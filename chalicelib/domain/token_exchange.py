@@ -12,6 +12,7 @@ class RefusalReason(StrEnum):
     """Why nothing is released. A word, once used, keeps its meaning for ever: programs decide by it."""
 
     INVALID_REQUEST = "invalid_request"
+    UNSUPPORTED_GRANT_TYPE = "unsupported_grant_type"
     INVALID_CLIENT = "invalid_client"
     INVALID_SUBJECT = "invalid_subject"
     AMBIGUOUS_SUBJECT = "ambiguous_subject"
@@ -42,7 +43,12 @@ _WORDS = {
         "invalid_request",
         "A parameter is missing, repeated, or not of the form it must have.",
     ),
-    RefusalReason.INVALID_CLIENT: ("invalid_client", "The application could not be authenticated."),
+    RefusalReason.UNSUPPORTED_GRANT_TYPE: ("unsupported_grant_type", "The vault does token exchange and nothing else."),
+    RefusalReason.INVALID_CLIENT: (
+        "invalid_client",
+        "The application could not be authenticated. Its id, and its key with `kid` or its role, must be those "
+        "that are registered.",
+    ),
     RefusalReason.INVALID_SUBJECT: ("invalid_request", "The subject token is not one that this application may use."),
     RefusalReason.AMBIGUOUS_SUBJECT: (
         "invalid_request",
@@ -70,8 +76,62 @@ _WORDS = {
 }
 
 
+class Detail(StrEnum):
+    """Which part of a caller's own request is wrong: a parameter, a claim of a JWT, or what is named below.
+
+    A word, once used, keeps its meaning for ever.
+    """
+
+    GRANT_TYPE = "grant_type"
+    REQUESTED_TOKEN_TYPE = "requested_token_type"  # noqa: S105 - a parameter's name, as all of these
+    CLIENT_ID = "client_id"
+    CLIENT_ASSERTION = "client_assertion"
+    CLIENT_ASSERTION_TYPE = "client_assertion_type"
+    CLIENT_SECRET = "client_secret"  # noqa: S105
+    SUBJECT_TOKEN = "subject_token"  # noqa: S105
+    SUBJECT_TOKEN_TYPE = "subject_token_type"  # noqa: S105
+    ACTOR_TOKEN = "actor_token"  # noqa: S105
+    ACTOR_TOKEN_TYPE = "actor_token_type"  # noqa: S105
+    AUDIENCE = "audience"
+    RESOURCE = "resource"
+    SCOPE = "scope"
+    MINIMUM_SECONDS = "minimum_seconds"
+    ACCOUNT = "account"
+    REJECTED_TOKEN_HASH = "rejected_token_hash"  # noqa: S105
+    REASON = "reason"
+    JWT = "jwt"
+    """It is none."""
+    KID = "kid"
+    ALG = "alg"
+    SIGNATURE = "signature"
+    ISS = "iss"
+    SUB = "sub"
+    AUD = "aud"
+    IAT = "iat"
+    EXP = "exp"
+    NBF = "nbf"
+    LIFETIME = "lifetime"
+    """From `iat` to `exp`."""
+    JTI = "jti"
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What a caller did wrong in its own request: the only part of a refusal's cause that it is told (R102).
+
+    `sentence` is ours and says what is expected. It may hold our issuer, numbers, and what is registered for a caller
+    that has proved who it is; never text from outside, and nothing about people, other applications or which exist.
+    """
+
+    detail: Detail
+    sentence: str
+
+
 class TokenRefused(VaultError):
-    """Nothing is released. `retry_after`: seconds after which a try may fare better; `missing`: scopes that lack."""
+    """Nothing is released. `retry_after`: seconds after which a try may fare better; `missing`: scopes that lack.
+
+    `mistake` is told to the caller; `detail`, which it gives if there is one, is for log and ledger alone.
+    """
 
     code = "token_refused"
     message = "No token was released."
@@ -81,13 +141,15 @@ class TokenRefused(VaultError):
         reason: RefusalReason,
         *,
         detail: str = "",
+        mistake: Mistake | None = None,
         retry_after: int | None = None,
         missing: tuple[str, ...] = (),
     ) -> None:
         self.reason = reason
+        self.mistake = mistake
         self.retry_after = retry_after
         self.missing = missing
-        super().__init__(reason.sentence, detail=detail or reason.value)
+        super().__init__(reason.sentence, detail=mistake.detail.value if mistake else detail)
 
 
 @dataclass(frozen=True, slots=True)

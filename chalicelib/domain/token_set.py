@@ -2,9 +2,13 @@
 
 import json
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Self
 
 from .secret import Secret
+
+LONGEST_SUBJECT = 255
+"""OpenID Connect Core 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +17,17 @@ class CloudAccount:
 
     subject: str
     label: str
+
+    @classmethod
+    def named(cls, subject: str, label: str) -> Self:
+        """As a cloud names it, in a form that can be stored and compared whatever the cloud sent.
+
+        A subject is only ever compared. So one that is too long, or has what no text may have (controls, halves of
+        surrogate pairs), is kept by its SHA-256 instead of keeping the person out.
+        """
+        if not (len(subject) <= LONGEST_SUBJECT and subject.isprintable()):
+            subject = f"sha256:{sha256(subject.encode(errors='surrogatepass')).hexdigest()}"
+        return cls(subject, label or subject)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,9 @@ class User:
     """SIDs of all groups of the domain, nested ones included, and the folded DNs of those that the settings name so."""
     password_stamp: str = ""
     """Changes with every change of the password; empty where the directory does not tell."""
+    also_called: tuple[str, ...] = ()
+    """Further names by which the directory finds this person: the user principal name, and the user name alone where
+    the settings of the directory accept that."""
 
     @property
     def domain(self) -> str:
@@ -111,11 +114,26 @@ class Standing:
     departure: Departure | None = None
     password_stamp: str = ""
     dn: str = ""
+    user: User | None = None
+    """Who that is today, groups aside; None for who has been deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """Whom a name means today, as far as directories could be asked.
+
+    `ids` are the people of whom it is the log-in name or the user principal name, which a directory gives to one at a
+    time; where it is nobody's, those who have it as their mail address. `domains`, casefolded, are those of the
+    directories that were asked: somebody of these who is not among `ids` is not called so.
+    """
+
+    ids: tuple[str, ...] = ()
+    domains: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class UserRecord:
-    """What the vault keeps about somebody who has logged in; times are epoch seconds.
+    """What the vault keeps about somebody who has logged in or was imported; times are epoch seconds.
 
     A departed user has no session and gets no release. `keeps_tokens`: an administrator decided that the grants
     stay although the account is gone.
@@ -128,6 +146,19 @@ class UserRecord:
     departure: Departure | None = None
     departed_at: int = 0
     keeps_tokens: bool = False
+    names: frozenset[str] | None = None
+    """The normalized names that count as this person's (`domain.aliases`). None in a record of before there was such a
+    list: whatever `user` is called."""
+    proved_at: int = 0
+    """When the directory, or the sign-in provider, last said who this is; 0: before this was noted."""
+
+
+@dataclass(frozen=True, slots=True)
+class AliasClaim:
+    """Somebody has been called so. `mark` tells one claim from the next of the same person; empty: an old claim."""
+
+    user_id: str
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,9 +32,9 @@ def blueprint(
     routes = Blueprint(__name__)
     names = provider_forms.field_names(registration.types())
 
-    @endpoints.route(routes, Route("GET", PAGE, Access.ADMINISTRATOR))
-    def show(_request: Request) -> Answer:
-        return pages.list()
+    @endpoints.route(routes, Route("GET", PAGE, Access.ADMINISTRATOR, query=("from",)))
+    def show(request: Request) -> Answer:
+        return pages.list(request.query.text("from"))
 
     @endpoints.route(routes, Route("GET", ONE, Access.ADMINISTRATOR, query=("notice",)))
     def show_one(request: Request) -> Answer:
@@ -44,11 +44,13 @@ def blueprint(
 
     # Registering
 
-    @endpoints.route(routes, Route("GET", _NEW, Access.ADMINISTRATOR, query=("type",), recent_login_for=RECENT))
+    @endpoints.route(
+        routes, Route("GET", _NEW, Access.ADMINISTRATOR, query=("type", "search"), recent_login_for=RECENT)
+    )
     def ask_new(request: Request) -> Answer:
         type_id = request.query.text("type")
         if not type_id:
-            return pages.types()
+            return pages.types(request.query.text("search"))
         provider_type = registration.type(type_id)
         new_id = provider_forms.new_id(provider_type)
         return pages.form(provider_type, new_id, provider_forms.empty(provider_type))

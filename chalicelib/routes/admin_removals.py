@@ -23,6 +23,8 @@ from .admin_tokens import PAGE, TokenPages
 from .client_changes import actor_of
 
 _RECEIPTS = "/admin/removals"
+_COUNTED = 25
+"""At so many providers what is left is counted: a receipt of hundreds must not make hundreds of queries."""
 _NAMED = 5
 """So many people are named in the dialog; the others are counted."""
 EVERYTHING = "everything"
@@ -140,7 +142,7 @@ def blueprint(
 
     def done(request: Request, receipt: Receipt) -> Redirect:
         """To the receipt where something goes on; where all is done, a sentence above the list says so."""
-        if receipt.clouds and receipt.removal.revoke:
+        if receipt.clouds and (receipt.removal.revoke or receipt.removal.is_open):
             return receipt_of(receipt.removal)
         count = sum(cloud.removed for cloud in receipt.clouds)
         notice = sessions.notify(request.session, NoticeKind.REMOVED, {"count": str(count)})
@@ -154,14 +156,19 @@ def receipt_of(removal: Removal) -> Redirect:
 
 
 def _view(administration: AdministrationService, receipt: Receipt) -> ReceiptView:
-    names = {provider.id: provider.name for provider in administration.providers()}
+    providers = {provider.id: provider for provider in administration.providers()}
     counted = {cloud.provider_id: cloud for cloud in receipt.clouds}
     ended = dict(receipt.removal.ended)
+    remaining = administration.remaining(ended) if ended else {}
     rows = []
     for provider_id in dict.fromkeys((*ended, *counted)):
-        left = administration.remaining(provider_id, ended[provider_id]) if provider_id in ended else Count(0)
-        cloud = counted.get(provider_id, CloudReceipt(provider_id))
-        rows.append(CloudRow(names.get(provider_id, provider_id), cloud, left.number, left.more))
+        provider, cloud = providers.get(provider_id), counted.get(provider_id, CloudReceipt(provider_id))
+        row = CloudRow(provider.name if provider else provider_id, cloud)
+        if provider is not None and provider.generation <= ended.get(provider_id, 0):
+            row = replace(row, is_ended=False)
+        elif left := remaining.get(provider_id):
+            row = replace(row, left=left.number, is_more=left.more, is_waiting=left.more and not left.number)
+        rows.append(row)
     return ReceiptView(receipt.removal, tuple(sorted(rows, key=lambda row: row.name.casefold())))
 
 

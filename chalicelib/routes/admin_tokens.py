@@ -10,19 +10,29 @@ from chalicelib.domain.grant import Grant, GrantState
 from chalicelib.domain.grant_search import GrantSearch
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.session import NoticeKind
-from chalicelib.services.administration import AdministrationService, Tokens
+from chalicelib.services.administration import AdministrationService, Part, Tokens
 from chalicelib.services.people import Person
 from chalicelib.services.sessions import SessionService
 from chalicelib.web import csv_file
 from chalicelib.web.answers import Answer, File, Page
 from chalicelib.web.endpoint import Endpoints
 from chalicelib.web.forms import day
-from chalicelib.web.pages import ProviderChoice, RemoveDialog, RemovedNotice, TokenFilter, TokenRow, TokenTable
+from chalicelib.web.pages import (
+    ListPart,
+    ProviderChoice,
+    RemoveDialog,
+    RemovedNotice,
+    TokenFilter,
+    TokenRow,
+    TokenTable,
+)
 from chalicelib.web.request import Request
 from chalicelib.web.route import Route
 
 PAGE = "/admin/tokens"
 _FILTER = ("provider", "user", "account", "state", "scope", "before")
+PROVIDERS_A_PAGE = 10
+"""Where no provider was chosen: each is a call."""
 _COLUMNS = (
     "provider_id", "provider", "user_id", "user", "account", "state", "reason", "scopes", "authorized", "refreshed",
     "last_used",
@@ -41,6 +51,7 @@ class TokenPages:
         chosen: TokenFilter,
         cursor: str = "",
         *,
+        first_provider: str = "",
         dialog: RemoveDialog | None = None,
         notice: RemovedNotice | None = None,
         status: int = 200,
@@ -52,13 +63,16 @@ class TokenPages:
         start = cursor or None if chosen.provider_id else None
         person, problem = self.person(chosen)
         search = _search(chosen, person)
-        found = [self._administration.tokens(provider, search, start) for provider in shown if not problem]
+        # What one person has is one read; otherwise each provider has a list of its own
+        part = Part(tuple(shown)) if person else Part.of(shown, first_provider, PROVIDERS_A_PAGE)
+        found = [] if problem else self._administration.tokens_of_each(part.providers, search, start)
         context = {
             "filter": TokenFilter(**{**_values(chosen), "problem": problem}),
             "person": person,
             "states": _STATES,
             "providers": tuple(ProviderChoice(provider.id, provider.name) for provider in providers),
             "tables": tuple(_table(tokens, start) for tokens in found),
+            "part": ListPart(part.next_id, part.is_first),
             "dialog": dialog,
             "notice": notice,
         }
@@ -84,9 +98,12 @@ def blueprint(
 ) -> Blueprint:
     routes = Blueprint(__name__)
 
-    @endpoints.route(routes, Route("GET", PAGE, Access.ADMINISTRATOR, query=(*_FILTER, "cursor", "notice")))
+    @endpoints.route(routes, Route("GET", PAGE, Access.ADMINISTRATOR, query=(*_FILTER, "cursor", "from", "notice")))
     def show(request: Request) -> Answer:
-        return pages.page(_chosen(request), request.query.text("cursor"), notice=_notice(request))
+        query = request.query
+        return pages.page(
+            _chosen(request), query.text("cursor"), first_provider=query.text("from"), notice=_notice(request)
+        )
 
     @endpoints.route(routes, Route("GET", f"{PAGE}/export", Access.ADMINISTRATOR, query=_FILTER))
     def export(request: Request) -> Answer:

@@ -16,6 +16,7 @@ from chalicelib.web.pages import (
     ClientRow,
     ClientView,
     DeveloperView,
+    HeldAccount,
     KeyRow,
     ProviderChoice,
     ReachRow,
@@ -114,7 +115,7 @@ class ClientPages:
             scopes=None if ANY_SCOPE in rule.scopes else rule.scopes,
             everybody=whose.everybody,
             groups=tuple(sorted(whose.groups)),
-            users=tuple(sorted(self._people.with_id(user_id).name for user_id in whose.users)),
+            users=tuple(self._people.names(whose.users)),
             sources=rule.sources,
         )
 
@@ -135,21 +136,20 @@ class ClientPages:
         return DeveloperView(self._vault, application.id, newest, provider_id)
 
     def _reach(self, found: WhoCould, names: Mapping[str, str]) -> ReachView:
-        grant = found.grant if found.grant is not None and found.grant.token_set is not None else None
         rows = (
             ReachRow(
                 one.application.id,
                 one.application.name,
                 tuple(self.rule(number, rule, names) for number, rule in enumerate(one.rules)),
                 one.obstacles,
+                tuple(grant.account.label for grant in one.accounts),
             )
             for one in found.reaches
         )
         return ReachView(
             person=found.person.name,
             provider=found.provider.name,
-            account=grant.account.label if grant else None,
-            scopes=grant.scopes if grant else (),
+            accounts=tuple(HeldAccount(grant.account.label, grant.scopes) for grant in found.grants),
             rows=tuple(rows),
         )
 

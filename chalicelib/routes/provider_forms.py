@@ -18,7 +18,18 @@ from chalicelib.web.forms import Fields, Problems, lines
 from chalicelib.web.pages import FormView
 
 PRESET = "preset"
-TYPED = ("name", "client_id", "secret_ends", "scopes", "whose", "groups", "grants", "keep_older")
+TYPED = (
+    "name",
+    "client_id",
+    "secret_ends",
+    "scopes",
+    "whose",
+    "groups",
+    "grants",
+    "keep_older",
+    "end_grants",
+    "revoke_old",
+)
 _SECRET = "client_secret"  # noqa: S105 - the field's name
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,54}-[a-z0-9]{8}")
@@ -111,6 +122,8 @@ def read(form: Fields, provider_type: ProviderType) -> Registration:
         secret_ends_at=ends,
         keeps_older_secret=form.text("keep_older") == "on",
         authorize_again=form.text("grants") == "again",
+        ends_authorizations=form.text("end_grants") == "on",
+        revokes_authorizations=form.text("revoke_old") == "on",
     )
 
 

@@ -5,15 +5,17 @@ from collections.abc import Sequence
 from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.directory_report import Step
 from chalicelib.domain.provider import Provider
+from chalicelib.domain.provider_health import ProviderHealth
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.session import Notice, NoticeKind
 from chalicelib.ports import Clock, ProviderHealthStore
-from chalicelib.services.administration import AdministrationService
+from chalicelib.services.administration import AdministrationService, Part
 from chalicelib.services.registration import RegistrationService
 from chalicelib.web.answers import Page
 from chalicelib.web.pages import (
     DeleteProviderDialog,
     FormView,
+    ListPart,
     ProviderRow,
     ProviderTypeView,
     ProviderView,
@@ -24,6 +26,9 @@ from chalicelib.web.pages import (
 from chalicelib.web.urls import Urls
 
 from .provider_forms import name_of
+
+PROVIDERS_A_PAGE = 25
+"""Each is counted at, which is a call."""
 
 
 class ProviderPages:
@@ -43,12 +48,17 @@ class ProviderPages:
         self._clock = clock
         self._urls = urls
 
-    def list(self) -> Page:
-        return Page("manage_providers.html", {"rows": tuple(map(self.row, self._registration.all()))})
+    def list(self, first_provider: str) -> Page:
+        """A part of the list, from that provider on."""
+        part = Part.of(self._registration.all(), first_provider, PROVIDERS_A_PAGE)
+        health = self._health.of_each([provider.id for provider in part.providers])
+        rows = tuple(self._row(provider, health[provider.id]) for provider in part.providers)
+        return Page("manage_providers.html", {"rows": rows, "part": ListPart(part.next_id, part.is_first)})
 
-    def types(self) -> Page:
-        types = tuple(type_view(type_) for type_ in self._registration.types())
-        return Page("provider_types.html", {"types": types})
+    def types(self, search: str) -> Page:
+        """The kinds of cloud to choose from, those that match `search`."""
+        types = tuple(type_view(type_) for type_ in self._registration.types() if type_.matches(search))
+        return Page("provider_types.html", {"types": types, "search": search})
 
     def one(
         self,
@@ -87,9 +97,8 @@ class ProviderPages:
     def _redirect_uri(self, provider_id: str) -> str:
         return self._urls.absolute(f"/oauth/callback/{provider_id}")
 
-    def row(self, provider: Provider) -> ProviderRow:
+    def _row(self, provider: Provider, health: ProviderHealth) -> ProviderRow:
         count = self._administration.count(provider)
-        health = self._health.get(provider.id)
         return ProviderRow(
             id=provider.id,
             name=provider.name,
@@ -106,7 +115,7 @@ class ProviderPages:
 
     def view(self, provider: Provider) -> ProviderView:
         return ProviderView(
-            row=self.row(provider),
+            row=self._row(provider, self._health.get(provider.id)),
             type=type_view(self._registration.type(provider.type_id)),
             redirect_uri=self.redirect_uri(provider),
             client_id=provider.client_id,

@@ -100,6 +100,7 @@ def _account(card: ProviderCard, provider_type: ProviderType, grant: Grant) -> P
         reason=grant.reason,
         account=grant.account.label,
         since=grant.authorized_at,
+        last_used_at=grant.last_used_at,
         removed_at=grant.state_at if removed else None,
     )
 

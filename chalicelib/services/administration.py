@@ -1,22 +1,23 @@
 """What administrators see of everybody's tokens: pages of them, found by person, cloud account, state or age."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
-from chalicelib.domain.aliases import is_user_id
 from chalicelib.domain.errors import InvalidRequest, NotFound
-from chalicelib.domain.grant import FIRST_SLOT, Grant, Holding
+from chalicelib.domain.grant import Grant, Holding
 from chalicelib.domain.grant_search import GrantSearch
+from chalicelib.domain.ids import GrantId, is_person_id, is_provider_id
 from chalicelib.domain.provider import Provider
 from chalicelib.ports import GrantPage, GrantStore, ProviderStore
 
 from .people import PeopleService, Person
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 PAGE_SIZE = 25
 COUNT_LIMIT = 1000
 """Counting stops here: a page must be as fast with a million tokens as with ten."""
+COUNTED_PROVIDERS = 25
+"""So are the providers that one page counts at, one call each."""
 EXPORT_LIMIT = 5000
 """So many lines fit into one answer of a Lambda (6 MB)."""
 _EXPORT_PAGE = 500
@@ -29,6 +30,25 @@ class Tokens:
 
     provider: Provider
     page: GrantPage
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of many providers, so that a page costs as much with hundreds of them as with some.
+
+    `next_id` is the provider that the next part begins with; empty: that was all.
+    """
+
+    providers: tuple[Provider, ...]
+    next_id: str = ""
+    is_first: bool = True
+
+    @classmethod
+    def of(cls, providers: Sequence[Provider], first_id: str, size: int) -> "Part":
+        """From the provider `first_id` on; from the beginning where there is none of that id."""
+        begin = next((number for number, one in enumerate(providers) if one.id == first_id), 0)
+        left = providers[begin:]
+        return cls(tuple(left[:size]), left[size].id if len(left) > size else "", begin == 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +77,7 @@ class AdministrationService:
 
     def provider(self, provider_id: str) -> Provider:
         """Raises NotFound, also for text that no provider can have as its id."""
-        provider = self._providers.get(provider_id) if _ID.match(provider_id) else None
+        provider = self._providers.get(provider_id) if is_provider_id(provider_id) else None
         if provider is None or provider.is_deleted:
             raise NotFound
         return provider
@@ -67,7 +87,7 @@ class AdministrationService:
 
         Raises NotFound where nobody is called so, InvalidRequest where several people are.
         """
-        is_complete = is_user_id(typed) or "@" in typed
+        is_complete = is_person_id(typed) or "@" in typed
         return self._people.find(typed) if is_complete else None
 
     def tokens(self, provider: Provider, search: GrantSearch, cursor: str | None) -> Tokens:
@@ -76,9 +96,19 @@ class AdministrationService:
             raise InvalidRequest
         return Tokens(provider, self._found(provider, search, PAGE_SIZE, cursor))
 
+    def tokens_of_each(self, providers: Sequence[Provider], search: GrantSearch, cursor: str | None) -> list[Tokens]:
+        """The same for several providers. What one person has at all of them is read at once."""
+        if not search.user_id:
+            return [self.tokens(provider, search, cursor) for provider in providers]
+        grants = self._grants.of_user(search.user_id)
+        return [Tokens(provider, GrantPage(_matching(grants, provider, search), None)) for provider in providers]
+
     def export(self, providers: Sequence[Provider], search: GrantSearch) -> list[tuple[Provider, Grant]]:
         """All grants that match, by provider and user name. Raises InvalidRequest for more than `EXPORT_LIMIT`."""
         found: list[tuple[Provider, Grant]] = []
+        if search.user_id:
+            grants = self._grants.of_user(search.user_id)
+            return [(one, grant.as_seen(one)) for one in providers for grant in _matching(grants, one, search)]
         for provider in providers:
             cursor: str | None = None
             while True:
@@ -99,17 +129,26 @@ class AdministrationService:
         return Count.of(self._grants.count(provider.id, provider.generation, at_most=COUNT_LIMIT + 1))
 
     def count_all(self) -> Count:
-        """How many tokens there are at all providers together."""
-        number = 0
-        for provider in self.providers():
+        """How many tokens there are at all providers together; with very many providers, at the first of them."""
+        number, providers = 0, self.providers()
+        for provider in providers[:COUNTED_PROVIDERS]:
             number += self._grants.count(provider.id, provider.generation, at_most=COUNT_LIMIT + 1 - number)
             if number > COUNT_LIMIT:
-                break
-        return Count.of(number)
+                return Count.of(number)
+        return Count(number, more=len(providers) > COUNTED_PROVIDERS)
 
-    def remaining(self, provider_id: str, generation: int) -> Count:
-        """How many items of an ended generation are still to be deleted."""
-        return Count.of(self._grants.count(provider_id, generation, at_most=COUNT_LIMIT + 1))
+    def remaining(self, ended: Mapping[str, int]) -> dict[str, Count]:
+        """By provider, how many items of an ended generation are still to be deleted. Where the clean-up is through
+        nothing is counted, and of those where it is not only the first are.
+        """
+        cleaned = {provider.id: provider.cleaned_generation for provider in self._providers.all()}
+        left = {name: number for name, number in ended.items() if cleaned.get(name, 0) < number}
+        counted = dict(islice(left.items(), COUNTED_PROVIDERS))
+        numbers = {
+            name: Count.of(self._grants.count(name, number, at_most=COUNT_LIMIT + 1))
+            for name, number in counted.items()
+        }
+        return {name: numbers.get(name, Count(0, more=name in left)) for name in ended}
 
     def find(self, grant_ids: Sequence[str]) -> list[Grant]:
         """The live grants among `grant_ids`, in that order; raises InvalidRequest for what is no grant id."""
@@ -118,9 +157,9 @@ class AdministrationService:
 
     def holding(self, grant_id: str) -> Holding | None:
         """A live grant with its provider and key. Raises InvalidRequest for what is no grant id."""
-        provider_id, user_id, slot = _parts(grant_id)
+        wanted = GrantId.parse(grant_id)
         try:
-            holding = self._grants.load(user_id, provider_id, slot)
+            holding = self._grants.load(wanted.user_id, wanted.provider_id, wanted.slot)
         except NotFound:
             return None
         return holding if holding.grant is not None and holding.grant.token_set is not None else None
@@ -131,13 +170,9 @@ class AdministrationService:
         grants = self._grants.of_user(person.id)
         return [g for g in grants if g.token_set is not None and generations.get(g.provider_id) == g.generation]
 
-    def _of_person(self, provider: Provider, search: GrantSearch) -> list[Grant]:
-        grants = (g for g in self._grants.of_user(search.user_id) if g.provider_id == provider.id and g.is_of(provider))
-        return [g for g in grants if g.token_set is not None and search.matches(g.as_seen(provider))]
-
     def _found(self, provider: Provider, search: GrantSearch, limit: int, cursor: str | None) -> GrantPage:
         if search.user_id:
-            return GrantPage(self._of_person(provider, search), None)
+            return GrantPage(_matching(self._grants.of_user(search.user_id), provider, search), None)
         matches = (lambda grant: search.matches(grant.as_seen(provider))) if search.is_narrow else None
         return self._grants.page(
             provider.id,
@@ -149,10 +184,7 @@ class AdministrationService:
         )
 
 
-def _parts(grant_id: str) -> tuple[str, str, str]:
-    """Provider, person and slot of `Grant.id`. Raises InvalidRequest for anything else."""
-    parts = grant_id.split(".")
-    if len(parts) not in (2, 3) or not all(map(_ID.match, parts)):
-        raise InvalidRequest
-    provider_id, user_id, *later = parts
-    return provider_id, user_id, later[0] if later else FIRST_SLOT
+def _matching(grants: Iterable[Grant], provider: Provider, search: GrantSearch) -> list[Grant]:
+    """Those of one person's live grants that are at this provider and match."""
+    here = (g for g in grants if g.provider_id == provider.id and g.is_of(provider) and g.token_set is not None)
+    return [grant for grant in here if search.matches(grant.as_seen(provider))]

@@ -52,7 +52,7 @@ class AdministratorService:
         if is_for_group:
             key, name = self._directory.group(typed), typed
         else:
-            person = self._people.find(typed)
+            person = self._people.find(typed, must_ask=True)
             key, name = person.id, person.name
         appointment = Appointment(key, is_for_group, name, self._clock.now(), Actor(by.id, by.login_name))
         self._change(lambda appointments: appointments.with_one(appointment))

@@ -1,12 +1,12 @@
 """Reading the audit log: administrators all of it, people what concerns themselves."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from chalicelib.domain.audit import AuditEntry, AuditFilter, Period, check_position
 from chalicelib.domain.errors import InvalidRequest
+from chalicelib.domain.ids import is_person_id
 from chalicelib.domain.user import User
 from chalicelib.ports import AuditLog, Clock, ProviderStore
 
@@ -19,8 +19,6 @@ DEFAULT_DAYS = 7
 _SEARCH_LIMIT = 1000
 """So many entries are read for one page of a search, found or not: a rare word must not cost a whole month."""
 _LONGEST_TEXT = 128
-_USER_ID = re.compile(r"S-1-[0-9-]+\Z|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
-"""objectSid or entryUUID, in which case the entries are found by an index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ class AuditService:
         if max(len(chosen.user), len(chosen.actor)) > _LONGEST_TEXT:
             raise InvalidRequest
         before = check_position(cursor) if cursor else None
-        if _USER_ID.match(chosen.user):
+        if is_person_id(chosen.user):
             return self._audit_log.of_user(chosen.user, period=period, before=before)
         return self._audit_log.entries(period, before=before)
 

@@ -2,12 +2,13 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 
 from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Outcome, Period, position, seconds_of
-from chalicelib.domain.errors import Conflict
 from chalicelib.domain.seal import (
     MAX_ENTRIES,
     SETTLE_SECONDS,
@@ -15,6 +16,7 @@ from chalicelib.domain.seal import (
     Fault,
     FaultKind,
     Seal,
+    StoredEntry,
     Tip,
     chain_fault,
     compare,
@@ -23,10 +25,13 @@ from chalicelib.domain.seal import (
 )
 from chalicelib.ports import AuditKey, AuditLog, Clock, SealStore
 
+from .background import Budget, Engine, Piece, Queue
+from .use_counts import UseCountService
+
 _LOG = logging.getLogger(__name__)
 
-SEALS_A_RUN = 60
-"""Five hours of windows: after a longer pause several runs catch up."""
+BUDGET = Budget("seal_audit", run_seconds=270, piece_seconds=25)
+"""A seal and the look back take a second at the most; runs follow each other every five minutes."""
 LOOK_BACK_SECONDS = 3600
 """Each window is compared once more so long after its time, to notice what came late."""
 OVERDUE_SECONDS = 30 * 60
@@ -65,32 +70,56 @@ class Verification:
 class SealService:
     """Writes seals in the background and checks them on demand."""
 
-    def __init__(self, *, audit_log: AuditLog, seals: SealStore, key: AuditKey, clock: Clock, days: int) -> None:
+    def __init__(
+        self,
+        *,
+        audit_log: AuditLog,
+        seals: SealStore,
+        key: AuditKey,
+        use_counts: UseCountService,
+        clock: Clock,
+        days: int,
+        engine: Engine,
+    ) -> None:
+        self._engine = engine
+        self._use_counts = use_counts
         self._audit_log = audit_log
         self._seals = seals
         self._key = key
+        self._use_counts = use_counts
         self._clock = clock
         self._seconds = days * 86400
 
-    def seal_due(self, *, at_most: int = SEALS_A_RUN) -> int:
-        """Seal the windows that are closed, oldest first. Returns how many seals were written.
+    def seal_due(self, left: float | None = None) -> int:
+        """Seal the windows that are closed, oldest first, and count use in them. Returns how many seals were written.
 
         A run that dies goes on at the next one; of two at once one writes each seal, and the other leaves it to that.
+        `left`: seconds that the function still lives; None where nobody ends it.
         """
-        tip = self._seals.tip()
-        for number in range(at_most):
-            seal = self._next(tip)
-            if seal is None:
-                return number
-            try:
-                self._seals.add(seal)
-            except Conflict:
-                return number
-            tip = seal.tip()
-            # Copies of these lines outside the account prove later that the chain was not made anew
-            _LOG.info("audit.sealed", extra={"facts": json.dumps({"number": tip.number, "seal": tip.fingerprint})})
-            self._look_back(seal)
-        return at_most
+        started, written = self._clock.monotonic(), [self._seals.tip()]
+        done = self._engine.run(BUDGET, [Queue("", self._pieces(written))], left).done
+        if tip := written[-1]:
+            lag = self._clock.now() - seconds_of(tip.end)
+            _LOG.info("audit.lag", extra={"seconds": lag})
+        self._use_counts.count_due(started + BUDGET.begins_for(left))
+        return done
+
+    def _pieces(self, written: list[Tip | None]) -> Iterator[Piece]:
+        """A piece for each seal; none after one that was not written."""
+        for seal in self._chain(written[-1]):
+            due_at = window_end(seal.begin) + SETTLE_SECONDS
+            yield Piece(due_at, partial(self._write, seal, written))
+            if written[-1] != seal.tip():
+                return
+
+    def _write(self, seal: Seal, written: list[Tip | None]) -> int:
+        self._seals.add(replace(seal, mac=self._key.mac(seal.message())))
+        written.append(tip := seal.tip())
+        self._use_counts.note(seal)
+        # Copies of these lines outside the account prove later that the chain was not made anew
+        _LOG.info("audit.sealed", extra={"facts": json.dumps({"number": tip.number, "seal": tip.fingerprint})})
+        self._look_back(seal)
+        return 1
 
     def verify(self, period: Period | None = None, *, anchor: Anchor | None = None) -> Verification:
         """Compare the seals of these days, or all there are, with what is stored.
@@ -114,20 +143,24 @@ class SealService:
         result.faults += self._faults_of_end(last, begin, end)
         return result
 
-    def _next(self, tip: Tip | None) -> Seal | None:
-        """The seal that follows, or None while its window is open."""
-        now = self._clock.now()
-        begin = tip.end if tip else first_window(now)
-        closes = window_end(begin)
-        if closes + SETTLE_SECONDS > now:
-            return None
-        end = position(closes)
-        entries = list(islice(self._audit_log.stored(begin, end), MAX_ENTRIES + 1))
-        if len(entries) > MAX_ENTRIES:
-            end = entries.pop().position
-        tip = tip or _GENESIS
-        seal = Seal(tip.number + 1, begin, end, now, tip.fingerprint, tuple(entries))
-        return replace(seal, mac=self._key.mac(seal.message()))
+    def _chain(self, tip: Tip | None) -> Iterator[Seal]:
+        """The seals that follow, without a MAC, up to the window that is open still."""
+        begin = tip.end if tip else first_window(self._clock.now())
+        last = tip or _GENESIS
+        while window_end(begin) + SETTLE_SECONDS <= self._clock.now():
+            for end, entries in self._portions(begin, position(window_end(begin))):
+                seal = Seal(last.number + 1, begin, end, self._clock.now(), last.fingerprint, entries)
+                yield seal
+                last, begin = seal.tip(), end
+
+    def _portions(self, begin: str, end: str) -> Iterator[tuple[str, tuple[StoredEntry, ...]]]:
+        """A window's entries, read once, in portions that fit into a seal, each with where it ends."""
+        entries = self._audit_log.stored(begin, end)
+        portion = tuple(islice(entries, MAX_ENTRIES))
+        while following := next(entries, None):
+            yield following.position, portion
+            portion = (following, *islice(entries, MAX_ENTRIES - 1))
+        yield end, portion
 
     def _look_back(self, seal: Seal) -> None:
         begin, end = (position(seconds_of(place) - LOOK_BACK_SECONDS) for place in (seal.begin, seal.end))

@@ -3,13 +3,11 @@
 from dataclasses import dataclass, replace
 
 from chalicelib.domain.accounts import MAX_ACCOUNTS, new_slot
-from chalicelib.domain.aliases import aliases_of
 from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
 from chalicelib.domain.errors import (
     CloudAnswerInvalid,
     CloudError,
-    CloudMisconfigured,
     CloudUnavailable,
     InvalidRequest,
     NotFound,
@@ -31,9 +29,9 @@ from chalicelib.ports import (
     Random,
     SessionStore,
     TokenCipher,
-    UserAliasStore,
 )
 
+from .generations import GenerationService
 from .grants import Brought, GrantService
 from .revocations import client_of
 
@@ -94,9 +92,9 @@ class ConsentService:
         *,
         requests: AuthorizationRequestStore,
         sessions: SessionStore,
-        aliases: UserAliasStore,
         grant_store: GrantStore,
         grants: GrantService,
+        generations: GenerationService,
         cipher: TokenCipher,
         oauth_client: OAuthClient,
         catalogue: Catalogue,
@@ -107,9 +105,9 @@ class ConsentService:
     ) -> None:
         self._requests = requests
         self._sessions = sessions
-        self._aliases = aliases
         self._grant_store = grant_store
         self._grants = grants
+        self._generations = generations
         self._cipher = cipher
         self._oauth_client = oauth_client
         self._catalogue = catalogue
@@ -137,6 +135,11 @@ class ConsentService:
         provider = holding.provider
         if provider.is_deleted or not (is_test or provider.is_offered_to(session.user.groups)):
             raise NotFound
+        if provider.is_ending:
+            # Before anything new is stored there, so that it is not taken for what was removed
+            self._generations.carried_out(provider)
+            holding = self._grant_store.load(session.user.id, provider_id, slot or FIRST_SLOT)
+            provider = holding.provider
         state = (TEST_STATE if is_test else "") + self._random.token()
         code_verifier, flow = self._random.token(_VERIFIER_BYTES), flow or self._random.token()
         if slot is None or (slot and holding.grant is None):
@@ -146,8 +149,6 @@ class ConsentService:
         )
         self._requests.add(request)
         self._remember(session, request)
-        # Now, not at log-in: applications can ask for nobody who has authorized nothing
-        self._aliases.claim(session.user.id, aliases_of(session.user))
         url = self._oauth_client.authorization_url(
             request,
             self._catalogue.get(holding.provider.type_id),
@@ -166,7 +167,8 @@ class ConsentService:
         try:
             consented = self._complete(session, callback, origin)
         except ConsentFailed as failure:
-            self._record(AuditTag.CONSENT_FAILED, session, callback, origin, problem=failure.problem.value)
+            facts = {"problem": failure.problem.value} | ({"cloud": failure.cloud} if failure.cloud else {})
+            self._record(AuditTag.CONSENT_FAILED, session, callback, origin, **facts)
             raise
         if consented.tested:
             self._record(AuditTag.PROVIDER_TESTED, session, callback, origin, account=consented.account.label)
@@ -190,7 +192,7 @@ class ConsentService:
             if request.is_test:
                 # Many clouds end everything of an account at once: what the administrator holds must not go along
                 if not _holds(holding, account):
-                    self._grants.discard(holding, client, token_set)
+                    self._grants.discard(request.user_id, holding, client, box, token_set=token_set, account=account)
                 return Consented(account, tested=self._tested(request, token_set))
             brought = Brought(session.user, request.slot, token_set, account, came_back)
 
@@ -283,7 +285,10 @@ class ConsentService:
                 client, provider_type, request, code=code, code_verifier=code_verifier
             )
         except CloudError as error:
-            raise ConsentFailed(_problem(error), detail=error.detail) from error
+            cloud = ""
+            if error.received is not None:
+                cloud = self._grants.discard(request.user_id, holding, client, box, token_set=error.received)
+            raise ConsentFailed(_problem(error), detail=error.detail, cloud=cloud) from error
 
     def _record(self, tag: AuditTag, session: Session, callback: Callback, origin: Origin, **facts: str) -> None:
         outcome = Outcome.FAILURE if tag is AuditTag.CONSENT_FAILED else Outcome.SUCCESS
@@ -312,9 +317,9 @@ def code_of(callback: Callback) -> str:
 
 
 def _problem(error: CloudError) -> ConsentProblem:
+    if error.may_be_registration:
+        return ConsentProblem.MISCONFIGURED
     match error:
-        case CloudMisconfigured():
-            return ConsentProblem.MISCONFIGURED
         case CloudUnavailable():
             return ConsentProblem.CLOUD_UNAVAILABLE
         case CloudAnswerInvalid():

@@ -6,15 +6,19 @@ do not answer (docs/adr/0050-events-leave-by-an-outbox.md).
 """
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
-from chalicelib.domain.errors import Conflict, NotFound, VaultError
+from chalicelib.domain.errors import NotFound, VaultError
 from chalicelib.domain.event import Channel, Delivery, Event, is_mail_address
 from chalicelib.ports import Clock, EventBus, GrantStore, Mailer, Outbox, UserStore
 
+from .background import Budget, Engine, Piece, Queue
+
 _LOG = logging.getLogger(__name__)
 
-_PAGE = 25
+BUDGET = Budget("deliver_events", run_seconds=50, piece_seconds=60, at_once=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,17 @@ class Outlets:
 class EventService:
     """Takes events in and brings them out."""
 
-    def __init__(self, *, outbox: Outbox, outlets: Outlets, grants: GrantStore, users: UserStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        outlets: Outlets,
+        grants: GrantStore,
+        users: UserStore,
+        clock: Clock,
+        engine: Engine,
+    ) -> None:
+        self._engine = engine
         self._outbox = outbox
         self._outlets = outlets
         self._grants = grants
@@ -61,30 +75,29 @@ class EventService:
             except VaultError as error:
                 _LOG.error("event.lost", extra=_line(event, channel) | {"code": error.code, "detail": error.detail})
 
-    def deliver_due(self, *, seconds: float = 15.0) -> int:
-        """Deliver what is due, beginning nothing more after `seconds`. Returns how much was delivered."""
-        if not self.is_on:
-            return 0
-        end, delivered = self._clock.monotonic() + seconds, 0
-        while due := self._outbox.due(self._clock.now(), limit=_PAGE):
-            for delivery in due:
-                if self._clock.monotonic() >= end:
-                    return delivered
-                delivered += self._deliver(delivery)
-        return delivered
+    def deliver_due(self, left: float | None = None) -> int:
+        """Deliver what is due, in turns between the channels. Returns how much was delivered.
 
-    def _deliver(self, delivery: Delivery) -> bool:
+        `left`: seconds that the function still lives; None where nobody ends it.
+        """
+        channels = (None, *Channel) if self.is_on else ()
+        queues = [Queue(channel or "", self._due(channel)) for channel in channels]
+        return self._engine.run(BUDGET, queues, left).done
+
+    def _due(self, channel: Channel | None) -> Iterator[Piece]:
+        for delivery in self._outbox.due(channel, self._clock.now()):
+            yield Piece(delivery.due_at, partial(self._deliver, delivery))
+
+    def _deliver(self, delivery: Delivery) -> int | None:
         now = self._clock.now()
-        try:
-            self._outbox.claim(delivery, now)
-        except Conflict:
-            return False
+        self._outbox.claim(delivery, now)
         try:
             is_sent = self._send(delivery, now)
         except VaultError as error:
-            return self._failed(delivery, error, now)
+            self._failed(delivery, error, now)
+            return None
         self._outbox.finish(delivery)
-        return is_sent
+        return int(is_sent)
 
     def _send(self, delivery: Delivery, now: int) -> bool:
         """True when it went out, False where nobody is to hear of it any more."""
@@ -126,14 +139,13 @@ class EventService:
         except NotFound:
             return False
 
-    def _failed(self, delivery: Delivery, error: VaultError, now: int) -> bool:
+    def _failed(self, delivery: Delivery, error: VaultError, now: int) -> None:
         """The claim has put it off already, unless there is no hope left."""
         extra = _line(delivery.event, delivery.channel) | {"code": error.code, "detail": error.detail}
         _LOG.warning("event.undelivered", extra=extra)
         if delivery.is_hopeless(now):
             self._outbox.finish(delivery)
             _LOG.error("event.lost", extra=extra)
-        return False
 
 
 def _line(event: Event, channel: Channel) -> dict[str, object]:

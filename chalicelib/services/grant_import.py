@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 
 from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
-from chalicelib.domain.errors import Conflict
+from chalicelib.domain.errors import Conflict, LoginRefused, NotFound
 from chalicelib.domain.grant import Grant, GrantState
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_set import CloudAccount, TokenSet
-from chalicelib.ports import AuditLog, Clock, GrantStore, TokenCipher
+from chalicelib.ports import AuditLog, Clock, Directory, GrantStore, TokenCipher, UserStore
 
-from .people import PeopleService
+from .generations import GenerationService
+from .people import PeopleService, Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +31,19 @@ class GrantImportService:
         self,
         *,
         grants: GrantStore,
+        generations: GenerationService,
         people: PeopleService,
+        users: UserStore,
+        directory: Directory,
         cipher: TokenCipher,
         audit_log: AuditLog,
         clock: Clock,
     ) -> None:
         self._grants = grants
+        self._generations = generations
         self._people = people
+        self._users = users
+        self._directory = directory
         self._cipher = cipher
         self._audit_log = audit_log
         self._clock = clock
@@ -44,10 +51,14 @@ class GrantImportService:
     def take(self, imported: Imported, provider_id: str, by: Actor, origin: Origin) -> Grant | None:
         """Store one; its access token is fetched with the first release. None: the person has authorized already.
 
-        Raises NotFound for an unknown provider or person, InvalidRequest where several people are called so.
+        Raises NotFound for an unknown provider or person, and for who may not log in; InvalidRequest where several
+        people are called so; DirectoryUnavailable.
         """
-        person = self._people.find(imported.user)
+        person = self._known(self._people.find(imported.user))
         holding = self._grants.load(person.id, provider_id)
+        if holding.provider.is_ending:
+            self._generations.carried_out(holding.provider)
+            holding = self._grants.load(person.id, provider_id)
         if holding.grant is not None and holding.grant.token_set is not None:
             return None
         now = self._clock.now()
@@ -58,11 +69,12 @@ class GrantImportService:
             generation=holding.provider.generation,
             version=holding.grant.version + 1 if holding.grant else now,
             state=GrantState.ACTIVE,
-            account=imported.account,
+            account=CloudAccount.named(imported.account.subject, imported.account.label),
             scopes=imported.scopes,
             expires_at=min(now, imported.authorized_at or now),
             authorized_at=min(now, imported.authorized_at or now),
             state_at=now,
+            server=holding.provider.server_id,
         )
         tokens = TokenSet(Secret(""), imported.refresh_token, grant.expires_at, grant.scopes)
         with self._cipher.unlock(holding.key) as box:
@@ -75,6 +87,22 @@ class GrantImportService:
             return None
         self._record(grant, by, origin)
         return grant
+
+    def _known(self, person: Person) -> Person:
+        """The person with a record, as the directory has them: names, groups and the sweep count from now on.
+
+        Of a directory that cannot be asked about others only the id is known until the first log-in.
+        """
+        if self._users.get(person.id) is not None:
+            return person
+        try:
+            user = self._directory.person(person.id)
+        except LoginRefused as refused:
+            if refused.cause == "no_such_account":
+                return person
+            raise NotFound("This person's account may not use the vault.") from None
+        self._users.enrol(user, sessions_until=0, at=self._clock.now())
+        return self._people.with_id(person.id)
 
     def _record(self, grant: Grant, by: Actor, origin: Origin) -> None:
         self._audit_log.record(

@@ -84,15 +84,20 @@ class GrantService:
         revoked at the cloud again, so that no authorization lives there that nobody here knows of; then raises
         ConsentFailed.
         """
+        twin: Holding | None = None
         try:
             twin = self._twin(brought, holding)
             if twin is not None and twin.grant is not None:
                 brought = replace(brought, slot=twin.grant.slot)
+            # Sealed before it is announced: the log names nothing that could never be stored
+            grant = self._sealed(brought, twin or holding, box)
             announce(changed=_is_of_another(twin or holding, brought))
-            old = self._replace(brought, twin or holding, box)
-        except VaultError as error:
-            self._revocations.end_orphan(holding.provider, self._type(holding), client, brought.token_set)
-            raise ConsentFailed(ConsentProblem.NOT_SAVED, detail=error.detail) from error
+            old = self._replace(grant, brought, twin or holding, box)
+        except Exception as error:
+            # Whatever it was: these tokens are nowhere else, and must not live on unknown (R95)
+            where = (brought.user.id, twin or holding, client, box)
+            cloud = self.discard(*where, token_set=brought.token_set, account=brought.account)
+            raise _not_kept(error, cloud) from error
         if brought.slot != FIRST_SLOT and holding.preferred is None:
             self._settle_default(brought.user.id, holding)
         if old is None or old.token_set is None or old.account.subject == brought.account.subject:
@@ -100,9 +105,27 @@ class GrantService:
         self._end_replaced(old, holding, client, box)
         return Kept(old.account)
 
-    def discard(self, holding: Holding, client: Client, token_set: TokenSet) -> None:
-        """End at the cloud, as far as it lets us, what is not to be kept."""
-        self._revocations.end_orphan(holding.provider, self._type(holding), client, token_set)
+    def discard(
+        self,
+        user_id: str,
+        holding: Holding,
+        client: Client,
+        box: Box,
+        *,
+        token_set: TokenSet,
+        account: CloudAccount | None = None,
+    ) -> str:
+        """End at the cloud what a consent brought and nobody keeps; written down first. What became of it, in a word.
+
+        `account` is None where nobody could say whose it is. Where ending one token ends all that the account gave,
+        and the person keeps an authorization of this account, or of one that may be it, nothing is sent: that one
+        would end, and whatever ends it later ends this, too.
+        """
+        held = holding.grant.account if holding.grant is not None and holding.grant.token_set is not None else None
+        is_kept = held is not None and (account is None or held.subject == account.subject)
+        if is_kept and self._type(holding).revocation_side_effect:
+            return "kept"
+        return self._revocations.end_received(holding, token_set, client, box, user_id=user_id, account=account)
 
     def prefer(self, user: User, provider_id: str, slot: str, origin: Origin) -> None:
         """Make one of the person's accounts their default. Raises NotFound where there is none in that slot."""
@@ -186,7 +209,7 @@ class GrantService:
                 self._revocations.schedule(old, box)
             except StorageUnavailable:
                 tokens = TokenSet.from_bytes(box.decrypt(old.token_set or b"", old.encryption_context()))
-                self._revocations.end_orphan(holding.provider, self._type(holding), client, tokens)
+                self._revocations.end_received(holding, tokens, client, box, user_id=old.user_id, account=old.account)
 
     def _settle_default(self, user_id: str, holding: Holding) -> None:
         """Write down which account is the default, for who has several, so that a release need not look for it."""
@@ -210,19 +233,20 @@ class GrantService:
                 return self._grants.load(user_id, provider.id, other.slot)
         return None
 
-    def _replace(self, brought: Brought, holding: Holding, box: Box) -> Grant | None:
+    def _replace(self, grant: Grant, brought: Brought, holding: Holding, box: Box) -> Grant | None:
         """Write over what is there and return it. A faster tab is written over once more: this consent is newer."""
         try:
-            self._save(brought, holding, box)
+            self._save(grant, holding)
         except Conflict:
             again = self._grants.load(brought.user.id, holding.provider.id, brought.slot)
             if again.provider.generation != holding.provider.generation:
                 raise
             holding = again
-            self._save(brought, holding, box)
+            self._save(self._sealed(brought, holding, box), holding)
         return holding.grant
 
-    def _save(self, brought: Brought, holding: Holding, box: Box) -> None:
+    def _sealed(self, brought: Brought, holding: Holding, box: Box) -> Grant:
+        """What is to be stored. Raises ConsentFailed for what cannot be."""
         now, old, token_set = self._clock.now(), holding.grant, brought.token_set
         grant = Grant(
             user_id=brought.user.id,
@@ -238,15 +262,21 @@ class GrantService:
             authorized_at=brought.at,
             state_at=now,
             slot=brought.slot,
+            last_used_at=old.last_used_at if old and old.account.subject == brought.account.subject else None,
+            server=holding.provider.server_id,
         )
         token_set = _with_refresh_token(token_set, grant, old, box)
         grant = replace(grant, is_renewable=token_set.refresh_token is not None)
-        sealed = replace(grant, token_set=box.encrypt(token_set.to_bytes(), grant.encryption_context()))
+        if not grant.is_storable:
+            raise ConsentFailed(ConsentProblem.NOT_STORABLE)
+        return replace(grant, token_set=box.encrypt(token_set.to_bytes(), grant.encryption_context()))
+
+    def _save(self, grant: Grant, holding: Holding) -> None:
         try:
-            self._grants.save(sealed, replaces=old.version if old else None)
+            self._grants.save(grant, replaces=holding.grant.version if holding.grant else None)
         except StorageUnavailable:
             # Stored, and only the replies lost? Its tokens must not be ended at the cloud then
-            if not self._is_stored(sealed):
+            if not self._is_stored(grant):
                 raise
 
     def _is_stored(self, grant: Grant) -> bool:
@@ -281,6 +311,12 @@ class GrantService:
             user_name=grant.user_name,
         )
         self._audit_log.record(event)
+
+
+def _not_kept(error: Exception, cloud: str) -> ConsentFailed:
+    problem = error.problem if isinstance(error, ConsentFailed) else ConsentProblem.NOT_SAVED
+    detail = error.detail if isinstance(error, VaultError) else type(error).__name__
+    return ConsentFailed(problem, detail=detail, cloud=cloud)
 
 
 def _is_of_another(holding: Holding, brought: Brought) -> bool:

@@ -7,28 +7,65 @@ change what the sessions may do.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from threading import Lock
 
+from chalicelib.domain.aliases import claimed_by, own_names
 from chalicelib.domain.audit import BACKGROUND, NOBODY, Actor, AuditEvent, AuditTag, Origin, Outcome
-from chalicelib.domain.errors import Conflict, NotFound, VaultError
+from chalicelib.domain.errors import Conflict, NotFound, VaultError, place_of
 from chalicelib.domain.user import Departure, Standing, SweepProgress, User, UserRecord
 from chalicelib.ports import AuditLog, Clock, Directory, GrantStore, SessionStore, UserPage, UserStore
 
+from .background import Budget, Engine, Piece, Queue
 from .grants import GrantService
 
 _LOG = logging.getLogger(__name__)
 
 ROUND_SECONDS = 120
 """Between the beginnings of two rounds: with a run each minute, everything takes effect within five."""
-RUN_SECONDS = 40.0
-"""After this a run stops and the next one goes on: a Lambda has its limit."""
+BUDGET = Budget("look_after_leavers", run_seconds=50, piece_seconds=120, at_once=4)
+"""A page takes some tenths of a second. Who is removed may have grants at clouds that do not answer: 26 s for each."""
 PAGE_SIZE = 100
 LISTED = 25
 """People on one page of the list of those who left."""
 _IMPLAUSIBLE = 5
 _DAY = 86400
+_PRESENT, _DEPARTED = "present", "departed"
+
+
+class _Round:
+    """How far a round over everybody is. Pages are worked on side by side, and noted in their order: who goes on
+    after a run that died finds everybody who was not asked.
+    """
+
+    def __init__(self, users: UserStore, clock: Clock, progress: SweepProgress) -> None:
+        self._users = users
+        self._clock = clock
+        self._lock = Lock()
+        self._next = 0
+        self._finished: dict[int, UserPage] = {}
+        self.progress = progress
+        self.is_stopped = False
+
+    def finish(self, number: int, page: UserPage) -> None:
+        with self._lock:
+            self._finished[number] = page
+            while (done := self._finished.pop(self._next, None)) is not None:
+                self._next += 1
+                self._note(done)
+
+    def _note(self, page: UserPage) -> None:
+        before, is_over = self.progress, page.next_cursor is None
+        self.progress = SweepProgress(
+            started_at=before.started_at,
+            finished_at=self._clock.now() if is_over else before.finished_at,
+            cursor=page.next_cursor,
+            checked=before.checked + len(page.users),
+        )
+        self._users.note_progress(self.progress)
 
 
 class LeaverService:
@@ -45,7 +82,9 @@ class LeaverService:
         audit_log: AuditLog,
         clock: Clock,
         days: int,
+        engine: Engine,
     ) -> None:
+        self._engine = engine
         self._users = users
         self._directory = directory
         self._sessions = sessions
@@ -55,26 +94,21 @@ class LeaverService:
         self._clock = clock
         self._days = days
 
-    def sweep(self, *, pause: int = ROUND_SECONDS) -> int:
+    def sweep(self, left: float | None = None, *, pause: int = ROUND_SECONDS) -> int:
         """Go on with the round, or begin one when `pause` seconds have passed since the last began.
 
         Returns about how many people the directory was asked. A directory that cannot be reached stops the round
-        where it is: nobody counts as gone because nobody could be asked.
+        where it is: nobody counts as gone because nobody could be asked. `left`: seconds that the function still
+        lives; None where nobody ends it.
         """
-        progress, now = self._users.progress(), self._clock.now()
-        if progress.cursor is None:
-            if now - progress.started_at < pause:
-                return 0
+        progress, now, queues = self._users.progress(), self._clock.now(), list[Queue]()
+        is_new = progress.cursor is None and now - progress.started_at >= pause
+        if is_new:
             progress = SweepProgress(started_at=now, finished_at=progress.finished_at)
-        end, before = self._clock.monotonic() + RUN_SECONDS, progress.checked
-        try:
-            progress = self._go_on(progress, end)
-        except VaultError as error:
-            _LOG.error("leavers.stopped", extra={"code": error.code, "detail": error.detail})
-            return 0
-        if progress.cursor is None:
-            self._look_after_departed(end)
-        return progress.checked - before
+            queues.append(Queue(_DEPARTED, self._departed()))
+        if is_new or progress.cursor is not None:
+            queues.append(Queue(_PRESENT, self._pages(_Round(self._users, self._clock, progress))))
+        return self._engine.run(BUDGET, queues, left).done
 
     def departed(self, cursor: str | None) -> UserPage:
         """Those who have left, for administrators. Raises InvalidRequest for a cursor it did not give out."""
@@ -113,17 +147,29 @@ class LeaverService:
         self._remove(record, actor=_actor(administrator), origin=origin)
         return record
 
-    def _go_on(self, progress: SweepProgress, end: float) -> SweepProgress:
-        while self._clock.monotonic() < end:
-            page = self._users.present(limit=PAGE_SIZE, cursor=progress.cursor)
+    def _pages(self, going: "_Round") -> Iterator[Piece]:
+        """Pages of those who are there, several of them worked on at once."""
+        cursor, number = going.progress.cursor, 0
+        while not going.is_stopped:
+            page = self._users.present(limit=PAGE_SIZE, cursor=cursor)
+            yield Piece(going.progress.started_at, partial(self._ask, going, number, page))
+            cursor, number = page.next_cursor, number + 1
+            if cursor is None:
+                return
+
+    def _ask(self, going: "_Round", number: int, page: UserPage) -> int | None:
+        try:
             self._compare(page.users)
-            progress = replace(progress, cursor=page.next_cursor, checked=progress.checked + len(page.users))
-            if page.next_cursor is None:
-                progress = replace(progress, finished_at=self._clock.now())
-            self._users.note_progress(progress)
-            if page.next_cursor is None:
-                break
-        return progress
+        except VaultError as error:
+            going.is_stopped = True
+            _LOG.error("leavers.stopped", extra={"code": error.code, "detail": error.detail})
+            return None
+        except Exception:
+            # A fault of the program must not keep everybody behind this page from being asked about
+            going.finish(number, page)
+            raise
+        going.finish(number, page)
+        return len(page.users)
 
     def _compare(self, records: list[UserRecord]) -> None:
         standings = self._standings(records)
@@ -145,12 +191,12 @@ class LeaverService:
             self._depart(record, standing.departure)
             return
         user = self._as_of_now(record, standing)
-        if user != record.user:
+        if user != record.user or not own_names(user) <= claimed_by(record):
             self._follow(record, user)
 
     def _as_of_now(self, record: UserRecord, standing: Standing) -> User:
-        """Groups count for who is signed in, and for what applications may fetch for somebody who is not."""
-        user = replace(record.user, password_stamp=standing.password_stamp)
+        """Groups count for who is signed in, names and groups for what applications may fetch for who is not."""
+        user = replace(standing.user or record.user, password_stamp=standing.password_stamp)
         return replace(user, groups=self._directory.groups(user, standing))
 
     def _depart(self, record: UserRecord, departure: Departure) -> None:
@@ -163,7 +209,7 @@ class LeaverService:
         _LOG.warning("user.departed", extra={"user_id": record.user.id, "facts": facts})
 
     def _follow(self, record: UserRecord, user: User) -> None:
-        """Sessions of an earlier password end; the others get the groups of now."""
+        """Sessions of an earlier password end; the others get the names and groups of now, as do the grants' lists."""
         ended = 0
         for session in self._sessions.of_user(user.id):
             if session.user.password_stamp != user.password_stamp:
@@ -171,15 +217,28 @@ class LeaverService:
                 ended += 1
             else:
                 self._sessions.update_user(session.id_hash, user)
-        self._users.save(replace(record, user=user))
+        self._users.rename(record, user, at=self._clock.now())
+        if user.login_name != record.user.login_name:
+            self._rename_grants(user)
         if ended:
             facts = {"cause": "password_changed", "count": str(ended)}
             self._record(AuditTag.SESSION_ENDED, user, facts)
 
-    def _look_after_departed(self, end: float) -> None:
-        """Some come back; of others it is time to remove the grants."""
+    def _rename_grants(self, user: User) -> None:
+        """Let lists show the new name. One that is being refreshed shows the old one until it is authorized anew.
+
+        Under the fence: a lease that was taken meanwhile must not be lost.
+        """
+        for grant in self._grant_store.of_user(user.id):
+            if grant.token_set is not None and grant.user_name != user.login_name:
+                renamed = replace(grant, user_name=user.login_name)
+                with suppress(Conflict):
+                    self._grant_store.save(renamed, replaces=grant.version, fence=grant.fence)
+
+    def _departed(self) -> Iterator[Piece]:
+        """Some come back; of others it is time to remove the grants, who left first comes first."""
         cursor: str | None = None
-        while self._clock.monotonic() < end:
+        while True:
             page = self._users.departed(limit=PAGE_SIZE, cursor=cursor)
             try:
                 standings = self._standings(page.users)
@@ -187,13 +246,24 @@ class LeaverService:
                 _LOG.error("leavers.stopped", extra={"code": error.code, "detail": error.detail})
                 standings = {}
             for record in page.users:
-                standing = standings.get(record.user.id)
-                self._one(partial(self._settle, record, standing), record.user)
+                yield from self._settlement(record, standings.get(record.user.id))
             cursor = page.next_cursor
             if cursor is None:
                 return
 
+    def _settlement(self, record: UserRecord, standing: Standing | None) -> Iterator[Piece]:
+        """A piece for whoever something is to be done about."""
+        now, removal_at = self._clock.now(), self.removal_at(record)
+        is_other = standing is not None and (standing.departure is None or _as_called(record, standing) != record.user)
+        if is_other or (removal_at is not None and removal_at <= now):
+            due_at = now if is_other or removal_at is None else removal_at
+            act = partial(self._settle, record, standing)
+            yield Piece(due_at, partial(self._one, act, record.user))
+
     def _settle(self, record: UserRecord, standing: Standing | None) -> None:
+        if standing is not None and (called := _as_called(record, standing)) != record.user:
+            # Accounts that are closed are often renamed, so that a colleague can have the name
+            record = self._users.rename(record, called, at=self._clock.now())
         if standing is not None and standing.departure is None:
             self._users.save(replace(record, departure=None, departed_at=0, keeps_tokens=False))
             self._record(AuditTag.USER_RETURNED, record.user, {})
@@ -217,7 +287,7 @@ class LeaverService:
             self._sessions.delete(session.id_hash)
         return len(sessions)
 
-    def _one(self, act: Callable[[], None], user: User) -> None:
+    def _one(self, act: Callable[[], None], user: User) -> int:
         """One person's trouble must not keep the others waiting; the next round tries again."""
         try:
             act()
@@ -225,6 +295,10 @@ class LeaverService:
             _LOG.info("leavers.later", extra={"user_id": user.id})
         except VaultError as error:
             _LOG.error("leavers.failed", extra={"user_id": user.id, "code": error.code, "detail": error.detail})
+        except Exception as error:
+            extra = {"user_id": user.id, "error_type": type(error).__name__, "where": place_of(error)}
+            _LOG.error("leavers.failed", extra=extra)
+        return 0
 
     def _record(
         self, tag: AuditTag, user: User, facts: dict[str, str], *, actor: Actor = NOBODY, origin: Origin = BACKGROUND
@@ -240,6 +314,12 @@ class LeaverService:
             user_name=user.login_name,
         )
         self._audit_log.record(event)
+
+
+def _as_called(record: UserRecord, standing: Standing) -> User:
+    """Somebody under today's names, in all else as recorded."""
+    user = standing.user or record.user
+    return replace(user, groups=record.user.groups, password_stamp=record.user.password_stamp)
 
 
 def _actor(user: User) -> Actor:

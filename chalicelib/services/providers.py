@@ -57,5 +57,4 @@ def _of_provider(provider: Provider, grants: UserGrants) -> tuple[Grant, ...]:
     if not earlier:
         return ()
     newest = max(earlier, key=lambda grant: grant.generation)
-    is_told = newest.state is GrantState.REMOVED
-    return (newest if is_told else newest.removed(provider.removed_at or newest.authorized_at),)
+    return (newest if newest.state is GrantState.REMOVED else newest.ended_with(provider),)

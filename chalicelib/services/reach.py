@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
+from chalicelib.domain.accounts import askable
 from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.client_application import ClientApplication, check_id
 from chalicelib.domain.errors import NotFound
 from chalicelib.domain.grant import Grant
 from chalicelib.domain.provider import Provider
-from chalicelib.domain.reach import Obstacle, Reach, reach
+from chalicelib.domain.reach import Reach, in_the_way, reach
+from chalicelib.domain.release import STOPS
 from chalicelib.domain.stop import Block, Stop, StopKind
 from chalicelib.domain.user import User
 from chalicelib.ports import AuditLog, ClientApplicationStore, Clock, GrantStore, ProviderStore, StopStore
@@ -24,7 +26,8 @@ class WhoCould:
 
     person: Person
     provider: Provider
-    grant: Grant | None
+    grants: tuple[Grant, ...]
+    """What the person has authorized there, the default account first."""
     reaches: tuple[Reach, ...]
 
 
@@ -74,20 +77,21 @@ class ReachService:
         if provider is None:
             raise NotFound("Please choose a provider.")
         person = self._people.find(typed)
-        grant = self._grants.load(person.id, provider.id).grant
+        held = self._grants.at(person.id, provider.id, provider.generation)
         every, blocked = self._stops.all(), {block.application_id for block in self._stops.blocks(person.id)}
         found = (
             reach(
                 application,
-                provider.id,
+                provider,
                 person.subject,
-                grant,
+                held,
                 stops=_kinds(every, provider.id, person.id, is_own=application.id in blocked),
                 now=self._clock.now(),
             )
             for application in self._applications.all()
         )
-        return WhoCould(person, provider, grant, tuple(one for one in found if one is not None))
+        grants = tuple(grant for grant in held.at(provider.id, provider.generation) if grant.token_set is not None)
+        return WhoCould(person, provider, grants, tuple(one for one in found if one is not None))
 
     def own(self, user: User) -> list[OwnApplication]:
         """What can fetch this person's tokens or did, blocked ones too; by name."""
@@ -133,10 +137,10 @@ class ReachService:
         grants = self._grants.of_user(user.id)
         reached: dict[str, tuple[str, ...]] = dict.fromkeys(registered, ())
         for provider in providers:
-            held = [g for g in grants.at(provider.id, provider.generation) if g.token_set is not None]
+            held = askable(grants.at(provider.id, provider.generation))
             for application in registered.values():
-                found = (reach(application, provider.id, subject, grant, stops=(), now=now) for grant in held)
-                if any(one is not None and Obstacle.CEILING not in one.obstacles for one in found):
+                found = (in_the_way(application, provider, subject, grant, now=now) for grant in held)
+                if any(STOPS.issuperset(obstacles) for obstacles in found):
                     reached[application.id] += (provider.name,)
         return reached
 
@@ -154,10 +158,10 @@ class ReachService:
         self._audit_log.record(event)
 
 
-def _kinds(stops: list[Stop], provider_id: str, user_id: str, *, is_own: bool) -> set[StopKind]:
+def _kinds(stops: list[Stop], provider_id: str, user_id: str, *, is_own: bool) -> frozenset[StopKind]:
     """The stops that concern one application, provider and person, as one release would find them."""
     targets = {StopKind.PROVIDER: provider_id, StopKind.PERSON: user_id}
-    found = {stop.kind for stop in stops if targets.get(stop.kind, stop.target) == stop.target}
+    found = frozenset(stop.kind for stop in stops if targets.get(stop.kind, stop.target) == stop.target)
     return found | ({StopKind.OWN} if is_own else set())
 
 

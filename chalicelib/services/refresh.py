@@ -2,18 +2,23 @@
 
 Nothing else in the vault sends a refresh token. The order is the point: data key and lease are in hand before the
 request goes out, the outcome is stored before anybody uses it, and every write names the version and the number of
-the lease it was made under, so that a late one changes nothing (docs/adr/0013-a-lease-for-each-refresh.md).
+the lease it was made under, so that a late one changes nothing (docs/adr/0013-a-lease-for-each-refresh.md). What a
+cloud's refusal means, and for whom, is in docs/adr/0105-one-refusal-is-one-grants.md.
 """
 
 import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from enum import Enum, auto
+from functools import partial
+from typing import TypeVar
 
 from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Outcome
 from chalicelib.domain.errors import (
-    CloudAnswerInvalid,
+    CloudError,
     CloudMisconfigured,
+    CloudRefusalUnclear,
     CloudRefused,
     CloudUnavailable,
     Conflict,
@@ -25,7 +30,6 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.event import Event, EventKind
 from chalicelib.domain.grant import LEASE_SECONDS, SPILL_SECONDS, Grant, GrantReason, GrantState, Holding
 from chalicelib.domain.provider import Provider
-from chalicelib.domain.provider_health import PAUSE_SECONDS, ProviderHealth
 from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.token_exchange import Need, RefusalReason, TokenRefused
 from chalicelib.domain.token_set import TokenSet
@@ -41,11 +45,16 @@ from chalicelib.ports import (
     Random,
 )
 
+from .cloud_watch import CloudWatch
 from .events import EventService
 from .revocations import RevocationService, client_of
 
 _LOG = logging.getLogger(__name__)
 
+BUDGET_SECONDS = 24.0
+"""How long one call waits and works; the gateway in front of it gives up at 29."""
+REFRESH_SECONDS = 14.0
+"""No refresh begins with less of that left: 13 s for the cloud at worst, and the write of what it gave."""
 LONGEST_WAIT_SECONDS = LEASE_SECONDS + 1.0
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.1, 1.0
 _SLACK_SECONDS = 2
@@ -53,8 +62,11 @@ _SLACK_SECONDS = 2
 _MOST_LOOKS = 60
 """More than the polls of the longest wait."""
 _ATTEMPTS = 3
+_AT_ONCE_SECONDS = 1
 _PASSING = (RefusalReason.PROVIDER_UNAVAILABLE, RefusalReason.PROVIDER_MISCONFIGURED)
 """Refusals that say nothing about the grant: a token that is still good is served all the same."""
+
+T = TypeVar("T")
 
 Reread = Callable[[], Holding]
 """Reads the holding anew and checks whatever allowed the first read, so that a stop counts for who waits, too."""
@@ -67,6 +79,13 @@ class Fresh:
     holding: Holding
     grant: Grant
     tokens: TokenSet
+
+
+class _Next(Enum):
+    """What to do where this attempt brought no token, and no refusal either."""
+
+    LOOK_AGAIN = auto()
+    """Somebody else has written, or is about to: what counts is what is stored then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +105,23 @@ class _Case:
         """The access token may be in use somewhere: nothing is tried that could end it."""
         return not self.is_rejected and self.grant.expires_at > self.now
 
+    @property
+    def person(self) -> str:
+        """Whose trouble it is, in what everybody is told about the cloud."""
+        return fingerprint(self.grant.user_id)
+
     def fresh(self) -> Fresh:
         return Fresh(self.holding, self.grant, self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A refresh that was sent: for which case, under which lease, and what its outcome is written with."""
+
+    case: _Case
+    leased: Grant
+    client: Client
+    box: Box
 
 
 class RefreshService:
@@ -107,7 +141,7 @@ class RefreshService:
         random: Random,
     ) -> None:
         self._grants = grants
-        self._health = health
+        self._watch = CloudWatch(health=health, events=events, audit_log=audit_log, clock=clock)
         self._catalogue = catalogue
         self._oauth_client = oauth_client
         self._revocations = revocations
@@ -132,7 +166,7 @@ class RefreshService:
                 if case.is_usable and refusal.reason in _PASSING:
                     return case.fresh()
                 raise
-            if done:
+            if isinstance(done, Fresh):
                 return done
             patience.look_again()
             holding = reread()
@@ -142,8 +176,11 @@ class RefreshService:
         if grant is None or grant.token_set is None:
             raise TokenRefused(RefusalReason.NOT_CONNECTED)
         seen = grant.as_seen(holding.provider)
-        if seen.state not in (GrantState.ACTIVE, GrantState.FAILING):
+        if not seen.is_usable:
             raise TokenRefused(RefusalReason.NEEDS_REAUTHORIZATION, detail=seen.reason.value)
+        if grant.is_of_another_server:
+            # It is the provider that is wrong: put right, everything opens again
+            raise TokenRefused(RefusalReason.PROVIDER_MISCONFIGURED, detail="another server")
         try:
             tokens = TokenSet.from_bytes(box.decrypt(grant.token_set, grant.encryption_context()))
         except IntegrityViolation as violation:
@@ -151,11 +188,17 @@ class RefreshService:
             raise TokenRefused(RefusalReason.NEEDS_REAUTHORIZATION, detail=GrantReason.UNREADABLE.value) from violation
         is_rejected = fingerprint(tokens.access_token.reveal()) == need.rejected_token_hash
         is_usable = not is_rejected and grant.is_good_for(need.minimum_seconds, now)
-        is_due = need.renew or not is_usable or grant.is_near_its_end(now)
+        is_due = need.renew or not is_usable or self._is_near_its_end(grant, holding.provider, now)
         return _Case(holding, grant, tokens, is_rejected, is_usable, is_due, now)
 
-    def _renew(self, case: _Case, box: Box, need: Need, patience: "_Patience") -> Fresh | None:
-        """Refresh, or let somebody else finish. None: look again. Raises TokenRefused where neither is possible."""
+    def _is_near_its_end(self, grant: Grant, provider: Provider, now: int) -> bool:
+        """As the type has it, which is asked only where it can matter: most releases need no catalogue."""
+        return grant.is_near_its_end(now) and grant.is_near_its_end(
+            now, self._catalogue.get(provider.type_id).refresh_ahead_seconds
+        )
+
+    def _renew(self, case: _Case, box: Box, need: Need, patience: "_Patience") -> Fresh | _Next:
+        """Refresh, or let somebody else finish. Raises TokenRefused where neither is possible."""
         # Of one that was taken over from another vault nobody knows yet how long its tokens live
         if need.minimum_seconds is not None and 0 < case.grant.lifetime < need.minimum_seconds:
             raise TokenRefused(RefusalReason.LIFE_TOO_SHORT)
@@ -166,10 +209,13 @@ class RefreshService:
             if case.is_usable:
                 return case.fresh()
             patience.wait(case.grant)
-            return None
-        if case.grant.lease is not None and self._bring_home(case.grant):
-            return None
-        self._check_outcome_unknown(case)
+            return _Next.LOOK_AGAIN
+        if self._bring_home(case.grant):
+            return _Next.LOOK_AGAIN
+        wait = self._wait_for_outcome(case) or patience.wait_for_another_call()
+        if wait:
+            self._end_lease(case.grant)
+            raise TokenRefused(RefusalReason.PROVIDER_UNAVAILABLE, detail="outcome or time", retry_after=wait)
         return self._refresh(case, box)
 
     def _without_refresh_token(self, case: _Case, box: Box) -> Fresh:
@@ -185,41 +231,59 @@ class RefreshService:
         pause = health.pause(provider.version, case.now)
         if pause and health.is_misconfigured(provider.version):
             raise TokenRefused(RefusalReason.PROVIDER_MISCONFIGURED, retry_after=pause)
-        wait = max(pause, grant.next_attempt_at - case.now)
+        wait = max(pause, grant.next_attempt_at - case.now, self._too_early(case))
         if wait > 0:
             raise TokenRefused(RefusalReason.PROVIDER_UNAVAILABLE, retry_after=wait)
 
-    def _check_outcome_unknown(self, case: _Case) -> None:
-        """Raises TokenRefused where a refresh was sent, its outcome is unknown, and the access token still lives (F3).
+    def _too_early(self, case: _Case) -> int:
+        """Seconds until the cloud refreshes at all, where it does not before the access token has ended."""
+        ahead = self._catalogue.get(case.holding.provider.type_id).refresh_ahead_seconds
+        return 0 if ahead or case.is_rejected else case.grant.expires_at - case.now
+
+    def _wait_for_outcome(self, case: _Case) -> int:
+        """Seconds to wait where a refresh was sent, its outcome is unknown, and the access token still lives (F3).
 
         The refresh token may be spent, and a cloud that detects reuse would end the access token as well.
         """
         grant = case.grant
         is_unknown = grant.unknown_since is not None or grant.lease is not None
-        if is_unknown and case.is_needed_still:
-            raise TokenRefused(RefusalReason.PROVIDER_UNAVAILABLE, retry_after=grant.expires_at - case.now)
+        needs_care = is_unknown and case.is_needed_still and self._is_single_use(case)
+        return grant.expires_at - case.now if needs_care else 0
 
-    def _refresh(self, case: _Case, box: Box) -> Fresh | None:
-        """Take the lease, ask the cloud once, store what came of it. None: somebody else was faster."""
+    def _is_single_use(self, case: _Case) -> bool:
+        """Whether a refresh token that was sent may be spent: also where nobody knows how the cloud does it."""
+        return self._catalogue.get(case.holding.provider.type_id).rotates_refresh_tokens is not False
+
+    def _end_lease(self, grant: Grant) -> None:
+        """Write down that a lease is over, so that the next caller need not watch it as long as this one did.
+
+        Its number stays: its holder, if it lives after all, may still store what it got.
+        """
+        if grant.lease is not None:
+            with suppress(Conflict):
+                self._grants.save(grant.left_behind(), replaces=grant.version, fence=grant.fence)
+
+    def _refresh(self, case: _Case, box: Box) -> Fresh | _Next:
+        """Take the lease, ask the cloud once, store what came of it."""
         client = self._client(case, box)
-        self._claim_probe(case)
+        self._watch.claim_probe(case.holding, case.now)
         leased = case.grant.leased(self._clock.now())
+        if not self._is_single_use(case):
+            leased = replace(leased, unknown_since=None)
         try:
             self._grants.save(leased, replaces=case.grant.version, fence=case.grant.fence)
         except Conflict:
-            return None
-        if self._is_late(case, leased):
-            return None
+            return _Next.LOOK_AGAIN
+        if self._is_late(leased):
+            return _Next.LOOK_AGAIN
+        attempt = _Attempt(case, leased, client, box)
         provider_type = self._catalogue.get(case.holding.provider.type_id)
         try:
             tokens = self._oauth_client.refresh(client, provider_type, case.tokens)
-        except CloudMisconfigured as error:
-            return self._misconfigured(case, leased, error)
-        except CloudRefused as error:
-            return self._refused(case, leased, error, box)
-        except (CloudUnavailable, CloudAnswerInvalid) as error:
-            return self._failed(case, leased, error, box)
-        return self._keep(case, leased, client, tokens, box)
+        except CloudError as error:
+            self._log(leased, error)
+            return self._not_renewed(attempt, error)
+        return self._keep(attempt, tokens)
 
     def _client(self, case: _Case, box: Box) -> Client:
         try:
@@ -228,17 +292,7 @@ class RefreshService:
             self._log(case.grant, violation)
             raise TokenRefused(RefusalReason.PROVIDER_MISCONFIGURED, detail="client secret") from violation
 
-    def _claim_probe(self, case: _Case) -> None:
-        """After a pause one caller finds out for all whether the cloud is back (R81)."""
-        health = case.holding.health
-        if not health.needs_probe(case.holding.provider.version):
-            return
-        try:
-            self._health.save(health.probing(case.now))
-        except Conflict:
-            raise TokenRefused(RefusalReason.PROVIDER_UNAVAILABLE, retry_after=PAUSE_SECONDS) from None
-
-    def _is_late(self, case: _Case, leased: Grant) -> bool:
+    def _is_late(self, leased: Grant) -> bool:
         """True, the lease given back, when that was so long in coming that the request would outlive it.
 
         A worker that was frozen with the lease in hand must not send: somebody else may have sent already (F5).
@@ -247,69 +301,104 @@ class RefreshService:
         if abs(self._clock.now() - sent_at) < _SLACK_SECONDS:
             return False
         with suppress(Conflict):
-            self._store(replace(leased, lease=None, unknown_since=case.grant.unknown_since), leased)
+            self._store(replace(leased, lease=None), leased)
         return True
 
     # What the cloud said
 
-    def _keep(self, case: _Case, leased: Grant, client: Client, tokens: TokenSet, box: Box) -> Fresh | None:
+    def _keep(self, attempt: _Attempt, tokens: TokenSet) -> Fresh | _Next:
+        case, leased, box = attempt.case, attempt.leased, attempt.box
         tokens = replace(tokens, refresh_token=tokens.refresh_token or case.tokens.refresh_token)
         grant = _sealed(leased.refreshed(tokens.expires_at, tokens.scopes, self._clock.now()), tokens, box)
+        fresh = Fresh(replace(case.holding, grant=grant), grant, tokens)
         try:
             self._store(grant, leased)
         except Conflict:
-            self._end_orphan(case, client, tokens)
-            return None
+            self._end_orphan(attempt, tokens)
+            return _Next.LOOK_AGAIN
         except StorageUnavailable as error:
             self._spill(grant, error)
-            return Fresh(replace(case.holding, grant=grant), grant, tokens)
-        if not case.holding.health.is_well:
-            self._note(case, lambda health: health.recovered())
+            return fresh
+        self._watch.recovered(case.holding)
         if case.grant.state is GrantState.FAILING:
             self._tell(EventKind.GRANT_RECOVERED, grant, case.holding.provider)
             self._record(AuditTag.GRANT_RECOVERED, Outcome.SUCCESS, grant)
         _LOG.info("grant.refreshed", extra=_line(grant))
-        return Fresh(replace(case.holding, grant=grant), grant, tokens)
+        return fresh
 
-    def _misconfigured(self, case: _Case, leased: Grant, error: CloudMisconfigured) -> Fresh | None:
+    def _not_renewed(self, attempt: _Attempt, error: CloudError) -> _Next:
+        """Store what the error means. Raises TokenRefused, unless somebody else has written meanwhile (F14)."""
+        match error:
+            case CloudMisconfigured():
+                return self._misconfigured(attempt, error, error.error)
+            case CloudRefused():
+                return self._refused(attempt, error, GrantReason.REFUSED_BY_CLOUD)
+            case CloudRefusalUnclear():
+                return self._unclear(attempt, error)
+            case CloudUnavailable():
+                return self._unavailable(attempt, error, error.retry_after, answer_lost=error.answer_lost)
+        # Nobody understands what came: it may have been a new refresh token in some other form (F16)
+        return self._unavailable(attempt, error, None, answer_lost=True)
+
+    def _misconfigured(self, attempt: _Attempt, error: CloudError, word: str) -> _Next:
         """Our registration is wrong, and no grant is to blame (F15). The cloud has refused before it looked at any."""
-        self._log(leased, error)
+        case, leased = attempt.case, attempt.leased
         try:
-            self._store(replace(leased, lease=None, unknown_since=case.grant.unknown_since), leased)
+            self._store(replace(leased, lease=None), leased)
         except Conflict:
-            return None
-        self._note_misconfigured(case, error.error)
+            return _Next.LOOK_AGAIN
+        self._watch.misconfigured(case.holding, case.person, word)
         raise TokenRefused(RefusalReason.PROVIDER_MISCONFIGURED, detail=error.detail) from error
 
-    def _refused(self, case: _Case, leased: Grant, error: CloudRefused, box: Box) -> Fresh | None:
+    def _refused(self, attempt: _Attempt, error: CloudError, reason: GrantReason) -> _Next:
         """Final, unless somebody else has written meanwhile: then theirs counts (F14)."""
-        self._log(leased, error)
-        lost = leased.unknown_since is not None
-        reason = GrantReason.OUTCOME_UNKNOWN if lost else GrantReason.REFUSED_BY_CLOUD
-        if not self._end(case, leased, leased.ended(reason, self._clock.now()), box):
-            return None
+        case, leased = attempt.case, attempt.leased
+        if leased.unknown_since is not None:
+            reason = GrantReason.OUTCOME_UNKNOWN
+        if not self._end(case, leased, leased.ended(reason, self._clock.now()), attempt.box):
+            return _Next.LOOK_AGAIN
         raise TokenRefused(RefusalReason.NEEDS_REAUTHORIZATION, detail=error.detail) from error
 
-    def _failed(
-        self, case: _Case, leased: Grant, error: CloudUnavailable | CloudAnswerInvalid, box: Box
-    ) -> Fresh | None:
-        """May pass. An answer that never came, or that nobody understands, may have spent the refresh token (F3)."""
-        self._log(leased, error)
-        now = self._clock.now()
-        retry_after = error.retry_after if isinstance(error, CloudUnavailable) else None
-        answer_lost = isinstance(error, CloudAnswerInvalid) or error.answer_lost
-        failed = leased.failed(now, retry_after, answer_lost=answer_lost)
+    def _unclear(self, attempt: _Attempt, error: CloudRefusalUnclear) -> _Next:
+        """It may mean anything: the grant's own trouble, until somebody else is refused in the same words (R99)."""
+        case, now, word = attempt.case, self._clock.now(), error.error
+        holding, person = case.holding, case.person
+        if holding.health.concerns_all(word, person, holding.provider.version, now):
+            if error.may_be_registration:
+                return self._misconfigured(attempt, error, word)
+            return self._unavailable(attempt, error, error.retry_after, answer_lost=False, doubt=word)
+        refused = attempt.leased.refused(now, error.retry_after)
+        # What still works is given, whatever the cloud says of the next one
+        if refused.is_refused_for_good(now) and not case.is_needed_still:
+            return self._refused(attempt, error, GrantReason.REFUSED_REPEATEDLY)
+        if refused.unknown_since is not None:
+            # It may be spent, which explains the refusal: no evidence about anybody else
+            return self._failing(attempt, error, refused, lambda: None)
+        return self._failing(attempt, error, refused, lambda: self._watch.doubted(holding, person, word))
+
+    def _unavailable(
+        self, attempt: _Attempt, error: CloudError, retry_after: int | None, *, answer_lost: bool, doubt: str = ""
+    ) -> _Next:
+        """The cloud did not answer, or not so that it says anything about the grant. It may have acted (F3, F38)."""
+        case = attempt.case
+        answer_lost = answer_lost and self._is_single_use(case)
+        failed = attempt.leased.failed(self._clock.now(), retry_after, answer_lost=answer_lost)
+        note = partial(self._watch.failed, case.holding, case.person, retry_after, doubt=doubt)
+        return self._failing(attempt, error, failed, note)
+
+    def _failing(self, attempt: _Attempt, error: CloudError, failing: Grant, note: Callable[[], None]) -> _Next:
+        """May pass: stored, noted for the others, and told when it begins."""
+        case = attempt.case
         try:
-            self._store(_sealed(failed, case.tokens, box), leased)
+            self._store(_sealed(failing, case.tokens, attempt.box), attempt.leased)
         except Conflict:
-            return None
-        self._note(case, lambda health: health.failed(now, retry_after))
+            return _Next.LOOK_AGAIN
+        note()
         if case.grant.state is not GrantState.FAILING:
-            self._tell(EventKind.GRANT_FAILING, failed, case.holding.provider)
-            self._record(AuditTag.GRANT_FAILING, Outcome.FAILURE, failed)
-        raise TokenRefused(
-            RefusalReason.PROVIDER_UNAVAILABLE, detail=error.detail, retry_after=failed.next_attempt_at - now
-        ) from error
+            self._tell(EventKind.GRANT_FAILING, failing, case.holding.provider)
+            self._record(AuditTag.GRANT_FAILING, Outcome.FAILURE, failing)
+        wait = failing.next_attempt_at - self._clock.now()
+        raise TokenRefused(RefusalReason.PROVIDER_UNAVAILABLE, detail=error.detail, retry_after=wait) from error
 
     # Writing it down
 
@@ -318,21 +407,33 @@ class RefreshService:
 
         Tried again where the storage fails, since at that moment the new refresh token exists nowhere else.
         """
-        attempt = 1
-        while True:
+        attempts = 0
+
+        def save() -> None:
+            nonlocal attempts
+            attempts += 1
             try:
-                return self._grants.save(grant, replaces=leased.version, fence=leased.fence)
+                self._grants.save(grant, replaces=leased.version, fence=leased.fence)
             except Conflict:
                 # A write of ours whose reply was lost is found in place
-                if attempt > 1 and self._current(leased) == grant:
-                    return None
-                raise
+                if attempts == 1 or self._current(leased) != grant:
+                    raise
+
+        self._insist(save, grant)
+
+    def _insist(self, call: Callable[[], T], grant: Grant) -> T:
+        """What `call` gives, tried again where the storage fails."""
+        for attempt in range(_ATTEMPTS - 1):
+            try:
+                return call()
             except StorageUnavailable as error:
                 self._log(grant, error)
-                if attempt == _ATTEMPTS:
-                    raise
-            self._clock.sleep(_FIRST_POLL_SECONDS * 2 ** (attempt - 1) * (0.5 + self._random.fraction()))
-            attempt += 1
+            self._clock.sleep(_FIRST_POLL_SECONDS * 2**attempt * (0.5 + self._random.fraction()))
+        try:
+            return call()
+        except StorageUnavailable as error:
+            self._log(grant, error)
+            raise
 
     def _spill(self, grant: Grant, error: StorageUnavailable) -> None:
         """Keep the outcome in another table, encrypted as it is: the cloud will not give it again (F10)."""
@@ -340,8 +441,12 @@ class RefreshService:
         self._grants.spill(grant, self._clock.now() + SPILL_SECONDS)
 
     def _bring_home(self, leased: Grant) -> bool:
-        """Store what the holder of a lease could only keep aside. True when there was something."""
-        outcome = self._grants.spilled(leased)
+        """Store what the holder of a lease could only keep aside. True when there was something.
+
+        Looked for after a lease was ended, too: its holder may have been slow, and not dead.
+        """
+        was_sent = leased.lease is not None or leased.unknown_since is not None
+        outcome = self._grants.spilled(leased) if was_sent else None
         if outcome is None:
             return False
         with suppress(Conflict):
@@ -369,52 +474,26 @@ class RefreshService:
         self._tell(EventKind.GRANT_NEEDS_REAUTHORIZATION, ended, provider)
         self._record(AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, grant)
 
-    def _end_orphan(self, case: _Case, client: Client, tokens: TokenSet) -> None:
-        """The grant was revoked or removed while it was refreshed: what the cloud gave must not live on (F28)."""
-        current = self._current(case.grant)
-        if current is None or current.token_set is None:
-            provider = case.holding.provider
-            self._revocations.end_orphan(provider, self._catalogue.get(provider.type_id), client, tokens)
+    def _end_orphan(self, attempt: _Attempt, tokens: TokenSet) -> None:
+        """Somebody else has written while we refreshed: what the cloud gave must not live on unknown (F28, R95).
+
+        Only where a grant of the same account lives is it left alone: at many clouds one revocation ends every
+        authorization of an account, so also the newer one that is in use (docs/adr/0107-what-is-not-kept.md).
+        """
+        grant = attempt.case.grant
+        current = self._insist(lambda: self._current(grant), grant)
+        if current is not None and current.is_usable and current.account.subject == grant.account.subject:
+            _LOG.info("refresh.superseded", extra=_line(current))
+            return
+        self._revocations.end_received(
+            attempt.case.holding, tokens, attempt.client, attempt.box, user_id=grant.user_id, account=grant.account
+        )
 
     def _current(self, grant: Grant) -> Grant | None:
         try:
             return self._grants.load(grant.user_id, grant.provider_id, grant.slot).grant
         except NotFound:
             return None
-
-    def _note(self, case: _Case, change: Callable[[ProviderHealth], ProviderHealth]) -> None:
-        """Tell the others how the cloud is doing. Whatever goes wrong with that, the outcome itself is stored."""
-        provider = case.holding.provider
-        for _ in range(_ATTEMPTS):
-            try:
-                health = self._health.get(provider.id)
-                changed = change(health)
-                # While nobody asks anyhow, only a longer pause is news
-                if changed.is_well or changed.open_until > health.open_until or not health.pause(0, case.now):
-                    self._health.save(changed)
-            except Conflict:
-                continue
-            except StorageUnavailable as error:
-                self._log(case.grant, error)
-            return
-
-    def _note_misconfigured(self, case: _Case, error: str) -> None:
-        """Noted, and told to the administrators, once for each version of the provider."""
-        provider = case.holding.provider
-        for _ in range(_ATTEMPTS):
-            health, now = self._health.get(provider.id), self._clock.now()
-            known = health.is_misconfigured(provider.version)
-            try:
-                self._health.save(health.misconfigured(error, provider.version, now))
-            except Conflict:
-                continue
-            if not known:
-                self._events.tell(Event.of_provider(EventKind.PROVIDER_MISCONFIGURED, provider, error, now))
-                facts = {"error": error}
-                tag = AuditTag.PROVIDER_MISCONFIGURED
-                event = AuditEvent(tag, Outcome.FAILURE, "-", BACKGROUND, provider_id=provider.id, facts=facts)
-                self._audit_log.record(event)
-            return
 
     def _tell(self, kind: EventKind, grant: Grant, provider: Provider) -> None:
         self._events.tell(Event.of_grant(kind, grant, provider, self._clock.now()))
@@ -442,12 +521,17 @@ class _Patience:
         self._waited = 0.0
         self._pause = _FIRST_POLL_SECONDS
         self._looks = 0
+        self._until = clock.monotonic() + BUDGET_SECONDS
 
     def look_again(self) -> None:
         """Raises TokenRefused when that leads nowhere: something changes the grant all the time, or we are too slow."""
         self._looks += 1
         if self._looks > _MOST_LOOKS:
             raise TokenRefused(RefusalReason.PROVIDER_UNAVAILABLE, detail="no end", retry_after=1)
+
+    def wait_for_another_call(self) -> int:
+        """0: there is time for a refresh in this call; else in how many seconds another one may come."""
+        return 0 if self._until - self._clock.monotonic() >= REFRESH_SECONDS else _AT_ONCE_SECONDS
 
     def is_over(self, grant: Grant) -> bool:
         """True when this very lease was there for as long as one can last."""

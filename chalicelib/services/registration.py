@@ -1,25 +1,28 @@
 """Providers in the hands of administrators: registered, changed, enabled, disabled, deleted. Each is audited."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_server import AuthorizationServer
 from chalicelib.domain.directory_report import Step
-from chalicelib.domain.errors import CloudError, InvalidForm
+from chalicelib.domain.errors import CloudError, Conflict, InvalidForm, VaultError
 from chalicelib.domain.provider import ClientSecrets, Provider
 from chalicelib.domain.provider_type import ProviderType
-from chalicelib.domain.removal import RemovalOrder
+from chalicelib.domain.removal import FormerClient, RemovalOrder
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.text import is_clean
 from chalicelib.ports import AuditLog, Catalogue, Clock, OAuthClient, ProviderCheck, ProviderStore, TokenCipher
 
-from .administration import AdministrationService
+from .administration import AdministrationService, Count
+from .generations import GenerationService
 from .removals import RemovalService
 from .revocations import client_of
 
 MAX_NAME = 60
 _FIRST_GENERATION = 1
+_SECRET_AGAIN = "The client or its server is another one now: please give the secret again."  # noqa: S105 - a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,10 @@ class Registration:
     """A new secret goes beside the current one instead of replacing it."""
     authorize_again: bool = False
     """People whose authorizations lack a scope that is new must authorize again; else those stay as they are."""
+    ends_authorizations: bool = False
+    """Where tokens would go to another server or client than issued them: end those there are."""
+    revokes_authorizations: bool = False
+    """Have them revoked where they were issued, too."""
 
 
 class RegistrationService:
@@ -52,6 +59,7 @@ class RegistrationService:
         check: ProviderCheck,
         catalogue: Catalogue,
         administration: AdministrationService,
+        generations: GenerationService,
         removals: RemovalService,
         audit_log: AuditLog,
         clock: Clock,
@@ -62,6 +70,7 @@ class RegistrationService:
         self._check = check
         self._catalogue = catalogue
         self._administration = administration
+        self._generations = generations
         self._removals = removals
         self._audit_log = audit_log
         self._clock = clock
@@ -141,13 +150,35 @@ class RegistrationService:
         return self._store(provider, client_secret, Actor(actor), origin)
 
     def change(self, provider: Provider, asked: Registration, actor: Actor, origin: Origin) -> Provider:
-        """Store it as asked, all or nothing. Raises InvalidForm, or Conflict when it was changed meanwhile."""
+        """Store it as asked, all or nothing. Raises InvalidForm, or Conflict when it was changed meanwhile.
+
+        Tokens belong to the server and client that issued them (R92): where those change, what was authorized before
+        ends in the same write, which has to be asked for.
+        """
         self._check_name(asked.name, provider.id)
+        provider = self._as_seen(provider)
+        changed = self._changed(provider, asked)
+        self._check_endpoints(self._catalogue.get(changed.type_id), changed.server)
+        facts = {"changed": " ".join(_differences(provider, changed, asked))}
+        if changed.server_id != provider.server_id:
+            return self._move(provider, changed, asked, actor, origin, facts=facts)
+        changed = self._with_secret(provider, changed, asked)
+        with self._announced(AuditTag.PROVIDER_CHANGED, provider, actor, origin, facts):
+            return self._providers.update(changed)
+
+    def ends(self, provider: Provider, asked: Registration) -> Count:
+        """How many authorizations such a change would end. Raises InvalidForm."""
+        changed = self._changed(provider, asked)
+        return self._administration.count(provider) if changed.server_id != provider.server_id else Count(0)
+
+    def _changed(self, provider: Provider, asked: Registration) -> Provider:
+        """But for the secret."""
         provider_type = self._catalogue.get(provider.type_id)
         fields = provider_type.checked(asked.fields)
-        server = provider.server if fields == provider.fields else self._server(provider_type, fields)
-        self._check_endpoints(provider_type, server)
-        changed = replace(
+        # Not discovered anew where nobody asked for it: a document that changed moves no provider
+        server = provider.server if fields == provider.fields else self.server(provider_type, fields)
+        needs_more = asked.authorize_again and not set(asked.scopes) <= set(provider.scopes)
+        return replace(
             provider,
             name=asked.name,
             client_id=asked.client_id,
@@ -156,14 +187,35 @@ class RegistrationService:
             scopes=asked.scopes,
             visible_to=asked.visible_to,
             secret_ends_at=asked.secret_ends_at,
+            authorize_again_since=self._clock.now() if needs_more else provider.authorize_again_since,
         )
-        if asked.authorize_again and not set(asked.scopes) <= set(provider.scopes):
-            changed = replace(changed, authorize_again_since=self._clock.now())
-        changed = self._with_secret(provider, changed, asked)
-        updated = self._providers.update(changed)
-        facts = {"changed": " ".join(_differences(provider, changed, asked))}
-        self._record(AuditTag.PROVIDER_CHANGED, updated, actor, origin, facts)
-        return updated
+
+    def _move(
+        self,
+        before: Provider,
+        after: Provider,
+        asked: Registration,
+        actor: Actor,
+        origin: Origin,
+        *,
+        facts: dict[str, str],
+    ) -> Provider:
+        """To another server or client; the order keeps what it takes to revoke at the one of before."""
+        held = self._administration.count(before)
+        _check_move(asked, held)
+        former = FormerClient(before.server, before.client_id, before.client_secret)
+        after = replace(after, has_older_secret=False)
+        secret = ClientSecrets(asked.client_secret).to_bytes()
+        with self._announced(AuditTag.PROVIDER_CHANGED, before, actor, origin, facts):
+            if not held.number:
+                # Revoked all the same: what was stored a moment ago is not counted yet
+                order = RemovalOrder(before.generation, "", True, actor, former)
+                return self._generations.move(before, after, order, secret)
+            revoke = asked.revokes_authorizations
+            removal = self._removals.announce(before, actor, origin, revoke=revoke)
+            order = RemovalOrder(before.generation, removal.id, revoke, actor, former)
+            with self._removals.failure_recorded(removal, before, origin):
+                return self._generations.move(before, after, order, secret)
 
     def enable(self, provider: Provider, actor: Actor, origin: Origin) -> Provider:
         """People see it from now on. Raises Conflict, or InvalidForm where an endpoint may not be one (R103)."""
@@ -176,6 +228,7 @@ class RegistrationService:
 
     def test(self, provider: Provider, redirect_uri: str, actor: Actor, origin: Origin) -> tuple[Step, ...]:
         """Try the provider without any person. Changes nothing but the audit log."""
+        provider = self._as_seen(provider)
         with self._cipher.unlock(self._providers.key(provider.id, provider.generation)) as box:
             client = client_of(provider, box)
         steps = self._check.check(provider, self._catalogue.get(provider.type_id), client, redirect_uri)
@@ -185,18 +238,20 @@ class RegistrationService:
 
     def delete(self, provider: Provider, actor: Actor, origin: Origin) -> None:
         """It is gone at once, its authorizations with it; what is stored follows. Raises Conflict."""
-        hidden = self._providers.update(replace(provider, enabled=False, is_deleted=True))
-        # The generation after it, so that not even a restored backup brings an authorization back
-        self._removals.raise_generation(hidden, lambda generation: RemovalOrder(generation, "", False, actor))
-        self._record(AuditTag.PROVIDER_DELETED, hidden, actor, origin, {"name": provider.name})
+        provider = self._as_seen(provider)
+        with self._announced(AuditTag.PROVIDER_DELETED, provider, actor, origin, {"name": provider.name}):
+            hidden = self._providers.update(replace(provider, enabled=False, is_deleted=True))
+            # The generation after it, so that not even a restored backup brings an authorization back
+            self._generations.end(hidden, RemovalOrder(hidden.generation, "", False, actor))
 
     def _store(self, provider: Provider, client_secret: Secret, actor: Actor, origin: Origin) -> Provider:
         key = self._cipher.new_key(provider.id, _FIRST_GENERATION)
         with self._cipher.unlock(key) as box:
             secret = box.encrypt(ClientSecrets(client_secret).to_bytes(), provider.secret_context())
-        provider = replace(provider, client_secret=secret)
-        self._providers.add(provider, key)
-        self._record(AuditTag.PROVIDER_REGISTERED, provider, actor, origin, {"name": provider.name})
+        # What was removed before it was there is none of its
+        provider = replace(provider, client_secret=secret, emptied=self._providers.everything().last)
+        with self._announced(AuditTag.PROVIDER_REGISTERED, provider, actor, origin, {"name": provider.name}):
+            self._providers.add(provider, key)
         return provider
 
     def _with_secret(self, before: Provider, after: Provider, asked: Registration) -> Provider:
@@ -205,8 +260,7 @@ class RegistrationService:
         if not asked.client_secret and not is_elsewhere:
             return after
         if not asked.client_secret:
-            why = "The client or its server is another one now: please give the secret again."
-            raise InvalidForm({"client_secret": why})
+            raise InvalidForm({"client_secret": _SECRET_AGAIN})
         keeps = asked.keeps_older_secret and not is_elsewhere
         with self._cipher.unlock(self._providers.key(before.id, before.generation)) as box:
             secrets = ClientSecrets(asked.client_secret)
@@ -250,20 +304,61 @@ class RegistrationService:
     def _switch(self, provider: Provider, enabled: bool, tag: AuditTag, actor: Actor, origin: Origin) -> Provider:
         if provider.enabled == enabled:
             return provider
-        updated = self._providers.update(replace(provider, enabled=enabled))
-        self._record(tag, updated, actor, origin, {})
-        return updated
+        provider = self._as_seen(provider)
+        with self._announced(tag, provider, actor, origin, {}):
+            return self._providers.update(replace(provider, enabled=enabled))
 
-    def _record(self, tag: AuditTag, provider: Provider, actor: Actor, origin: Origin, facts: dict[str, str]) -> None:
-        event = AuditEvent(
-            tag, Outcome.SUCCESS, actor.id, origin, provider_id=provider.id, facts=facts, actor_name=actor.name
-        )
+    def _as_seen(self, provider: Provider) -> Provider:
+        """The provider, not ending any more. Raises Conflict where anything else has changed since it was read."""
+        settled = self._generations.carried_out(provider)
+        if settled.version > provider.version + 1:
+            raise Conflict
+        return settled
+
+    @contextmanager
+    def _announced(
+        self, tag: AuditTag, provider: Provider, actor: Actor, origin: Origin, facts: dict[str, str]
+    ) -> Iterator[None]:
+        """What cannot be recorded is not done; what is recorded and not done gets a line of its own (R93)."""
+        self._record(tag, provider, actor, origin, facts)
+        try:
+            yield
+        except VaultError:
+            self._record(tag, provider, actor, origin, facts, outcome=Outcome.FAILURE)
+            raise
+
+    def _record(
+        self,
+        tag: AuditTag,
+        provider: Provider,
+        actor: Actor,
+        origin: Origin,
+        facts: dict[str, str],
+        *,
+        outcome: Outcome = Outcome.SUCCESS,
+    ) -> None:
+        event = AuditEvent(tag, outcome, actor.id, origin, provider_id=provider.id, facts=facts, actor_name=actor.name)
         self._audit_log.record(event)
 
 
 def _place(provider_type: ProviderType, endpoint: str) -> str:
     """Where a form says what is wrong with an endpoint."""
     return provider_type.field_of(endpoint) or "type"
+
+
+def _check_move(asked: Registration, held: Count) -> None:
+    """Raises InvalidForm with everything that has to be said before a provider goes elsewhere."""
+    problems = {}
+    if held.number and not asked.ends_authorizations:
+        number = f"More than {held.number:,}" if held.more else f"{held.number:,}"
+        problems["end_grants"] = (
+            f"Tokens belong to the server and client that issued them, and one of these is another one now. "
+            f"{number} stored authorization{'' if number == '1' else 's'} would end."
+        )
+    if problems or not asked.client_secret:
+        problems["client_secret"] = _SECRET_AGAIN
+    if problems:
+        raise InvalidForm(problems)
 
 
 def _differences(before: Provider, after: Provider, asked: Registration) -> list[str]:

@@ -1,24 +1,47 @@
 """Ending tokens: single ones, a person's, a provider's or all of them; at once here, and at the clouds if wanted."""
 
-import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
-from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
-from chalicelib.domain.errors import Conflict, IntegrityViolation, VaultError
+from chalicelib.domain.audit import BACKGROUND, Actor, AuditEvent, AuditTag, Origin, Outcome
+from chalicelib.domain.client_application import Subject
+from chalicelib.domain.errors import Conflict, IntegrityViolation, InvalidRequest, VaultError
 from chalicelib.domain.grant import TOMBSTONE_SECONDS, Grant, Holding, Revocation
-from chalicelib.domain.provider import Provider, ProviderKey
-from chalicelib.domain.removal import CloudReceipt, Receipt, Removal, RemovalOrder, RemovalScope
+from chalicelib.domain.ids import GrantId
+from chalicelib.domain.provider import Provider
+from chalicelib.domain.removal import (
+    CloudReceipt,
+    Everything,
+    EverythingOrder,
+    Receipt,
+    Removal,
+    RemovalOrder,
+    RemovalScope,
+    together,
+)
 from chalicelib.ports import AuditLog, Catalogue, Clock, GrantStore, ProviderStore, Random, RemovalStore, TokenCipher
 
 from .administration import AdministrationService
+from .background import Budget, Engine, Piece, Queue
+from .generations import GenerationService
 from .people import Person
 from .revocations import RevocationService
 
-_LOG = logging.getLogger(__name__)
-
 _ATTEMPTS = 3
+IN_REQUEST = Budget("remove_everything", run_seconds=8, piece_seconds=15)
+"""So long the request itself raises providers: its answer has to be there before the gateway gives up at 29 s."""
+CARRY_ON = Budget("carry_on_removals", run_seconds=20, piece_seconds=15)
+FINISH = Budget("finish_removals", run_seconds=20, piece_seconds=30)
+"""A piece is one removal, as far as it gets in `SINGLE_SECONDS`."""
+MOST_TOKENS = 3000
+"""So many ids fit into the removal's item."""
+SINGLE_SECONDS = 15.0
+"""So long a request, or a run of the background, removes single ones."""
+CUT_OFF_SECONDS = 60
+"""No request lives so long: one that has not come to its end by then will not."""
 RECENT = 50
 """So many receipts are listed."""
 
@@ -30,6 +53,7 @@ class RemovalService:
         self,
         *,
         providers: ProviderStore,
+        generations: GenerationService,
         grants: GrantStore,
         removals: RemovalStore,
         administration: AdministrationService,
@@ -39,8 +63,11 @@ class RemovalService:
         audit_log: AuditLog,
         clock: Clock,
         random: Random,
+        engine: Engine,
     ) -> None:
+        self._engine = engine
         self._providers = providers
+        self._generations = generations
         self._grants = grants
         self._removals = removals
         self._administration = administration
@@ -56,15 +83,23 @@ class RemovalService:
         return self._removals.recent(limit=RECENT)
 
     def receipt(self, removal_id: str) -> Receipt:
-        """What has come of a removal until now. Raises NotFound."""
-        return self._removals.receipt(removal_id)
+        """What has come of a removal until now, what others had begun before it included. Raises NotFound."""
+        receipt = self._removals.receipt(removal_id)
+        others = {other: self._removals.receipt(other) for _, other in receipt.removal.joined}
+        clouds = [*receipt.clouds]
+        for provider_id, other in receipt.removal.joined:
+            clouds += (cloud for cloud in others[other].clouds if cloud.provider_id == provider_id)
+        return Receipt(receipt.removal, together(clouds))
 
     def remove(self, by: Actor, grant_ids: Sequence[str], origin: Origin, *, revoke: bool = False) -> Receipt:
         """Remove single grants; with `revoke` the clouds are asked to end them, too. Those that were gone do not count.
 
-        Raises InvalidRequest for what is no grant id.
+        Raises InvalidRequest for what is no grant id, or for too many.
         """
-        return self._remove_each(self._new(RemovalScope.TOKENS, by, revoke=revoke), grant_ids, origin)
+        if len(grant_ids) > MOST_TOKENS:
+            raise InvalidRequest(f"At most {MOST_TOKENS:,} tokens can be named at once.")
+        removal = replace(self._new(RemovalScope.TOKENS, by, revoke=revoke), tokens=tuple(grant_ids))
+        return self._remove_each(removal, grant_ids, origin)
 
     def remove_of(self, by: Actor, person: Person, origin: Origin, *, revoke: bool) -> Receipt:
         """Remove what one person has authorized, at all providers."""
@@ -78,26 +113,106 @@ class RemovalService:
         what asks the cloud. Raises NotFound, Conflict.
         """
         provider = self._administration.provider(provider_id)
+        removal = self.announce(provider, by, origin, revoke=revoke)
+        order = RemovalOrder(provider.generation, removal.id, revoke, by)
+        with self.failure_recorded(removal, provider, origin):
+            ended = self._generations.end(provider, order)
+        return self._linked(removal, [provider, ended])
+
+    def announce(self, provider: Provider, by: Actor, origin: Origin, *, revoke: bool) -> Removal:
+        """The receipt and the log's line of an end that is about to come (R93)."""
         removal = self._new(RemovalScope.PROVIDER, by, revoke=revoke, target=provider.id, target_name=provider.name)
-        return self._end([provider], removal, origin)
+        removal = replace(removal, ended=((provider.id, provider.generation),))
+        self._removals.add(removal)
+        self._generations.record(provider, by, origin, removal_id=removal.id, revoke=revoke)
+        return removal
+
+    @contextmanager
+    def failure_recorded(self, removal: Removal, provider: Provider, origin: Origin) -> Iterator[None]:
+        """What was announced and did not happen gets a line of its own; the receipt says so by itself."""
+        try:
+            yield
+        except VaultError:
+            self._generations.record(
+                provider, removal.by, origin, removal_id=removal.id, revoke=removal.revoke, outcome=Outcome.FAILURE
+            )
+            raise
 
     def remove_everything(self, by: Actor, origin: Origin, *, revoke: bool) -> Removal:
-        """End all grants of all providers. One provider's trouble is raised only when the others are done."""
-        removal = self._new(RemovalScope.EVERYTHING, by, revoke=revoke)
-        return self._end(self._administration.providers(), removal, origin)
+        """End all grants of all providers by one write, which every read sees from then on (R66). Raises Conflict.
 
-    def raise_generation(self, provider: Provider, order: Callable[[int], RemovalOrder]) -> Provider:
-        """End everything that was stored under the provider's generation. Raises Conflict."""
+        What each provider needs for that is done here as far as time allows, and by the background for the others.
+        """
+        removal = self._new(RemovalScope.EVERYTHING, by, revoke=revoke)
+        providers = self._administration.providers()
+        if not providers:
+            return removal
+        ended = tuple((provider.id, provider.generation - provider.is_ending) for provider in providers)
+        removal = self._linked(replace(removal, ended=ended), providers)
+        facts = {"removal": removal.id, "providers": str(len(ended))} | ({"cloud": "asked"} if revoke else {})
+        event = AuditEvent(AuditTag.EVERYTHING_REMOVED, Outcome.SUCCESS, by.id, origin, facts=facts, actor_name=by.name)
+        self._audit_log.record(event)
+        self._order(removal, providers)
+        self._engine.run(IN_REQUEST, self._ending())
+        return removal
+
+    def _order(self, removal: Removal, providers: Sequence[Provider]) -> None:
+        """In effect from now on. What was ordered before stays in it until it is carried out everywhere."""
         for _ in range(_ATTEMPTS):
-            try:
-                return self._providers.update(self._raised(provider, order(provider.generation)))
-            except Conflict:
-                # Edited or emptied by somebody else meanwhile; emptied is what was wanted
-                again = self._providers.get(provider.id)
-                if again.generation > provider.generation:
-                    return again
-                provider = again
+            before = self._providers.everything()
+            order = EverythingOrder(before.last + 1, removal.id, removal.revoke, removal.by, self._clock.now())
+            is_done = all(provider.emptied == before.last and not provider.is_ending for provider in providers)
+            # Somebody else may remove everything at this moment: both are carried out together then
+            with suppress(Conflict):
+                after = Everything((order,) if is_done else (*before.orders, order))
+                return self._providers.save_everything(after, replaces=before.last)
         raise Conflict
+
+    def finish_open(self, left: float | None = None) -> int:
+        """Go on with removals of single tokens, or of a person's, that were cut off. Returns how many were.
+
+        `left`: seconds that the function still lives; None where nobody ends it.
+        """
+        return self._engine.run(FINISH, [Queue("", self._cut_off())], left).done
+
+    def carry_on(self, left: float | None = None) -> int:
+        """Raise the providers that a removal of everything has not reached yet; returns how many are left.
+
+        Killed anywhere it is gone on with: a provider that was raised is none of them any more. One that fails is in
+        effect all the same, and has its turn again. `left`: seconds that the function still lives; None where nobody
+        ends it.
+        """
+        waiting = self._ending()
+        return len(waiting) - self._engine.run(CARRY_ON, waiting, left).done
+
+    def _ending(self) -> list[Queue]:
+        ending = (provider for provider in self._providers.all() if provider.is_ending)
+        return [Queue(one.id, iter([Piece(one.removed_at or 0, partial(self._raise, one))])) for one in ending]
+
+    def _raise(self, provider: Provider) -> int:
+        self._generations.carried_out(provider)
+        return 1
+
+    def _cut_off(self) -> Iterator[Piece]:
+        for removal in self._removals.recent(limit=RECENT):
+            due_at = removal.at + CUT_OFF_SECONDS
+            if removal.is_open and due_at <= self._clock.now():
+                yield Piece(due_at, partial(self._go_on, removal))
+
+    def _linked(self, removal: Removal, providers: Sequence[Provider]) -> Removal:
+        """Stored with the other removals that ended the same tokens, whose counts are its own (see `receipt`)."""
+        ended = dict(removal.ended)
+        joined = dict.fromkeys(
+            (provider.id, order.removal_id)
+            for provider in providers
+            for order in provider.removals
+            if order.removal_id not in ("", removal.id)
+            and (order.generation == ended[provider.id] or (removal.revoke and not order.revoke))
+        )
+        linked = replace(removal, joined=tuple(joined))
+        if joined or removal.scope is RemovalScope.EVERYTHING:
+            self._removals.add(linked)
+        return linked
 
     def _new(self, scope: RemovalScope, by: Actor, *, revoke: bool, target: str = "", target_name: str = "") -> Removal:
         return Removal(self._random.token(12), scope, revoke, by, self._clock.now(), target, target_name)
@@ -105,14 +220,34 @@ class RemovalService:
     # Single ones
 
     def _remove_each(self, removal: Removal, grant_ids: Sequence[str], origin: Origin) -> Receipt:
+        """As many as there is time for; what is left is noted, and the background goes on with it."""
+        end = self._clock.monotonic() + SINGLE_SECONDS
         counted: dict[str, Counter[str]] = {}
-        for grant_id in dict.fromkeys(grant_ids):
-            fate = self._remove(removal, grant_id, origin, is_first=not counted)
+        removal, is_first = replace(removal, is_open=True), not removal.is_open
+        for number, grant_id in enumerate(dict.fromkeys(grant_ids)):
+            if number and self._clock.monotonic() >= end:
+                break
+            fate = self._remove(removal, grant_id, origin, is_first=is_first and not counted)
             if fate is not None:
-                counts = counted.setdefault(grant_id.partition(".")[0], Counter())
+                counts = counted.setdefault(GrantId.parse(grant_id).provider_id, Counter())
                 counts.update(["removed", *fate])
+        else:
+            removal = replace(removal, is_open=False, tokens=())
+        if counted or not is_first:
+            self._removals.add(removal)
         clouds = (CloudReceipt(provider_id, **counts) for provider_id, counts in counted.items())
         return Receipt(removal, tuple(clouds))
+
+    def _go_on(self, removal: Removal) -> int:
+        """With what a request had no time for, or did not live to do. What was authorized since is none of it."""
+        if removal.scope is RemovalScope.PERSON:
+            person = Person(removal.target, removal.target_name, Subject(removal.target))
+            held = self._administration.of_person(person)
+        else:
+            held = self._administration.find(removal.tokens)
+        grant_ids = [grant.id for grant in held if grant.authorized_at <= removal.at]
+        self._remove_each(removal, grant_ids, BACKGROUND)
+        return 1
 
     def _remove(self, removal: Removal, grant_id: str, origin: Origin, *, is_first: bool) -> tuple[str, ...] | None:
         """What is to be counted of it on the receipt; None where there was nothing."""
@@ -132,6 +267,10 @@ class RemovalService:
             try:
                 self._grants.save(removed, replaces=holding.grant.version, expires_at=now + TOMBSTONE_SECONDS)
             except Conflict:
+                if self._administration.holding(grant_id) is None:
+                    # Somebody else has ended it: what the cloud is to be asked stays asked, the stronger wish wins
+                    self._count(removal, holding.grant, {"removed": -1})
+                    return None
                 self._count(removal, holding.grant, dict.fromkeys(counted, -1))
                 if revocation is not None:
                     self._revocations.forget(revocation)
@@ -156,68 +295,11 @@ class RemovalService:
         except IntegrityViolation:
             return ("unreadable",), None
 
-    # All of a provider
-
-    def _end(self, providers: Sequence[Provider], removal: Removal, origin: Origin) -> Removal:
-        failed: set[str] = set()
-        failure: VaultError | None = None
-        # Before the effect: whoever dies in between leaves a receipt that says who asked for what
-        removal = replace(removal, ended=tuple((provider.id, provider.generation) for provider in providers))
-        if providers:
-            self._removals.add(removal)
-        for provider in providers:
-            try:
-                self.raise_generation(provider, lambda g: RemovalOrder(g, removal.id, removal.revoke, removal.by))
-            except VaultError as error:
-                _LOG.error("removal.failed", extra={"provider_id": provider.id, "code": error.code})
-                failure = error
-                failed.add(provider.id)
-                continue
-            self._record_provider(removal, provider, origin)
-        if failure is not None:
-            self._removals.add(replace(removal, ended=tuple(one for one in removal.ended if one[0] not in failed)))
-            raise failure
-        return removal
-
-    def _raised(self, provider: Provider, order: RemovalOrder) -> Provider:
-        """The provider under the next generation, its secret moved to the new key."""
-        key = self._next_key(provider)
-        with self._cipher.unlock(self._providers.key(provider.id, provider.generation)) as box:
-            secret = box.decrypt(provider.client_secret, provider.secret_context())
-        raised = replace(
-            provider,
-            generation=key.generation,
-            removed_at=self._clock.now(),
-            removals=(*provider.removals, order),
-        )
-        with self._cipher.unlock(key) as box:
-            return replace(raised, client_secret=box.encrypt(secret, raised.secret_context()))
-
-    def _next_key(self, provider: Provider) -> ProviderKey:
-        key = self._cipher.new_key(provider.id, provider.generation + 1)
-        try:
-            self._providers.add_key(key)
-        except Conflict:
-            # An interrupted removal has left one: it is as good as new
-            return self._providers.key(provider.id, provider.generation + 1)
-        return key
-
     # The audit log
 
     def _record_grant(self, removal: Removal, grant: Grant, origin: Origin, fate: tuple[str, ...]) -> None:
         facts = {"account": grant.account.label} | ({"cloud": fate[0]} if fate else {})
         self._audit_log.record(grant_removed(removal.by, grant, origin, facts))
-
-    def _record_provider(self, removal: Removal, provider: Provider, origin: Origin) -> None:
-        facts = {"generation": str(provider.generation), "removal": removal.id}
-        facts |= {"cloud": "asked"} if removal.revoke else {}
-        by = removal.by
-        self._audit_log.record(
-            AuditEvent(
-                AuditTag.PROVIDER_TOKENS_REMOVED, Outcome.SUCCESS, by.id, origin, "", provider.id, facts,
-                actor_name=by.name,
-            )
-        )  # fmt: skip
 
 
 def grant_removed(by: Actor, grant: Grant, origin: Origin, facts: dict[str, str]) -> AuditEvent:

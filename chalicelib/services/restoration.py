@@ -14,6 +14,8 @@ from chalicelib.domain.provider import ClientSecrets, Provider, ProviderKey
 from chalicelib.domain.secret import Secret
 from chalicelib.ports import AuditLog, Clock, ProviderStore, TokenCipher
 
+from .generations import GenerationService
+
 _LOOK_AHEAD = 100
 """So many removals of one provider since the backup are found."""
 
@@ -42,10 +44,13 @@ class RestorationService:
         self._cipher = cipher
         self._audit_log = audit_log
         self._clock = clock
+        self._generations = GenerationService(providers=providers, cipher=cipher, audit_log=audit_log, clock=clock)
 
     def run(self, actor: Actor, origin: Origin) -> Iterator[RestoredProvider]:
         """Bring one provider up to date with each step. Running it again, or without need, changes nothing."""
-        for provider in self._providers.all():
+        for restored in self._providers.all():
+            # The backup may have been made while everything was being removed
+            provider = self._generations.carried_out(restored)
             newest = self._newest_key(provider)
             outcome = Restored.CURRENT
             if newest is None or newest.generation > provider.generation:

@@ -1,18 +1,27 @@
 """Ending authorizations at their clouds, and trying again until it is done or given up (R88)."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Outcome
-from chalicelib.domain.errors import CloudError, Conflict, IntegrityViolation, NotFound, VaultError
-from chalicelib.domain.grant import Grant, Holding, Revocation
+from chalicelib.domain.errors import (
+    CloudError,
+    Conflict,
+    IntegrityViolation,
+    NotFound,
+    StorageUnavailable,
+    VaultError,
+)
+from chalicelib.domain.grant import Grant, Holding, Revocation, RevocationOutcome
 from chalicelib.domain.provider import ClientSecrets, Provider, ProviderKey
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.secret import fingerprint
-from chalicelib.domain.token_set import TokenSet
+from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.ports import (
+    EARLIER,
     AuditLog,
     Box,
     Catalogue,
@@ -27,14 +36,17 @@ from chalicelib.ports import (
     TokenCipher,
 )
 
+from .background import Budget, Engine, Piece, Queue
+
 _LOG = logging.getLogger(__name__)
 
 FIRST_RETRY_SECONDS = 60
 LONGEST_WAIT_SECONDS = 6 * 3600
 GIVE_UP_SECONDS = 7 * 24 * 3600
-RUN_SECONDS = 12.0
-"""How long one run works: the last request it begins may take as long again, and a function lives 29 s."""
-_AT_ONCE = 25
+BUDGET = Budget("retry_revocations", run_seconds=55, piece_seconds=120, at_once=4)
+"""A cloud that wants a fresh token first, and each token apart, is asked up to four times: 26 s each at the longest."""
+_NO_VERSION = 0
+"""That of tokens that were never a grant's: no grant is deleted with them."""
 
 
 def client_of(provider: Provider, box: Box) -> Client:
@@ -59,7 +71,9 @@ class RevocationService:
         audit_log: AuditLog,
         clock: Clock,
         random: Random,
+        engine: Engine,
     ) -> None:
+        self._engine = engine
         self._revocations = revocations
         self._removals = removals
         self._providers = providers
@@ -91,7 +105,9 @@ class RevocationService:
         return set(entries)
 
     def _entry(self, grant: Grant, box: Box, revocation_id: str, removal_id: str) -> Revocation:
-        tokens = box.decrypt(grant.token_set or b"", grant.encryption_context())
+        # What a refresh could only keep aside is newer than what the grant has
+        newest = (self._grants.spilled(grant) if grant.lease is not None else None) or grant
+        tokens = box.decrypt(newest.token_set or b"", newest.encryption_context())
         now = self._clock.now()
         revocation = Revocation(
             id=revocation_id,
@@ -122,26 +138,68 @@ class RevocationService:
             return False
         return True
 
-    def end_orphan(self, provider: Provider, provider_type: ProviderType, client: Client, token_set: TokenSet) -> None:
-        """Revoke tokens that could not be stored: one try, since there is nowhere to keep them."""
+    def end_received(
+        self,
+        holding: Holding,
+        token_set: TokenSet,
+        client: Client,
+        box: Box,
+        *,
+        user_id: str,
+        account: CloudAccount | None,
+    ) -> str:
+        """End tokens that a cloud gave and nobody keeps: written down, asked for once, forgotten when done (R95).
+
+        What became of it: a `RevocationOutcome`, or `failed` where neither the storage nor the cloud could be had.
+        """
+        provider = holding.provider
+        provider_type, now = self._catalogue.get(provider.type_id), self._clock.now()
         if not provider_type.can_revoke(provider.server):
-            return
+            return RevocationOutcome.NOT_OFFERED.value
+        revocation = Revocation(
+            id=self._random.token(16),
+            user_id=user_id,
+            provider_id=provider.id,
+            generation=provider.generation,
+            grant_version=_NO_VERSION,
+            account=account or CloudAccount("", ""),
+            tokens=b"",
+            created_at=now,
+            next_attempt_at=now + FIRST_RETRY_SECONDS,
+        )
+        tokens = box.encrypt(token_set.to_bytes(), revocation.encryption_context())
+        revocation = replace(revocation, tokens=tokens)
+        is_noted = self._is_noted(revocation)
+        if not self.attempt(revocation, provider_type, client, box):
+            return RevocationOutcome.PENDING.value if is_noted else "failed"
+        with suppress(StorageUnavailable):
+            self.forget(revocation)
+        return RevocationOutcome.REVOKED.value
+
+    def _is_noted(self, revocation: Revocation) -> bool:
         try:
-            self._oauth_client.revoke(client, provider_type, token_set)
-        except CloudError as error:
-            self._log_failure(provider.id, error)
+            self._revocations.add(revocation)
+        except StorageUnavailable as error:
+            self._log_failure(revocation.provider_id, error)
+            return False
+        return True
 
-    def retry_due(self) -> int:
-        """Work off what is due, for a bounded time. Returns how many the clouds confirmed."""
-        end, confirmed = self._clock.monotonic() + RUN_SECONDS, 0
-        while due := self._revocations.due(self._clock.now(), limit=_AT_ONCE):
-            for revocation in due:
-                confirmed += self._retry(revocation)
-                if self._clock.monotonic() >= end:
-                    return confirmed
-        return confirmed
+    def retry_due(self, left: float | None = None) -> int:
+        """Work off what is due, in turns between the clouds. Returns how many they confirmed.
 
-    def _retry(self, revocation: Revocation) -> bool:
+        `left`: seconds that the function still lives; None where nobody ends it.
+        """
+        ids = [EARLIER, *(provider.id for provider in self._providers.all())]
+        return self._engine.run(BUDGET, [Queue(id_, self._due(id_)) for id_ in ids], left).done
+
+    def _due(self, provider_id: str) -> Iterator[Piece]:
+        for revocation in self._revocations.due(provider_id, self._clock.now()):
+            yield Piece(revocation.next_attempt_at, partial(self._retry, revocation))
+
+    def _retry(self, due: Revocation) -> int | None:
+        """Put off before the cloud is asked: of two runs at once one asks, and whoever dies is followed by the next."""
+        revocation = self._later(due)
+        self._revocations.claim(revocation)
         try:
             holding = self._grants.load(revocation.user_id, revocation.provider_id, revocation.slot)
             self._finish_deletion(revocation, holding)
@@ -157,11 +215,10 @@ class RevocationService:
             self._note(revocation, confirmed=1)
             self._record(revocation, Outcome.SUCCESS, "revoked")
             self.forget(revocation)
-        elif self._clock.now() - revocation.created_at >= GIVE_UP_SECONDS:
+            return 1
+        if self._clock.now() - revocation.created_at >= GIVE_UP_SECONDS:
             self._give_up(revocation, "no_confirmation")
-        else:
-            self._revocations.reschedule(self._later(revocation))
-        return confirmed
+        return None
 
     def _finish_deletion(self, revocation: Revocation, holding: Holding) -> None:
         """Delete the grant when the request that began to revoke it did not live to do so."""
@@ -174,27 +231,29 @@ class RevocationService:
                 self._grants.delete(grant)
 
     def _attempt_with(self, revocation: Revocation, holding: Holding) -> bool:
-        provider = holding.provider
+        """At the server that issued the tokens, as the client they were issued to (R92)."""
+        provider = holding.provider.as_of(revocation.generation)
         provider_type = self._catalogue.get(provider.type_id)
-        with self._cipher.unlock(holding.key) as box:
+        is_current = provider.generation == holding.key.generation
+        with self._cipher.unlock(holding.key if is_current else self._key(provider.id, provider.generation)) as box:
             client = client_of(provider, box)
             if revocation.generation == provider.generation:
                 return self.attempt(revocation, provider_type, client, box)
-        with self._cipher.unlock(self._key(revocation)) as older_box:
+        with self._cipher.unlock(self._key(provider.id, revocation.generation)) as older_box:
             return self.attempt(revocation, provider_type, client, older_box)
 
-    def _key(self, revocation: Revocation) -> ProviderKey:
-        return self._providers.key(revocation.provider_id, revocation.generation)
+    def _key(self, provider_id: str, generation: int) -> ProviderKey:
+        return self._providers.key(provider_id, generation)
 
     def _later(self, revocation: Revocation) -> Revocation:
         wait = min(FIRST_RETRY_SECONDS * 4**revocation.attempts, LONGEST_WAIT_SECONDS)
         return replace(revocation, attempts=revocation.attempts + 1, next_attempt_at=self._clock.now() + wait)
 
-    def _give_up(self, revocation: Revocation, cause: str) -> bool:
+    def _give_up(self, revocation: Revocation, cause: str) -> int:
         self._note(revocation, given_up=1)
         self._record(revocation, Outcome.FAILURE, cause)
         self.forget(revocation)
-        return False
+        return 0
 
     def _note(self, revocation: Revocation, *, of: str = "", **counted: int) -> None:
         """For the receipt, where somebody waits for one."""
@@ -203,7 +262,7 @@ class RevocationService:
             self._removals.count(revocation.removal_id, revocation.provider_id, now, of=of or revocation.id, **counted)
 
     def _record(self, revocation: Revocation, outcome: Outcome, cloud: str) -> None:
-        facts = {"cloud": cloud, "attempts": str(revocation.attempts + 1)}
+        facts = {"cloud": cloud, "attempts": str(revocation.attempts)}
         self._audit_log.record(
             AuditEvent(
                 AuditTag.REVOCATION_RETRIED,

@@ -88,7 +88,7 @@ class SessionService:
             open_requests=replaces.open_requests if replaces else (),
         )
         # First, so that there is no session of somebody whom the sweep does not ask about
-        self._users.enrol(user, sessions_until=now + self._lifetimes(session).absolute)
+        self._users.enrol(user, sessions_until=now + self._lifetimes(session).absolute, at=now)
         self._sessions.add(session, session.expires_at(self._lifetimes(session)))
         if replaced:
             self._sessions.delete(replaced)

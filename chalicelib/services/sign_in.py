@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from chalicelib.domain.audit import AuditEvent, AuditTag, Outcome
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
-from chalicelib.domain.errors import CloudError, CloudMisconfigured, CloudUnavailable, LoginRefused
+from chalicelib.domain.errors import CloudError, CloudUnavailable, LoginRefused
 from chalicelib.domain.secret import Secret, fingerprint
 from chalicelib.domain.session import Session
 from chalicelib.domain.sign_in import SignInFailed, SignInProblem, SignInSettings
@@ -172,7 +172,7 @@ class SignInService:
         problem = SignInProblem.WRONG_ANSWER
         if isinstance(error, CloudUnavailable):
             problem = SignInProblem.UNAVAILABLE
-        elif isinstance(error, CloudMisconfigured):
+        elif error.may_be_registration:
             problem = SignInProblem.MISCONFIGURED
         return SignInFailed(problem, self._settings.name, detail=error.detail or error.code)
 

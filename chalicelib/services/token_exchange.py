@@ -14,12 +14,15 @@ from chalicelib.domain import assertions
 from chalicelib.domain.assertions import AssertionUse
 from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.client_application import ClientApplication, SubjectMode
-from chalicelib.domain.errors import CloudError, Conflict, KeyUnavailable, StorageUnavailable
+from chalicelib.domain.errors import CloudError, CloudRefused, Conflict, KeyUnavailable, StorageUnavailable
 from chalicelib.domain.grant import Grant, Holding, ReleaseHolding
+from chalicelib.domain.ids import is_provider_id
 from chalicelib.domain.release import decide
 from chalicelib.domain.token_exchange import (
     Caller,
+    Detail,
     InvalidJwt,
+    Mistake,
     RefusalReason,
     Release,
     TokenRefused,
@@ -28,6 +31,7 @@ from chalicelib.domain.token_exchange import (
 from chalicelib.ports import AuditLog, Clock, JwtVerifier, Random, ReleaseStore, TokenCipher
 
 from .limits import LimitService
+from .people import PeopleService
 from .refresh import Fresh, RefreshService
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -36,6 +40,12 @@ _STALE_SECONDS = 1
 _RETRY_SECONDS = 5
 _NOTHING = "-"
 """The name of nobody and the id of nothing."""
+_LONGEST_DETAIL = 200
+_NO_PROVIDER_ID = Mistake(Detail.AUDIENCE, "`audience` must be a provider's id.")
+_NOT_SIGNED = (
+    "Only a caller that signs its whole request as its role may name a person without a signed token, and only where "
+    "its registration trusts no identity provider for that."
+)
 
 
 @dataclass(slots=True)
@@ -80,6 +90,7 @@ class TokenExchangeService:
         clock: Clock,
         random: Random,
         limits: LimitService,
+        people: PeopleService,
         issuer: str,
     ) -> None:
         self._releases = releases
@@ -90,6 +101,7 @@ class TokenExchangeService:
         self._clock = clock
         self._random = random
         self._limits = limits
+        self._people = people
         self._issuer = issuer
         # Only a guess that saves a call: which claim names the person is read from the registration each time
         self._likely_claim: dict[str, str] = {}
@@ -107,8 +119,7 @@ class TokenExchangeService:
         """The application that asks, as it is registered. The assertion is used up. Raises TokenRefused, recorded."""
         line = _Line(origin)
         with self._refusals_recorded(line):
-            client_id = self._client_id(caller)
-            line.facts["client"] = client_id
+            client_id = self._client_id(caller, line)
             held = self._releases.load(client_id, _NOTHING, _NOTHING)
             application = self._authenticate(caller, client_id, held, line)
             self._record_once(line, AuditTag.CLIENT_IDENTIFIED)
@@ -126,42 +137,59 @@ class TokenExchangeService:
             self._record_refusal(line, failure)
             raise failure from error
 
-    def refuse(self, origin: Origin) -> TokenRefused:
-        """The refusal, recorded, of a call that is not even a request."""
-        refusal = TokenRefused(RefusalReason.INVALID_REQUEST)
+    def note(self, origin: Origin, refusal: TokenRefused) -> TokenRefused:
+        """The refusal of a call that is not even a request, recorded."""
         self._record_refusal(_Line(origin), refusal)
         return refusal
 
     def _exchange(self, request: TokenRequest, line: _Line) -> Release:
-        client_id = self._client_id(request.caller)
-        if not _ID.fullmatch(request.provider_id):
-            raise TokenRefused(RefusalReason.INVALID_REQUEST, detail="audience")
+        client_id = self._client_id(request.caller, line)
+        if not is_provider_id(request.provider_id):
+            raise TokenRefused(RefusalReason.INVALID_REQUEST, mistake=_NO_PROVIDER_ID)
         name = self._likely_name(request, client_id)
         started = self._clock.monotonic()
         held = self._releases.load(client_id, request.provider_id, name or _NOTHING, request.account)
-        line.facts["client"] = client_id
         application = self._authenticate(request.caller, client_id, held, line)
         # Before any stop is looked at, so that the person sees in the ledger who asked in vain
         verified = self._subject(request, application, line)
         if verified != name:
             held = self._releases.load(client_id, request.provider_id, verified, request.account)
+        held = self._settled(request, application, held, verified)
         self._limits.count(application, held.subject.user_id if held.subject else verified, line.origin)
         return self._release(request, held, verified, started, line)
 
+    def _settled(
+        self, request: TokenRequest, application: ClientApplication, held: ReleaseHolding, name: str
+    ) -> ReleaseHolding:
+        """Where several claim the name: as it is once that is settled. Only for who may fetch anything there at all."""
+        is_asked = any(rule.provider_id == request.provider_id for rule in application.rules)
+        if len(held.owners) > 1 and is_asked and self._people.settle(name):
+            return self._releases.load(application.id, request.provider_id, name, request.account)
+        return held
+
     # Who asks
 
-    def _client_id(self, caller: Caller) -> str:
-        claimed: object = caller.client_id
-        if caller.client_assertion is not None:
-            claimed = self._jwt_verifier.unverified(caller.client_assertion).get("sub")
-            if caller.client_id not in ("", claimed):
-                raise TokenRefused(RefusalReason.INVALID_CLIENT, detail="sub")
-        if not isinstance(claimed, str) or not _ID.fullmatch(claimed):
-            raise TokenRefused(RefusalReason.INVALID_CLIENT, detail="client_id")
-        return claimed
+    def _client_id(self, caller: Caller, line: _Line) -> str:
+        """Who says to ask. What is wrong so far is wrong whether or not there is such an application or key, which is
+        why it may be told (R72); nothing is read for it.
+        """
+        assertion = caller.client_assertion
+        if assertion is None:
+            return _claimed(caller.client_id, Detail.CLIENT_ID, line)
+        claims = self._jwt_verifier.unverified(assertion)
+        assertions.check_form(self._jwt_verifier.header(assertion), claims, assertions.wrong_client)
+        client_id = _claimed(claims.get("sub"), Detail.SUB, line)
+        if caller.client_id not in ("", client_id):
+            raise assertions.wrong_client(
+                Detail.CLIENT_ID, "`client_id` must be the assertion's `sub`, or be left out."
+            )
+        assertions.client_assertion_use(claims, client_id, self._issuer, self._clock.now())
+        return client_id
 
     def _authenticate(self, caller: Caller, client_id: str, held: ReleaseHolding, line: _Line) -> ClientApplication:
-        """The application that asks. One answer for whatever is wrong, whether or not it exists (R72)."""
+        """The application that asks. One answer for whatever is wrong, whether or not it exists (R72): what exactly,
+        only log and ledger say.
+        """
         now, application = self._clock.now(), held.application
         if application is None:
             raise TokenRefused(RefusalReason.INVALID_CLIENT, detail="unknown")
@@ -203,9 +231,12 @@ class TokenExchangeService:
                 claims = self._jwt_verifier.verify_issued(request.subject_token, application.trusted_issuer)
                 self._likely_claim[application.id] = application.trusted_issuer.user_claim
                 return assertions.issued_subject(claims, application.trusted_issuer, now)
+            said = self._jwt_verifier.unverified(request.subject_token)
+            assertions.check_form(self._jwt_verifier.header(request.subject_token), said, assertions.wrong_subject)
             claims = self._jwt_verifier.verify(request.subject_token, application.usable_keys(now))
         except InvalidJwt as error:
-            raise TokenRefused(RefusalReason.INVALID_SUBJECT, detail=error.detail) from error
+            line.facts["signature"] = _cleaned(error.detail)
+            raise assertions.wrong_subject(Detail.SIGNATURE, _signer(application)) from error
         except CloudError as error:
             raise TokenRefused(
                 RefusalReason.VAULT_UNAVAILABLE, detail=error.detail, retry_after=_RETRY_SECONDS
@@ -216,8 +247,9 @@ class TokenExchangeService:
     @staticmethod
     def _asserted_by_role(request: TokenRequest, application: ClientApplication) -> tuple[str, str]:
         if request.caller.client_assertion is not None or application.subject_mode is not SubjectMode.SELF_ASSERTED:
-            raise TokenRefused(RefusalReason.INVALID_SUBJECT, detail="not signed")
-        return assertions.subject_name(request.subject_token.reveal()), assertions.given_reason(request.reason)
+            raise assertions.wrong_subject(Detail.SUBJECT_TOKEN_TYPE, _NOT_SIGNED)
+        name = assertions.subject_name(request.subject_token.reveal(), Detail.SUBJECT_TOKEN)
+        return name, assertions.given_reason(request.reason)
 
     # Whether, and then
 
@@ -255,7 +287,9 @@ class TokenExchangeService:
     def _recorded(self, fresh: Fresh, line: _Line) -> Release:
         """The release, its line written: a line that is there already means that the assertion was used (R73)."""
         grant, tokens = fresh.grant, fresh.tokens
-        release_id = self._record_once(line, AuditTag.TOKEN_RELEASED, scopes=" ".join(grant.scopes))
+        # Names the grant exactly: its last use is read off this line
+        facts = {"scopes": " ".join(grant.scopes), "generation": str(grant.generation), "slot": grant.slot}
+        release_id = self._record_once(line, AuditTag.TOKEN_RELEASED, **facts)
         registered = fresh.holding.provider.scopes
         return Release(
             id=release_id,
@@ -284,9 +318,10 @@ class TokenExchangeService:
         return use.id
 
     def _record_refusal(self, line: _Line, refusal: TokenRefused) -> None:
-        """One line for each refusal; it uses up the assertion as a release would."""
-        stopped = refusal.detail if refusal.reason is RefusalReason.BLOCKED else ""
-        event = line.event(AuditTag.TOKEN_REFUSED, Outcome.FAILURE, code=refusal.reason.value, stopped=stopped)
+        """One line for each refusal, with its exact cause (R102); it uses up the assertion as a release would."""
+        cause = "stopped" if refusal.reason is RefusalReason.BLOCKED else "detail"
+        facts = {"code": refusal.reason.value, cause: _cleaned(_cause(refusal))}
+        event = line.event(AuditTag.TOKEN_REFUSED, Outcome.FAILURE, **facts)
         if line.use is None:
             self._audit_log.record(event)
             return
@@ -294,3 +329,30 @@ class TokenExchangeService:
             self._audit_log.record_once(event, line.use.id, line.use.issued_at)
         except Conflict:
             self._audit_log.record(event)
+
+
+def _claimed(client_id: object, detail: Detail, line: _Line) -> str:
+    """The id of an application, if it can be one. It goes into the ledger before anything proves it."""
+    if not isinstance(client_id, str) or not _ID.fullmatch(client_id):
+        raise assertions.wrong_client(detail, f"`{detail}` must be the application's id.")
+    line.facts["client"] = client_id
+    return client_id
+
+
+def _signer(application: ClientApplication) -> str:
+    if application.trusted_issuer is not None:
+        return "The subject token must be signed by a key of the identity provider that is registered."
+    return "The subject token must be signed by a key that is registered, the one that `kid` names, with its algorithm."
+
+
+def _cause(refusal: TokenRefused) -> str:
+    """For the ledger, which holds no text of a cloud: of its refusal the code. What it said is in the log."""
+    error = refusal.__cause__
+    if isinstance(error, CloudError):
+        return error.error if isinstance(error, CloudRefused) else error.code
+    return refusal.detail
+
+
+def _cleaned(detail: str) -> str:
+    """For the ledger: the detail of a failed store may hold anything."""
+    return "".join(one if one.isprintable() else " " for one in detail)[:_LONGEST_DETAIL]

@@ -4,9 +4,20 @@ const localTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", time
 
 /** Shows times in the reader's own zone; the UTC text becomes the tooltip. Those of the audit log stay in UTC. */
 function localizeTimes() {
-  for (const time of document.querySelectorAll("time:not([data-exact])")) {
+  for (const time of document.querySelectorAll("time:not([data-exact], [data-hour])")) {
     time.title = time.textContent;
     time.textContent = localTime.format(new Date(time.dateTime));
+  }
+}
+
+/** Says how many days ago something was that is known to the hour only; the hour becomes the tooltip. */
+function countDays() {
+  const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+  const midnight = (moment) => new Date(moment.getFullYear(), moment.getMonth(), moment.getDate());
+  for (const time of document.querySelectorAll("time[data-hour]")) {
+    const begin = new Date(time.dateTime);
+    time.title = `${localTime.format(begin)}, or up to an hour later`;
+    time.textContent = words.format(-Math.round((midnight(new Date()) - midnight(begin)) / 86400000), "day");
   }
 }
 
@@ -85,6 +96,7 @@ function readFile(input) {
 }
 
 localizeTimes();
+countDays();
 sendOnce();
 upgradeDialog();
 document.querySelectorAll("form[data-selection]").forEach(countSelection);

@@ -121,7 +121,7 @@ def _place(item: Item) -> str:
 def _evidence(item: Item) -> StoredEntry:
     """Every attribute counts, also those that no reader looks at."""
     text = json.dumps(item, sort_keys=True, default=repr)
-    return StoredEntry(_place(item), sha256(text.encode()).hexdigest())
+    return StoredEntry(_place(item), sha256(text.encode()).hexdigest(), _from_item(item).event)
 
 
 def _partition(day: date) -> str:

@@ -1,34 +1,29 @@
 """Client applications, an item each; the index lists them by name."""
 
 from dataclasses import asdict, replace
-from typing import Any
 
 from chalicelib.domain.client_application import ClientApplication
 from chalicelib.domain.errors import Conflict, NotFound
 
 from .items import Item, load, read, readable
-from .table import Condition, ConditionFailed, Table, batch_get
+from .table import Condition, ConditionFailed, Table
 from .tables import KEY, LISTING, SORT
 
 _LISTING = "CLIENTS"
-_BATCH = 100
-"""BatchGetItem takes no more keys."""
 
 
 class DynamoClientApplicationStore:
     """Implements `ports.ClientApplicationStore`."""
 
-    def __init__(self, client: Any, table: Table) -> None:
-        self._client = client
+    def __init__(self, table: Table) -> None:
         self._table = table
 
     def all(self) -> list[ClientApplication]:
         listed = self._table.query_all(Condition.equals(**{LISTING.key: _LISTING}), index=LISTING)
         keys = [{KEY: item[KEY], SORT: item[SORT]} for item in listed]
-        items: list[Item] = []
-        for start in range(0, len(keys), _BATCH):
-            items += batch_get(self._client, {self._table.name: keys[start : start + _BATCH]})[self._table.name]
-        return sorted(readable("client application", items, _parsed), key=lambda a: a.name.casefold())
+        return sorted(
+            readable("client application", self._table.get_all(keys), _parsed), key=lambda a: a.name.casefold()
+        )
 
     def get(self, application_id: str) -> ClientApplication:
         item = self._table.get(application_key(application_id))

@@ -7,27 +7,35 @@ overwrite them in unconditional batches, since nothing that lives can have their
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from chalicelib.domain.accounts import UserGrants
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound
 from chalicelib.domain.grant import FIRST_SLOT, Grant, GrantReason, GrantState, Holding
-from chalicelib.domain.provider import Provider
+from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.token_set import CloudAccount
+from chalicelib.domain.use import LastUse
 from chalicelib.ports import GrantPage
 
 from .items import Item, load, read_or, readable, version_of
 from .provider_health import health_from_item, health_key
-from .providers import key_from_item, provider_from_item, provider_key, wrapped_key_key
-from .table import Condition, ConditionFailed, Table, batch_get
+from .providers import (
+    everything_from_item,
+    everything_key,
+    is_provider_id,
+    key_from_item,
+    provider_from_item,
+    provider_key,
+    wrapped_key_key,
+)
+from .table import Condition, ConditionFailed, Table
 from .tables import EXPIRES, KEY, LISTING, SORT
 
 _GRANT = "GRANT#"
 _PREFERRED = "preferred"
 _FIRST_GENERATION = 1
 _GENERATION_GUESSES = 2
-_BATCH_READ_LIMIT = 100
 _FILTERED_QUERIES = 20
 _SEARCH_QUERIES, _SEARCHED = 5, 500
 """So many grants are looked at for one page of a search, found or not, and so many at once."""
@@ -36,8 +44,7 @@ _SEARCH_QUERIES, _SEARCHED = 5, 500
 class DynamoGrantStore:
     """Implements `ports.GrantStore`."""
 
-    def __init__(self, client: Any, vault: Table, keys: Table, spills: Table) -> None:
-        self._client = client
+    def __init__(self, vault: Table, keys: Table, spills: Table) -> None:
         self._vault = vault
         self._keys = keys
         self._spills = spills
@@ -54,27 +61,31 @@ class DynamoGrantStore:
         self, user_id: str, provider_id: str, slot: str, more: Sequence[Item]
     ) -> tuple[Holding | None, list[Item | None]]:
         """The holding, None without such a provider; in the same read, the items of the vault's table under `more`."""
+        if not is_provider_id(provider_id):
+            return None, [None for _ in more]
         for _ in range(_GENERATION_GUESSES):
-            found = self._read(user_id, provider_id, slot, more)
+            # Read once: another thread may learn a newer one in the middle of this
+            generation = self._likely_generation.get(provider_id, _FIRST_GENERATION)
+            found = self._read(user_id, provider_id, generation, slot, more)
             others = [found.get(_position(key)) for key in more]
             item = found.get(_position(provider_key(provider_id)))
             if item is None:
                 return None, others
-            provider = provider_from_item(item)
-            if provider.generation == self._likely_generation.get(provider_id, _FIRST_GENERATION):
+            provider = provider_from_item(item, everything_from_item(found.get(_position(everything_key()))))
+            if provider.generation == generation:
                 return _holding(provider, user_id, slot, found), others
             self._likely_generation[provider_id] = provider.generation
         raise Conflict
 
-    def _read(self, user_id: str, provider_id: str, slot: str, more: Sequence[Item]) -> dict[tuple[str, ...], Item]:
+    def _read(
+        self, user_id: str, provider_id: str, generation: int, slot: str, more: Sequence[Item]
+    ) -> dict[tuple[str, ...], Item]:
         """One consistent read of everything, by key."""
-        generation = self._likely_generation.get(provider_id, _FIRST_GENERATION)
         grant = _key(user_id, provider_id, generation, slot)
         preference = _preference_key(user_id, provider_id)
-        wanted = [provider_key(provider_id), health_key(provider_id), grant, preference, *more]
+        wanted = [provider_key(provider_id), everything_key(), health_key(provider_id), grant, preference, *more]
         wrapped = wrapped_key_key(provider_id, generation)
-        read = batch_get(self._client, {self._vault.name: wanted, self._keys.name: [wrapped]})
-        return {_position(item): item for items in read.values() for item in items}
+        return {_position(item): item for item in self._vault.get_with(wanted, self._keys, [wrapped])}
 
     def of_user(self, user_id: str) -> UserGrants:
         return self._of_user(user_id, _GRANT)
@@ -109,6 +120,17 @@ class DynamoGrantStore:
             self._vault.put(_to_item(grant) | {EXPIRES: expires_at}, condition)
         except ConditionFailed:
             raise Conflict from None
+
+    def note_use(self, use: LastUse) -> None:
+        condition = Condition(
+            f"attribute_exists(#{KEY}) AND #state <> :removed AND #authorized_at <= :at"
+            " AND (attribute_not_exists(#last_used_at) OR #last_used_at < :last_used_at)",
+            {"removed": GrantState.REMOVED.value, "at": use.at},
+        )
+        key = _key(use.user_id, use.provider_id, use.generation, use.slot)
+        # Gone, made anew since, or used later
+        with suppress(ConditionFailed):
+            self._vault.update(key, "SET #last_used_at = :last_used_at", {"last_used_at": use.hour}, condition)
 
     def spill(self, outcome: Grant, expires_at: int) -> None:
         self._spills.put(_to_item(outcome) | _spill_key(outcome) | {EXPIRES: expires_at})
@@ -179,11 +201,7 @@ class DynamoGrantStore:
         return GrantPage([_from_item(item) for item in found], _to_cursor(after) if after else None)
 
     def sealed(self, grants: Sequence[Grant]) -> list[Grant]:
-        found: list[Item] = []
-        for start in range(0, len(grants), _BATCH_READ_LIMIT):
-            keys = [_key_of(grant) for grant in grants[start : start + _BATCH_READ_LIMIT]]
-            found += batch_get(self._client, {self._vault.name: keys})[self._vault.name]
-        return [_from_item(item) for item in found]
+        return [_from_item(item) for item in self._vault.get_all([_key_of(grant) for grant in grants])]
 
     def count(self, provider_id: str, generation: int, *, at_most: int) -> int:
         return self._vault.count(_listed(_listing(provider_id, generation), ""), index=LISTING, at_most=at_most)
@@ -198,16 +216,24 @@ def _position(item: Item) -> tuple[str, ...]:
 
 
 def _holding(provider: Provider, user_id: str, slot: str, found: dict[tuple[str, ...], Item]) -> Holding:
-    wrapped = found.get(_position(wrapped_key_key(provider.id, provider.generation)))
-    if wrapped is None:
-        raise KeyUnavailable(detail="the wrapped key is missing")
+    key = _key_of_holding(provider, found)
     grant = found.get(_position(_key(user_id, provider.id, provider.generation, slot)))
     health = health_from_item(provider.id, found.get(_position(health_key(provider.id))))
     preference = found.get(_position(_preference_key(user_id, provider.id)))
     # One that cannot be read is none: what then is the default, `domain.accounts` says
     defaults = dict(readable("default account", [preference] if preference else [], _preferred_at))
     preferred = defaults.get((provider.id, provider.generation))
-    return Holding(provider, key_from_item(wrapped), _from_item(grant) if grant else None, health, preferred)
+    return Holding(provider, key, _from_item(grant).at(provider) if grant else None, health, preferred)
+
+
+def _key_of_holding(provider: Provider, found: dict[tuple[str, ...], Item]) -> ProviderKey:
+    if provider.is_ending:
+        # There is none yet, and nothing that it could open: who wants to store something makes it first
+        return ProviderKey(provider.id, provider.generation, b"")
+    wrapped = found.get(_position(wrapped_key_key(provider.id, provider.generation)))
+    if wrapped is None:
+        raise KeyUnavailable(detail="the wrapped key is missing")
+    return key_from_item(wrapped)
 
 
 def _partition(user_id: str) -> str:
@@ -316,14 +342,17 @@ def _to_item(grant: Grant) -> Item:
             "lease": asdict(grant.lease) if grant.lease else None,
             "failures": grant.failures,
             "next_attempt_at": grant.next_attempt_at,
+            "refusals": grant.refusals,
+            "refused_since": grant.refused_since,
             "unknown_since": grant.unknown_since,
             "is_renewable": grant.is_renewable,
+            "server": grant.server or None,
         }
     )
 
 
-_LATER = ("fence", "failures", "next_attempt_at", "is_renewable")
-"""What the first version of the vault did not write."""
+_LATER = ("fence", "failures", "next_attempt_at", "is_renewable", "refusals", "refused_since", "server")
+"""What the first version of the vault did not write, and what none does where it is empty."""
 
 
 def _from_item(item: Item) -> Grant:
@@ -332,7 +361,7 @@ def _from_item(item: Item) -> Grant:
 
 def _parsed(item: Item) -> Grant:
     user_id, provider_id, generation, slot = _owner(item)
-    own = {"user_id": user_id, "provider_id": provider_id, "generation": generation, "slot": slot}
+    own = {"user_id": user_id, "provider_id": provider_id, "generation": generation, "slot": slot, "server_now": ""}
     return load(Grant, {**item, **own, "expires_at": item["expires"]}, later=_LATER)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import types
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -34,19 +34,14 @@ def unpack(attributes: Mapping[str, Any]) -> Item:
     return {name: _unpack(value) for name, value in attributes.items()}
 
 
-def load(kind: Callable[..., Kind], values: Mapping[str, Any], *, later: Collection[str] = ()) -> Kind:
+def load(kind: Callable[..., Kind], values: Mapping[str, Any], *, later: tuple[str, ...] = ()) -> Kind:
     """A dataclass from stored values, each of its field's very type. Raises one of `ODD`.
 
     Values that it has no field for are passed over: a later version wrote them. Only fields named in `later`, which
-    earlier versions did not write, have their defaults where they are missing; None may always be.
+    earlier versions did not write, have their defaults where they are missing, also in what is inside; None may always
+    be.
     """
-    get = values.get
-    return kind(
-        *[
-            default() if (value := get(name)) is None and name in later else reader(value)
-            for name, reader, default in _plan(kind)
-        ]
-    )
+    return cast("Kind", _maker(kind, later)(values))
 
 
 def read(kind: str, item: Item, parse: Callable[[Item], Kind]) -> Kind:
@@ -84,57 +79,70 @@ def version_of(item: Item) -> int:
 
 
 @cache
-def _plan(kind: Any) -> tuple[tuple[str, Reader, Callable[[], Any]], ...]:
-    """Name, reader and default of each field, worked out once."""
-    hints = get_type_hints(kind)
-    return tuple((field.name, _reader(hints[field.name]), _default(field)) for field in fields(kind))
+def _maker(kind: Any, later: tuple[str, ...]) -> Reader:
+    """A function for the class, written once as `dataclasses` writes `__init__`: each release reads many fields."""
+    hints, known = get_type_hints(kind), {"kind": kind, "refuse": _refuse}
+    arguments = [_argument(field, hints[field.name], later, known) for field in fields(kind)]
+    exec(f"def make(values):\n get = values.get\n return kind({', '.join(arguments)})", known)  # noqa: S102 - only names of fields are in it
+    return cast("Reader", known["make"])
+
+
+def _argument(field: Any, hint: Any, later: tuple[str, ...], known: dict[str, Any]) -> str:
+    """The expression for one field; what it needs goes into `known`."""
+    name, value = field.name, f"(v := get({field.name!r}))"
+    if get_origin(hint) is types.UnionType:
+        hint = next(part for part in get_args(hint) if part is not types.NoneType)
+        return f"None if {value} is None else {_expression(name, hint, later, known, 'v')}"
+    if name not in later:
+        return _expression(name, hint, later, known, value)
+    known[f"default_{name}"] = _default(field)
+    return f"default_{name}() if {value} is None else {_expression(name, hint, later, known, 'v')}"
+
+
+def _expression(name: str, hint: Any, later: tuple[str, ...], known: dict[str, Any], value: str) -> str:
+    if _is_plain(hint):
+        known[f"type_{name}"] = hint
+        # Not `isinstance`: true and false are numbers to Python
+        return f"v if type({value}) is type_{name} else refuse(v, type_{name})"
+    known[f"read_{name}"] = _reader(hint, later)
+    return f"read_{name}({value})"
+
+
+def _is_plain(hint: Any) -> bool:
+    return isinstance(hint, type) and get_origin(hint) is None and not is_dataclass(hint) and not issubclass(hint, Enum)
 
 
 def _default(field: Any) -> Callable[[], Any]:
     return field.default_factory if field.default_factory is not MISSING else lambda: field.default
 
 
-def _reader(hint: Any) -> Any:
+def _reader(hint: Any, later: tuple[str, ...]) -> Reader:
     """What turns a stored value into one of the type; raises one of `ODD` for any other."""
-    if hint is Any:
-        return lambda value: value
-    if get_origin(hint) is types.UnionType:
-        inner = _reader(next(part for part in get_args(hint) if part is not types.NoneType))
-        return lambda value: None if value is None else inner(value)
-    if get_origin(hint) in _COLLECTIONS:
-        return _of_many(get_origin(hint), get_args(hint))
+    if get_origin(hint) in (dict, tuple, frozenset):
+        return _of_many(get_origin(hint), get_args(hint), later)
     if is_dataclass(hint):
-        return lambda value: load(cast("Any", hint), value)
+        return _maker(cast("Any", hint), later)
     if issubclass(hint, Enum):
-        return hint
-    return _exactly(hint)
+        # A call of the class takes three times as long
+        return {member.value: member for member in hint}.__getitem__
+    return lambda value: value if type(value) is hint else _refuse(value, hint)
 
 
-def _of_many(kind: Any, parts: tuple[Any, ...]) -> Reader:
+def _of_many(kind: Any, parts: tuple[Any, ...], later: tuple[str, ...]) -> Reader:
+    inner = [_reader(part, later) for part in parts if part is not ...]
     if kind is dict:
-        name, content = map(_reader, parts)
-        return lambda value: {name(key): content(one) for key, one in value.items()}
-    inner = _reader(parts[0])
-
-    def many(value: Any) -> Any:
-        if type(value) not in (list, set):
-            raise TypeError(f"a {type(value).__name__} where a list is due")
-        return kind([inner(one) for one in value])
-
-    return many
+        return lambda value: {inner[0](key): inner[1](one) for key, one in value.items()}
+    if kind is tuple and parts[-1] is not ...:
+        return lambda value: tuple(reader(one) for reader, one in zip(inner, _many(value), strict=True))
+    return lambda value: kind(map(inner[0], _many(value)))
 
 
-def _exactly(kind: type) -> Reader:
-    def exactly(value: Any) -> Any:
-        # Not `isinstance`: true and false are numbers to Python
-        if type(value) is not kind:
-            raise TypeError(f"a {type(value).__name__} where a {kind.__name__} is due")
-        return value
-
-    return exactly
+def _many(value: Any) -> Any:
+    return value if type(value) in (list, set) else _refuse(value, list)
 
 
-_COLLECTIONS = (dict, tuple, frozenset)
+def _refuse(value: Any, kind: type) -> Any:
+    raise TypeError(f"a {type(value).__name__} where a {kind.__name__} is due")
 
 
 def _pack(value: Any) -> dict[str, Any]:
@@ -158,10 +166,17 @@ def _unpack(attribute: Mapping[str, Any]) -> Any:
     ((kind, value),) = attribute.items()
     match kind:
         case "N":
-            # What is no whole number was not written here: it stays text, so that one odd item stops no reader
-            return int(value) if value.lstrip("-").isdecimal() else value
+            return _number(value)
         case "M":
             return unpack(value)
         case "L":
             return [_unpack(part) for part in value]
     return value
+
+
+def _number(value: str) -> int | str:
+    try:
+        return int(value)
+    except ValueError:
+        # What is no whole number was not written here: it stays text, so that one odd item stops no reader
+        return value

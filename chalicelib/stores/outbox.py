@@ -1,14 +1,15 @@
 """Events on their way out. One that was delivered stays for a while, so that it is not told again."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from chalicelib.domain.errors import Conflict
 from chalicelib.domain.event import Channel, Delivery, EventKind, MailsSent
 
+from .due import due, listed
 from .items import Item, load, read_or, version_of
-from .table import Condition, ConditionFailed, Table, batch_get, readable_or_later
-from .tables import EXPIRES, KEY, LISTING, SORT
+from .table import Condition, ConditionFailed, Table
+from .tables import EXPIRES, KEY, SORT
 
 _LISTING = "OUTBOX"
 _KEPT_SECONDS = 90 * 24 * 3600
@@ -17,8 +18,7 @@ _KEPT_SECONDS = 90 * 24 * 3600
 class DynamoOutbox:
     """Implements `ports.Outbox`."""
 
-    def __init__(self, client: Any, table: Table) -> None:
-        self._client = client
+    def __init__(self, table: Table) -> None:
         self._table = table
 
     def add(self, delivery: Delivery) -> None:
@@ -27,17 +27,8 @@ class DynamoOutbox:
         except ConditionFailed:
             return
 
-    def due(self, now: int, *, limit: int) -> list[Delivery]:
-        condition = Condition(
-            f"#{LISTING.key} = :listing AND #{LISTING.sort} <= :now", {"listing": _LISTING, "now": _moment(now)}
-        )
-        keys = [{KEY: i[KEY], SORT: i[SORT]} for i in self._table.query(condition, index=LISTING, limit=limit).items]
-        if not keys:
-            return []
-        found = batch_get(self._client, {self._table.name: keys})[self._table.name]
-        listed = [item for item in found if LISTING.key in item]
-        waiting = readable_or_later(self._table, "delivery", listed, _parsed, now)
-        return sorted((one for one in waiting if one.due_at <= now), key=lambda one: one.due_at)
+    def due(self, channel: Channel | None, now: int) -> Iterator[Delivery]:
+        return due(self._table, "delivery", _listing(channel), now, _parsed)
 
     def claim(self, delivery: Delivery, now: int) -> None:
         claimed = delivery.claimed(now)
@@ -75,12 +66,13 @@ def _mails_key(mails: MailsSent) -> Item:
     return {KEY: f"MAILS#{mails.user_id or '-'}#{mails.provider_id}", SORT: mails.channel.value}
 
 
-def _moment(at: int) -> str:
-    return f"{at:012d}"
+def _listing(channel: Channel | None) -> str:
+    """Of a channel; what was written down before each had a list of its own is on one together."""
+    return f"{_LISTING}#{channel.value}" if channel else _LISTING
 
 
 def _listed(delivery: Delivery) -> Item:
-    return {LISTING.key: _LISTING, LISTING.sort: _moment(delivery.due_at)}
+    return listed(_listing(delivery.channel), delivery.due_at)
 
 
 def _to_item(delivery: Delivery) -> Item:

@@ -1,15 +1,21 @@
-"""Registered providers, all under one key so that one query lists them, and their wrapped keys."""
+"""Registered providers, all under one key so that one query lists them, and their wrapped keys.
+
+Beside them, in the same query, is what was removed altogether: no read of a provider can miss it.
+"""
 
 from dataclasses import asdict, replace
 
 from chalicelib.domain.errors import Conflict, NotFound
 from chalicelib.domain.provider import Provider, ProviderKey
+from chalicelib.domain.removal import Everything
 
 from .items import Item, load, read, readable
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, SORT
 
 _PARTITION = "PROVIDERS"
+_EVERYTHING = "#EVERYTHING"
+"""No provider's id begins so."""
 
 
 class DynamoProviderStore:
@@ -20,14 +26,25 @@ class DynamoProviderStore:
         self._keys = keys
 
     def all(self) -> list[Provider]:
-        items = self._vault.query_all(Condition.equals(**{KEY: _PARTITION}))
-        return sorted(readable("provider", items, _parsed), key=lambda p: p.name.casefold())
+        items = {item[SORT]: item for item in self._vault.query_all(Condition.equals(**{KEY: _PARTITION}))}
+        everything = everything_from_item(items.pop(_EVERYTHING, None))
+        found = (provider.under(everything) for provider in readable("provider", items.values(), _parsed))
+        return sorted(found, key=lambda p: p.name.casefold())
 
     def get(self, provider_id: str) -> Provider:
-        item = self._vault.get(provider_key(provider_id))
-        if item is None:
+        if not is_provider_id(provider_id):
             raise NotFound
-        return provider_from_item(item)
+        found = {item[SORT]: item for item in self._vault.get_all([provider_key(provider_id), everything_key()])}
+        if provider_id not in found:
+            raise NotFound
+        return provider_from_item(found[provider_id], everything_from_item(found.get(_EVERYTHING)))
+
+    def everything(self) -> Everything:
+        return everything_from_item(self._vault.get(everything_key()))
+
+    def save_everything(self, everything: Everything, *, replaces: int) -> None:
+        item = everything_key() | {"last": everything.last} | asdict(everything)
+        _put(self._vault, item, Condition.equals(last=replaces) if replaces else Condition.absent(KEY))
 
     def add(self, provider: Provider, key: ProviderKey) -> None:
         # The key first: a provider without one could not be used, a key without a provider harms nobody
@@ -35,6 +52,8 @@ class DynamoProviderStore:
         _put(self._vault, _provider_to_item(provider), Condition.absent(KEY))
 
     def update(self, provider: Provider) -> Provider:
+        if provider.is_ending:
+            raise Conflict
         updated = replace(provider, version=provider.version + 1)
         _put(self._vault, _provider_to_item(updated), Condition.equals(version=provider.version))
         return updated
@@ -76,19 +95,35 @@ def key_from_item(item: Item) -> ProviderKey:
     return read("provider key", item, lambda item: load(ProviderKey, item))
 
 
-_LATER = ("removals",)
+_LATER = ("removals", "emptied")
 
 
-def provider_from_item(item: Item) -> Provider:
-    return read("provider", item, _parsed)
+def is_provider_id(text: str) -> bool:
+    """Whether a provider, and nothing else, can be there under this id."""
+    return text != _EVERYTHING
+
+
+def everything_key() -> Item:
+    return {KEY: _PARTITION, SORT: _EVERYTHING}
+
+
+def everything_from_item(item: Item | None) -> Everything:
+    """Raises ItemUnreadable: whether what is stored was removed is not known then, so that nothing of it is used."""
+    return read("removals of everything", item, lambda item: load(Everything, item)) if item else Everything()
+
+
+def provider_from_item(item: Item, everything: Everything) -> Provider:
+    return read("provider", item, _parsed).under(everything)
 
 
 def _parsed(item: Item) -> Provider:
-    return load(Provider, item, later=_LATER)
+    return load(Provider, {**item, "is_ending": False}, later=_LATER)
 
 
 def _provider_to_item(provider: Provider) -> Item:
-    return provider_key(provider.id) | asdict(provider)
+    item = provider_key(provider.id) | asdict(provider)
+    del item["is_ending"]
+    return item
 
 
 def _put(table: Table, item: Item, condition: Condition) -> None:

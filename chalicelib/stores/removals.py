@@ -2,13 +2,12 @@
 
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
 
 from chalicelib.domain.errors import NotFound
 from chalicelib.domain.removal import KEPT_SECONDS, CloudReceipt, Receipt, Removal
 
 from .items import Item, load, read, readable
-from .table import Condition, ConditionFailed, Table, batch_get
+from .table import Condition, ConditionFailed, Table
 from .tables import EXPIRES, KEY, LISTING, SORT
 
 _LISTING = "REMOVALS"
@@ -20,8 +19,7 @@ _COUNTERS = tuple(field.name for field in fields(CloudReceipt) if field.name != 
 class DynamoRemovalStore:
     """Implements `ports.RemovalStore`."""
 
-    def __init__(self, client: Any, table: Table) -> None:
-        self._client = client
+    def __init__(self, table: Table) -> None:
         self._table = table
 
     def add(self, removal: Removal) -> None:
@@ -53,9 +51,7 @@ class DynamoRemovalStore:
             Condition.equals(**{LISTING.key: _LISTING}), index=LISTING, limit=limit, descending=True
         )
         keys = [{KEY: item[KEY], SORT: item[SORT]} for item in listed.items]
-        if not keys:
-            return []
-        found = batch_get(self._client, {self._table.name: keys})[self._table.name]
+        found = self._table.get_all(keys)
         return sorted(readable("removal", found, _parsed), key=lambda removal: (removal.at, removal.id), reverse=True)
 
 
@@ -70,12 +66,12 @@ def _cloud(removal_id: str, provider_id: str) -> Item:
 def _to_item(removal: Removal) -> Item:
     listed = {LISTING.key: _LISTING, LISTING.sort: f"{removal.at:012d}#{removal.id}"}
     kept = {EXPIRES: removal.at + KEPT_SECONDS}
-    ended = dict(removal.ended)
-    return {KEY: _partition(removal.id), SORT: _HEAD} | listed | kept | asdict(removal) | {"ended": ended}
+    more = {"ended": dict(removal.ended), "joined": [list(pair) for pair in removal.joined]}
+    return {KEY: _partition(removal.id), SORT: _HEAD} | listed | kept | asdict(removal) | more
 
 
 def _parsed(item: Item) -> Removal:
-    removal = load(Removal, {**item, "ended": []})
+    removal = load(Removal, {**item, "ended": []}, later=("joined", "is_open", "tokens"))
     return replace(removal, ended=tuple(load(_Ended, item).ended.items()))
 
 

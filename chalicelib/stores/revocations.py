@@ -1,14 +1,16 @@
 """Tokens that have still to be revoked at their cloud."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from itertools import chain
 
+from chalicelib.domain.errors import Conflict
 from chalicelib.domain.grant import Revocation
+from chalicelib.ports import EARLIER
 
+from .due import due, listed
 from .items import Item, load
-from .table import Condition, ConditionFailed, Table, batch_get, readable_or_later
+from .table import Condition, ConditionFailed, Table
 from .tables import KEY, LISTING, SORT
 
 _LISTING = "REVOCATIONS"
@@ -17,8 +19,7 @@ _LISTING = "REVOCATIONS"
 class DynamoRevocationStore:
     """Implements `ports.RevocationStore`."""
 
-    def __init__(self, client: Any, table: Table) -> None:
-        self._client = client
+    def __init__(self, table: Table) -> None:
         self._table = table
 
     def add(self, revocation: Revocation) -> None:
@@ -27,47 +28,40 @@ class DynamoRevocationStore:
     def add_all(self, revocations: Sequence[Revocation]) -> None:
         self._table.put_all([_to_item(revocation) for revocation in revocations])
 
-    def reschedule(self, revocation: Revocation) -> None:
-        # One that a parallel run has finished must not come back
-        with suppress(ConditionFailed):
-            self._table.put(_to_item(revocation), Condition.present(KEY))
+    def claim(self, revocation: Revocation) -> None:
+        # Neither one that a parallel run has claimed, nor one that it has finished and that must not come back
+        try:
+            self._table.put(_to_item(revocation), Condition.equals(attempts=revocation.attempts - 1))
+        except ConditionFailed:
+            raise Conflict from None
 
     def delete(self, revocation_id: str) -> None:
         self._table.delete(_key(revocation_id))
 
-    def due(self, now: int, *, limit: int) -> list[Revocation]:
-        condition = Condition(
-            f"#{LISTING.key} = :listing AND #{LISTING.sort} <= :now", {"listing": _LISTING, "now": _moment(now)}
-        )
-        keys = [{KEY: i[KEY], SORT: i[SORT]} for i in self._table.query(condition, index=LISTING, limit=limit).items]
-        if not keys:
-            return []
-        items = batch_get(self._client, {self._table.name: keys})[self._table.name]
-        # The index lags: what was put off or done since does not count as due
-        found = readable_or_later(self._table, "revocation", items, _parsed, now)
-        due = (revocation for revocation in found if revocation.next_attempt_at <= now)
-        return sorted(due, key=lambda r: r.next_attempt_at)
+    def due(self, provider_id: str, now: int) -> Iterator[Revocation]:
+        return due(self._table, "revocation", _listing(provider_id), now, _parsed)
 
     def any_of(self, provider_id: str, generation: int) -> bool:
-        found = self._table.query_all(
-            Condition.equals(**{LISTING.key: _LISTING}),
-            index=LISTING,
-            filter_by=Condition.equals(provider_id=provider_id, generation=generation),
+        wanted = Condition.equals(provider_id=provider_id, generation=generation)
+        found = (
+            self._table.query_all(Condition.equals(**{LISTING.key: listing}), index=LISTING, filter_by=wanted)
+            for listing in (_listing(provider_id), _listing(EARLIER))
         )
-        return next(found, None) is not None
+        return next(chain.from_iterable(found), None) is not None
+
+
+def _listing(provider_id: str) -> str:
+    """Of a provider; those that were written down before each had a list of its own are on one together."""
+    return f"{_LISTING}#{provider_id}" if provider_id else _LISTING
 
 
 def _key(revocation_id: str) -> Item:
     return {KEY: f"REVOCATION#{revocation_id}", SORT: "REVOCATION"}
 
 
-def _moment(at: int) -> str:
-    return f"{at:012d}"
-
-
 def _to_item(revocation: Revocation) -> Item:
-    listed = {LISTING.key: _LISTING, LISTING.sort: _moment(revocation.next_attempt_at)}
-    return _key(revocation.id) | listed | asdict(revocation)
+    on_list = listed(_listing(revocation.provider_id), revocation.next_attempt_at)
+    return _key(revocation.id) | on_list | asdict(revocation)
 
 
 def _parsed(item: Item) -> Revocation:

@@ -74,7 +74,7 @@ def _to_item(seal: Seal) -> Item:
 
 def _from_item(item: Item) -> Seal:
     try:
-        entries = tuple(StoredEntry(*text.split(" ")) for text in item["entries"])
+        entries = tuple(StoredEntry(place, digest) for place, digest in (text.split(" ") for text in item["entries"]))
         number, sealed_at = int(item["number"]), int(item["sealed_at"])
         return Seal(number, item[SORT], str(item["end"]), sealed_at, str(item["previous"]), entries, bytes(item["mac"]))
     except (KeyError, ValueError, TypeError, AttributeError):

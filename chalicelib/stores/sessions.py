@@ -95,4 +95,4 @@ def _from_item(item: Item) -> Session | None:
 
 def _parsed(item: Item) -> Session:
     user = {**item, "id": item["user_id"]}
-    return load(Session, {**item, "user": user}, later=("by_openid", "was_appointed"))
+    return load(Session, {**item, "user": user}, later=("by_openid", "was_appointed", "also_called"))

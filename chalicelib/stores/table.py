@@ -1,21 +1,23 @@
 """One DynamoDB table through the few operations the vault uses: single items, strongly consistent, conditional."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.domain.errors import ItemUnreadable, StorageUnavailable
-from chalicelib.ports import Random
+from chalicelib.domain.errors import StorageUnavailable
+from chalicelib.ports import Clock, Random
 
-from .items import ODD_VERSION, Item, Kind, pack, read, unpack
-from .tables import KEY, LISTING, SORT, Index
+from .items import ODD_VERSION, Item, pack, unpack
+from .tables import KEY, Index
 
-_BATCH_WRITE_LIMIT = 25
-_ATTEMPTS = 5
-_PUT_OFF_SECONDS = 24 * 3600
+_BATCH_WRITE_LIMIT, _BATCH_READ_LIMIT = 25, 100
+_TRIES = 10
+_FIRST_PAUSE, _LONGEST_PAUSE, _PATIENCE = 0.05, 1.0, 5.0
+"""Seconds: at most before the second try, at most before any, and at most in all, so that a request can still say in
+time that it failed (R79)."""
 WRITER = "writer"
 
 
@@ -65,9 +67,10 @@ class Page:
 class Table:
     """A named table. Raises StorageUnavailable for whatever DynamoDB cannot do now."""
 
-    def __init__(self, client: Any, name: str, random: Random) -> None:
+    def __init__(self, client: Any, name: str, random: Random, clock: Clock) -> None:
         self._client = client
         self._random = random
+        self._clock = clock
         self.name = name
 
     def get(self, key: Item) -> Item | None:
@@ -170,6 +173,29 @@ class Table:
                 return min(int(total), at_most)
             arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
+    def get_all(self, keys: Sequence[Item]) -> list[Item]:
+        """What is stored under these keys, each named once, in any order (strongly consistent)."""
+        found: list[Item] = []
+        for start in range(0, len(keys), _BATCH_READ_LIMIT):
+            found += self.get_with(keys[start : start + _BATCH_READ_LIMIT])
+        return found
+
+    def get_with(self, keys: Sequence[Item], other: "Table | None" = None, others: Sequence[Item] = ()) -> list[Item]:
+        """The same, and what `other` stores under `others`, in one call: at most 100 keys together."""
+        wanted = {self.name: keys} | ({other.name: others} if other is not None else {})
+        requests: dict[str, Any] = {
+            table: {"Keys": [pack(key) for key in some], "ConsistentRead": True} for table, some in wanted.items()
+        }
+        found: list[Item] = []
+        for _ in self._tries():
+            with storage_errors():
+                answer = self._client.batch_get_item(RequestItems=requests)
+            found += [unpack(item) for items in answer["Responses"].values() for item in items]
+            requests = answer.get("UnprocessedKeys", {})
+            if not requests:
+                return found
+        raise StorageUnavailable(detail="BatchGetItem left keys over")
+
     def put_all(self, items: Sequence[Item]) -> None:
         """Write items unconditionally in batches; what DynamoDB leaves over is sent again."""
         for start in range(0, len(items), _BATCH_WRITE_LIMIT):
@@ -178,7 +204,7 @@ class Table:
             )
 
     def _put_batch(self, requests: list[dict[str, Any]]) -> None:
-        for _ in range(_ATTEMPTS):
+        for _ in self._tries():
             with storage_errors():
                 answer = self._client.batch_write_item(RequestItems={self.name: requests})
             requests = answer.get("UnprocessedItems", {}).get(self.name, [])
@@ -186,41 +212,18 @@ class Table:
                 return
         raise StorageUnavailable(detail="BatchWriteItem left items over")
 
-
-def batch_get(client: Any, keys: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:
-    """Read items of several tables (`keys` by table name) in one strongly consistent call."""
-    requests: dict[str, Any] = {
-        table: {"Keys": [pack(key) for key in wanted], "ConsistentRead": True} for table, wanted in keys.items()
-    }
-    found: dict[str, list[Item]] = {table: [] for table in keys}
-    for _ in range(_ATTEMPTS):
-        with storage_errors():
-            answer = client.batch_get_item(RequestItems=requests)
-        for table, items in answer["Responses"].items():
-            found[table] += [unpack(item) for item in items]
-        requests = answer.get("UnprocessedKeys", {})
-        if not requests:
-            return found
-    raise StorageUnavailable(detail="BatchGetItem left keys over")
-
-
-def readable_or_later(
-    table: Table, kind: str, items: Sequence[Item], parse: Callable[[Item], Kind], now: int
-) -> list[Kind]:
-    """What those items of a queue stand for.
-
-    One that cannot be read is put off by a day: it must not hold up the others, and is told again.
-    """
-    found: list[Kind] = []
-    for item in items:
-        try:
-            found.append(read(kind, item, parse))
-        except ItemUnreadable:
-            key = {name: item[name] for name in (KEY, SORT)}
-            values = {"later": f"{now + _PUT_OFF_SECONDS:012d}"}
-            with suppress(ConditionFailed):
-                table.update(key, f"SET #{LISTING.sort} = :later", values, Condition.present(LISTING.key))
-    return found
+    def _tries(self) -> Iterator[None]:
+        """Each try of what DynamoDB left over, after a pause that grows, with full jitter: what is sent again at once
+        is throttled again (AWS, "Error handling and exponential backoff").
+        """
+        ends = self._clock.monotonic() + _PATIENCE
+        yield
+        for number in range(_TRIES - 1):
+            pause = self._random.fraction() * min(_FIRST_PAUSE * 2**number, _LONGEST_PAUSE)
+            if self._clock.monotonic() + pause > ends:
+                return
+            self._clock.sleep(pause)
+            yield
 
 
 @contextmanager

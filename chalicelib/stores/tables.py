@@ -71,8 +71,10 @@ LISTING = Index(
         "keeps_tokens", "at", "tag", "outcome", "actor", "actor_name", "request_id", "source", "browser", "facts",
     ),
 )  # fmt: skip
-"""Sparse: grants by provider and generation in the order of user names, pending revocations and
-deliveries by due time, users by id, departed ones by the time they left, audit entries by user and time."""
+"""Sparse: grants by provider and generation in the order of user names, pending revocations by provider
+and deliveries by channel, both by due time, users by id, departed ones by the time they left, audit entries by user
+and time.
+"""
 
 SESSIONS_OF_USER = Index("of_user", key="user_id", sort="created_at")
 

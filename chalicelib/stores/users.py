@@ -1,48 +1,98 @@
-"""Everybody who has logged in, and how far the sweep over them is."""
+"""Everybody who has logged in or was imported, by which names they are known, and how far the sweep over them is."""
 
-from chalicelib.domain.aliases import aliases_of
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
+from chalicelib.domain.aliases import aliases_of, claimed_by, own_names
 from chalicelib.domain.errors import Conflict, InvalidRequest, StorageUnavailable
-from chalicelib.domain.user import Departure, SweepProgress, User, UserRecord
-from chalicelib.ports import UserPage
+from chalicelib.domain.user import AliasClaim, Departure, SweepProgress, User, UserRecord
+from chalicelib.ports import UserAliasStore, UserPage
 
 from .items import ODD_VERSION, Item, load, read, read_or, readable, version_of
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, LISTING, SORT
-from .user_aliases import DynamoUserAliasStore
 
 _PRESENT, _DEPARTED = "USERS", "DEPARTED"
 _PROGRESS = {KEY: "SWEEP", SORT: "USERS"}
+_ATTEMPTS = 3
 
 
 class DynamoUserStore:
     """Implements `ports.UserStore`."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, aliases: UserAliasStore) -> None:
         self._table = table
+        self._aliases = aliases
 
-    def enrol(self, user: User, *, sessions_until: int) -> None:
-        values = _of_user(user) | _listed(user.id, None, 0) | {"sessions_until": sessions_until, "keeps_tokens": False}
+    def enrol(self, user: User, *, sessions_until: int, at: int) -> None:
+        values = _of_user(user) | _listed(user.id, None, 0)
+        values |= {"sessions_until": sessions_until, "keeps_tokens": False, "proved_at": at}
         assignments = " , ".join(f"#{name} = :{name}" for name in values)
         expression = f"SET {assignments} REMOVE #departure , #departed_at ADD #version :one"
-        try:
-            before = self._table.update(record_key(user.id), expression, {**values, "one": 1})
-        except StorageUnavailable:
-            self._put_anew(user, values)
-            before = None
-        known = [name for one in readable("user", [before] if before else [], _parsed) for name in aliases_of(one.user)]
-        new = tuple(alias for alias in aliases_of(user) if alias not in known)
-        DynamoUserAliasStore(self._table).claim(user.id, new)
+        known = self._logged_in(user.id, expression, values)
+        if known is None or known.names != frozenset(aliases_of(user)):
+            self._bear(user.id, known)
 
-    def _put_anew(self, user: User, values: Item) -> None:
-        """Write over a record whose version is no number, to which nothing can be added. Raises StorageUnavailable."""
-        item = self._table.get(record_key(user.id))
-        if item is None or version_of(item) != ODD_VERSION:
-            raise StorageUnavailable(detail="the user's record could not be written")
-        self._table.put(record_key(user.id) | values | {"version": 1})
+    def _logged_in(self, user_id: str, expression: str, values: Item) -> UserRecord | None:
+        """Write it, and give who that was before. One that cannot be read is nobody, and is written over."""
+        try:
+            before = self._table.update(record_key(user_id), expression, {**values, "one": 1})
+        except StorageUnavailable:
+            before = self._table.get(record_key(user_id))
+            # Nothing can be added to a version that is no number
+            if before is None or version_of(before) != ODD_VERSION:
+                raise
+        known = next(readable("user", [before] if before else [], _parsed), None)
+        if before and known is None:
+            # What is odd may be what a log-in does not write
+            self._table.put(record_key(user_id) | values | {"version": max(version_of(before), 0) + 1})
+        return known
+
+    def _bear(self, user_id: str, known: UserRecord | None) -> None:
+        """Let the record of a log-in bear its names, unless somebody else writes it at that moment: then once more."""
+        for _ in range(_ATTEMPTS):
+            record = self.get(user_id)
+            if record is None:
+                return
+            names = frozenset(aliases_of(record.user))
+            try:
+                self._named(record, names, gone=claimed_by(known) - names if known else frozenset())
+            except Conflict:
+                continue
+            return
+        # Somebody else is writing all the time: the next log-in finds the names missing, and claims them
+
+    def _named(self, record: UserRecord, names: frozenset[str], *, gone: frozenset[str]) -> UserRecord:
+        left = self._claims(record.user.id, gone)
+        self._aliases.claim(record.user.id, sorted(names - (record.names or frozenset())))
+        saved = self.save(replace(record, names=names))
+        self._release(left)
+        return saved
+
+    def rename(self, record: UserRecord, user: User, *, at: int) -> UserRecord:
+        before, now = frozenset(aliases_of(record.user)), frozenset(aliases_of(user))
+        # An address that turned out to be somebody else's stays so as long as nothing says it anew
+        kept = now if record.names is None else record.names & now | now - before | own_names(user)
+        return self._named(replace(record, user=user, proved_at=at), kept, gone=claimed_by(record) - now)
+
+    def disown(self, record: UserRecord, alias: str) -> None:
+        self.save(replace(record, names=claimed_by(record) - {alias}))
+
+    def _claims(self, user_id: str, aliases: Iterable[str]) -> dict[str, list[AliasClaim]]:
+        """Somebody's claims before the record is written: who claims a name anew after that keeps it."""
+        return {a: [c for c in self._aliases.claims(a) if c.user_id == user_id] for a in sorted(aliases)}
+
+    def _release(self, claims: dict[str, list[AliasClaim]]) -> None:
+        for alias, mine in claims.items():
+            self._aliases.release(alias, mine)
 
     def get(self, user_id: str) -> UserRecord | None:
         item = self._table.get(record_key(user_id))
         return record_from_item(item) if item else None
+
+    def get_all(self, user_ids: Collection[str]) -> list[UserRecord]:
+        found = self._table.get_all([record_key(one) for one in set(user_ids)])
+        return list(readable("user", found, _parsed))
 
     def save(self, record: UserRecord) -> UserRecord:
         item = _to_item(record)
@@ -54,11 +104,13 @@ class DynamoUserStore:
         return record_from_item(item)
 
     def delete(self, record: UserRecord) -> None:
+        left = self._claims(record.user.id, claimed_by(record) | frozenset(aliases_of(record.user)))
         try:
             self._table.delete(record_key(record.user.id), Condition.equals(version=record.version))
         except ConditionFailed as failure:
             if failure.item is not None:
                 raise Conflict from failure
+        self._release(left)
 
     def present(self, *, limit: int, cursor: str | None) -> UserPage:
         return self._page(_PRESENT, limit, cursor)
@@ -96,7 +148,13 @@ class DynamoUserStore:
         next_cursor = None
         if page.last_key is not None:
             next_cursor = f"{page.last_key[LISTING.sort]}|{str(page.last_key[KEY]).removeprefix('USER#')}"
-        return UserPage(list(readable("user", page.items, _parsed)), next_cursor)
+        return UserPage(self._records(listing, [str(item[KEY]) for item in page.items]), next_cursor)
+
+    def _records(self, listing: str, keys: list[str]) -> list[UserRecord]:
+        """As they are now, in the list's order: the list lags, and has not all that a record has."""
+        found = {item[KEY]: item for item in self._table.get_all([{KEY: key, SORT: "RECORD"} for key in keys])}
+        still = (found[key] for key in keys if key in found and found[key].get(LISTING.key) == listing)
+        return list(readable("user", still, _parsed))
 
 
 def record_key(user_id: str) -> Item:
@@ -117,6 +175,7 @@ def _of_user(user: User) -> Item:
         "email": user.email,
         "groups": sorted(user.groups),
         "password_stamp": user.password_stamp,
+        "also_called": list(user.also_called),
     }
 
 
@@ -131,6 +190,8 @@ def _to_item(record: UserRecord) -> Item:
             "departure": record.departure.value if record.departure else None,
             "departed_at": record.departed_at,
             "keeps_tokens": record.keeps_tokens,
+            "names": None if record.names is None else sorted(record.names),
+            "proved_at": record.proved_at,
         }
     )
 
@@ -139,6 +200,9 @@ def record_from_item(item: Item) -> UserRecord:
     return read("user", item, _parsed)
 
 
+_LATER = ("departed_at", "also_called", "proved_at")
+
+
 def _parsed(item: Item) -> UserRecord:
     user = {**item, "id": item["user_id"], "login_name": item["user_name"]}
-    return load(UserRecord, {**item, "user": user}, later=("departed_at",))
+    return load(UserRecord, {**item, "user": user}, later=_LATER)

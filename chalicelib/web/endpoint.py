@@ -8,7 +8,6 @@ import json
 import logging
 import secrets
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol, assert_never
@@ -17,7 +16,14 @@ from chalice.app import Blueprint, Chalice, IAMAuthorizer
 
 from chalicelib.domain.access import Access, require
 from chalicelib.domain.audit import Origin
-from chalicelib.domain.errors import AccessDenied, ForgedForm, LoginRequired, RecentLoginRequired, VaultError
+from chalicelib.domain.errors import (
+    AccessDenied,
+    ForgedForm,
+    LoginRequired,
+    RecentLoginRequired,
+    VaultError,
+    place_of,
+)
 from chalicelib.domain.session import Session
 from chalicelib.domain.user import User
 
@@ -97,18 +103,19 @@ class Endpoints:
     def _replaced(self, raw: Any, status: int) -> VaultResponse:
         """Never raises."""
         for_program = raw.path in self._addresses_of_programs()
+        refused = errors.of_status(status)
         try:
             for route in self.routes:
                 if route.on_unreadable and (route.method, route.path) == (raw.method, raw.path):
-                    route.on_unreadable(requests.origin(raw))
+                    route.on_unreadable(requests.origin(raw), refused)
         except VaultError as error:
             _log_error(error, requests.origin(raw).request_id)
             return self._refused(error, for_program=for_program)
-        return self.refusal(status, for_program=for_program)
+        return self._refused(refused, for_program=for_program)
 
-    def refusal(self, status: int, *, for_program: bool = False) -> VaultResponse:
-        """Our page, or JSON, for a refusal that was made before any route was reached. Never raises."""
-        return self._refused(errors.of_status(status), for_program=for_program)
+    def refusal(self, status: int) -> VaultResponse:
+        """Our page for a refusal that was made before any route was reached. Never raises."""
+        return self._refused(errors.of_status(status), for_program=False)
 
     def _refused(self, error: VaultError, *, for_program: bool) -> VaultResponse:
         try:
@@ -161,7 +168,7 @@ class Endpoints:
             return requests.read(raw, path, route, self.cookie_names)
         except VaultError as error:
             if route.on_unreadable is not None:
-                route.on_unreadable(origin)
+                route.on_unreadable(origin, error)
             if route.is_callback:
                 self._refusals.note(error.code, route.path, None, origin)
             raise
@@ -264,8 +271,5 @@ def _log_error(error: VaultError, request_id: str) -> None:
 
 
 def _log_crash(error: Exception, request_id: str) -> None:
-    """Type and place, never the message: an exception's text may hold what was being worked on (R68)."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
-    extra = {"error_type": type(error).__name__, "where": where, "request_id": request_id}
+    extra = {"error_type": type(error).__name__, "where": place_of(error), "request_id": request_id}
     _LOG.error("request.crashed", extra=extra)

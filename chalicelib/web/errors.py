@@ -31,6 +31,7 @@ STATUS: dict[type[VaultError], int] = {
     errors.CloudUnavailable: 503,
     errors.CloudAnswerInvalid: 502,
     errors.CloudRefused: 502,
+    errors.CloudRefusalUnclear: 502,
     errors.CloudMisconfigured: 502,
     ConsentFailed: 400,
     SignInFailed: 400,

@@ -109,9 +109,9 @@ def _collect(pairs: list[tuple[str, str]], repeatable: Collection[str]) -> Field
     values: dict[str, list[str]] = {}
     for name, value in pairs:
         if name in values and name not in repeatable:
-            raise InvalidRequest("A field was sent twice. Nothing was changed.")
+            raise InvalidRequest("A field was sent twice. Nothing was changed.", parameter=name)
         # U+FFFD stands where the gateway could not decode
         if "\0" in value or "\ufffd" in value:
-            raise InvalidRequest
+            raise InvalidRequest("A field has a character that is not allowed. Nothing was changed.", parameter=name)
         values.setdefault(name, []).append(value)
     return Fields(values)

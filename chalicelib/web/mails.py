@@ -112,6 +112,8 @@ _CAUSES = {
     "with.",
     GrantReason.OUTCOME_UNKNOWN: "The renewal of your authorization at {provider}{account} was cut off, and {provider} "
     "does not accept the old one any more.",
+    GrantReason.REFUSED_REPEATEDLY: "{provider} has refused again and again, for an hour at least, to renew your "
+    "authorization{account}.",
     GrantReason.UNREADABLE: "Your authorization at {provider}{account} cannot be read from storage any more.",
 }
 _STATES = {

@@ -20,6 +20,8 @@ def refusal(error: TokenRefused, request_id: str, connect_url: str) -> Json:
     """A refusal that a program can decide by; `connect_url` is given where it helps, and grants nothing."""
     reason = error.reason
     body: dict[str, Any] = _body(reason.error, reason.sentence, reason.value, request_id)
+    if error.mistake is not None:
+        body |= {"error_description": error.mistake.sentence, "detail": error.mistake.detail.value}
     if reason in _CONNECT and connect_url:
         body["connect_url"] = connect_url
     if error.missing:
@@ -39,9 +41,15 @@ def failure(error: VaultError, request_id: str) -> Json:
     if isinstance(error, errors.StorageUnavailable | errors.KeyUnavailable):
         return refusal(TokenRefused(RefusalReason.VAULT_UNAVAILABLE, retry_after=5), request_id, "")
     if isinstance(error, errors.InvalidRequest | errors.NotFound):
-        reason = RefusalReason.INVALID_REQUEST
-        return Json(_body(reason.error, error.message, error.code, request_id), status)
+        body = _body(RefusalReason.INVALID_REQUEST.error, error.message, error.code, request_id)
+        return Json(body | _named(error), status)
     return Json(_body("server_error", VaultError.message, VaultError.code, request_id), 500)
+
+
+def _named(error: errors.InvalidRequest | errors.NotFound) -> dict[str, str]:
+    """The parameter that could not be read, by the name it has in the code: what was sent is never said again."""
+    name = error.parameter if isinstance(error, errors.InvalidRequest) else ""
+    return {"error_description": f"`{name}`: {error.message}", "detail": name} if name else {}
 
 
 def _body(error: str, sentence: str, reason: str, request_id: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.directory_report import Step
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
 from chalicelib.domain.provider_type import CheckItem, ScopePreset
-from chalicelib.domain.reach import Obstacle
+from chalicelib.domain.release import Obstacle
 from chalicelib.domain.removal import CloudReceipt, Removal, RemovalScope
 from chalicelib.domain.stop import StopKind
 from chalicelib.domain.user import Departure
@@ -55,6 +55,8 @@ class ProviderCard:
     """The cloud account that is connected, as its owner knows it: e-mail address or log-in name."""
     since: int | None = None
     """When the person authorized."""
+    last_used_at: int | None = None
+    """The begin of the hour in which an application last fetched a token; None: none has yet."""
     removed_at: int | None = None
     """When an administrator removed the authorization; set in the state `REMOVED`."""
     scopes: tuple[str, ...] = ()
@@ -270,6 +272,14 @@ class TokenFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class ListPart:
+    """Where one is in a list of very many providers: `next_id` begins the next part, empty for none."""
+
+    next_id: str = ""
+    is_first: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderChoice:
     """An entry of the filter's list of providers."""
 
@@ -279,7 +289,10 @@ class ProviderChoice:
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """One grant as administrators see it; `id` is `Grant.id`, None as a time means never."""
+    """One grant as administrators see it; `id` is `Grant.id`, None as a time means never.
+
+    The last use is the begin of an hour.
+    """
 
     id: str
     user_name: str
@@ -325,12 +338,21 @@ class RemoveDialog:
 
 @dataclass(frozen=True, slots=True)
 class CloudRow:
-    """One provider on a receipt. `left` is what is still to be deleted here, `is_more` when counting stopped there."""
+    """One provider on a receipt. `left` is what is still to be deleted here, `is_more` when counting stopped there.
+
+    `is_waiting`: something may be left, and was not counted. Not `is_ended`: what was asked for did not happen there.
+    """
 
     name: str
     receipt: CloudReceipt
     left: int = 0
     is_more: bool = False
+    is_waiting: bool = False
+    is_ended: bool = True
+
+    @property
+    def is_done(self) -> bool:
+        return self.is_ended and not (self.left or self.is_waiting or self.receipt.pending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +365,22 @@ class ReceiptView:
     @property
     def is_done(self) -> bool:
         """Whether nothing is under way any more."""
-        return not any(row.left or row.receipt.pending for row in self.clouds)
+        return all(row.is_done for row in self.clouds) and not self.removal.is_open
+
+    @property
+    def done(self) -> int:
+        """At so many providers."""
+        return sum(row.is_done for row in self.clouds)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether nothing of what was asked for happened."""
+        return bool(self.clouds) and not any(row.is_ended for row in self.clouds)
+
+    @property
+    def revokes(self) -> bool:
+        """Whether the clouds are asked: by this removal, or by another one of the same tokens."""
+        return self.removal.revoke or any(row.receipt.asked or row.receipt.not_offered for row in self.clouds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -519,16 +556,25 @@ class ReachRow:
     name: str
     rules: tuple[RuleRow, ...]
     obstacles: tuple[Obstacle, ...]
+    accounts: tuple[str, ...] = ()
+    """The cloud accounts whose token it could get."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldAccount:
+    """A cloud account that a person has authorized, and for what."""
+
+    label: str
+    scopes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ReachView:
-    """Who could get a person's token of a provider. `account` is None where the person has not authorized it."""
+    """Who could get a person's token of a provider, whose default account comes first."""
 
     person: str
     provider: str
-    account: str | None
-    scopes: tuple[str, ...]
+    accounts: tuple[HeldAccount, ...]
     rows: tuple[ReachRow, ...]
 
 

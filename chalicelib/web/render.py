@@ -56,6 +56,7 @@ def environment(base_path: str = "") -> "Environment":
     made.filters["bdi"] = isolated
     made.filters["moment"] = moment
     made.filters["exact_moment"] = exact_moment
+    made.filters["hour"] = hour
     return made
 
 
@@ -72,6 +73,15 @@ def moment(seconds: int) -> Markup:
     at = datetime.fromtimestamp(seconds, UTC)
     iso, words = f"{at:%Y-%m-%dT%H:%M:%SZ}", f"{at.day} {at:%b %Y, %H:%M} UTC"
     return Markup('<time datetime="{}">{}</time>').format(iso, words)
+
+
+def hour(seconds: int | None) -> Markup | str:
+    """The begin of an hour in which something happened, which the script makes to “today” or “3 days ago”."""
+    if seconds is None:
+        return "Not yet"
+    at = datetime.fromtimestamp(seconds, UTC)
+    iso, words = f"{at:%Y-%m-%dT%H:%M:%SZ}", f"{at.day} {at:%b %Y, %H}:00 to {(at.hour + 1) % 24:02}:00 UTC"
+    return Markup('<time datetime="{}" data-hour>{}</time>').format(iso, words)
 
 
 def exact_moment(seconds: int) -> Markup:

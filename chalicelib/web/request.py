@@ -15,7 +15,8 @@ from .cookies import CookieNames
 from .forms import Fields
 from .route import Route
 
-_PATH_PARAMETER = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}\Z")
+_PATH_PARAMETER = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}\Z")
+"""A person's id of Entra ID has 73 characters."""
 
 
 @dataclass(frozen=True, slots=True)

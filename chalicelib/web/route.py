@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from chalicelib.domain.access import Access
 from chalicelib.domain.audit import Origin
+from chalicelib.domain.errors import VaultError
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Route:
     """The named page to return to, for a route that asks for a log-in younger than five minutes (R35)."""
     iam: bool = False
     """Only for callers that signed the whole request as an IAM identity (SigV4), which the gateway checks."""
-    on_unreadable: Callable[[Origin], object] | None = None
+    on_unreadable: Callable[[Origin, VaultError], object] | None = None
     """Told of requests that are refused before the route sees them: too large, no form, a parameter twice."""
     is_callback: bool = False
     """Where other sites send browsers to: whatever is refused here before the route sees it is noted."""

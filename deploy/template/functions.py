@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from chalicelib.services import audit_seals, clean_up, events, keep_alive, leavers, revocations
+
 from .permissions import FUNCTIONS, logical, role, role_name, token_key
 from .watch import NAMESPACE
 
@@ -33,8 +35,19 @@ _NETWORK = {
         _NO_VALUE,
     ]
 }
-_WEB_MEGABYTES, _BACKGROUND_MEGABYTES = 1024, 512
-"""Memory also buys processor time: people wait for the one and nobody for the others."""
+_WEB_MEGABYTES, _BACKGROUND_MEGABYTES, _MUCH_MEGABYTES = 1024, 512, 1769
+"""Memory also buys processor time, 1769 MB a whole processor: people wait for the web, and what goes through all
+people, grants or entries is bound by it (docs/performance.md).
+"""
+_JOBS = {
+    "retry_revocations": (revocations.BUDGET, _BACKGROUND_MEGABYTES),
+    "keep_alive": (keep_alive.BUDGET, _MUCH_MEGABYTES),
+    "look_after_leavers": (leavers.BUDGET, _MUCH_MEGABYTES),
+    "clean_up": (clean_up.BUDGET, _BACKGROUND_MEGABYTES),
+    "seal_audit": (audit_seals.BUDGET, _MUCH_MEGABYTES),
+    "deliver_events": (events.BUDGET, _BACKGROUND_MEGABYTES),
+}
+"""The time of each background function, from which its time-out follows, and its memory."""
 
 
 def settings() -> dict[str, Any]:
@@ -63,8 +76,10 @@ def _function(name: str) -> dict[str, Any]:
     if name != "api_handler":
         # A run that failed comes again by itself. No reserved concurrency: a young account has none to reserve, and
         # two runs at once harm nothing
+        budget, megabytes = _JOBS[name]
         properties |= {
-            "MemorySize": _BACKGROUND_MEGABYTES,
+            "MemorySize": megabytes,
+            "Timeout": budget.function_seconds,
             "EventInvokeConfig": {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 300},
         }
     return properties

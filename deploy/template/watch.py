@@ -13,6 +13,15 @@ _HALF_HOUR = 1800
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many seconds the oldest work that is due may have waited when a run ends, `periods` times running."""
+
+    too_old: int
+    period: int = _FIVE_MINUTES
+    periods: int = 3
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Lines of the log that are counted, and how many in a period are too many (None: shown only)."""
 
@@ -26,6 +35,17 @@ class Event:
 
 
 _ALL = tuple(FUNCTIONS)
+BACKLOGS = {
+    "retry_revocations": Backlog(600),
+    "keep_alive": Backlog(24 * 3600, period=3600, periods=2),
+    "look_after_leavers": Backlog(300),
+    "clean_up": Backlog(3600),
+    "seal_audit": Backlog(_HALF_HOUR),
+    "deliver_events": Backlog(900),
+}
+"""By function: how long what is due may wait. What would lapse has a quarter of its idle time left when it is due."""
+_SEAL_LAG_SECONDS = 3600
+"""A window is closed for 16 minutes before it is sealed, five minutes long, and its turn comes every five."""
 _WITH_REFRESH = ("api_handler", "keep_alive")
 EVENTS = (
     Event(
@@ -101,18 +121,18 @@ EVENTS = (
         _ALL,
     ),
     Event(
+        "BackgroundFailures",
+        '{ $.event = "background.failed" }',
+        "pieces of background work fail",
+        tuple(BACKLOGS),
+        too_many=3,
+        seconds=_HALF_HOUR,
+    ),
+    Event(
         "ItemsUnreadable",
         '{ $.event = "item.unreadable" }',
         "a stored item is not as this version writes it",
         _ALL,
-    ),
-    Event(
-        "CleanUpFailures",
-        '{ $.event = "clean_up.failed" }',
-        "removed tokens could not be deleted",
-        ("clean_up",),
-        too_many=3,
-        seconds=_HALF_HOUR,
     ),
     Event(
         "RevocationsRetried",
@@ -152,7 +172,9 @@ def resources() -> dict[str, Any]:
     found["LatencyAlarm"] = _gateway_alarm(
         "Latency", "p90", 3000, "takes more than three seconds for one request in ten"
     )
-    found["SealsMissingAlarm"] = _seals_missing()
+    for name, backlog in BACKLOGS.items():
+        found[f"{logical(name)}BehindAlarm"] = _behind(name, backlog)
+    found["SealLagAlarm"] = _seal_lag()
     found["Dashboard"] = _dashboard()
     return found
 
@@ -209,13 +231,18 @@ def _api() -> list[dict[str, Any]]:
     return [{"Name": "ApiName", "Value": {"Ref": "AWS::StackName"}}, {"Name": "Stage", "Value": "api"}]
 
 
-def _seals_missing() -> dict[str, Any]:
-    """The one alarm about what does not happen."""
-    dimensions = [{"Name": "FunctionName", "Value": {"Ref": "SealAudit"}}]
-    watched = {"Namespace": "AWS/Lambda", "MetricName": "Invocations", "Statistic": "Sum", "Dimensions": dimensions}
-    alarm = _alarm("The audit log is not sealed any more", watched, 1, _HALF_HOUR)
-    alarm["Properties"] |= {"ComparisonOperator": "LessThanThreshold", "TreatMissingData": "breaching"}
+def _behind(name: str, backlog: Backlog) -> dict[str, Any]:
+    """Also about what does not happen: a run that does not end says nothing."""
+    dimensions = [{"Name": "job", "Value": name}]
+    watched = {"Namespace": NAMESPACE, "MetricName": "BacklogAge", "Statistic": "Maximum", "Dimensions": dimensions}
+    alarm = _alarm(f"{name} does not run, or does not get on", watched, backlog.too_old, backlog.period)
+    alarm["Properties"] |= {"EvaluationPeriods": backlog.periods, "TreatMissingData": "breaching"}
     return alarm
+
+
+def _seal_lag() -> dict[str, Any]:
+    watched = {"Namespace": NAMESPACE, "MetricName": "SealLag", "Statistic": "Maximum"}
+    return _alarm("The audit log is not sealed any more", watched, _SEAL_LAG_SECONDS, _HALF_HOUR)
 
 
 def _alarm(description: str, watched: dict[str, Any], threshold: int, seconds: int) -> dict[str, Any]:
@@ -246,7 +273,8 @@ def _dashboard() -> dict[str, Any]:
             [["AWS/Lambda", "Errors", "FunctionName", f"${{{logical(name)}}}"] for name in FUNCTIONS],
         ),
         ("Log-ins and keys", [[vault, metric] for metric in ("LoginFailures", "DirectoryFailures", "KeyFailures")]),
-        ("Tokens", [[vault, m] for m in ("RefreshFailures", "RevocationsRetried", "CleanUpFailures", "RefreshesLost")]),
+        ("Tokens", [[vault, m] for m in ("RefreshFailures", "RevocationsRetried", "RefreshesLost", "ItemsUnreadable")]),
+        ("Work that waits, seconds", [[vault, "BacklogAge", "job", job, {"stat": "Maximum"}] for job in BACKLOGS]),
         ("Releases", [[vault, metric] for metric in ("Releases", "Refusals", "Refreshes", "Authorizations", "LogIns")]),
         ("Milliseconds inside the vault", [[vault, "RequestTime", {"stat": s}] for s in ("p50", "p90", "p99")]),
         (

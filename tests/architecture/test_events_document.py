@@ -37,5 +37,10 @@ def test_the_fields_are_those_of_the_json() -> None:
 
 
 def test_every_reason_of_an_event_is_named() -> None:
-    never = {GrantReason.NONE, GrantReason.REMOVED_BY_ADMINISTRATOR, GrantReason.PERMISSIONS_CHANGED}
+    never = {
+        GrantReason.NONE,
+        GrantReason.REMOVED_BY_ADMINISTRATOR,
+        GrantReason.PROVIDER_CHANGED,
+        GrantReason.PERMISSIONS_CHANGED,
+    }
     assert [reason.value for reason in GrantReason if reason not in never and f"`{reason.value}`" not in TEXT] == []

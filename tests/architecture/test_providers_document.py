@@ -25,6 +25,7 @@ def row(type_: ProviderType) -> str:
         days(type_.refresh_token_absolute_seconds),
         type_.revocation.value,
         ", ".join(f"`{quirk}`" for quirk in sorted(type_.quirks)) or "-",
+        type_.looked_at,
     ]
     return f"| {' | '.join(cells)} |"
 

@@ -188,9 +188,9 @@ def test_r50_a_removed_generation_stays_removed_whatever_is_put_back(api: Api, s
     """All that the tables held before the removal, written back, except the key, which no backup has."""
     lasting = api.running.aws.items("vault")
     api.running.vault.removals.remove_all(ADMINISTRATOR, NORTHWIND, ORIGIN)
-    api.running.vault.clean_up.run()
     api.running.clock.advance(121)
-    api.running.vault.clean_up.run()
+    for _ in range(2):
+        api.running.vault.clean_up.run()
     assert outcome(api)[1] == ""
     for item in lasting:
         if item["pk"]["S"].startswith(("USER#", "PROVIDERS", "HEALTH#")):

@@ -20,7 +20,7 @@ from chalicelib.domain.directory_report import Step, StepName
 from chalicelib.domain.errors import LoginRefused
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
 from chalicelib.domain.provider_report import CLOUD_ADVICE, CloudStep
-from chalicelib.domain.reach import Obstacle
+from chalicelib.domain.release import Obstacle
 from chalicelib.domain.removal import CloudReceipt, Removal, RemovalScope
 from chalicelib.domain.sign_in import SignInFailed, SignInProblem
 from chalicelib.domain.stop import StopKind
@@ -43,9 +43,11 @@ from chalicelib.web.pages import (
     DirectoryView,
     ErrorView,
     FormView,
+    HeldAccount,
     KeyRow,
     LeaverDialog,
     LeaverRow,
+    ListPart,
     OwnApplicationRow,
     ProviderCard,
     ProviderChoice,
@@ -90,7 +92,13 @@ OFFERED = ProviderCard(
     side_effect="Northwind ends every authorization that this account gave to any client of the same project.",
     account_page="https://northwind.example/account",
 )
-CONNECTED = replace(OFFERED, state=GrantState.ACTIVE, account="alice@contoso.example", since=NOW - 40 * DAY)
+CONNECTED = replace(
+    OFFERED,
+    state=GrantState.ACTIVE,
+    account="alice@contoso.example",
+    since=NOW - 40 * DAY,
+    last_used_at=NOW // 3600 * 3600,
+)
 FAILING = replace(CONNECTED, id="fabrikam", name="Fabrikam Documents", state=GrantState.FAILING)
 REMOVED = replace(
     OFFERED,
@@ -112,7 +120,7 @@ WITHOUT_REVOCATION = replace(
 BROKEN = tuple(
     replace(CONNECTED, id=f"broken-{reason}", name="Tailspin", state=GrantState.NEEDS_REAUTHORIZATION, reason=reason)
     for reason in GrantReason
-    if reason is not GrantReason.REMOVED_BY_ADMINISTRATOR
+    if reason not in (GrantReason.REMOVED_BY_ADMINISTRATOR, GrantReason.PROVIDER_CHANGED)
 )
 SEVERAL = replace(
     CONNECTED,
@@ -132,6 +140,7 @@ CARDS = (
     FAILING,
     BROKEN[0],
     REMOVED,
+    replace(REMOVED, id="moved", name="Fourth Coffee", reason=GrantReason.PROVIDER_CHANGED),
 )
 
 
@@ -143,8 +152,8 @@ def _row(number: int, **changes: Any) -> TokenRow:
 
 
 ROWS = (
-    _row(1, refreshed_at=NOW - 4000, last_used_at=NOW - 300),
-    _row(2),
+    _row(1, refreshed_at=NOW - 4000, last_used_at=NOW // 3600 * 3600),
+    _row(2, last_used_at=NOW // 3600 * 3600 - 12 * DAY),
     _row(3, state=GrantState.NEEDS_REAUTHORIZATION, refreshed_at=NOW - 8 * DAY),
     _row(4, state=GrantState.FAILING, account="a.very.long.address.of.person.four@engineering.contoso.example"),
 )
@@ -260,6 +269,7 @@ def _tokens(**changes: Any) -> dict[str, Any]:
         "states": tuple(GrantState)[:3],
         "providers": providers,
         "tables": TABLES,
+        "part": ListPart(),
         "dialog": None,
         "notice": None,
     }
@@ -291,6 +301,13 @@ CLOUDS = (
     CloudRow("Northwind Cloud", CloudReceipt("northwind", 12400, 12390, 8120, 3, 0, 10), 1000, is_more=True),
     CloudRow("Box", CloudReceipt("box", 3, not_offered=3)),
     CloudRow("Fabrikam", CloudReceipt("fabrikam", 1204)),
+)
+
+
+UNDER_WAY = (
+    *CLOUDS[:2],
+    CloudRow("Tailspin", CloudReceipt("tailspin", 7, 5, 5)),
+    CloudRow("Wingtip", CloudReceipt("wingtip"), is_waiting=True),
 )
 
 
@@ -415,8 +432,12 @@ def _client(client: ClientView, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def _found(*rows: ReachRow, account: str | None = "alice@contoso.example") -> ReachView:
-    return ReachView("CONTOSO\\alice", "Northwind Cloud", account, ("openid", "email"), rows)
+TWO_ACCOUNTS = ("alice@contoso.example", "archive@contoso.example")
+
+
+def _found(*rows: ReachRow, accounts: tuple[str, ...] = ("alice@contoso.example",)) -> ReachView:
+    held = tuple(HeldAccount(label, ("openid", "email")) for label in accounts)
+    return ReachView("CONTOSO\\alice", "Northwind Cloud", held, rows)
 
 
 SEARCH = {"user": "CONTOSO\\alice", "provider": "northwind"}
@@ -559,6 +580,14 @@ WRONG_PROVIDER = FormView(
         "groups": "This is neither a group's SID nor its distinguished name: everyone",
     },
 )
+MOVED_PROVIDER = FormView(
+    {"name": "Box", "client_id": "another", "whose": "everybody", "grants": "again", "revoke_old": "on"},
+    {
+        "end_grants": "Tokens belong to the server and client that issued them, and one of these is another one now. "
+        "1,204 stored authorizations would end.",
+        "client_secret": "The client or its server is another one now: please give the secret again.",
+    },
+)
 OUTDATED_PROVIDER = FormView(
     {"name": "My name", "client_id": "a", "whose": "everybody", "grants": "leave"},
     is_outdated=True,
@@ -696,6 +725,12 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "removals": ("removals.html", {"removals": REMOVALS}),
     "removals_none": ("removals.html", {"removals": ()}),
     "removal": ("removal.html", {"receipt": ReceiptView(REMOVALS[0], CLOUDS)}),
+    "removal_everything": (
+        "removal.html",
+        {"receipt": ReceiptView(replace(REMOVALS[0], joined=(("box", "r0"),)), UNDER_WAY)},
+    ),
+    "removal_open": ("removal.html", {"receipt": ReceiptView(replace(REMOVALS[2], is_open=True), CLOUDS[1:2])}),
+    "removal_failed": ("removal.html", {"receipt": ReceiptView(REMOVALS[0], (replace(CLOUDS[1], is_ended=False),))}),
     "removal_done": ("removal.html", {"receipt": ReceiptView(REMOVALS[1], CLOUDS[2:])}),
     "remove_one": ("tokens.html", _remove(count=1, user_names=("CONTOSO\\bob",), token_ids=("northwind.S-1",))),
     "remove_some": (
@@ -737,12 +772,18 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         _directory(StepsView("Check of CONTOSO", GOOD_STEPS), StepsView("Check of FABRIKAM", BAD_STEPS)),
     ),
     "directory_tested": ("directory.html", _directory(StepsView("What the test found", TESTED))),
-    "manage_providers": ("manage_providers.html", {"viewer": ADMIN, "rows": PROVIDER_ROWS}),
-    "manage_providers_none": ("manage_providers.html", {"viewer": ADMIN, "rows": ()}),
-    "provider_types": ("provider_types.html", {"viewer": ADMIN, "types": tuple(TYPES.values())}),
+    "manage_providers": (
+        "manage_providers.html",
+        {"viewer": ADMIN, "rows": PROVIDER_ROWS, "part": ListPart("box", is_first=False)},
+    ),
+    "manage_providers_none": ("manage_providers.html", {"viewer": ADMIN, "rows": (), "part": ListPart()}),
+    "provider_types": ("provider_types.html", {"viewer": ADMIN, "types": tuple(TYPES.values()), "search": ""}),
+    "provider_types_searched": ("provider_types.html", {"viewer": ADMIN, "types": (TYPES["box"],), "search": "box"}),
+    "provider_types_none": ("provider_types.html", {"viewer": ADMIN, "types": (), "search": "Contoso Cloud"}),
     **{f"provider_new_{name}": ("provider_form.html", _provider_form(name, EMPTY_PROVIDER)) for name in TYPES},
     "provider_new_wrong": ("provider_form.html", _provider_form("openid-connect", WRONG_PROVIDER)),
     "provider_edit": ("provider_form.html", _provider_form("microsoft-365", replace(EMPTY_PROVIDER), 3)),
+    "provider_edit_moves": ("provider_form.html", _provider_form("box", MOVED_PROVIDER, 3)),
     "provider_edit_outdated": ("provider_form.html", _provider_form("box", OUTDATED_PROVIDER, 3)),
     "provider": ("manage_provider.html", _provider()),
     "provider_tested": ("manage_provider.html", _provider(result=CLOUD_TESTED)),
@@ -785,8 +826,19 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
             found=_found(*(ReachRow("scanner", "Scan server", (OPEN_RULE,), (obstacle,)) for obstacle in Obstacle)),
         ),
     ),
+    "clients_found_accounts": (
+        "clients.html",
+        _clients(
+            search=SEARCH,
+            found=_found(
+                ReachRow("scanner", "Scan server", (OPEN_RULE,), (), TWO_ACCOUNTS),
+                ReachRow("mailer", "Mail poller", (NARROW_RULE,), (), TWO_ACCOUNTS[:1]),
+                accounts=TWO_ACCOUNTS,
+            ),
+        ),
+    ),
     "clients_found_none": ("clients.html", _clients(search=SEARCH, found=_found())),
-    "clients_not_authorized": ("clients.html", _clients(search=SEARCH, found=_found(account=None))),
+    "clients_not_authorized": ("clients.html", _clients(search=SEARCH, found=_found(accounts=()))),
     "clients_nobody": ("clients.html", _clients(search=SEARCH, problem="Nobody is known by this name.")),
     "client": ("client.html", _client(CLIENT)),
     "client_unfinished": ("client.html", _client(UNFINISHED, providers=())),

@@ -114,3 +114,12 @@ def test_times_are_shown_in_the_zone_of_the_reader(browser: Browser, site: str) 
     assert time.inner_text() == "23 Nov 2026, 13:22"
     assert time.get_attribute("title") == "23 Nov 2026, 04:22 UTC"
     context.close()
+
+
+def test_a_last_use_is_said_in_days(browser: Browser, site: str) -> None:
+    context = browser.new_context(timezone_id="Asia/Tokyo", locale="de-DE")
+    page = context.new_page()
+    page.clock.set_fixed_time(gallery.NOW)
+    times = shown(page, site, "tokens").locator("time[data-hour]")
+    assert times.all_inner_texts() == ["today", "12 days ago", "today"]
+    context.close()

@@ -61,6 +61,13 @@ def log(request: pytest.FixtureRequest) -> Log:
     return Log(DynamoAuditLog(aws.table("vault"), clock, SystemRandom(), days=400), clock)
 
 
+def test_what_is_stored_says_what_it_says(log: Log) -> None:
+    log.write(1)
+    log.write(1, ABOUT_BOB)
+    stored = list(log.log.stored(position(NOW), position(NOW + 60)))
+    assert [entry.event for entry in stored] == [EVENT, ABOUT_BOB]
+
+
 def descending(entries: list[AuditEntry]) -> bool:
     places = [entry.position for entry in entries]
     return places == sorted(places, reverse=True) and len(set(places)) == len(places)

@@ -32,7 +32,7 @@ def store(request: pytest.FixtureRequest) -> ClientApplicationStore:
     if request.param == "fake":
         return FakeClientApplicationStore()
     aws: Aws = aws_of(request)
-    return DynamoClientApplicationStore(aws.clients.dynamodb, aws.table("vault"))
+    return DynamoClientApplicationStore(aws.table("vault"))
 
 
 @pytest.mark.parametrize("application", [APPLICATION, FULL], ids=["plain", "full"])

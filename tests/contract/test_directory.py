@@ -1,7 +1,7 @@
 """What every `ports.Directory` promises: on the fake, and over LDAP on the embedded directory, Samba and slapd."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from chalicelib.adapters.directory import Directories
 from chalicelib.domain.directory import DirectorySettings, folded_dn
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused
 from chalicelib.domain.secret import Secret
-from chalicelib.domain.user import User
+from chalicelib.domain.user import Called, User
 from chalicelib.ports import Directory
 from dev.directory import Authority, EmbeddedDirectory
 from tests.directories import people
@@ -192,6 +192,24 @@ class TestDirectory:
         user = place.log_in("alice")
 
         assert place.directory.person(user.id) == user
+
+    @pytest.mark.parametrize("place", _WITH_SERVICE, indirect=True)
+    def test_r91_a_name_is_whoever_bears_it_today(self, place):
+        if isinstance(place.directory, FakeDirectory):
+            place.directory.looks_up = True
+        alice, asked = place.log_in("alice"), frozenset({place.domain.casefold()})
+        for name in (f"{place.domain}\\ALICE", alice.email.upper(), *alice.also_called):
+            assert place.directory.called(name) == Called((alice.id,), asked)
+        for name in (f"{place.domain.lower()}\\nobody", "nobody@contoso.example"):
+            assert place.directory.called(name) == Called((), asked)
+        assert place.directory.called("FABRIKAM\\alice") == Called()
+
+    @pytest.mark.parametrize("place", _WITH_SERVICE, indirect=True)
+    def test_r91_how_people_stand_tells_what_they_are_called_today(self, place):
+        alice = place.log_in("alice")
+        standing = place.directory.standings([alice])[alice.id]
+        assert standing.user == replace(alice, groups=frozenset())
+        assert place.directory.groups(alice, standing) == alice.groups
 
     @pytest.mark.parametrize(
         "user_id", ["S-1-5-21-1-2-3-4", "00000000-0000-4000-8000-000000000000", "*", "alice", "", "a)(uid=*"]

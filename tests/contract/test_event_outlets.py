@@ -39,17 +39,18 @@ class TestOutbox:
         if request.param == "fake":
             return FakeOutbox()
         aws: Aws = request.getfixturevalue("aws")
-        return DynamoOutbox(aws.clients.dynamodb, aws.table("vault"))
+        return DynamoOutbox(aws.table("vault"))
 
     def test_what_waits_is_due_in_its_order(self, outbox: Outbox) -> None:
         first, second = Delivery.first(EVENT, Channel.BUS), Delivery.first(EVENT, Channel.PERSON)
         third = Delivery.first(LATER, Channel.BUS)
         for delivery in (third, replace(second, due_at=NOW + 1), first):
             outbox.add(delivery)
-        assert outbox.due(NOW - 1, limit=9) == []
-        assert outbox.due(NOW, limit=9) == [first]
-        assert outbox.due(NOW + 5, limit=9) == [first, replace(second, due_at=NOW + 1), third]
-        assert outbox.due(NOW + 5, limit=1) == [first]
+        assert list(outbox.due(Channel.BUS, NOW - 1)) == []
+        assert list(outbox.due(Channel.BUS, NOW)) == [first]
+        assert list(outbox.due(Channel.BUS, NOW + 5)) == [first, third]
+        assert list(outbox.due(Channel.PERSON, NOW + 5)) == [replace(second, due_at=NOW + 1)]
+        assert list(outbox.due(None, NOW + 5)) == []
 
     def test_what_is_claimed_is_due_later_and_one_alone_claims_it(self, outbox: Outbox) -> None:
         delivery = Delivery.first(EVENT, Channel.BUS)
@@ -57,8 +58,8 @@ class TestOutbox:
         outbox.claim(delivery, NOW)
         with pytest.raises(Conflict):
             outbox.claim(delivery, NOW)
-        assert outbox.due(NOW + 59, limit=9) == []
-        assert outbox.due(NOW + 60, limit=9) == [delivery.claimed(NOW)]
+        assert list(outbox.due(Channel.BUS, NOW + 59)) == []
+        assert list(outbox.due(Channel.BUS, NOW + 60)) == [delivery.claimed(NOW)]
 
     def test_what_was_delivered_is_never_due_nor_taken_again(self, outbox: Outbox) -> None:
         delivery = Delivery.first(EVENT, Channel.BUS)
@@ -66,7 +67,7 @@ class TestOutbox:
         outbox.claim(delivery, NOW)
         outbox.finish(delivery)
         outbox.add(delivery)
-        assert outbox.due(NOW + 10**6, limit=9) == []
+        assert list(outbox.due(Channel.BUS, NOW + 10**6)) == []
         with pytest.raises(Conflict):
             outbox.claim(delivery, NOW)
 
@@ -75,7 +76,17 @@ class TestOutbox:
         outbox.add(delivery)
         outbox.claim(delivery, NOW)
         outbox.add(delivery)
-        assert outbox.due(NOW, limit=9) == []
+        assert list(outbox.due(Channel.BUS, NOW)) == []
+
+    def test_more_than_a_page_is_read_as_it_is_taken_and_not_twice(self, outbox: Outbox) -> None:
+        deliveries = [Delivery.first(replace(EVENT, stamp=n), Channel.BUS) for n in range(60)]
+        for number, delivery in enumerate(deliveries):
+            outbox.add(replace(delivery, due_at=NOW + number))
+        taken = []
+        for delivery in outbox.due(Channel.BUS, NOW + 60):
+            outbox.claim(delivery, NOW + 60)
+            taken.append(delivery.event.stamp)
+        assert taken == list(range(60))
 
     def test_mails_are_remembered_by_reader_and_provider(self, outbox: Outbox) -> None:
         mine = outbox.mails_sent(Channel.PERSON, "northwind", ALICE.id)
@@ -185,3 +196,34 @@ class TestSes:
                 EVENT, Channel.PERSON, (ALICE.email,)
             )
         assert failed.value.detail.startswith("SES: ")
+
+
+def test_what_the_version_before_wrote_down_is_delivered_in_its_order(aws: Aws) -> None:
+    """On one list for all channels, until it is claimed."""
+    outbox, table = DynamoOutbox(aws.table("vault")), aws.table("vault")
+    delivery = Delivery.first(EVENT, Channel.PERSON)
+    outbox.add(delivery)
+    key = {"pk": f"EVENT#{EVENT.id}", "sk": Channel.PERSON.value}
+    item = table.get(key)
+    assert item is not None
+    table.put(item | {"listing": "OUTBOX"})
+    assert list(outbox.due(Channel.PERSON, NOW)) == []
+    assert list(outbox.due(None, NOW)) == [delivery]
+    outbox.claim(delivery, NOW)
+    assert list(outbox.due(None, NOW + 60)) == []
+    assert list(outbox.due(Channel.PERSON, NOW + 60)) == [delivery.claimed(NOW)]
+
+
+def test_r94_f40_a_delivery_that_cannot_be_read_keeps_none_behind_it_waiting(
+    aws: Aws, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox, table = DynamoOutbox(aws.table("vault")), aws.table("vault")
+    first, second = (Delivery.first(replace(EVENT, stamp=n), Channel.BUS) for n in (1, 2))
+    outbox.add(first)
+    outbox.add(replace(second, due_at=NOW + 1))
+    key = {"pk": f"EVENT#{first.event.id}", "sk": Channel.BUS.value}
+    item = table.get(key)
+    assert item is not None
+    table.put(item | {"event": item["event"] | {"kind": "of.tomorrow"}})
+    assert list(outbox.due(Channel.BUS, NOW + 1)) == [replace(second, due_at=NOW + 1)]
+    assert "item.unreadable" in caplog.messages

@@ -10,8 +10,25 @@ from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, N
 from chalicelib.domain.grant import Grant, GrantState
 from chalicelib.domain.provider import ProviderKey
 from chalicelib.domain.provider_health import ProviderHealth
-from chalicelib.domain.removal import CloudReceipt, Removal, RemovalOrder, RemovalScope
-from chalicelib.ports import CursorStore, GrantStore, ProviderHealthStore, ProviderStore, RemovalStore, RevocationStore
+from chalicelib.domain.removal import (
+    CloudReceipt,
+    Everything,
+    EverythingOrder,
+    FormerClient,
+    Removal,
+    RemovalOrder,
+    RemovalScope,
+)
+from chalicelib.domain.use import LastUse
+from chalicelib.ports import (
+    EARLIER,
+    CursorStore,
+    GrantStore,
+    ProviderHealthStore,
+    ProviderStore,
+    RemovalStore,
+    RevocationStore,
+)
 from chalicelib.stores import grants
 from chalicelib.stores.cursors import DynamoCursorStore
 from chalicelib.stores.grants import DynamoGrantStore
@@ -21,12 +38,22 @@ from chalicelib.stores.removals import DynamoRemovalStore
 from chalicelib.stores.revocations import DynamoRevocationStore
 from tests.aws import Aws
 from tests.fakes.stores import FakeCursorStore, FakeGrantStore, FakeProviderStore, FakeRemovalStore, FakeRevocationStore
-from tests.samples import ALICE, BOB, GRANT, KEY, NOW, OTHER_ACCOUNT, PROVIDER, REVOCATION
+from tests.samples import ALICE, BOB, GRANT, KEY, NOW, OTHER_ACCOUNT, PROVIDER, REVOCATION, SERVER
 
 from .places import STORES, aws_of
 
 BY = Actor(BOB.id, BOB.login_name)
-REMOVAL = Removal("r1", RemovalScope.PROVIDER, True, BY, NOW, "northwind", "Northwind Cloud", (("northwind", 1),))
+REMOVAL = Removal(
+    "r1",
+    RemovalScope.PROVIDER,
+    True,
+    BY,
+    NOW,
+    "northwind",
+    "Northwind Cloud",
+    (("northwind", 1),),
+    (("northwind", "r0"), ("northwind", "r9")),
+)
 
 
 @dataclass(frozen=True)
@@ -45,12 +72,12 @@ def stores(request: pytest.FixtureRequest) -> Stores:
         held = FakeGrantStore(providers)
         return Stores(providers, held, FakeRevocationStore(), FakeRemovalStore(), held.health)
     aws: Aws = aws_of(request)
-    client, vault, keys = aws.clients.dynamodb, aws.table("vault"), aws.table("vault-keys")
+    vault, keys = aws.table("vault"), aws.table("vault-keys")
     return Stores(
         DynamoProviderStore(vault, keys),
-        DynamoGrantStore(client, vault, keys, aws.table("vault-sessions")),
-        DynamoRevocationStore(client, vault),
-        DynamoRemovalStore(client, vault),
+        DynamoGrantStore(vault, keys, aws.table("vault-sessions")),
+        DynamoRevocationStore(vault),
+        DynamoRemovalStore(vault),
         DynamoProviderHealthStore(vault),
     )
 
@@ -82,7 +109,8 @@ class TestProviderStore:
         assert registered.providers.get("northwind") == PROVIDER
 
     def test_the_second_of_two_updates_is_told(self, registered: Stores) -> None:
-        orders = (RemovalOrder(1, "r1", True, BY),)
+        former = FormerClient(SERVER, "vault", b"sealed")
+        orders = (RemovalOrder(1, "r1", True, BY), RemovalOrder(2, "r2", False, BY, former))
         updated = registered.providers.update(replace(PROVIDER, name="New name", removals=orders))
         assert updated == replace(PROVIDER, name="New name", version=2, removals=orders)
         with pytest.raises(Conflict):
@@ -103,6 +131,38 @@ class TestProviderStore:
     def test_what_does_not_exist_is_not_found(self, stores: Stores) -> None:
         with pytest.raises(NotFound):
             stores.providers.get("nobody")
+
+    def test_r66_one_write_removes_everything_for_every_read(self, registered: Stores) -> None:
+        registered.grants.save(GRANT, replaces=None)
+        order = EverythingOrder(1, "r1", True, BY, NOW)
+        assert registered.providers.everything() == Everything()
+        registered.providers.save_everything(Everything((order,)), replaces=0)
+        (shown,) = registered.providers.all()
+        assert shown == registered.providers.get("northwind") == PROVIDER.under(Everything((order,)))
+        assert (shown.generation, shown.is_ending, shown.order(1)) == (2, True, RemovalOrder(1, "r1", True, BY))
+        holding = registered.grants.load(ALICE.id, "northwind")
+        assert (holding.provider, holding.key, holding.grant) == (shown, ProviderKey("northwind", 2, b""), None)
+        with pytest.raises(NotFound):
+            registered.providers.get("#EVERYTHING")
+        with pytest.raises(NotFound):
+            registered.grants.load(ALICE.id, "#EVERYTHING")
+        with pytest.raises(Conflict):
+            registered.providers.update(shown)
+        registered.providers.add_key(replace(KEY, generation=2))
+        raised = registered.providers.update(replace(shown, is_ending=False))
+        assert registered.providers.get("northwind") == raised
+        assert not raised.is_ending
+        later = Everything((order, replace(order, number=2)))
+        with pytest.raises(Conflict):
+            registered.providers.save_everything(later, replaces=0)
+        registered.providers.save_everything(later, replaces=1)
+        assert registered.providers.everything() == later
+        assert registered.providers.get("northwind").generation == 3
+
+    def test_what_is_deleted_is_not_emptied_once_more(self, registered: Stores) -> None:
+        gone = registered.providers.update(replace(PROVIDER, is_deleted=True))
+        registered.providers.save_everything(Everything((EverythingOrder(1, "r1", True, BY, NOW),)), replaces=0)
+        assert registered.providers.get("northwind") == gone
 
     def test_deletes_exactly_one_version_and_what_is_gone_is_gone(self, registered: Stores) -> None:
         with pytest.raises(Conflict):
@@ -337,6 +397,39 @@ class TestGrantStore:
             (left,) = registered.grants.of_user(user)
             assert (left.state, left.state_at, left.token_set) == (GrantState.REMOVED, NOW, None)
 
+    def test_the_hour_of_the_last_use_only_rises_and_changes_no_version(self, registered: Stores) -> None:
+        registered.grants.save(GRANT, replaces=None)
+        hour = NOW // 3600 * 3600
+        for at, noted in ((NOW, hour), (NOW + 7200, hour + 7200), (NOW + 3600, hour + 7200)):
+            registered.grants.note_use(LastUse(GRANT.user_id, "northwind", 1, "", at))
+            grant = registered.grants.load(GRANT.user_id, "northwind").grant
+            assert grant is not None
+            assert (grant.last_used_at, grant.version) == (noted, GRANT.version)
+        page = registered.grants.page("northwind", 1, user_prefix="", limit=9, cursor=None)
+        assert [grant.last_used_at for grant in page.grants] == [hour + 7200]
+
+    def test_what_writes_the_grant_at_the_same_moment_wins_and_knows_its_own_write(self, registered: Stores) -> None:
+        registered.grants.save(GRANT, replaces=None)
+        registered.grants.note_use(LastUse(GRANT.user_id, "northwind", 1, "", NOW))
+        refreshed = replace(GRANT, version=GRANT.version + 1)
+        registered.grants.save(refreshed, replaces=GRANT.version)
+        registered.grants.note_use(LastUse(GRANT.user_id, "northwind", 1, "", NOW))
+        grant = registered.grants.load(GRANT.user_id, "northwind").grant
+        assert grant is not None
+        assert grant.last_used_at is not None
+        assert grant == refreshed
+
+    def test_a_use_counts_only_for_the_grant_that_was_used(self, registered: Stores) -> None:
+        registered.grants.note_use(LastUse(GRANT.user_id, "northwind", 1, "", NOW))
+        assert registered.grants.load(GRANT.user_id, "northwind").grant is None
+        later = replace(GRANT, authorized_at=NOW + 1)
+        registered.grants.save(later, replaces=None)
+        removed = replace(GRANT, slot="b").removed(NOW)
+        registered.grants.save(removed, replaces=None)
+        for slot in ("", "b", "c"):
+            registered.grants.note_use(LastUse(GRANT.user_id, "northwind", 1, slot, NOW))
+        assert [grant.last_used_at for grant in registered.grants.of_user(GRANT.user_id)] == [None, None]
+
     def test_r82_a_lease_is_given_once_and_fences_what_is_written(self, registered: Stores) -> None:
         registered.grants.save(GRANT, replaces=None)
         leased = GRANT.leased(NOW)
@@ -351,6 +444,14 @@ class TestGrantStore:
         outcome = stolen.failed(NOW, None, answer_lost=True)
         registered.grants.save(outcome, replaces=1, fence=2)
         assert registered.grants.load(ALICE.id, "northwind").grant == outcome
+
+    def test_keeps_how_often_it_was_refused_and_since_when(self, registered: Stores) -> None:
+        registered.grants.save(GRANT, replaces=None)
+        refused = GRANT.leased(NOW).refused(NOW + 1, None)
+        registered.grants.save(refused, replaces=1)
+        loaded = registered.grants.load(ALICE.id, "northwind").grant
+        assert loaded == refused
+        assert (refused.refusals, refused.refused_since, refused.next_attempt_at) == (1, NOW + 1, NOW + 16)
 
     def test_f28_an_outcome_does_not_bring_back_what_was_deleted(self, registered: Stores) -> None:
         registered.grants.save(GRANT, replaces=None)
@@ -373,13 +474,21 @@ class TestGrantStore:
 
     def test_loads_how_the_cloud_is_doing_along_with_it(self, registered: Stores) -> None:
         assert registered.grants.load(ALICE.id, "northwind").health == ProviderHealth("northwind")
-        registered.health.save(ProviderHealth("northwind").failed(NOW, 30))
+        registered.health.save(ProviderHealth("northwind").failed("a person", NOW, 30))
         assert registered.grants.load(ALICE.id, "northwind").health == registered.health.get("northwind")
 
 
 class TestProviderHealthStore:
     def test_what_nobody_has_noted_is_well(self, stores: Stores) -> None:
         assert stores.health.get("northwind") == ProviderHealth("northwind")
+
+    def test_several_are_read_at_once_and_those_without_a_note_are_well(self, stores: Stores) -> None:
+        stores.health.save(ProviderHealth("northwind").failed("a person", NOW, 30))
+        assert stores.health.of_each(["box", "northwind"]) == {
+            "box": ProviderHealth("box"),
+            "northwind": stores.health.get("northwind"),
+        }
+        assert stores.health.of_each([]) == {}
 
     def test_the_second_of_two_notes_is_told(self, stores: Stores) -> None:
         first = ProviderHealth("northwind").misconfigured("invalid_client", 3, NOW)
@@ -390,8 +499,14 @@ class TestProviderHealthStore:
         assert stored == replace(first, version=1)
         stores.health.save(stored.recovered())
         with pytest.raises(Conflict):
-            stores.health.save(stored.failed(NOW, None))
+            stores.health.save(stored.failed("a person", NOW, None))
         assert stores.health.get("northwind") == ProviderHealth("northwind", version=2)
+
+    def test_keeps_who_failed_and_who_was_refused_in_which_word(self, stores: Stores) -> None:
+        health = ProviderHealth("northwind").failed("a", NOW, None).failed("b", NOW, 60)
+        health = health.doubted("invalid_request", "a", 3, NOW).doubted("invalid_scope", "b", 3, NOW)
+        stores.health.save(health)
+        assert stores.health.get("northwind") == replace(health, version=1)
 
 
 class TestCursorStore:
@@ -416,20 +531,33 @@ class TestRevocationStore:
         later = replace(REVOCATION, id="rev2", next_attempt_at=NOW + 90)
         for revocation in (later, REVOCATION, replace(REVOCATION, id="rev3", next_attempt_at=NOW + 500)):
             stores.revocations.add(revocation)
-        assert stores.revocations.due(NOW + 59, limit=10) == []
-        assert stores.revocations.due(NOW + 90, limit=10) == [REVOCATION, later]
-        assert stores.revocations.due(NOW + 90, limit=1) == [REVOCATION]
+        assert list(stores.revocations.due("northwind", NOW + 59)) == []
+        assert list(stores.revocations.due("northwind", NOW + 90)) == [REVOCATION, later]
 
-    def test_a_rescheduled_one_waits(self, stores: Stores) -> None:
+    def test_r99_each_provider_has_a_list_of_its_own(self, stores: Stores) -> None:
+        other = replace(REVOCATION, id="rev2", provider_id="box")
+        stores.revocations.add_all([REVOCATION, other])
+        assert list(stores.revocations.due("northwind", NOW + 60)) == [REVOCATION]
+        assert list(stores.revocations.due("box", NOW + 60)) == [other]
+        assert list(stores.revocations.due(EARLIER, NOW + 60)) == []
+
+    def test_a_claimed_one_waits(self, stores: Stores) -> None:
         stores.revocations.add(REVOCATION)
         waiting = replace(REVOCATION, attempts=1, next_attempt_at=NOW + 300)
-        stores.revocations.reschedule(waiting)
-        assert stores.revocations.due(NOW + 60, limit=10) == []
-        assert stores.revocations.due(NOW + 300, limit=10) == [waiting]
+        stores.revocations.claim(waiting)
+        assert list(stores.revocations.due("northwind", NOW + 60)) == []
+        assert list(stores.revocations.due("northwind", NOW + 300)) == [waiting]
+
+    def test_f29_of_two_runs_one_claims_it(self, stores: Stores) -> None:
+        stores.revocations.add(REVOCATION)
+        stores.revocations.claim(replace(REVOCATION, attempts=1, next_attempt_at=NOW + 300))
+        with pytest.raises(Conflict):
+            stores.revocations.claim(replace(REVOCATION, attempts=1, next_attempt_at=NOW + 400))
 
     def test_f29_a_finished_one_does_not_come_back(self, stores: Stores) -> None:
-        stores.revocations.reschedule(REVOCATION)
-        assert stores.revocations.due(NOW + 60, limit=10) == []
+        with pytest.raises(Conflict):
+            stores.revocations.claim(replace(REVOCATION, attempts=1))
+        assert list(stores.revocations.due("northwind", NOW + 60)) == []
 
     def test_tells_whether_a_generation_still_has_any(self, stores: Stores) -> None:
         stores.revocations.add(REVOCATION)
@@ -440,17 +568,99 @@ class TestRevocationStore:
         assert not stores.revocations.any_of("northwind", 1)
 
 
+def test_revocations_that_the_version_before_wrote_down_are_found_and_counted(aws: Aws) -> None:
+    """They are on one list for all providers, until they are claimed."""
+    table = aws.table("vault")
+    store = DynamoRevocationStore(table)
+    store.add(REVOCATION)
+    item = table.get({"pk": "REVOCATION#rev1", "sk": "REVOCATION"})
+    assert item is not None
+    table.put(item | {"listing": "REVOCATIONS"})
+    assert list(store.due("northwind", NOW + 60)) == []
+    assert list(store.due(EARLIER, NOW + 60)) == [REVOCATION]
+    assert store.any_of("northwind", 1)
+    assert not store.any_of("northwind", 2)
+    waiting = replace(REVOCATION, attempts=1, next_attempt_at=NOW + 300)
+    store.claim(waiting)
+    assert list(store.due(EARLIER, NOW + 300)) == []
+    assert list(store.due("northwind", NOW + 300)) == [waiting]
+
+
+def test_r94_a_grant_that_cannot_be_read_hides_none_behind_it(aws: Aws, caplog: pytest.LogCaptureFixture) -> None:
+    table = aws.table("vault")
+    store = DynamoGrantStore(table, aws.table("vault-keys"), aws.table("vault-sessions"))
+    store.save(GRANT, replaces=None)
+    store.save(replace(GRANT, user_id="S-1-5-21-9", user_name="CONTOSO\\zoe"), replaces=None)
+    key = {"pk": f"USER#{GRANT.user_id}", "sk": "GRANT#northwind#1"}
+    item = table.get(key)
+    assert item is not None
+    table.put(item | {"state": "of tomorrow"})
+    page = store.page("northwind", 1, user_prefix="", limit=10, cursor=None)
+    assert [grant.user_id for grant in page.grants] == ["S-1-5-21-9"]
+    assert "item.unreadable" in caplog.messages
+
+
+def test_two_threads_that_learn_of_a_new_generation_disturb_each_other_in_nothing(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guess that the other one corrects is not taken for one's own: the key that was read is of the old one."""
+    vault, keys = aws.table("vault"), aws.table("vault-keys")
+    providers = DynamoProviderStore(vault, keys)
+    store = DynamoGrantStore(vault, keys, aws.table("vault-sessions"))
+    providers.add(PROVIDER, KEY)
+    providers.add_key(replace(KEY, generation=2))
+    providers.update(replace(PROVIDER, generation=2))
+    read = store._read
+
+    def overtaken(*arguments: Any) -> Any:
+        found = read(*arguments)
+        store._likely_generation["northwind"] = 2
+        return found
+
+    monkeypatch.setattr(store, "_read", overtaken)
+    assert store.load(GRANT.user_id, "northwind").key.generation == 2
+
+
+def test_r92_what_was_stored_before_servers_were_noted_is_read_as_it_was(aws: Aws) -> None:
+    """Items of the version before, attribute by attribute."""
+    client, vault, keys = aws.clients.dynamodb, aws.table("vault"), aws.table("vault-keys")
+    providers, held = (
+        DynamoProviderStore(vault, keys),
+        DynamoGrantStore(vault, keys, aws.table("vault-sessions")),
+    )
+    ended = replace(PROVIDER, generation=2, removals=(RemovalOrder(1, "r1", True, BY),))
+    providers.add(ended, replace(KEY, generation=2))
+    held.save(replace(GRANT, generation=2), replaces=None)
+    for item in aws.items("vault"):
+        for name in ("server", "emptied"):
+            if item["sk"]["S"].startswith("GRANT#") or name != "server":
+                item.pop(name, None)
+        for order in item.get("removals", {"L": []})["L"]:
+            order["M"].pop("former", None)
+        client.put_item(TableName="vault", Item=item)
+    assert providers.all() == [providers.get("northwind")] == [ended]
+    stored = held.load(ALICE.id, "northwind").grant
+    assert stored == replace(GRANT, generation=2)
+    assert "server" not in stored.encryption_context()
+    removals = DynamoRemovalStore(vault)
+    removals.add(replace(REMOVAL, joined=()))
+    (head,) = (item for item in aws.items("vault") if item["sk"]["S"] == "HEAD")
+    head.pop("joined")
+    client.put_item(TableName="vault", Item=head)
+    assert removals.receipt("r1").removal == replace(REMOVAL, joined=())
+
+
 class TestBounds:
     """However much there is, one request reads a bounded part of it."""
 
     @pytest.fixture
     def dynamo(self, aws: Aws) -> Stores:
-        client, vault, keys = aws.clients.dynamodb, aws.table("vault"), aws.table("vault-keys")
+        vault, keys = aws.table("vault"), aws.table("vault-keys")
         made = Stores(
             DynamoProviderStore(vault, keys),
-            DynamoGrantStore(client, vault, keys, aws.table("vault-sessions")),
-            DynamoRevocationStore(client, vault),
-            DynamoRemovalStore(client, vault),
+            DynamoGrantStore(vault, keys, aws.table("vault-sessions")),
+            DynamoRevocationStore(vault),
+            DynamoRemovalStore(vault),
             DynamoProviderHealthStore(vault),
         )
         made.providers.add(PROVIDER, KEY)

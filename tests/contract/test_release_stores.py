@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 import pytest
 
 from chalicelib.adapters.system import SystemRandom
+from chalicelib.domain.aliases import aliases_of
 from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.client_application import Subject
 from chalicelib.domain.errors import Conflict
 from chalicelib.domain.grant import Grant
 from chalicelib.domain.stop import ALL, Block, Stop, StopKind
+from chalicelib.domain.user import Departure, UserRecord
 from chalicelib.ports import (
     AuditLog,
     ClientApplicationStore,
@@ -18,6 +20,7 @@ from chalicelib.ports import (
     ReleaseStore,
     StopStore,
     UserAliasStore,
+    UserStore,
 )
 from chalicelib.stores import releases
 from chalicelib.stores.audit_log import DynamoAuditLog
@@ -27,6 +30,7 @@ from chalicelib.stores.providers import DynamoProviderStore
 from chalicelib.stores.releases import DynamoReleaseStore
 from chalicelib.stores.stops import DynamoStopStore
 from chalicelib.stores.user_aliases import DynamoUserAliasStore
+from chalicelib.stores.users import DynamoUserStore
 from tests.aws import Aws
 from tests.fakes.stores import (
     FakeAuditLog,
@@ -36,6 +40,7 @@ from tests.fakes.stores import (
     FakeReleaseStore,
     FakeStopStore,
     FakeUserAliasStore,
+    FakeUserStore,
 )
 from tests.fakes.system import FakeClock
 from tests.samples import ADMINISTRATOR, ALICE, APPLICATION, BOB, GRANT, KEY, NOW, OTHER_ACCOUNT, PROVIDER
@@ -52,6 +57,7 @@ class Stores:
     grants: GrantStore
     applications: ClientApplicationStore
     aliases: UserAliasStore
+    users: UserStore
     releases: ReleaseStore
     stops: StopStore
     audit_log: AuditLog
@@ -59,19 +65,21 @@ class Stores:
 
 def fakes() -> Stores:
     providers, applications, aliases = FakeProviderStore(), FakeClientApplicationStore(), FakeUserAliasStore()
-    grants, stops = FakeGrantStore(providers), FakeStopStore()
-    released = FakeReleaseStore(applications, grants, aliases, stops)
-    return Stores(providers, grants, applications, aliases, released, stops, FakeAuditLog())
+    grants, stops, users = FakeGrantStore(providers), FakeStopStore(), FakeUserStore(aliases)
+    released = FakeReleaseStore(applications, grants, aliases, users, stops)
+    return Stores(providers, grants, applications, aliases, users, released, stops, FakeAuditLog())
 
 
 def dynamodb(aws: Aws) -> Stores:
-    client, vault, keys = aws.clients.dynamodb, aws.table("vault"), aws.table("vault-keys")
-    grants = DynamoGrantStore(client, vault, keys, aws.table("vault-sessions"))
+    vault, keys = aws.table("vault"), aws.table("vault-keys")
+    grants = DynamoGrantStore(vault, keys, aws.table("vault-sessions"))
+    aliases = DynamoUserAliasStore(vault, SystemRandom())
     return Stores(
         DynamoProviderStore(vault, keys),
         grants,
-        DynamoClientApplicationStore(client, vault),
-        DynamoUserAliasStore(vault),
+        DynamoClientApplicationStore(vault),
+        aliases,
+        DynamoUserStore(vault, aliases),
         DynamoReleaseStore(grants),
         DynamoStopStore(vault),
         DynamoAuditLog(vault, FakeClock(), SystemRandom(), days=400),
@@ -83,7 +91,7 @@ def stores(request: pytest.FixtureRequest) -> Stores:
     made = fakes() if request.param == "fake" else dynamodb(aws_of(request))
     made.providers.add(PROVIDER, KEY)
     made.applications.add(APPLICATION)
-    made.aliases.claim(ALICE.id, NAMES)
+    made.users.enrol(ALICE, sessions_until=NOW, at=NOW)
     made.grants.save(GRANT, replaces=None)
     return made
 
@@ -92,14 +100,18 @@ def stores(request: pytest.FixtureRequest) -> Stores:
 def test_reads_everything_that_decides(stores: Stores, name: str) -> None:
     for _ in range(2):
         held = stores.releases.load("scanner", "northwind", name)
-        assert (held.application, held.owners, held.subject) == (APPLICATION, (ALICE.id,), Subject(ALICE.id))
+        assert (held.application, held.owners, held.subject) == (
+            APPLICATION,
+            (ALICE.id,),
+            Subject(ALICE.id, ALICE.groups),
+        )
         assert held.holding == stores.grants.load(ALICE.id, "northwind")
 
 
 def test_a_name_that_is_claimed_twice_is_nobodys_also_after_it_was_somebodys(stores: Stores) -> None:
     stores.releases.load("scanner", "northwind", NAMES[1])
-    stores.aliases.claim(BOB.id, (NAMES[1],))
-    stores.aliases.claim(BOB.id, (NAMES[1],))
+    for at in (NOW, NOW + 1):
+        stores.users.enrol(replace(BOB, email=ALICE.email), sessions_until=NOW, at=at)
     held = stores.releases.load("scanner", "northwind", NAMES[1])
     assert (held.owners, held.subject) == ((ALICE.id, BOB.id), None)
     assert held.holding is not None
@@ -148,15 +160,117 @@ def test_r76_a_persons_own_block_is_read_along(stores: Stores, name: str) -> Non
 def test_stops_of_who_was_guessed_at_are_not_those_of_a_name_that_is_nobodys(stores: Stores) -> None:
     stores.releases.load("scanner", "northwind", NAMES[1])
     stores.stops.add(Stop(StopKind.PERSON, ALICE.id, "reason", NOW, ADMINISTRATOR))
-    stores.aliases.claim(BOB.id, (NAMES[1],))
+    stores.users.enrol(replace(BOB, email=ALICE.email), sessions_until=NOW, at=NOW)
     assert stores.releases.load("scanner", "northwind", NAMES[1]).stops == frozenset()
 
 
-def test_who_is_called_so(stores: Stores) -> None:
-    assert stores.aliases.owners(NAMES[0]) == (ALICE.id,)
-    stores.aliases.claim(BOB.id, (NAMES[0],))
-    assert stores.aliases.owners(NAMES[0]) == (ALICE.id, BOB.id)
-    assert stores.aliases.owners("contoso\\nobody") == ()
+def claimants(stores: Stores, alias: str) -> list[str]:
+    return [claim.user_id for claim in stores.aliases.claims(alias)]
+
+
+class TestNames:
+    """A record and its claims, as they move along with the person."""
+
+    SMITH = replace(ALICE, login_name="CONTOSO\\smith", email="smith@contoso.example", also_called=("smith@contoso",))
+    JONES = replace(SMITH, login_name="CONTOSO\\jones", email="jones@contoso.example", also_called=("jones@contoso",))
+    NEW = replace(SMITH, id=BOB.id)
+    OLD_NAMES, NEW_NAMES = aliases_of(SMITH), aliases_of(JONES)
+
+    @pytest.fixture
+    def named(self, stores: Stores) -> Stores:
+        stores.users.enrol(self.SMITH, sessions_until=NOW, at=NOW)
+        return stores
+
+    @staticmethod
+    def found(stores: Stores, name: str) -> str | None:
+        """Who is meant, the same from the first call on."""
+        held = [stores.releases.load("scanner", "northwind", name) for _ in range(2)]
+        subjects = {one.subject.user_id if one.subject else None for one in held}
+        assert len(subjects) == 1
+        assert held[0].owners == tuple(filter(None, subjects))
+        assert (held[0].holding.grant is not None) == (subjects == {ALICE.id})
+        return subjects.pop()
+
+    @staticmethod
+    def record(stores: Stores, user_id: str = ALICE.id) -> UserRecord:
+        found = stores.users.get(user_id)
+        assert found is not None
+        return found
+
+    @pytest.mark.parametrize("by", ["log-in", "sweep"])
+    def test_r91_a_rename_frees_the_old_names_and_the_new_ones_count_at_once(self, named: Stores, by: str) -> None:
+        assert [self.found(named, name) for name in self.OLD_NAMES] == [ALICE.id] * 3
+        if by == "log-in":
+            named.users.enrol(self.JONES, sessions_until=NOW, at=NOW + 9)
+        else:
+            named.users.rename(self.record(named), self.JONES, at=NOW + 9)
+        assert [self.found(named, name) for name in self.OLD_NAMES] == [None] * 3
+        assert [self.found(named, name) for name in self.NEW_NAMES] == [ALICE.id] * 3
+        assert [claimants(named, name) for name in self.OLD_NAMES] == [[]] * 3
+        assert self.record(named).proved_at == NOW + 9
+
+    def test_r91_who_takes_a_freed_name_gets_the_own_token_and_never_the_others(self, named: Stores) -> None:
+        named.users.enrol(self.JONES, sessions_until=NOW, at=NOW)
+        named.users.enrol(self.NEW, sessions_until=NOW, at=NOW)
+        assert [self.found(named, name) for name in self.OLD_NAMES] == [BOB.id] * 3
+        assert [self.found(named, name) for name in self.NEW_NAMES] == [ALICE.id] * 3
+
+    def test_r91_a_name_that_moves_while_a_process_remembers_its_owner_moves_there_too(self, named: Stores) -> None:
+        for user, owner in ((self.SMITH, ALICE.id), (self.JONES, None)):
+            named.users.enrol(user, sessions_until=NOW, at=NOW)
+            assert self.found(named, self.OLD_NAMES[0]) == owner
+        named.users.enrol(self.NEW, sessions_until=NOW, at=NOW)
+        assert self.found(named, self.OLD_NAMES[0]) == BOB.id
+
+    def test_r91_a_removal_frees_all_names(self, named: Stores) -> None:
+        named.users.delete(self.record(named))
+        assert [claimants(named, name) for name in self.OLD_NAMES] == [[]] * 3
+        assert [self.found(named, name) for name in self.OLD_NAMES] == [None] * 3
+
+    def test_r91_an_account_that_is_deleted_in_the_directory_bears_no_name(self, named: Stores) -> None:
+        named.users.save(replace(self.record(named), departure=Departure.DELETED, departed_at=NOW))
+        assert [self.found(named, name) for name in self.OLD_NAMES] == [None] * 3
+
+    def test_r91_a_claim_without_a_record_that_bears_the_name_is_nothing(self, named: Stores) -> None:
+        named.aliases.claim(ALICE.id, ("contoso\\admin",))
+        named.aliases.claim(BOB.id, ("contoso\\bob",))
+        assert [self.found(named, name) for name in ("contoso\\admin", "contoso\\bob")] == [None, None]
+
+    def test_a_name_that_is_somebody_elses_stays_so_until_it_is_proved_again(self, named: Stores) -> None:
+        name = "smith@contoso.example"
+        named.users.disown(self.record(named), name)
+        named.users.rename(self.record(named), replace(self.SMITH, display_name="Sam"), at=NOW)
+        assert self.found(named, name) is None
+        named.users.enrol(self.SMITH, sessions_until=NOW, at=NOW)
+        assert self.found(named, name) == ALICE.id
+
+    def test_r91_a_name_of_ones_own_counts_again_once_the_directory_says_so(self, named: Stores) -> None:
+        for name in self.OLD_NAMES:
+            named.users.disown(self.record(named), name)
+            named.aliases.release(name, named.aliases.claims(name))
+        named.users.rename(self.record(named), self.SMITH, at=NOW)
+        assert [self.found(named, name) for name in self.OLD_NAMES] == [ALICE.id, None, ALICE.id]
+
+    def test_a_claim_that_is_renewed_meanwhile_is_not_taken_away_with_the_old_one(self, named: Stores) -> None:
+        name = self.OLD_NAMES[0]
+        old = named.aliases.claims(name)
+        named.aliases.claim(ALICE.id, (name,))
+        for _ in range(2):
+            named.aliases.release(name, old)
+        assert claimants(named, name) == [ALICE.id]
+        named.aliases.release(name, named.aliases.claims(name))
+        assert named.aliases.claims(name) == ()
+        named.aliases.release(name, [])
+        assert named.aliases.claims(name) == ()
+
+    def test_what_changed_meanwhile_is_a_conflict(self, named: Stores) -> None:
+        older = self.record(named)
+        named.users.enrol(self.SMITH, sessions_until=NOW, at=NOW)
+        with pytest.raises(Conflict):
+            named.users.rename(older, self.JONES, at=NOW)
+        with pytest.raises(Conflict):
+            named.users.disown(older, self.OLD_NAMES[0])
+        assert [self.found(named, name) for name in self.OLD_NAMES] == [ALICE.id] * 3
 
 
 def test_what_does_not_exist_is_none(stores: Stores) -> None:
@@ -194,6 +308,12 @@ class TestAccounts:
             assert self.meant(several, account) == self.LATER
         assert self.meant(several, GRANT.account.label) == GRANT
 
+    def test_r105_of_two_of_one_name_the_one_that_is_left_is_meant(self, several: Stores) -> None:
+        several.grants.save(GRANT.removed(NOW), replaces=GRANT.version)
+        again = replace(GRANT, slot="0066b")
+        several.grants.save(again, replaces=None)
+        assert self.meant(several, GRANT.account.label) == again
+
     def test_without_a_name_it_is_the_default(self, several: Stores) -> None:
         assert self.meant(several) == GRANT
         several.grants.prefer(ALICE.id, "northwind", 1, "0065a")
@@ -219,8 +339,8 @@ def test_a_process_that_remembers_very_many_people_forgets_them_and_finds_them_a
     stores = dynamodb(aws)
     stores.providers.add(PROVIDER, KEY)
     stores.applications.add(APPLICATION)
-    for person, name in ((ALICE, "contoso\\alice"), (BOB, "contoso\\bob")):
-        stores.aliases.claim(person.id, (name,))
+    for person in (ALICE, BOB):
+        stores.users.enrol(person, sessions_until=NOW, at=NOW)
     for _ in range(2):
         for person, name in ((ALICE, "contoso\\alice"), (BOB, "contoso\\bob")):
             assert stores.releases.load("scanner", "northwind", name).owners == (person.id,)

@@ -9,8 +9,11 @@ import pytest
 
 from chalicelib.bootstrap import create_vault
 from chalicelib.domain.directory import DirectorySettings
+from chalicelib.domain.seal import SETTLE_SECONDS, WINDOW_SECONDS
+from chalicelib.services import audit_seals, clean_up, events, keep_alive, leavers, revocations
 from chalicelib.settings import Settings
 from chalicelib.stores.tables import KEYS, SESSIONS, VAULT, TableDefinition
+from chalicelib.telemetry import METRICS
 from chalicelib.web import headers
 from deploy.template.permissions import FUNCTIONS, logical, role
 from deploy.template.watch import EVENTS
@@ -245,6 +248,45 @@ def test_schedules_are_those_of_the_program(resources: dict[str, Any]) -> None:
         "SealAudit": "rate(5 minutes)",
         "DeliverEvents": "rate(1 minute)",
     }
+
+
+def test_r100_every_function_lives_longer_than_what_it_begins(resources: dict[str, Any]) -> None:
+    """The gateway waits 29 s for the web; Lambda lets nothing live longer than 15 minutes."""
+    budgets = (revocations, keep_alive, leavers, clean_up, audit_seals, events)
+    jobs = {service.BUDGET.job: service.BUDGET for service in budgets}
+    assert set(jobs) | {"api_handler"} == set(FUNCTIONS)
+    assert properties(resources, "APIHandler")["Timeout"] == 29
+    for name, budget in jobs.items():
+        seconds = properties(resources, logical(name))["Timeout"]
+        assert seconds <= 900
+        assert budget.begins_for(seconds) == budget.run_seconds > 0, name
+
+
+def test_r100_runs_begin_nothing_while_the_next_one_does(resources: dict[str, Any]) -> None:
+    """What overlaps are pieces that are under way."""
+    for service in (revocations, leavers, clean_up, events):
+        assert service.BUDGET.run_seconds < 60
+    assert audit_seals.BUDGET.function_seconds <= 300
+    assert keep_alive.BUDGET.function_seconds < 3600
+    assert keep_alive.WALK.run_seconds + keep_alive.WALK.piece_seconds < keep_alive.BUDGET.run_seconds
+
+
+def test_an_ended_generation_is_closed_when_no_piece_that_began_before_can_write_any_more() -> None:
+    """Nor any request, which live 29 s."""
+    assert keep_alive.BUDGET.piece_seconds <= clean_up._SETTLE_SECONDS
+
+
+def test_r100_the_age_of_each_backlog_has_an_alarm_that_rings_where_nothing_is_said(
+    resources: dict[str, Any],
+) -> None:
+    for name in set(FUNCTIONS) - {"api_handler"}:
+        alarm = properties(resources, f"{logical(name)}BehindAlarm")
+        assert (alarm["MetricName"], alarm["Statistic"]) == (METRICS["background.ran"].name, "Maximum")
+        assert alarm["Dimensions"] == [{"Name": METRICS["background.ran"].by, "Value": name}]
+        assert alarm["TreatMissingData"] == "breaching"
+    lag = properties(resources, "SealLagAlarm")
+    assert (lag["MetricName"], lag["Threshold"]) == (METRICS["audit.lag"].name, 3600)
+    assert lag["Threshold"] > SETTLE_SECONDS + 2 * WINDOW_SECONDS
 
 
 def test_only_one_function_sends_and_only_as_the_parameters_say(resources: dict[str, Any]) -> None:

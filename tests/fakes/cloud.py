@@ -283,7 +283,9 @@ class ScriptedCloud:
         if not token:
             raise _ProtocolError("invalid_request")
         authorization = self._refresh_tokens.get(token) or self._access_tokens.get(token)
-        if authorization:
+        is_spent = authorization is not None and token in self._refresh_tokens and authorization.refresh_token != token
+        # A refresh token that was used up is not known any more, so that asking to end it ends nothing
+        if authorization and not is_spent:
             authorization.ended = True
         return Answer()
 

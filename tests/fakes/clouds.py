@@ -18,7 +18,7 @@ import requests
 from joserfc import jwt
 from requests.adapters import BaseAdapter
 
-from chalicelib.domain.errors import CloudError, CloudMisconfigured, CloudRefused, CloudUnavailable
+from chalicelib.domain.errors import CloudError, CloudMisconfigured, CloudRefusalUnclear, CloudRefused, CloudUnavailable
 from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, parameters, signing_key
 from tests.fakes.misbehaviour import Answer
 
@@ -475,7 +475,7 @@ class Slack(Cloud):
         (Answer.json({"ok": False, "error": "invalid_refresh_token"}), CloudRefused),
         (Answer.json({"ok": False, "error": "bad_client_secret"}), CloudMisconfigured),
         (Answer.json({"ok": False, "error": "ratelimited"}), CloudUnavailable),
-        (Answer.json({"ok": False}), CloudRefused),
+        (Answer.json({"ok": False}), CloudRefusalUnclear),
     ]
 
     def error(self, code: str, status: int = 400) -> Refusal:
@@ -670,7 +670,155 @@ class ServiceNow(Cloud):
         return Answer()
 
 
+class HubSpot(Cloud):
+    type_id = "hubspot"
+    chosen = ("files",)
+    asked = ("oauth", "files")
+    authorize_url = "https://app.hubspot.com/oauth/authorize"
+    token_url = "https://api.hubapi.com/oauth/2026-03/token"
+    rotates = single_use = False
+    life = 1800
+    account = ("62515/7", "contoso.hubspot.example")
+
+    def token_fields(self, fields: dict[str, Any], authorization: Authorization, *, is_refresh: bool) -> dict[str, Any]:
+        """Scopes as a list of another name, and whose account it is."""
+        kept = {name: value for name, value in fields.items() if name != "scope"}
+        whose = {"hub_id": 62515, "user_id": 7, "hub_domain": "contoso.hubspot.example"}
+        return kept | whose | {"scopes": authorization.scopes}
+
+
+class Xero(OpenId):
+    type_id = "xero"
+    issuer = "https://identity.xero.com"
+    discovery_url = "https://identity.xero.com/.well-known/openid-configuration"
+    chosen = ("files",)
+    asked = ("openid", "profile", "email", "offline_access", "files")
+    authorize_url = "https://login.xero.com/identity/connect/authorize"
+    token_url, revoke_url = "https://identity.xero.com/connect/token", "https://identity.xero.com/connect/revocation"
+    account_url = "https://identity.xero.com/connect/userinfo"
+    basic = True
+    life = 1800
+    claims: ClassVar = {"sub": "db01", "xero_userid": "1945", "email": "alice@contoso.example"}
+    account = ("1945", "alice@contoso.example")
+
+
+class Webex(Cloud):
+    type_id = "webex"
+    chosen = ("spark:messages_write",)
+    asked = ("spark:people_read", "spark:messages_write")
+    authorize_url, token_url = "https://webexapis.com/v1/authorize", "https://webexapis.com/v1/access_token"
+    account_url = "https://webexapis.com/v1/people/me"
+    reauthorize_extra: ClassVar = {"prompt": "select_account"}
+    rotates = single_use = False
+    life = 1209599
+    account = ("Y2lzY29", "alice@contoso.example")
+
+    def token_fields(
+        self, fields: dict[str, Any], _authorization: Authorization, *, is_refresh: bool
+    ) -> dict[str, Any]:
+        return fields | {"refresh_token_expires_in": 7775999}
+
+    def account_fields(self) -> dict[str, Any]:
+        return {"id": "Y2lzY29", "emails": ["alice@contoso.example"], "displayName": "Alice Adams"}
+
+
+class Asana(Cloud):
+    type_id = "asana"
+    chosen = asked = ("tasks:read", "tasks:write")
+    authorize_url, token_url = "https://app.asana.com/-/oauth_authorize", "https://app.asana.com/-/oauth_token"
+    revoke_url = "https://app.asana.com/-/oauth_revoke"
+    rotates = single_use = False
+    account = ("4673218951", "alice@contoso.example")
+
+    def token_fields(
+        self, fields: dict[str, Any], _authorization: Authorization, *, is_refresh: bool
+    ) -> dict[str, Any]:
+        person = {"id": 4673218951, "gid": "4673218951", "name": "Alice Adams", "email": "alice@contoso.example"}
+        return fields | {"data": person}
+
+
+class Miro(Cloud):
+    type_id = "miro"
+    asked = ()
+    authorize_url, token_url = "https://miro.com/oauth/authorize", "https://api.miro.com/v1/oauth/token"
+    account_url = "https://api.miro.com/v1/oauth-token"
+    account = ("3074457", "Alice/Contoso")
+
+    def account_fields(self) -> dict[str, Any]:
+        return {"user": {"id": "3074457", "name": "Alice"}, "team": {"id": "99", "name": "Contoso"}, "scopes": []}
+
+
+class Zoho(Cloud):
+    type_id = "zoho"
+    values: ClassVar = {"accounts": "accounts.zoho.eu"}
+    chosen = ("ZohoMail.messages.CREATE",)
+    asked = ("AaaServer.profile.READ", "ZohoMail.messages.CREATE")
+    delimiter = ","
+    authorize_url, token_url = "https://accounts.zoho.eu/oauth/v2/auth", "https://accounts.zoho.eu/oauth/v2/token"
+    account_url = "https://accounts.zoho.eu/oauth/user/info"
+    revoke_url = "https://accounts.zoho.eu/oauth/v2/token/revoke"
+    authorize_extra: ClassVar = {"access_type": "offline", "prompt": "consent"}
+    reauthorize_extra = authorize_extra
+    rotates = single_use = False
+    account = ("6001", "alice@contoso.example")
+    extra: ClassVar = {"api_domain": "https://www.zohoapis.eu"}
+    refresh_errors: ClassVar = [(Answer.json({"error": "invalid_code"}), CloudRefused)]
+
+    def error(self, code: str, status: int = 400) -> Refusal:
+        """Errors come with status 200."""
+        return Refusal(Answer.json({"error": {"invalid_client": "invalid_client_secret"}.get(code, code)}))
+
+    def bad_refresh_token(self) -> Refusal:
+        return self.error("invalid_code")
+
+    def token_fields(self, fields: dict[str, Any], authorization: Authorization, *, is_refresh: bool) -> dict[str, Any]:
+        return fields | {"api_domain": "https://www.zohoapis.eu", "scope": " ".join(authorization.scopes)}
+
+    def account_fields(self) -> dict[str, Any]:
+        return {"ZUID": 6001, "Email": "alice@contoso.example", "Display_Name": "Alice"}
+
+    def revoke(self, request: requests.PreparedRequest) -> Answer:
+        """The token alone."""
+        form = self.form(request)
+        assert set(form) == {"token"}
+        self.end_all(form["token"])
+        return Answer.json({"status": "success"})
+
+
+class Egnyte(Cloud):
+    type_id = "egnyte"
+    values: ClassVar = {"domain": "contoso.egnyte.com"}
+    chosen = asked = ("Egnyte.filesystem",)
+    authorize_url = token_url = "https://contoso.egnyte.com/puboauth/token"
+    account_url = "https://contoso.egnyte.com/pubapi/v1/userinfo"
+    life = 2592000
+    account = ("9", "alice")
+
+    def account_fields(self) -> dict[str, Any]:
+        return {"id": 9, "first_name": "Alice", "last_name": "Adams", "username": "alice"}
+
+
+class ShareFile(Cloud):
+    type_id = "sharefile"
+    values: ClassVar = {"subdomain": "contoso"}
+    asked = ()
+    authorize_url = "https://contoso.sharefile.com/oauth/authorize"
+    token_url = "https://contoso.sharefile.com/oauth/token"
+    account_url = "https://contoso.sf-api.com/sf/v3/Users"
+    life = 28800
+    account = ("d3c1", "alice@contoso.example")
+    extra: ClassVar = {"subdomain": "contoso", "apicp": "sf-api.com"}
+
+    def token_fields(
+        self, fields: dict[str, Any], _authorization: Authorization, *, is_refresh: bool
+    ) -> dict[str, Any]:
+        return fields | {"subdomain": "contoso", "apicp": "sf-api.com", "appcp": "sharefile.com"}
+
+    def account_fields(self) -> dict[str, Any]:
+        return {"Id": "d3c1", "Email": "alice@contoso.example", "FullName": "Alice Adams"}
+
+
 CLOUDS: tuple[type[Cloud], ...] = (
     Generic, OAuth2, Microsoft, Google, Box, Dropbox, IManage, NetDocuments, Slack, GitHub, Salesforce, Atlassian, Zoom,
-    DocuSign, ServiceNow,
+    DocuSign, ServiceNow, HubSpot, Xero, Webex, Asana, Miro, Zoho, Egnyte, ShareFile,
 )  # fmt: skip

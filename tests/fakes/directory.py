@@ -1,15 +1,16 @@
 """A directory in memory."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chalicelib.adapters.directory import check_password
+from chalicelib.domain.aliases import Bearing, bearing, normalized
 from chalicelib.domain.directory import NameForm, is_dn
 from chalicelib.domain.directory_report import DirectoryReport, StepName, Steps
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused, NotFound
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.throttle import Budget, folded_name
-from chalicelib.domain.user import Account, Departure, LoginName, Standing, User
+from chalicelib.domain.user import Account, Called, Departure, LoginName, Standing, User, UserRecord
 
 DOMAIN_SID = "S-1-5-21-1004336348-1177238915-682003330"
 VAULT_ADMINISTRATORS = f"{DOMAIN_SID}-1601"
@@ -113,10 +114,30 @@ class FakeDirectory:
     def standings(self, users: Sequence[User]) -> Mapping[str, Standing]:
         if not self.available:
             raise DirectoryUnavailable
-        return {
-            user.id: Standing(user.id, self.gone.get(user.id), self.changed.get(user.id, user).password_stamp)
-            for user in users
-        }
+        return {user.id: self._standing(self.changed.get(user.id, user)) for user in users}
+
+    def _standing(self, user: User) -> Standing:
+        gone = self.gone.get(user.id)
+        named = None if gone is Departure.DELETED else replace(user, groups=frozenset())
+        return Standing(user.id, gone, user.password_stamp, user=named)
+
+    def called(self, name: str) -> Called:
+        if not self.looks_up:
+            return Called()
+        if not self.available:
+            raise DirectoryUnavailable
+        here = [self.changed.get(p.user.id, p.user) for p in self._people.values() if self._is_here(p.user.id)]
+        own = [one.id for one in here if bearing(UserRecord(one, 0, 1), normalized(name)) is Bearing.OWN]
+        listed = [one.id for one in here if bearing(UserRecord(one, 0, 1), normalized(name))]
+        is_asked = "@" in name or name.partition("\\")[0].casefold() == self._domain.casefold()
+        return Called(tuple(own or listed), frozenset({self._domain.casefold()} if is_asked else ()))
+
+    def _is_here(self, user_id: str) -> bool:
+        return self.gone.get(user_id) is not Departure.DELETED
+
+    def hire(self, *people: Person) -> None:
+        """Somebody new; a name that others had moves to them."""
+        self._people |= {person.user.login_name.casefold(): person for person in people}
 
     def groups(self, user: User, standing: Standing) -> frozenset[str]:
         return self.changed.get(standing.user_id, user).groups

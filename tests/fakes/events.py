@@ -1,5 +1,6 @@
 """Outbox, bus and mail service in memory."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from chalicelib.domain.errors import Conflict, StorageUnavailable, Undeliverable
@@ -22,9 +23,9 @@ class FakeOutbox:
             self.known.add(_key(delivery))
             self.waiting[_key(delivery)] = delivery
 
-    def due(self, now: int, *, limit: int) -> list[Delivery]:
-        due = [one for one in self.waiting.values() if one.due_at <= now]
-        return sorted(due, key=lambda one: one.due_at)[:limit]
+    def due(self, channel: Channel | None, now: int) -> Iterator[Delivery]:
+        due = [one for one in self.waiting.values() if one.channel is channel and one.due_at <= now]
+        return iter(sorted(due, key=lambda one: one.due_at))
 
     def claim(self, delivery: Delivery, now: int) -> None:
         current = self.waiting.get(_key(delivery))

@@ -35,6 +35,8 @@ class FakeOAuthClient:
         """The next refresh happens, and its answer never arrives."""
         self.meanwhile: Callable[[], None] = lambda: None
         """Happens between the cloud's answer and whatever is done with it."""
+        self.account_unknown: CloudError | None = None
+        """What keeps the next exchange from learning whose tokens the cloud has given."""
         self._clock = clock
         self._failures: deque[CloudError] = deque()
         self._trips: dict[str, str] = {}
@@ -75,6 +77,9 @@ class FakeOAuthClient:
         trip, tokens, account = self._codes.pop(code, ("", None, None))
         if tokens is None or account is None or trip != fingerprint(code_verifier.reveal()):
             raise CloudRefused("invalid_grant")
+        if (error := self.account_unknown) is not None:
+            self.account_unknown, error.received = None, tokens
+            raise error
         return replace(tokens, scopes=tokens.scopes or request.scopes), account
 
     def refresh(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> TokenSet:

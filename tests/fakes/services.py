@@ -9,17 +9,21 @@ from chalicelib.domain.provider_type import ProviderType, RevocationStyle
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.session import Session
 from chalicelib.domain.token_set import CloudAccount, TokenSet
+from chalicelib.services.background import Engine
 from chalicelib.services.consent import Callback, Consented, ConsentService
 from chalicelib.services.events import EventService, Outlets
+from chalicelib.services.generations import GenerationService
 from chalicelib.services.grants import GrantService
 from chalicelib.services.refresh import RefreshService
 from chalicelib.services.revocations import RevocationService
+from tests.fakes.directory import FakeDirectory
 from tests.fakes.events import FakeBus, FakeMailer, FakeOutbox
 from tests.fakes.oauth_client import FakeOAuthClient
 from tests.fakes.stores import (
     FakeAuditLog,
     FakeAuthorizationRequestStore,
     FakeClientApplicationStore,
+    FakeCursorStore,
     FakeGrantStore,
     FakeProviderStore,
     FakeReleaseStore,
@@ -65,13 +69,16 @@ class FakeVault:
         self.providers, self.revocation_store = FakeProviderStore(), FakeRevocationStore()
         self.grant_store = FakeGrantStore(self.providers)
         self.aliases, self.applications = FakeUserAliasStore(), FakeClientApplicationStore()
+        self.users, self.directory = FakeUserStore(self.aliases), FakeDirectory()
         self.stop_store, self.removal_store = FakeStopStore(), FakeRemovalStore()
-        self.releases = FakeReleaseStore(self.applications, self.grant_store, self.aliases, self.stop_store)
+        self.releases = FakeReleaseStore(self.applications, self.grant_store, self.aliases, self.users, self.stop_store)
         self.audit_log, self.cloud, self.catalogue = (
             FakeAuditLog(self.clock),
             FakeOAuthClient(self.clock),
             FakeCatalogue(),
         )
+        self.cursors = FakeCursorStore()
+        self.engine = Engine(self.clock, self.cursors)
         self.revocations = RevocationService(
             revocations=self.revocation_store,
             removals=self.removal_store,
@@ -83,6 +90,10 @@ class FakeVault:
             audit_log=self.audit_log,
             clock=self.clock,
             random=self.random,
+            engine=self.engine,
+        )
+        self.generations = GenerationService(
+            providers=self.providers, cipher=self.cipher, audit_log=self.audit_log, clock=self.clock
         )
         self.grants = GrantService(
             grants=self.grant_store,
@@ -92,13 +103,14 @@ class FakeVault:
             audit_log=self.audit_log,
             clock=self.clock,
         )
-        self.outbox, self.bus, self.mailer, self.users = FakeOutbox(), FakeBus(), FakeMailer(), FakeUserStore()
+        self.outbox, self.bus, self.mailer = FakeOutbox(), FakeBus(), FakeMailer()
         self.events = EventService(
             outbox=self.outbox,
             outlets=Outlets(self.bus, self.mailer, ("team@contoso.example",)),
             grants=self.grant_store,
             users=self.users,
             clock=self.clock,
+            engine=self.engine,
         )
         self.refresh = RefreshService(
             grants=self.grant_store,
@@ -114,9 +126,9 @@ class FakeVault:
         self.consent = ConsentService(
             requests=self.requests,
             sessions=self.sessions,
-            aliases=self.aliases,
             grant_store=self.grant_store,
             grants=self.grants,
+            generations=self.generations,
             cipher=self.cipher,
             oauth_client=self.cloud,
             catalogue=self.catalogue,

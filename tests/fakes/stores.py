@@ -1,26 +1,29 @@
 """The stores in memory. The contract tests hold them to what DynamoDB does."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
+from itertools import count
 
 from chalicelib.domain.accounts import UserGrants, chosen
 from chalicelib.domain.administrators import Appointments
-from chalicelib.domain.aliases import is_user_id
+from chalicelib.domain.aliases import aliases_of, bearing, claimed_by, own_names
 from chalicelib.domain.audit import AuditEntry, AuditEvent, Period, position
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
 from chalicelib.domain.client_application import ClientApplication, Subject
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound, StorageUnavailable
 from chalicelib.domain.grant import FIRST_SLOT, Grant, GrantState, Holding, ReleaseHolding, Revocation
+from chalicelib.domain.ids import is_person_id
 from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.provider_health import ProviderHealth
-from chalicelib.domain.removal import CloudReceipt, Receipt, Removal
+from chalicelib.domain.removal import CloudReceipt, Everything, Receipt, Removal
 from chalicelib.domain.seal import Seal, StoredEntry, Tip
 from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.session import Notice, Session
 from chalicelib.domain.stop import ALL, Block, Stop, StopKind
-from chalicelib.domain.user import SweepProgress, User, UserRecord
+from chalicelib.domain.use import LastUse, UseCount
+from chalicelib.domain.user import AliasClaim, SweepProgress, User, UserRecord
 from chalicelib.ports import Clock, GrantPage, UserPage
 from tests.fakes.system import FakeClock
 
@@ -100,16 +103,38 @@ class FakeTryStore:
 class FakeUserStore:
     """Implements `ports.UserStore`."""
 
-    def __init__(self) -> None:
+    def __init__(self, aliases: "FakeUserAliasStore | None" = None) -> None:
         self.records: dict[str, UserRecord] = {}
+        self.aliases = aliases or FakeUserAliasStore()
         self._progress = SweepProgress()
 
-    def enrol(self, user: User, *, sessions_until: int) -> None:
-        before = self.records.get(user.id)
-        self.records[user.id] = UserRecord(user, sessions_until, before.version + 1 if before else 1)
+    def enrol(self, user: User, *, sessions_until: int, at: int) -> None:
+        before, names = self.records.get(user.id), frozenset(aliases_of(user))
+        known = before.names if before else None
+        version = (before.version if before else 0) + (1 if known == names else 2)
+        self.records[user.id] = UserRecord(user, sessions_until, version, names=names, proved_at=at)
+        self._move(user.id, claimed_by(before) if before else frozenset(), known or frozenset(), names)
+
+    def rename(self, record: UserRecord, user: User, *, at: int) -> UserRecord:
+        before, now = frozenset(aliases_of(record.user)), frozenset(aliases_of(user))
+        names = now if record.names is None else record.names & now | now - before | own_names(user)
+        saved = self.save(replace(record, user=user, names=names, proved_at=at))
+        self._move(user.id, claimed_by(record), record.names or frozenset(), names)
+        return saved
+
+    def disown(self, record: UserRecord, alias: str) -> None:
+        self.save(replace(record, names=claimed_by(record) - {alias}))
+
+    def _move(self, user_id: str, had: frozenset[str], claimed: frozenset[str], names: frozenset[str]) -> None:
+        self.aliases.claim(user_id, names - claimed)
+        for alias in had - names:
+            self.aliases.release(alias, [one for one in self.aliases.claims(alias) if one.user_id == user_id])
 
     def get(self, user_id: str) -> UserRecord | None:
         return self.records.get(user_id)
+
+    def get_all(self, user_ids: Collection[str]) -> list[UserRecord]:
+        return [self.records[user_id] for user_id in set(user_ids) if user_id in self.records]
 
     def save(self, record: UserRecord) -> UserRecord:
         self._expect(record)
@@ -120,6 +145,7 @@ class FakeUserStore:
         if record.user.id in self.records:
             self._expect(record)
             del self.records[record.user.id]
+        self._move(record.user.id, claimed_by(record) | frozenset(aliases_of(record.user)), frozenset(), frozenset())
 
     def present(self, *, limit: int, cursor: str | None) -> UserPage:
         here = sorted((r for r in self.records.values() if not r.departure), key=lambda r: r.user.id)
@@ -180,14 +206,24 @@ class FakeProviderStore:
     def __init__(self) -> None:
         self.providers: dict[str, Provider] = {}
         self.keys: dict[tuple[str, int], ProviderKey] = {}
+        self.removed = Everything()
 
     def all(self) -> list[Provider]:
-        return sorted(self.providers.values(), key=lambda provider: provider.name.casefold())
+        found = (provider.under(self.removed) for provider in self.providers.values())
+        return sorted(found, key=lambda provider: provider.name.casefold())
 
     def get(self, provider_id: str) -> Provider:
         if provider_id not in self.providers:
             raise NotFound
-        return self.providers[provider_id]
+        return self.providers[provider_id].under(self.removed)
+
+    def everything(self) -> Everything:
+        return self.removed
+
+    def save_everything(self, everything: Everything, *, replaces: int) -> None:
+        if self.removed.last != replaces:
+            raise Conflict
+        self.removed = everything
 
     def add(self, provider: Provider, key: ProviderKey) -> None:
         if provider.id in self.providers:
@@ -196,7 +232,7 @@ class FakeProviderStore:
         self.providers[provider.id] = provider
 
     def update(self, provider: Provider) -> Provider:
-        if self.get(provider.id).version != provider.version:
+        if self.get(provider.id).version != provider.version or provider.is_ending:
             raise Conflict
         self.providers[provider.id] = replace(provider, version=provider.version + 1)
         return self.providers[provider.id]
@@ -242,8 +278,11 @@ class FakeGrantStore:
         try:
             key = self._providers.key(provider_id, provider.generation)
         except NotFound:
-            raise KeyUnavailable from None
+            if not provider.is_ending:
+                raise KeyUnavailable from None
+            key = ProviderKey(provider_id, provider.generation, b"")
         grant = self.grants.get((user_id, provider_id, provider.generation, slot))
+        grant = grant.at(provider) if grant else None
         generation, preferred = self.preferred.get((user_id, provider_id), (0, None))
         is_current = generation == provider.generation
         return Holding(provider, key, grant, self.health.get(provider_id), preferred if is_current else None)
@@ -275,6 +314,14 @@ class FakeGrantStore:
         if fence is not None and (current is None or current.fence != fence):
             raise Conflict
         self.grants[key] = grant
+
+    def note_use(self, use: LastUse) -> None:
+        key = (use.user_id, use.provider_id, use.generation, use.slot)
+        grant = self.grants.get(key)
+        if grant is None or grant.state is GrantState.REMOVED or grant.authorized_at > use.at:
+            return
+        if grant.last_used_at is None or grant.last_used_at < use.hour:
+            self.grants[key] = replace(grant, last_used_at=use.hour)
 
     def spill(self, outcome: Grant, expires_at: int) -> None:
         self.spills[_key(outcome)] = outcome
@@ -362,6 +409,25 @@ class FakeUsageStore:
         return len(counted)
 
 
+class FakeUseCountStore:
+    """Implements `ports.UseCountStore`."""
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[date, str, str], tuple[UseCount, str]] = {}
+
+    def add(self, count: UseCount, *, counted_to: str, expires_at: int) -> None:
+        where = (count.day, count.application, count.provider)
+        before, counted_before = self.counts.get(where, (UseCount(*where), ""))
+        if counted_before < counted_to:
+            refused = dict(sorted((Counter(before.refused) + Counter(count.refused)).items()))
+            added = replace(before, released=before.released + count.released, refused=refused)
+            self.counts[where] = added, counted_to
+
+    def between(self, first: date, last: date) -> Iterator[UseCount]:
+        found = [count for count, _ in self.counts.values() if first <= count.day <= last]
+        return iter(sorted(found, key=lambda count: (count.day, count.application, count.provider)))
+
+
 class FakeAdministratorStore:
     """Implements `ports.AdministratorStore`."""
 
@@ -416,16 +482,18 @@ class FakeRevocationStore:
         for revocation in revocations:
             self.add(revocation)
 
-    def reschedule(self, revocation: Revocation) -> None:
-        if revocation.id in self.revocations:
-            self.revocations[revocation.id] = revocation
+    def claim(self, revocation: Revocation) -> None:
+        current = self.revocations.get(revocation.id)
+        if current is None or current.attempts != revocation.attempts - 1:
+            raise Conflict
+        self.revocations[revocation.id] = revocation
 
     def delete(self, revocation_id: str) -> None:
         self.revocations.pop(revocation_id, None)
 
-    def due(self, now: int, *, limit: int) -> list[Revocation]:
-        due = [revocation for revocation in self.revocations.values() if revocation.next_attempt_at <= now]
-        return sorted(due, key=lambda revocation: revocation.next_attempt_at)[:limit]
+    def due(self, provider_id: str, now: int) -> Iterator[Revocation]:
+        due = [r for r in self.revocations.values() if r.provider_id == provider_id and r.next_attempt_at <= now]
+        return iter(sorted(due, key=lambda revocation: revocation.next_attempt_at))
 
     def any_of(self, provider_id: str, generation: int) -> bool:
         wanted = (provider_id, generation)
@@ -440,6 +508,9 @@ class FakeProviderHealthStore:
 
     def get(self, provider_id: str) -> ProviderHealth:
         return self.stored.get(provider_id, ProviderHealth(provider_id))
+
+    def of_each(self, provider_ids: Sequence[str]) -> dict[str, ProviderHealth]:
+        return {provider_id: self.get(provider_id) for provider_id in provider_ids}
 
     def save(self, health: ProviderHealth) -> None:
         if self.get(health.provider_id).version != health.version:
@@ -524,37 +595,43 @@ class FakeUserAliasStore:
     """Implements `ports.UserAliasStore`."""
 
     def __init__(self) -> None:
-        self.claimed: dict[str, set[str]] = {}
+        self.claimed: dict[str, set[AliasClaim]] = {}
+        self._marks = count()
 
-    def claim(self, user_id: str, aliases: tuple[str, ...]) -> None:
+    def claim(self, user_id: str, aliases: Iterable[str]) -> None:
         for alias in aliases:
-            self.claimed.setdefault(alias, set()).add(user_id)
+            self.claimed.setdefault(alias, set()).add(AliasClaim(user_id, str(next(self._marks))))
 
-    def owners(self, alias: str) -> tuple[str, ...]:
-        return tuple(sorted(self.claimed.get(alias, ())))
+    def claims(self, alias: str) -> tuple[AliasClaim, ...]:
+        return tuple(sorted(self.claimed.get(alias, ()), key=lambda claim: (claim.user_id, claim.mark)))
+
+    def release(self, alias: str, claims: Iterable[AliasClaim]) -> None:
+        self.claimed.get(alias, set()).difference_update(claims)
 
 
 class FakeReleaseStore:
-    """Implements `ports.ReleaseStore` over the other fakes; `subjects` are people with groups, or blocked ones."""
+    """Implements `ports.ReleaseStore` over the other fakes."""
 
     def __init__(
         self,
         applications: FakeClientApplicationStore,
         grants: FakeGrantStore,
         aliases: FakeUserAliasStore,
+        users: FakeUserStore,
         stops: FakeStopStore | None = None,
     ) -> None:
         self._stops = stops or FakeStopStore()
         self._applications = applications
         self._grants = grants
         self._aliases = aliases
-        self.subjects: dict[str, Subject] = {}
+        self._users = users
         self.loads = 0
 
     def load(self, application_id: str, provider_id: str, name: str, account: str = "") -> ReleaseHolding:
         self.loads += 1
-        owners = (name,) if is_user_id(name) else self._aliases.owners(name)
-        subject = self.subjects.get(owners[0], Subject(owners[0])) if len(owners) == 1 else None
+        owners = (name,) if is_person_id(name) else self._claimants(name)
+        subject = self._subject(owners[0], name) if len(owners) == 1 else None
+        owners = owners if subject or len(owners) > 1 else ()
         try:
             holding = self._grants.load(subject.user_id if subject else "-", provider_id)
             if subject is not None:
@@ -565,6 +642,17 @@ class FakeReleaseStore:
             holding = None
         application = self._applications.applications.get(application_id)
         return ReleaseHolding(application, owners, subject, holding, self._found(application_id, provider_id, subject))
+
+    def _claimants(self, name: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(claim.user_id for claim in self._aliases.claims(name)))
+
+    def _subject(self, user_id: str, name: str) -> Subject | None:
+        record = self._users.get(user_id)
+        if name != user_id and (record is None or not bearing(record, name)):
+            return None
+        if record is None:
+            return Subject(user_id)
+        return Subject(user_id, record.user.groups, is_blocked=record.departure is not None)
 
     def _found(self, application_id: str, provider_id: str, subject: Subject | None) -> frozenset[StopKind]:
         person = subject.user_id if subject else ""
@@ -614,7 +702,7 @@ class FakeAuditLog:
 
     def stored(self, begin: str, end: str) -> Iterator[StoredEntry]:
         found = [entry for entry in self._entries if begin <= entry.position < end]
-        evidence = [StoredEntry(entry.position, fingerprint(repr(entry))) for entry in found]
+        evidence = [StoredEntry(entry.position, fingerprint(repr(entry)), entry.event) for entry in found]
         return iter(sorted(evidence, key=lambda entry: entry.position))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.domain.errors import VaultError
+from chalicelib.domain.event import Channel
 from chalicelib.domain.grant import GrantState
 from chalicelib.domain.seal import WINDOW_SECONDS
 from chalicelib.domain.stop import StopKind
@@ -234,6 +235,47 @@ def _remove_all_unless_gone(world: World) -> None:
         admin.press(admin.get(f"/admin/tokens/remove-all?provider={NORTHWIND}"), "Remove", **_REMOVE_ALL)
 
 
+def _remove_everything_page(world: World) -> Answer:
+    _authorized(world)
+    return world.log_in("admin").get("/admin/tokens/remove-everything")
+
+
+_EVERYTHING = {"confirm": "everything", "revoke": "yes"}
+
+
+def _remove_everything_unless_gone(world: World) -> None:
+    if world.grant() is not None:
+        admin = world.browser("admin", world.second)
+        admin.press(admin.get("/admin/tokens/remove-everything"), "Remove", **_EVERYTHING)
+
+
+def _move_page(world: World) -> Answer:
+    """The form with the question: another client, at the same cloud."""
+    _authorized(world)
+    world.log_in("admin")
+    return _asked_to_move(world, world.first)
+
+
+def _asked_to_move(world: World, process: Process) -> Answer:
+    admin = world.browser("admin", process)
+    page = admin.get(f"/admin/providers/{NORTHWIND}/edit")
+    return admin.press(page, "Save", client_id="another", client_secret="another-secret")
+
+
+_MOVED = {"client_secret": "another-secret", "end_grants": "on", "revoke_old": "on"}
+
+
+def _move_unless_there(world: World) -> None:
+    if world.provider().client_id != "another":
+        page = _asked_to_move(world, world.second)
+        world.browser("admin", world.second).press(page, "Save", **_MOVED)
+
+
+def _has_moved(world: World) -> None:
+    assert world.provider().client_id == "another"
+    _nothing_is_released(world)
+
+
 def _stop_page(world: World) -> str:
     _authorized(world)
     world.fetch()
@@ -342,7 +384,8 @@ def _something_to_tell(world: World) -> None:
 
 def _is_told(world: World) -> None:
     assert world.published["grant.needs_reauthorization"] >= 1
-    assert not world.second.vault.events._outbox.due(world.clock.now() + 30 * 86400, limit=25)
+    outbox, later = world.second.vault.events._outbox, world.clock.now() + 30 * 86400
+    assert [delivery for channel in Channel for delivery in outbox.due(channel, later)] == []
 
 
 LOG_IN = Flow("log-in", _log_in_page, _log_in, _log_in_again, _is_logged_in)
@@ -376,6 +419,15 @@ REMOVE_ALL = Flow(
     "removal-of-all", _remove_all_page, _pressed("admin", "Remove", "Removal", **_REMOVE_ALL), _remove_all_unless_gone,
     _nothing_is_released,
 )  # fmt: skip
+REMOVE_EVERYTHING = Flow(
+    "removal-of-everything", _remove_everything_page,
+    _pressed("admin", "Remove", "All tokens of everybody", **_EVERYTHING), _remove_everything_unless_gone,
+    _nothing_is_released,
+)  # fmt: skip
+MOVE = Flow(
+    "move-to-another-client", _move_page, _pressed("admin", "Save", "another", **_MOVED), _move_unless_there,
+    _has_moved,
+)  # fmt: skip
 STOP = Flow("stop", _stop_page, _stop, _stop_again, _is_stopped)
 RESUME = Flow("resume", _stopped, _resume, _resume_again, _was_served)
 CLEAN_UP = Flow(
@@ -396,6 +448,6 @@ DELIVER = Flow(
 )  # fmt: skip
 
 FLOWS = (
-    LOG_IN, START, CALLBACK, REAUTHORIZE, RELEASE, AHEAD, REFRESH, REVOKE, REMOVE_ONE, REMOVE_ALL, STOP, RESUME,
-    CLEAN_UP, RETRY, SEAL, DELIVER,
+    LOG_IN, START, CALLBACK, REAUTHORIZE, RELEASE, AHEAD, REFRESH, REVOKE, REMOVE_ONE, REMOVE_ALL, REMOVE_EVERYTHING,
+    MOVE, STOP, RESUME, CLEAN_UP, RETRY, SEAL, DELIVER,
 )  # fmt: skip

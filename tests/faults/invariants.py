@@ -106,6 +106,12 @@ def nothing_lives_unknown(world: World) -> None:
     assert not unknown, f"{len(unknown)} live at the cloud, and nobody here knows"
 
 
+def everything_received_is_accounted_for(world: World) -> None:
+    """R95: what a cloud gave is in a living grant or revoked; what was written down for that has been done by now."""
+    assert not [item for item in world.items() if item["pk"].startswith("REVOCATION#")], "never asked for"
+    nothing_lives_unknown(world)
+
+
 def receipts_add_up(world: World) -> None:
     """Each receipt counts each token once, and has a head that says who asked."""
     for receipt_id, items in _receipts(world).items():

@@ -6,8 +6,21 @@ from collections.abc import Callable
 import pytest
 
 from . import seam
-from .flows import FLOWS, Flow, Prepared
-from .invariants import check, check_settled
+from .flows import (
+    CALLBACK,
+    CLEAN_UP,
+    FLOWS,
+    MOVE,
+    REAUTHORIZE,
+    REMOVE_ALL,
+    REMOVE_EVERYTHING,
+    REMOVE_ONE,
+    RETRY,
+    REVOKE,
+    Flow,
+    Prepared,
+)
+from .invariants import check, check_settled, everything_received_is_accounted_for
 from .seam import Call, Killed, Treatment
 from .world import World
 
@@ -40,6 +53,14 @@ def through(world: World, flow: Flow, act: Callable[[], bool]) -> None:
     check_settled(world)
 
 
+KEEPS_COUNT = (CALLBACK, REAUTHORIZE, REVOKE, REMOVE_ONE, REMOVE_ALL, REMOVE_EVERYTHING, MOVE, CLEAN_UP, RETRY)
+"""Of what these received nothing may be lost, but where a process died with it in hand, or no answer came."""
+
+
+def counts(flow: Flow, treatment: str, call: Call) -> bool:
+    return flow in KEEPS_COUNT and treatment != "killed" and call.system != "cloud"
+
+
 def calls_of(world: World, flow: Flow, prepared: Prepared, moment: bytes) -> list[Call]:
     """What the flow calls when nothing goes wrong, in which case all of it must hold, too."""
     world.back_to(moment)
@@ -68,6 +89,8 @@ def test_f36_every_call_of(world: World, flow: Flow, treatment: str) -> None:
 
         try:
             through(world, flow, act)
+            if counts(flow, treatment, call):
+                everything_received_is_accounted_for(world)
         except AssertionError as failure:
             failures.append(f"{call}: {failure!r:.300}")
     print(f"\nproof: {len(tried)} calls treated")

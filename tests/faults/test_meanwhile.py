@@ -65,6 +65,14 @@ def _stop(world: World) -> None:
 
 
 _RELEASES = (RELEASE, AHEAD, REFRESH)
+
+
+def _another_account(world: World) -> None:
+    if world.browser("alice", world.second).get("/providers").url != "/providers":
+        world.log_in("alice", world.second)
+    world.authorize("alice", "alice2", world.second)
+
+
 # A consent that is given while an earlier grant is revoked or removed is newer than that; a removal of all ends it
 INTRUDERS = (
     Intruder("revocation", _revoke, ends=_RELEASES),
@@ -115,6 +123,23 @@ def test_f28_r76_what_ends_authorizations_wins_over_whatever_is_under_way(
         check_settled(world)
 
     failures = interleaved(world, flow, lambda: intruder.act(world), judge)
+    assert not failures, "\n".join(failures)
+
+
+@pytest.mark.parametrize("flow", [AHEAD, REFRESH], ids=lambda flow: flow.name)
+def test_f28_r95_another_account_while_a_refresh_is_under_way_leaves_nothing_alive_unknown(
+    world: World, flow: Flow
+) -> None:
+    def judge() -> None:
+        check(world)
+        world.background(world.second, 0.05, 0.3)
+        grant = world.grant()
+        assert grant is not None
+        assert grant.account.subject == "cloud-alice2"
+        nothing_lives_unknown(world)
+        check_settled(world)
+
+    failures = interleaved(world, flow, lambda: _another_account(world), judge)
     assert not failures, "\n".join(failures)
 
 

@@ -55,6 +55,7 @@ class Process:
             directory=running.directory,
             oauth_client=AuthlibClient(running.clock, EndpointGuard(allow_private=True)),
             provider_check=CloudCheck(running.clock, EndpointGuard(allow_private=True)),
+            at_once=1,
         )
         return cls(vault, vault.app())
 
@@ -180,6 +181,8 @@ class World:
         """The functions of the schedule, once after each of these pauses. Not the seals, which read all there is."""
         for pause in hours:
             self.clock.advance(round(pause * 3600))
+            process.vault.removals.carry_on()
+            process.vault.removals.finish_open()
             process.vault.clean_up.run()
             process.vault.revocations.retry_due()
             process.vault.events.deliver_due()

@@ -112,6 +112,7 @@ def running(aws: Aws) -> Iterator[Running]:
             directory=people,
             oauth_client=AuthlibClient(clock, EndpointGuard(allow_private=True)),
             provider_check=CloudCheck(clock, EndpointGuard(allow_private=True)),
+            at_once=1,
         )
         vault.registration.register(
             NORTHWIND,
@@ -149,6 +150,7 @@ def telling(running: Running) -> Iterator[Telling]:
         directory=running.directory,
         oauth_client=AuthlibClient(running.clock, EndpointGuard(allow_private=True)),
         provider_check=CloudCheck(running.clock, EndpointGuard(allow_private=True)),
+        at_once=1,
     )
     running.aws.clients.mail.create_email_identity(EmailIdentity=SENDER)
     get_backend("ses")[ACCOUNT_ID][ENVIRONMENT["AWS_DEFAULT_REGION"]].sent_messages.clear()

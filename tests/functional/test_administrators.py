@@ -36,6 +36,19 @@ def test_r33_a_person_administrates_from_the_next_log_in_until_dismissed(running
     assert "took the administration" in again.get("/activity").text
 
 
+def test_r91_appointing_by_name_reaches_who_bears_it_now_and_asks_the_directory(running: Running) -> None:
+    admin, _ = running.browser("admin"), running.browser("bob")
+    new = directory.person(1200, "bob", "Bo New")
+    running.directory.looks_up = True
+    running.directory.hire(new)
+    appoint(admin, "CONTOSO\\bob")
+    (entry,) = running.vault.administrators.all().entries
+    assert entry.key == new.user.id
+    running.directory.available = False
+    assert "directory" in appoint(admin, "CONTOSO\\alice").text
+    assert running.vault.administrators.all().entries == (entry,)
+
+
 def test_an_appointed_one_has_an_administrators_shorter_session(running: Running) -> None:
     running.browser("bob")
     appoint(running.browser("admin"), "CONTOSO\\bob")

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,10 +10,13 @@ import pytest
 from chalicelib import bootstrap
 from chalicelib.command_line import main
 from chalicelib.domain.audit import Actor
+from chalicelib.domain.client_application import Whose
 from chalicelib.domain.errors import Conflict
+from chalicelib.domain.user import Departure
+from tests.fakes import directory
 
 from .conftest import NORTHWIND, Running
-from .test_token import ORIGIN, Api
+from .test_token import BOB_ID, EVERYBODY, ORIGIN, Api
 
 LINE = {
     "user": "CONTOSO\\alice",
@@ -80,6 +84,52 @@ def test_a_grant_that_appears_meanwhile_counts_as_there(shell: Shell, monkeypatc
 
     monkeypatch.setattr(shell.api.running.vault.grant_import._grants, "save", taken)
     assert "There already: 1" in shell.run(shell.line())[1]
+
+
+BOBS = {"account": "bob@contoso.example", "account_id": "cloud-bob"}
+
+
+class TestBeforeTheFirstLogIn:
+    """Bob has never been here; the directory can be asked about him."""
+
+    @pytest.fixture(autouse=True)
+    def service(self, shell: Shell) -> None:
+        shell.api.running.directory.looks_up = True
+
+    @pytest.mark.parametrize("user", ["CONTOSO\\bob", "Bob@Contoso.example", BOB_ID])
+    def test_r91_an_import_counts_under_every_name_of_the_person_and_for_the_groups(
+        self, shell: Shell, user: str
+    ) -> None:
+        shell.api.rules(replace(EVERYBODY, whose=Whose(groups=frozenset({directory.VAULT_USERS}))))
+        assert shell.run(shell.line(**BOBS, user=user))[0] == 0
+        for name in ("CONTOSO\\bob", "bob@contoso.example", BOB_ID):
+            assert shell.api.fetch(name)["account"]["subject"] == "cloud-bob"
+
+    def test_r91_of_several_who_were_called_so_the_directory_names_the_one(self, shell: Shell) -> None:
+        vault, new = shell.api.running.vault, directory.person(1200, "alice", "Al New")
+        shell.api.running.directory.hire(new)
+        assert shell.run(shell.line(**BOBS))[0] == 0
+        (grant,) = vault.administration.of_person(vault.people.with_id(new.user.id))
+        assert grant.account.subject == "cloud-bob"
+
+    def test_the_sweep_looks_after_whom_it_brought(self, shell: Shell) -> None:
+        shell.run(shell.line(**BOBS, user=BOB_ID))
+        shell.api.running.directory.gone[BOB_ID] = Departure.DISABLED
+        shell.api.running.clock.advance(121)
+        shell.api.running.vault.leavers.sweep()
+        assert shell.api.refuse("CONTOSO\\bob")[2] == "blocked"
+
+    def test_who_may_not_log_in_and_who_cannot_be_asked_about_is_refused(self, shell: Shell) -> None:
+        shell.api.running.directory.gone[BOB_ID] = Departure.DISABLED
+        assert "1: This person's account may not use the vault." in shell.run(shell.line(user=BOB_ID))[1]
+        shell.api.running.directory.available = False
+        code, said = shell.run(shell.line(user="S-1-5-21-1-2-3-9"))
+        assert (code, said.splitlines()[-1]) == (1, "Taken over: 0. There already: 0. Refused: 1.")
+
+    def test_whom_no_directory_has_is_known_by_the_id_alone(self, shell: Shell) -> None:
+        nobody = "S-1-5-21-1-2-3-9"
+        assert shell.run(shell.line(**BOBS, user=nobody))[0] == 0
+        assert shell.api.fetch(nobody)["account"]["subject"] == "cloud-bob"
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,9 @@ class TestManageTokens:
         page = admin.press(page, "Remove", confirm="Northwind Cloud")
         assert "still at work" in page.text
         running.vault.clean_up.run()
+        assert "Still to be deleted2" in admin.get(page.url).text
+        running.clock.advance(120)
+        running.vault.clean_up.run()
         assert "Not confirmed yet2" in admin.get(page.url).text
         running.vault.revocations.retry_due()
         assert "Confirmed by the cloud2" in admin.get(page.url).text

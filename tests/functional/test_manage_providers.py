@@ -9,15 +9,18 @@ import pytest
 
 from chalicelib.adapters.endpoint_guard import EndpointGuard
 from chalicelib.adapters.oauth_client import AuthlibClient
-from chalicelib.domain.errors import CloudUnavailable
+from chalicelib.domain.audit import BACKGROUND
+from chalicelib.domain.errors import CloudUnavailable, Conflict
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.provider_type import RevocationStyle
 from chalicelib.domain.secret import Secret
 from chalicelib.ports import Client
+from chalicelib.services import removals
 from tests.fakes import directory
 from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET
 from tests.fakes.directory import VAULT_ADMINISTRATORS, VAULT_USERS
 from tests.fakes.misbehaviour import body, edit, error, html, status
+from tests.samples import ADMINISTRATOR
 
 from .client import BASE, Answer, Browser, going_to
 from .conftest import NORTHWIND, Running
@@ -119,6 +122,16 @@ class TestRegister:
         page = console.register("box", field_issuer="")
         assert page.url.startswith("/admin/providers/box-"), page.text
         assert console.second().server.token_endpoint == "https://api.box.com/oauth2/token"
+
+    @pytest.mark.parametrize(
+        ("search", "found"),
+        [("zoho", {"zoho"}), ("SEND mail", {"google", "microsoft-365", "zoho"}), ("no such", set())],
+    )
+    def test_the_types_are_searched_by_name_and_use(self, console: Console, search: str, found: set[str]) -> None:
+        page = console.browser.get(f"{NEW}?search={search.replace(' ', '+')}")
+        listed = set(re.findall(rf'class="type-link" href="{NEW}[?]type=([a-z0-9-]+)"', page.body))
+        assert listed == found
+        assert ("For a cloud that is not listed" in page.text) == (not found)
 
     def test_every_type_can_be_chosen(self, console: Console) -> None:
         page = console.browser.get(NEW)
@@ -344,6 +357,142 @@ class TestEdit:
         assert "Needs reauthorization" not in alice.get("/providers").text
 
 
+class TestAnotherServer:
+    """R92: a token set belongs to the server and client that issued it."""
+
+    ELSEWHERE = {"client_id": "another", "client_secret": "another-secret"}  # noqa: RUF012 - never changed
+
+    @pytest.fixture
+    def northwind(self, console: Console) -> Provider:
+        console.register()
+        console.browser.press(console.page(console.second()), "Enable")
+        return console.second()
+
+    @pytest.fixture
+    def held(self, console: Console, northwind: Provider) -> Browser:
+        alice = console.running.browser("alice")
+        authorize(console, alice, northwind)
+        return alice
+
+    def refresh_tokens(self, console: Console) -> list[str]:
+        cloud = console.running.cloud
+        return [token for token in cloud._refresh_tokens if cloud.is_live(token)]
+
+    @pytest.mark.usefixtures("held")
+    def test_r92_it_is_asked_first_and_nothing_typed_is_lost_but_the_secret(
+        self, console: Console, northwind: Provider
+    ) -> None:
+        page = console.edit(northwind, **self.ELSEWHERE, name="Other Name")
+        assert page.status == 400
+        assert "1 stored authorization would end" in page.text
+        assert "another-secret" not in page.body
+        fields = dict(page.form("Save").fields)
+        assert (fields["client_id"], fields["name"]) == ("another", "Other Name")
+        assert "please give the secret again" in page.text
+        assert console.second() == northwind
+        without_secret = console.press(page, {"end_grants": "on"})
+        assert without_secret.status == 400
+        assert console.second() == northwind
+
+    @pytest.mark.parametrize("revoke", [True, False])
+    def test_r92_r93_what_was_authorized_ends_and_no_token_goes_to_the_new_one(
+        self, console: Console, northwind: Provider, held: Browser, revoke: bool
+    ) -> None:
+        running = console.running
+        asked = running.cloud.requests["/token"]
+        page = console.edit(northwind, **self.ELSEWHERE)
+        typed = {"client_secret": "another-secret", "end_grants": "on"} | ({"revoke_old": "on"} if revoke else {})
+        assert console.press(page, typed).url == f"/admin/providers/{northwind.id}"
+        moved = console.second()
+        assert (moved.client_id, moved.generation) == ("another", northwind.generation + 1)
+        assert "The administrator changed Second Cloud" in held.get("/providers").text
+        running.refresh(directory.ALICE.user.id)
+        running.clock.advance(120)
+        running.vault.clean_up.run()
+        assert running.vault.revocations.retry_due() == int(revoke)
+        # The old client, at the old server: the new client's secret is not known there
+        assert bool(self.refresh_tokens(console)) is not revoke
+        assert running.cloud.requests["/token"] == asked
+        assert "The administrator changed Second Cloud" in held.get("/providers").text
+        running.clock.advance(120)
+        running.vault.clean_up.run()
+        cleaned = console.second()
+        assert (cleaned.cleaned_generation, cleaned.removals) == (moved.generation - 1, ())
+        tags = running.audit_tags()
+        assert tags.count("provider.tokens_removed") == tags.count("grant.removed") == 1
+        assert [removal.target_name for removal in running.vault.removals.recent()] == ["Second Cloud"]
+
+    @pytest.mark.usefixtures("held")
+    def test_r92_an_earlier_removal_is_revoked_where_it_was_issued_too(
+        self, console: Console, northwind: Provider
+    ) -> None:
+        running = console.running
+        page = console.browser.get(f"/admin/tokens/remove-all?provider={northwind.id}")
+        console.browser.press(page, "Remove", confirm="Second Cloud", revoke="yes")
+        console.edit(northwind, **self.ELSEWHERE)
+        assert console.second().client_id == "another"
+        running.clock.advance(120)
+        running.vault.clean_up.run()
+        assert running.vault.revocations.retry_due() == 1
+        assert self.refresh_tokens(console) == []
+
+    def test_where_nobody_has_authorized_there_is_nothing_to_ask(self, console: Console, northwind: Provider) -> None:
+        assert console.edit(northwind, **self.ELSEWHERE).status == 200
+        assert console.second().generation == northwind.generation + 1
+        assert console.running.vault.removals.recent() == []
+
+    @pytest.mark.usefixtures("held")
+    def test_r93_a_change_that_meets_another_one_is_in_the_log_as_failed(
+        self, console: Console, northwind: Provider
+    ) -> None:
+        running = console.running
+        page = console.edit(northwind, **self.ELSEWHERE)
+        update = running.vault.registration._providers.update
+        with pytest.MonkeyPatch.context() as patch:
+
+            def meanwhile(provider: Provider) -> Provider:
+                update(replace(northwind, name="Meanwhile"))
+                return update(provider)
+
+            patch.setattr(running.vault.registration._generations._providers, "update", meanwhile)
+            answer = console.press(page, {"client_secret": "another-secret", "end_grants": "on"})
+        assert answer.status == 409
+        assert running.audit_tags().count("provider.tokens_removed") == 2
+        (removal,) = running.vault.removals.recent()
+        assert "were not removed" in console.browser.get(f"/admin/removals/{removal.id}").text
+
+    @pytest.mark.usefixtures("held")
+    def test_r66_an_edit_at_a_provider_whose_turn_has_not_come_raises_it_first(
+        self, console: Console, northwind: Provider, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        running = console.running
+        monkeypatch.setattr(removals, "IN_REQUEST_SECONDS", 0)
+        page = console.browser.get("/admin/tokens/remove-everything")
+        receipt = console.browser.press(page, "Remove", confirm="everything")
+        assert "1 of 2 providers are done" in receipt.text
+        assert console.edit(northwind, name="Renamed").status == 200
+        renamed = console.providers()["Renamed"]
+        assert (renamed.is_ending, renamed.generation) == (False, northwind.generation + 1)
+        assert console.providers()["Northwind Cloud"].is_ending
+        ending = running.vault.registration.get(NORTHWIND)
+        disabled = running.vault.registration.disable(ending, ADMINISTRATOR, BACKGROUND)
+        running.vault.registration.enable(disabled, ADMINISTRATOR, BACKGROUND)
+        page = console.browser.get("/admin/tokens/remove-everything")
+        console.browser.press(page, "Remove", confirm="everything")
+        stale = running.vault.registration.get(NORTHWIND)
+        running.vault.registration.disable(stale, ADMINISTRATOR, BACKGROUND)
+        with pytest.raises(Conflict):
+            running.vault.registration.disable(stale, ADMINISTRATOR, BACKGROUND)
+
+    @pytest.mark.usefixtures("held")
+    def test_r92_a_discovery_document_that_changed_moves_nobody(self, console: Console, northwind: Provider) -> None:
+        console.running.cloud.misbehave(
+            "/.well-known/openid-configuration", edit(token_endpoint="https://evil.example")
+        )
+        assert console.edit(northwind, name="Renamed").status == 200
+        assert console.providers()["Renamed"].server == northwind.server
+
+
 def authorize(console: Console, browser: Browser, provider: Provider) -> Answer:
     going = browser.post(f"/providers/{provider.id}/authorize", {"csrf": csrf(browser)})
     url = going_url(going)
@@ -448,6 +597,14 @@ class TestTheTest:
             assert step in text
         assert "provider.tested" in console.running.audit_tags()
 
+    def test_who_refuses_the_token_in_a_word_of_its_own_has_accepted_the_client(
+        self, found: Callable[[], str], console: Console
+    ) -> None:
+        console.running.cloud.misbehave("/token", error("no_such_token"))
+        text = found()
+        assert "All good" in text
+        assert "Revocation" in text
+
     @pytest.mark.parametrize(
         ("path", "rule", "code"),
         [
@@ -460,7 +617,8 @@ class TestTheTest:
             ("/authorize", body(b"", 200, Date="Mon, 01 Jan 2018 00:00:00 GMT"), "clock_off"),
             ("/authorize", status(503), "unreachable"),
             ("/token", error("invalid_client", status=401), "client_refused"),
-            ("/token", error("unauthorized_client"), "not_allowed"),
+            ("/token", error("unauthorized_client"), "client_or_token"),
+            ("/token", error("invalid_request"), "client_or_token"),
             ("/token", html(404), "not_a_token_endpoint"),
             ("/token", body(b'{"access_token":"x","token_type":"bearer"}'), "took_anything"),
             ("/revoke", error("unsupported_token_type"), "revocation_refused"),
@@ -481,10 +639,10 @@ class TestTheTest:
     def test_a_name_that_does_not_resolve_is_named(self, console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
         console.register()
 
-        def unknown(_host: str) -> str:
+        def unknown(_host: str) -> list[str]:
             raise CloudUnavailable(detail="name_not_resolved")
 
-        monkeypatch.setattr(console.running.vault.registration._check._guard, "address", unknown)
+        monkeypatch.setattr(console.running.vault.registration._check._guard, "addresses", unknown)
         page = console.browser.press(console.page(console.second()), "Test this provider")
         assert "name_not_resolved" in page.text
 

@@ -10,7 +10,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from chalicelib.domain.access import Access
-from chalicelib.domain.token_exchange import RefusalReason
+from chalicelib.domain.token_exchange import Detail, RefusalReason
 from chalicelib.routes import token
 from chalicelib.web.oauth import STATUS
 from chalicelib.web.route import Route
@@ -56,6 +56,7 @@ def test_every_parameter_is_in_it_and_no_other(routes: list[Route]) -> None:
 def test_every_refusal_is_in_it() -> None:
     refusal = DOCUMENT["components"]["schemas"]["Refusal"]["properties"]
     assert refusal["reason"]["examples"] == [reason.value for reason in RefusalReason]
+    assert refusal["detail"]["examples"] == [detail.value for detail in Detail]
     assert {reason.error for reason in RefusalReason} <= set(refusal["error"]["enum"])
     statuses = {str(STATUS.get(reason.error, 400)) for reason in RefusalReason}
     for path, methods in DOCUMENT["paths"].items():

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from http import HTTPStatus
 from itertools import count
 from typing import Any
 
@@ -11,12 +12,16 @@ from botocore.exceptions import ClientError
 
 from chalicelib.adapters.catalogue import FileCatalogue
 from chalicelib.bootstrap import Vault, create_vault
+from chalicelib.domain.audit import BACKGROUND
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.user import Departure
+from chalicelib.services import removals
+from chalicelib.services.background import Tally
 from deploy.template.permissions import FUNCTIONS
 from tests.fakes import directory
 from tests.fakes.misbehaviour import error, status
 from tests.iam import Recorder, allowed, recorded
+from tests.samples import ADMINISTRATOR
 
 from .client import Browser
 from .conftest import Running, Telling
@@ -62,8 +67,10 @@ def test_retry_of_revocations(running: Running, recorder: Recorder) -> None:
     assert running.vault.revocations.retry_due() == 1
     running.authorize(running.browser("alice"))
     _remove_and_revoke(running, running.browser("admin"))
+    running.clock.advance(120)
     running.vault.clean_up.run()
-    assert running.vault.revocations.retry_due() == 1
+    # The other person's, removed yesterday without that wish, was there still: the stronger wish wins
+    assert running.vault.revocations.retry_due() == 2
     assert_exact(recorder, "retry_revocations")
 
 
@@ -79,10 +86,12 @@ class IdleCatalogue(FileCatalogue):
         return replace(super().get(type_id), refresh_token_idle_seconds=90 * DAY)
 
 
-def with_idle_tokens(running: Running) -> Vault:
+def with_idle_tokens(running: Running, at_once: int = 1) -> Vault:
     world: dict[str, Any] = {"aws": running.aws.clients, "clock": running.clock, "directory": running.directory}
     oauth_client = running.vault.keep_alive._refresh._oauth_client
-    return create_vault(running.vault.settings, **world, oauth_client=oauth_client, catalogue=IdleCatalogue())
+    return create_vault(
+        running.vault.settings, **world, oauth_client=oauth_client, catalogue=IdleCatalogue(), at_once=at_once
+    )
 
 
 def test_keep_alive(running: Running, recorder: Recorder) -> None:
@@ -95,6 +104,15 @@ def test_keep_alive(running: Running, recorder: Recorder) -> None:
     running.clock.advance(3600)
     vault.keep_alive.run()
     assert_exact(recorder, "keep_alive")
+
+
+def test_on_several_threads_each_grant_is_refreshed_once(running: Running) -> None:
+    for person in ("alice", "bob"):
+        running.authorize(running.browser(person), person)
+    running.clock.advance(80 * DAY)
+    vault = with_idle_tokens(running, at_once=8)
+    assert vault.keep_alive.run() == Tally(done=2)
+    assert vault.keep_alive.run() == Tally()
 
 
 @contextmanager
@@ -118,6 +136,9 @@ def test_look_after_leavers(running: Running, recorder: Recorder) -> None:
     alice, bob = directory.ALICE.user, directory.BOB.user
     running.authorize(running.browser("alice"))
     running.browser("bob")
+    running.clock.advance(3600)
+    with outcomes_refused(running):
+        running.refresh(alice.id)
     sweep = running.vault.leavers.sweep
     running.directory.changed[bob.id] = replace(bob, groups=frozenset({"S-1-5-32-1"}))
     sweep(pause=0)
@@ -130,10 +151,30 @@ def test_look_after_leavers(running: Running, recorder: Recorder) -> None:
     assert_exact(recorder, "look_after_leavers")
 
 
+def _dies(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_clean_up(running: Running, recorder: Recorder) -> None:
-    admin = running.browser("admin")
     running.authorize(running.browser("alice"))
-    _remove_and_revoke(running, admin)
+    running.clock.advance(3600)
+    with outcomes_refused(running):
+        running.refresh(directory.ALICE.user.id)
+    admin = running.browser("admin")
+    running.authorize(running.browser("bob"), "bob")
+    bob = running.vault.people.find("bob@contoso.example")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running.vault.removals._grants, "save", _dies)
+        with pytest.raises(KeyboardInterrupt):
+            running.vault.removals.remove_of(ADMINISTRATOR, bob, BACKGROUND, revoke=False)
+    running.clock.advance(60)
+    running.vault.removals.finish_open()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(removals, "IN_REQUEST_SECONDS", 0)
+        page = admin.get("/admin/tokens/remove-everything")
+        admin.press(page, "Remove", confirm="everything", revoke="yes")
+    running.vault.removals.carry_on()
+    running.clock.advance(120)
     running.vault.clean_up.run()
     running.vault.revocations.retry_due()
     admin.press(admin.get("/admin/providers/northwind/delete"), "Delete")
@@ -147,6 +188,8 @@ def test_clean_up(running: Running, recorder: Recorder) -> None:
 def test_sealing(running: Running, recorder: Recorder) -> None:
     running.browser("alice")
     running.vault.seals.seal_due()
+    # Is counted, behind the seals
+    assert running.browser().post("/oauth2/token", {"grant_type": "x"}).status == HTTPStatus.BAD_REQUEST
     running.clock.advance(7200)
     assert running.vault.seals.seal_due() > 0
     assert_exact(recorder, "seal_audit")

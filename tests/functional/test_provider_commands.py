@@ -100,6 +100,27 @@ class TestProviders:
         assert out == "second: change name, scopes, client_secret, enabled\nNothing was done.\n"
         assert running.aws.items("vault") == before
 
+    def test_r92_a_change_of_the_client_is_refused_unless_it_is_said_that_people_authorize_again(
+        self, running: Running, run: Run, second: dict[str, Any], tmp_path: Path
+    ) -> None:
+        running.authorize(running.browser("alice"))
+        _, exported, _ = run("export-providers")
+        northwind = json.loads(exported)["providers"][0] | {"client_id": "another"}
+        northwind["client_secret"] = second["client_secret"]
+        file = write(tmp_path, northwind)
+        words = "northwind: change client_id, client_secret; ends 1 authorizations"
+        code, out, _ = run("import-providers", "--dry-run", file)
+        assert (code, out) == (0, f"{words}\nNothing was done.\n")
+        code, _, err = run("import-providers", file)
+        assert code == 2
+        assert f"{words}: tokens belong to the server and client" in err
+        assert running.vault.registration.get(NORTHWIND).generation == 1
+        assert run("import-providers", "--end-authorizations", "--revoke", file)[0] == 0
+        assert running.vault.registration.get(NORTHWIND).generation == 2
+        running.clock.advance(120)
+        running.vault.clean_up.run()
+        assert running.vault.revocations.retry_due() == 1
+
     @pytest.mark.parametrize(
         ("changed", "words"),
         [
@@ -111,6 +132,7 @@ class TestProviders:
             ({"type": "nobody"}, "not"),
             ({"fields": {"issuer": "nonsense"}}, "must be an address"),
             ({"secret_ends": "soon"}, "soon"),
+            ({"id": "with.a.dot"}, "id: 1 to 64"),
             ({"colour": "blue"}, "colour"),
             ({"id": "northwind", "type": "box", "fields": {}}, "another type"),
         ],
@@ -163,6 +185,7 @@ class TestTokens:
         (row,) = csv.DictReader(io.StringIO(out))
         assert code == 0
         assert (row["user"], row["account"], row["state"]) == ("CONTOSO\\alice", "alice@contoso.example", "active")
+        assert row["last_used"] == ""
         assert not any(token in out for token in running.cloud._access_tokens)
         assert json.loads(run("list-tokens", NORTHWIND, "--json", "--user", "ali")[1])["user"] == "CONTOSO\\alice"
         assert run("list-tokens", NORTHWIND, "--json", "--user", "bob")[1] == ""

@@ -6,16 +6,20 @@ from typing import Any
 
 import pytest
 
+from chalicelib import bootstrap
 from chalicelib.adapters.endpoint_guard import EndpointGuard
 from chalicelib.adapters.oauth_client import AuthlibClient
 from chalicelib.bootstrap import create_vault
+from chalicelib.command_line import main
+from chalicelib.domain.grant import Grant
+from chalicelib.domain.grant_search import GrantSearch
 from chalicelib.domain.sign_in import SignInFailed, SignInProblem, SignInSettings
 from chalicelib.domain.user import Departure
 from tests.fakes import directory
 from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET, ScriptedCloud, parameters
 from tests.fakes.misbehaviour import Answer as CloudAnswer
 from tests.functional.client import BASE, Answer, Browser, going_to
-from tests.functional.conftest import CONTOSO, Running
+from tests.functional.conftest import CONTOSO, NORTHWIND, Running
 
 SECRET_NAME = "vault-sign-in"
 BUTTON = "Sign in with Contoso ID"
@@ -87,6 +91,42 @@ def test_somebody_without_a_directory_account_signs_in_and_authorizes(federated:
     assert federated.audit_tags().count("session.login") == 1
 
 
+def test_r91_what_they_authorized_is_found_and_removed_like_everybody_elses(
+    federated: Federated, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bootstrap, "create_vault", lambda: federated.vault)
+    admin = federated.browser("admin")
+    for remove in ("console", "command"):
+        browser = federated.browser()
+        federated.sign_in(browser)
+        federated.authorize(browser)
+        (grant,) = _grants(federated)
+        user_id = grant.user_id
+        assert user_id.startswith("openid.")
+        assert grant.id in admin.get(f"/admin/tokens?user={user_id}").body
+        assert "authorized" in admin.get(f"/admin/audit?user={user_id}").text
+        assert main(["list-tokens", NORTHWIND, "--user", user_id]) == 0
+        assert grant.id in capsys.readouterr().out
+        if remove == "console":
+            page = admin.press(admin.get(f"/admin/tokens/remove?token={grant.id}"), "Remove")
+            assert "1 token was removed" in page.text
+        else:
+            assert main(["remove-tokens", grant.id, "--yes"]) == 0
+            assert capsys.readouterr().out == "1 removed.\n"
+        assert federated.vault.administration.find([grant.id]) == []
+    assert admin.get(f"/admin/leavers/{TENANT_ID}.{TENANT_ID}/remove").status == 404
+
+
+def _grants(running: Running) -> list[Grant]:
+    """The live ones."""
+    vault = running.vault
+    provider = vault.administration.provider(NORTHWIND)
+    return vault.administration.tokens(provider, GrantSearch(), None).page.grants
+
+
+TENANT_ID = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
+
+
 def test_the_same_person_is_the_same_user_each_time_and_another_one_is_not(federated: Federated) -> None:
     first, second, other = federated.browser(), federated.browser(), federated.browser()
     federated.sign_in(first)
@@ -135,12 +175,12 @@ def test_without_the_setting_the_claim_for_a_directory_id_counts_for_nothing(fed
     assert "CONTOSO\\alice" not in federated.sign_in(federated.browser(), onprem_sid=directory.ALICE.user.id).text
 
 
-def test_names_that_look_like_those_of_a_directory_are_not_taken_over(federated: Federated) -> None:
+def test_r91_names_of_the_directory_are_not_taken_over(federated: Federated) -> None:
     browser = federated.browser()
     page = federated.sign_in(browser, preferred_username="CONTOSO\\alice", email_verified=True)
     assert "CONTOSO\\alice" not in page.text
     federated.authorize(browser)
-    assert federated.vault.people.find("alice@contoso.example").id.startswith("openid.")
+    assert federated.vault.people.find("alice@contoso.example").id == directory.ALICE.user.id
     assert federated.vault.people.find("CONTOSO\\alice").id == directory.ALICE.user.id
 
 

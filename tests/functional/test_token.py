@@ -146,6 +146,7 @@ class TestRelease:
             "account": "alice@contoso.example",
             "release": body["release_id"],
             "scopes": " ".join(SCOPES),
+            "generation": "1",
         }
         assert body["access_token"] not in json.dumps(api.running.aws.items("vault"), default=str)
 
@@ -242,9 +243,75 @@ class TestAccess:
         assert 'id="provider-northwind"' in api.browser.get("/providers").body
 
     def test_a_name_of_two_people_is_refused_never_guessed(self, api: Api) -> None:
-        api.running.vault.consent._aliases.claim(BOB_ID, ("alice@contoso.example",))
+        bob = replace(directory.BOB.user, email="alice@contoso.example")
+        api.running.vault.users.enrol(bob, sessions_until=0, at=NOW)
         assert api.refuse("alice@contoso.example") == (400, "invalid_request", "ambiguous_subject")
         assert api.fetch("CONTOSO\\alice")
+
+    def test_r91_a_reused_name_never_gets_the_token_of_who_bore_it_before(self, api: Api) -> None:
+        """`CONTOSO\\alice` is renamed and logs in; somebody new becomes `CONTOSO\\alice`."""
+        renamed = replace(directory.ALICE.user, login_name="CONTOSO\\jones", email="jones@contoso.example")
+        jones, new = directory.Person(renamed, "jones-pass"), directory.person(1200, "alice", "Al New")
+        token = api.fetch()["access_token"]
+        api.running.directory.hire(jones, new)
+        api.running.browser("jones")
+        for name in ("CONTOSO\\alice", "alice@contoso.example", "CONTOSO\\nobody"):
+            assert api.refuse(name)[2] == "not_connected"
+        assert api.fetch("CONTOSO\\jones")["access_token"] == token
+        assert api.fetch("jones@contoso.example")["access_token"] == token
+        assert api.fetch(ALICE_ID)["access_token"] == token
+        browser = api.running.browser("alice")
+        assert api.refuse()[2] == "not_connected"
+        api.running.authorize(browser, "bob")
+        for name in ("CONTOSO\\alice", "alice@contoso.example"):
+            assert api.fetch(name)["access_token"] != token
+        assert api.fetch("CONTOSO\\jones")["access_token"] == token
+
+    def test_r77_r102_a_name_that_nobody_bears_any_more_is_answered_like_one_that_nobody_ever_had(
+        self, api: Api
+    ) -> None:
+        renamed = replace(directory.ALICE.user, login_name="CONTOSO\\jones", email="jones@contoso.example")
+        api.running.directory.hire(directory.Person(renamed, "jones-pass"))
+        api.running.browser("jones")
+        for whose in (Whose(everybody=True), Whose(users=frozenset({ALICE_ID}))):
+            api.rules(replace(EVERYBODY, whose=whose))
+            answers = [api.send(api.application.form(f"CONTOSO\\{name}", NORTHWIND)) for name in ("alice", "nobody")]
+            for _, body in answers:
+                body.pop("request_id")
+            assert answers[0] == answers[1]
+
+    def test_r91_the_sweep_follows_a_rename_before_the_person_comes_again(self, api: Api) -> None:
+        renamed = replace(directory.ALICE.user, login_name="CONTOSO\\jones", email="", display_name="Al Jones")
+        api.running.directory.changed[ALICE_ID] = renamed
+        token = api.fetch()["access_token"]
+        api.running.clock.advance(121)
+        assert api.running.vault.leavers.sweep() == 1
+        assert api.fetch("CONTOSO\\jones")["access_token"] == token
+        for name in ("CONTOSO\\alice", "alice@contoso.example"):
+            assert api.refuse(name)[2] == "not_connected"
+        assert "CONTOSO\\jones" in api.browser.get("/providers").text
+        (grant,) = api.running.vault.administration.of_person(api.running.vault.people.with_id(ALICE_ID))
+        assert grant.user_name == "CONTOSO\\jones"
+
+    def test_r91_what_is_stored_of_before_is_read_and_moves_along(self, api: Api) -> None:
+        """Records without a list of names, and claims that are ids alone."""
+        client, table = api.running.aws.clients.dynamodb, api.running.vault.settings.table
+        for item in api.running.aws.items("vault"):
+            key = {"pk": item["pk"], "sk": item["sk"]}
+            if item["pk"]["S"].startswith("ALIAS#"):
+                client.put_item(TableName=table, Item=key | {"user_ids": {"SS": [ALICE_ID]}})
+            elif item["sk"]["S"] == "RECORD":
+                old = {k: v for k, v in item.items() if k not in ("names", "proved_at", "also_called")}
+                client.put_item(TableName=table, Item=old)
+        token = api.fetch()["access_token"]
+        assert api.fetch("alice@contoso.example")["access_token"] == token
+        renamed = replace(directory.ALICE.user, login_name="CONTOSO\\jones")
+        api.running.directory.hire(directory.Person(renamed, "jones-pass"))
+        api.running.browser("jones")
+        assert api.refuse()[2] == "not_connected"
+        for name in ("CONTOSO\\jones", "alice@contoso.example"):
+            assert api.fetch(name)["access_token"] == token
+        assert [i for i in api.running.aws.items("vault") if i["pk"]["S"] == "ALIAS#contoso\\alice"] == []
 
     def test_r76_a_stop_counts_on_the_next_call_and_is_undone(self, api: Api) -> None:
         api.fetch()
@@ -561,7 +628,6 @@ class TestRequests:
         "changes",
         [
             {"grant_type": ""},
-            {"grant_type": "client_credentials"},
             {"requested_token_type": "urn:ietf:params:oauth:token-type:refresh_token"},
             {"subject_token_type": "urn:ietf:params:oauth:token-type:saml2"},
             {"subject_token_type": "urn:token-vault:subject:name"},

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.adapters.system import SystemClock, SystemRandom
+from chalicelib.domain.aliases import normalized
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.directory import folded_dn
 from chalicelib.domain.errors import DirectoryUnavailable, InvalidRequest, LoginRefused, NotFound, TooManyTries
@@ -16,6 +17,7 @@ from chalicelib.domain.secret import Secret
 from chalicelib.domain.user import Departure
 from chalicelib.services.leavers import LeaverService
 from chalicelib.services.login import Client, LoginService
+from chalicelib.services.people import PeopleService
 from chalicelib.services.sessions import SessionService
 from chalicelib.services.throttle import Throttle
 from dev.directory import Authority
@@ -491,7 +493,7 @@ class TestLeavers:
         )
         for login in ("leaver1", "leaver2", "leaver3", "alice"):
             user = log_in(world.directory, f"CONTOSO\\{login}", samba.passwords[login])
-            world.users.enrol(user, sessions_until=world.clock.now() + 10**6)
+            world.users.enrol(user, sessions_until=world.clock.now() + 10**6, at=world.clock.now())
         return world
 
     def departures(self, world) -> dict[str, Departure | None]:
@@ -511,7 +513,7 @@ class TestLeavers:
     def test_r6_a_deleted_account(self, samba, world):
         samba.add(Person("gone", "Gina Gone", (USERS,)))
         user = log_in(world.directory, "CONTOSO\\gone", "gone-Pass1!")
-        world.users.enrol(user, sessions_until=0)
+        world.users.enrol(user, sessions_until=0, at=world.clock.now())
         samba.delete("gone")
         assert self.departures(world) == {"gone": Departure.DELETED}
 
@@ -531,6 +533,41 @@ class TestLeavers:
         before = dict(world.users.records)
         self.departures(world)
         assert world.users.records == before
+
+    def test_r91_a_rename_moves_the_name_and_who_takes_the_old_one_gets_the_own(self, samba, world):
+        world.directory, world.leavers._directory = (directories(contoso_with_service(samba)),) * 2
+        world.users = world.leavers._users = FakeUserStore(world.aliases)
+        world.releases._users = world.users
+        people = PeopleService(world.aliases, world.users, world.directory, world.clock)
+
+        def comes(login: str) -> str:
+            user = log_in(world.directory, f"CONTOSO\\{login}", samba.passwords[login])
+            world.users.enrol(user, sessions_until=0, at=world.clock.now())
+            return user.id
+
+        def bearer(name: str) -> str | None:
+            held = world.releases.load("scanner", "northwind", normalized(name))
+            return held.subject.user_id if held.subject else None
+
+        samba.add(Person("smith", "Sam Smith", (USERS,)))
+        old = comes("smith")
+        spellings = ("CONTOSO\\{}", f"{{}}@{samba.dns_name}", "{}")
+        assert {bearer(one.format("smith")) for one in spellings} == {old}
+        samba.rename("smith", "jones")
+        samba.change(
+            "jones", displayName="Sam Jones", mail="jones@contoso.example", userPrincipalName=f"jones@{samba.dns_name}"
+        )
+        self.departures(world)
+        assert world.users.records[old].user.display_name == "Sam Jones"
+        assert {bearer(one.format("jones")) for one in spellings} == {old} == {bearer("jones@contoso.example")}
+        assert {bearer(one.format("smith")) for one in spellings} == {None}
+        samba.add(Person("smith", "Susan Smith", (USERS,)))
+        assert people.find("contoso\\smith").id == samba.sid("smith") != old
+        new = comes("smith")
+        assert {bearer(one.format("smith")) for one in spellings} == {new}
+        assert {bearer(one.format("jones")) for one in spellings} == {old}
+        samba.delete("smith")
+        samba.delete("jones")
 
     def test_r6_a_controller_that_is_down_says_nothing_about_anybody(self, samba, world):
         samba.stop()

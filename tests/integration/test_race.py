@@ -212,7 +212,7 @@ def race(registered: Race) -> Race:
     """Another person for each test, with a token that has expired, and a cloud that is said to be well."""
     again = replace(registered, user_id=f"S-1-5-21-{secrets.randbelow(10**9)}")
     registered.cloud.get("faults", next="")
-    health = registered.vault.refresh._health
+    health = registered.vault.refresh._watch._health
     health.save(health.get("strict").recovered())
     again.expired()
     return again

@@ -1,6 +1,7 @@
 """The catalogue of provider types, and its files."""
 
 import json
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ BOX: dict[str, Any] = {
     "subject_fields": ["id"],
     "label_fields": ["login", "id"],
     "scope_words": {"root_readonly": "Read your files"},
+    "looked_at": "2026-11-23",
 }
 
 
@@ -38,6 +40,14 @@ def test_the_schema_is_one() -> None:
 def test_every_file_follows_the_schema_and_can_be_read(path: Path) -> None:
     Draft202012Validator(SCHEMA).validate(json.loads(path.read_text()))
     assert FileCatalogue().get(path.stem).name
+
+
+@pytest.mark.parametrize("type_", FileCatalogue().all(), ids=lambda type_: type_.id)
+def test_every_type_was_compared_with_its_sources_within_a_year(type_: ProviderType) -> None:
+    """Clouds change. Whoever sees this fail reads the sources again, mends the file, and writes the new day into it."""
+    age = datetime.now(UTC).date() - date.fromisoformat(type_.looked_at)
+    assert age <= timedelta(days=366)
+    assert type_.sources
 
 
 def test_has_openid_connect() -> None:
@@ -65,6 +75,7 @@ def test_a_type_is_added_by_a_file_alone(tmp_path: Path) -> None:
         subject_fields=("id",),
         label_fields=("login", "id"),
         scope_words={"root_readonly": "Read your files"},
+        looked_at="2026-11-23",
     )
 
 

@@ -12,9 +12,11 @@ from chalicelib.domain.errors import (
     CloudAnswerInvalid,
     CloudError,
     CloudMisconfigured,
+    CloudRefusalUnclear,
     CloudRefused,
     CloudUnavailable,
     Conflict,
+    IntegrityViolation,
     InvalidRequest,
     KeyUnavailable,
     NotFound,
@@ -272,9 +274,11 @@ class TestTheCloudFails:
             (CloudAnswerInvalid(), ConsentProblem.CLOUD_ANSWER_INVALID),
             (CloudMisconfigured("invalid_client"), ConsentProblem.MISCONFIGURED),
             (CloudRefused("invalid_grant"), ConsentProblem.CLOUD_ERROR),
+            (CloudRefusalUnclear("invalid_scope", may_be_registration=True), ConsentProblem.MISCONFIGURED),
+            (CloudRefusalUnclear("access_denied"), ConsentProblem.CLOUD_ERROR),
         ],
     )
-    def test_the_person_is_told_which_and_keeps_what_was(
+    def test_r99_the_person_is_told_which_and_keeps_what_was_and_nobody_else_is_stopped(
         self, vault: FakeVault, error: CloudError, expected: ConsentProblem
     ) -> None:
         vault.authorize(ACCOUNT)
@@ -283,6 +287,7 @@ class TestTheCloudFails:
         vault.cloud.fail_next(error)
         assert problem(vault, callback) is expected
         assert vault.grant() == before
+        assert vault.grant_store.health.get("northwind").is_well
         assert vault.audit_log.events[-1].facts == {"problem": expected.value}
 
     def test_the_person_may_try_again(self, vault: FakeVault) -> None:
@@ -444,10 +449,6 @@ class TestTrips:
         assert vault.consent.start(vault.session, "northwind", "known").flow == "known"
         assert len(vault.consent.start(vault.session, "northwind", None).flow) >= 40
 
-    def test_who_has_started_can_be_asked_for_by_name(self, vault: FakeVault) -> None:
-        vault.consent.start(vault.session, "northwind", None)
-        assert vault.aliases.owners("contoso\\alice") == (ALICE.id,)
-
 
 class TestStoring:
     """The cloud has given the tokens; whether they are in the store decides what becomes of them."""
@@ -498,3 +499,130 @@ class TestStoring:
         after = vault.grant()
         assert after is not None
         assert (after.is_renewable, vault.tokens(after).refresh_token) == (False, None)
+
+
+class TestReceivedAndNotKept:
+    """R95: whatever the cloud gave and the vault does not keep is revoked, or written down for it."""
+
+    UNKNOWN = (
+        (CloudUnavailable(), ConsentProblem.CLOUD_UNAVAILABLE),
+        (CloudAnswerInvalid(), ConsentProblem.CLOUD_ANSWER_INVALID),
+        (CloudRefused("insufficient_scope"), ConsentProblem.CLOUD_ERROR),
+    )
+
+    @pytest.mark.parametrize(("error", "told"), UNKNOWN)
+    def test_r95_tokens_of_an_account_that_cannot_be_learnt_are_revoked(
+        self, vault: FakeVault, error: CloudError, told: ConsentProblem
+    ) -> None:
+        callback = vault.trip(ACCOUNT)
+        vault.cloud.account_unknown = error
+        assert problem(vault, callback) is told
+        assert len(vault.cloud.revoked) == 1
+        assert vault.revocation_store.revocations == {}
+        assert vault.audit_log.events[-1].facts == {"problem": told.value, "cloud": "revoked"}
+
+    def test_r95_where_the_cloud_is_down_as_well_they_are_written_down_and_revoked_later(
+        self, vault: FakeVault
+    ) -> None:
+        callback = vault.trip(ACCOUNT)
+        vault.cloud.account_unknown = CloudUnavailable()
+
+        def down(*_: object) -> None:
+            raise CloudUnavailable
+
+        revoke, vault.cloud.revoke = vault.cloud.revoke, down
+        problem(vault, callback)
+        assert vault.audit_log.events[-1].facts["cloud"] == "pending"
+        vault.cloud.revoke = revoke
+        vault.clock.advance(60)
+        assert vault.revocations.retry_due() == 1
+        assert len(vault.cloud.revoked) == 1
+
+    def test_r95_where_the_storage_is_down_as_well_the_cloud_is_asked_at_once(self, vault: FakeVault) -> None:
+        def down(*_: object) -> None:
+            raise StorageUnavailable
+
+        vault.revocation_store.add = down
+        callback = vault.trip(ACCOUNT)
+        vault.grant_store.fail_saving = True
+        assert problem(vault, callback) is ConsentProblem.NOT_SAVED
+        assert len(vault.cloud.revoked) == 1
+        vault.cloud.revoke = lambda *_: (_ for _ in ()).throw(CloudUnavailable())
+        callback = vault.trip(ACCOUNT)
+        assert problem(vault, callback) is ConsentProblem.NOT_SAVED
+        assert vault.audit_log.events[-1].facts["cloud"] == "failed"
+
+    @pytest.mark.parametrize(
+        "scopes", [("x" * 1000,) * 17, ("fi\ud800les",), ("line\nbreak",)], ids=["huge", "surrogate", "control"]
+    )
+    def test_r95_what_cannot_be_stored_is_said_revoked_and_never_in_the_log_as_authorized(
+        self, vault: FakeVault, scopes: tuple[str, ...]
+    ) -> None:
+        departure = vault.consent.start(vault.session, "northwind", None)
+        code = vault.cloud.consent(departure.url, ACCOUNT, scopes=scopes)
+        state = departure.url.partition("state=")[2].partition("&")[0]
+        callback = Callback("northwind", state, departure.flow, code=code)
+        assert problem(vault, callback) is ConsentProblem.NOT_STORABLE
+        assert vault.grant() is None
+        assert len(vault.cloud.revoked) == 1
+        assert [event.tag for event in vault.audit_log.events] == [AuditTag.CONSENT_FAILED]
+
+    def test_r95_whatever_goes_wrong_with_them_is_no_crash_and_leaves_nothing_alive(
+        self, vault: FakeVault, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        callback = vault.trip(ACCOUNT)
+
+        def crashes(*_: object, **__: object) -> None:
+            raise TypeError("a float cannot be stored")
+
+        monkeypatch.setattr(vault.grant_store, "save", crashes)
+        assert problem(vault, callback) is ConsentProblem.NOT_SAVED
+        assert len(vault.cloud.revoked) == 1
+
+    @pytest.mark.parametrize("subject", ["x" * 256, "halved\udc00", "two\nlines"], ids=["long", "surrogate", "control"])
+    def test_r95_an_account_with_an_odd_name_is_kept_and_known_again(self, vault: FakeVault, subject: str) -> None:
+        account = CloudAccount.named(subject, "")
+        assert account == CloudAccount.named(subject, "") != CloudAccount.named(subject + "x", "")
+        vault.authorize(account)
+        assert vault.authorize(account).previous is None
+        assert account.label == account.subject
+        assert len(account.subject) == len("sha256:") + 64
+
+    def test_a_cloud_that_ends_all_of_an_account_at_once_is_not_asked_to_end_what_is_kept(
+        self, vault: FakeVault
+    ) -> None:
+        vault.authorize(ACCOUNT)
+        vault.catalogue.type = replace(vault.catalogue.type, revocation_side_effect="Ends everything of the account.")
+        callback = vault.trip(ACCOUNT)
+        vault.cloud.account_unknown = CloudUnavailable()
+        problem(vault, callback)
+        assert vault.audit_log.events[-1].facts["cloud"] == "kept"
+        assert vault.cloud.revoked == []
+        callback = vault.trip(OTHER_ACCOUNT)
+        vault.grant_store.fail_saving = True
+        problem(vault, callback)
+        assert len(vault.cloud.revoked) == 1
+
+
+def test_r92_what_a_consent_brings_is_bound_to_the_server_and_client_that_gave_it(vault: FakeVault) -> None:
+    vault.authorize(ACCOUNT)
+    grant, provider = vault.grant(), vault.providers.get("northwind")
+    assert grant is not None
+    assert grant.encryption_context()["server"] == provider.server_id
+    assert vault.tokens(grant)
+    for changed in (
+        replace(provider, client_id="another"),
+        replace(provider, server=replace(provider.server, issuer="https://evil.example")),
+        replace(provider, server=replace(provider.server, token_endpoint="https://evil.example/token")),
+        replace(provider, server=replace(provider.server, revocation_endpoint="https://evil.example/revoke")),
+        replace(provider, server=replace(provider.server, userinfo_endpoint="https://evil.example/me")),
+    ):
+        assert grant.at(changed).is_of_another_server
+        with pytest.raises(IntegrityViolation):
+            vault.tokens(grant.at(changed))
+    for same in (
+        replace(provider, name="Other", scopes=(), version=9),
+        replace(provider, server=replace(provider.server, authorization_endpoint="https://cloud.example/v2")),
+        replace(provider, server=replace(provider.server, jwks_uri="https://cloud.example/keys")),
+    ):
+        assert vault.tokens(grant.at(same))

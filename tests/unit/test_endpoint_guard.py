@@ -1,6 +1,5 @@
 """Where the vault connects to, and where it does not (R49)."""
 
-import datetime
 import socket
 import ssl
 import threading
@@ -12,16 +11,13 @@ from typing import Any
 
 import pytest
 import requests
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
-from chalicelib.adapters.cloud_transport import CloudTransport
+from chalicelib.adapters.cloud_transport import CONNECT_SECONDS, CloudTransport
 from chalicelib.adapters.endpoint_guard import EndpointGuard
 from chalicelib.domain.errors import CloudMisconfigured, CloudUnavailable
+from tests.fakes.certificates import certificate
 from tests.fakes.cloud import ScriptedCloud
+from tests.fakes.misbehaviour import delivered
 from tests.fakes.system import FakeClock
 
 PUBLIC = "93.184.216.34"
@@ -113,7 +109,7 @@ def test_http_is_for_development() -> None:
 @pytest.mark.parametrize("address", [PUBLIC, "1.1.1.1", "2606:4700::1111", "::ffff:1.1.1.1", "2002:101:101::1"])
 def test_public_addresses_pass(names: Names, address: str) -> None:
     names.point("cloud.example", [address])
-    assert EndpointGuard(allow_private=False).address("cloud.example") == address
+    assert EndpointGuard(allow_private=False).addresses("cloud.example") == [address]
 
 
 @pytest.mark.parametrize(
@@ -130,20 +126,20 @@ def test_public_addresses_pass(names: Names, address: str) -> None:
 def test_r49_addresses_that_are_not_public_are_refused(names: Names, address: str) -> None:
     names.point("cloud.example", [address])
     with pytest.raises(CloudMisconfigured) as refused:
-        EndpointGuard(allow_private=False).address("cloud.example")
+        EndpointGuard(allow_private=False).addresses("cloud.example")
     assert refused.value.detail == "endpoint refused: not a public address"
 
 
 def test_r49_one_private_address_among_public_ones_is_refused(names: Names) -> None:
     names.point("cloud.example", [PUBLIC, "127.0.0.1"])
     with pytest.raises(CloudMisconfigured):
-        EndpointGuard(allow_private=False).address("cloud.example")
+        EndpointGuard(allow_private=False).addresses("cloud.example")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "169.254.169.254", "::1", "0177.0.0.1", "2130706433", "0x7f.1"])
 def test_r49_addresses_in_any_spelling_are_refused(host: str) -> None:
     with pytest.raises((CloudMisconfigured, CloudUnavailable)):
-        EndpointGuard(allow_private=False).address(host)
+        EndpointGuard(allow_private=False).addresses(host)
 
 
 @pytest.mark.parametrize(
@@ -169,18 +165,18 @@ def test_r103_what_is_wrong_with_an_endpoint_is_a_sentence(names: Names, url: st
 
 def test_private_addresses_are_for_development(names: Names) -> None:
     names.point("cloud.example", ["127.0.0.1"])
-    assert EndpointGuard(allow_private=True).address("cloud.example") == "127.0.0.1"
+    assert EndpointGuard(allow_private=True).addresses("cloud.example") == ["127.0.0.1"]
 
 
 def test_a_name_without_an_address_is_unavailable(names: Names) -> None:
     names.point("cloud.example", [])
     with pytest.raises(CloudUnavailable):
-        EndpointGuard(allow_private=False).address("cloud.example")
+        EndpointGuard(allow_private=False).addresses("cloud.example")
 
 
 def test_a_name_that_is_none_is_unavailable() -> None:
     with pytest.raises(CloudUnavailable):
-        EndpointGuard(allow_private=False).address("x" * 64 + ".example")
+        EndpointGuard(allow_private=False).addresses("x" * 64 + ".example")
 
 
 # Connections
@@ -204,6 +200,70 @@ def test_r49_a_name_is_resolved_once_so_that_it_cannot_be_rebound(names: Names) 
     assert names.asked == ["cloud.example"]
 
 
+def port_of(cloud: ScriptedCloud) -> str:
+    return cloud.issuer.rpartition(":")[2]
+
+
+def test_f12_where_the_first_address_is_dead_the_second_one_is_asked(names: Names) -> None:
+    names.point("cloud.example", ["127.0.0.2", "127.0.0.3", "127.0.0.1"])
+    with ScriptedCloud() as cloud, session_of(EndpointGuard(allow_private=True)) as session:
+        assert session.get(f"http://cloud.example:{port_of(cloud)}/jwks").json() == cloud.jwks
+        assert cloud.requests == {"/jwks": 1}
+
+
+def test_f12_addresses_that_are_silent_share_the_time_to_connect(names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[tuple[str, float]] = []
+
+    def silent(adapter: CloudTransport, request: requests.PreparedRequest, **how: Any) -> requests.Response:
+        tried.append((adapter._address, how["timeout"][0]))
+        raise requests.ConnectTimeout
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", silent)
+    names.point("cloud.example", ["127.0.0.2", "127.0.0.3", "127.0.0.1"])
+    with session_of(EndpointGuard(allow_private=True)) as session, pytest.raises(CloudUnavailable) as failure:
+        session.get("http://cloud.example/jwks")
+    assert not failure.value.answer_lost
+    assert [address for address, _ in tried] == ["127.0.0.2", "127.0.0.3", "127.0.0.1"]
+    limits = [limit for _, limit in tried]
+    assert limits[0] + limits[1] <= CONNECT_SECONDS >= limits[2]
+    assert min(limits) > 0
+
+
+def test_f12_a_host_with_very_many_silent_addresses_is_given_up_as_any(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[float] = []
+
+    def silent(_: CloudTransport, _request: requests.PreparedRequest, **how: Any) -> requests.Response:
+        tried.append(how["timeout"][0])
+        raise requests.ConnectTimeout
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", silent)
+    names.point("cloud.example", [f"127.0.0.{number}" for number in range(2, 40)])
+    with session_of(EndpointGuard(allow_private=True)) as session, pytest.raises(CloudUnavailable):
+        session.get("http://cloud.example/jwks")
+    assert len(tried) == 38
+    assert min(tried) >= 0.05
+
+
+def test_f38_what_may_have_been_sent_is_sent_to_no_other_address(names: Names) -> None:
+    names.point("cloud.example", ["127.0.0.1", "127.0.0.1", "127.0.0.2"])
+    with ScriptedCloud() as cloud, session_of(EndpointGuard(allow_private=True)) as session:
+        cloud.misbehave("/jwks", delivered(lost=True))
+        with pytest.raises(CloudUnavailable) as failure:
+            session.get(f"http://cloud.example:{port_of(cloud)}/jwks")
+        assert failure.value.answer_lost
+        assert cloud.requests == {"/jwks": 1}
+
+
+def test_r103_a_private_address_behind_a_public_one_is_never_reached(names: Names) -> None:
+    names.point("cloud.example", [PUBLIC, "127.0.0.1"])
+    with ScriptedCloud() as cloud, session_of(EndpointGuard(allow_private=False)) as session:
+        with pytest.raises(CloudMisconfigured):
+            session.get(f"https://cloud.example:{port_of(cloud)}/jwks")
+        assert not cloud.requests
+
+
 def test_r49_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     with ScriptedCloud() as cloud, session_of(EndpointGuard(allow_private=True)) as session:
@@ -217,7 +277,7 @@ class TestTls:
     @pytest.fixture
     def port(self, tmp_path: Path) -> Iterator[int]:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(_certificate("cloud.example", tmp_path / "cloud.pem"))
+        context.load_cert_chain(certificate("cloud.example", tmp_path / "cloud.pem"))
         server = HTTPServer(("127.0.0.1", 0), _Hello)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
@@ -261,25 +321,3 @@ class _Hello(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Nothing to say."""
-
-
-def _certificate(host: str, path: Path) -> Path:
-    """Self-signed, with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    now = datetime.datetime.now(datetime.UTC)
-    day = datetime.timedelta(days=1)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - day)
-        .not_valid_after(now + day)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(private + certificate.public_bytes(Encoding.PEM))
-    return path

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.errors import CloudMisconfigured, CloudRefused, CloudUnavailable
+from chalicelib.domain.errors import CloudMisconfigured, CloudRefused, CloudUnavailable, Undeliverable
 from chalicelib.domain.event import (
     GIVE_UP_SECONDS,
     MAIL_PAUSE_SECONDS,
@@ -19,7 +19,8 @@ from chalicelib.domain.event import (
 from chalicelib.domain.grant import GrantReason, GrantState
 from chalicelib.domain.token_exchange import Need, TokenRefused
 from chalicelib.domain.user import Departure
-from chalicelib.services.events import EventService, Outlets
+from chalicelib.services.background import RESERVE_SECONDS
+from chalicelib.services.events import BUDGET, EventService, Outlets
 from tests.fakes.events import FakeOutbox
 from tests.fakes.services import FakeVault
 from tests.samples import ACCOUNT, ALICE, APPLICATION, NOW, PROVIDER
@@ -33,7 +34,7 @@ class World(FakeVault):
 
     def __init__(self) -> None:
         super().__init__()
-        self.users.enrol(ALICE, sessions_until=0)
+        self.users.enrol(ALICE, sessions_until=0, at=NOW)
         self.authorize(ACCOUNT)
         self.clock.advance(HOUR)
 
@@ -186,7 +187,7 @@ class TestMails:
 
     @pytest.mark.parametrize("email", ["", "alice", "alice@contoso.example\r\nBcc: x@y.example", "Alice <a@b.example>"])
     def test_nothing_is_sent_to_what_is_no_address(self, refused: World, email: str) -> None:
-        refused.users.enrol(replace(ALICE, email=email), sessions_until=0)
+        refused.users.enrol(replace(ALICE, email=email), sessions_until=0, at=NOW)
         refused.events.deliver_due()
         assert refused.mails(Channel.PERSON) == []
 
@@ -240,10 +241,37 @@ class TestDelivery:
         assert grant is not None
         for number in range(3):
             told.events.tell(Event.of_grant(EventKind.GRANT_RECOVERED, replace(grant, version=number), PROVIDER, NOW))
-        told.events.deliver_due(seconds=10)
+        told.events.deliver_due(BUDGET.piece_seconds + RESERVE_SECONDS + 10)
         assert len(told.bus.published) == 2
-        told.events.deliver_due(seconds=60)
+        told.events.deliver_due()
         assert len(told.bus.published) == 4
+
+    def test_r99_a_mail_service_that_hangs_keeps_no_event_from_the_bus(self, told: World) -> None:
+        grant = told.grant()
+        assert grant is not None
+        for number in range(1000):
+            told.events.tell(Event.of_grant(EventKind.GRANT_RECOVERED, replace(grant, version=number), PROVIDER, NOW))
+
+        def hangs(*_: object) -> None:
+            told.clock.sleep(9)
+            raise Undeliverable
+
+        told.mailer.send = hangs  # type: ignore[method-assign]
+        told.events.deliver_due()
+        assert len(told.bus.published) == 1001
+
+    def test_r99_a_delivery_that_breaks_the_program_ends_no_run(self, told: World) -> None:
+        publish, tries = told.bus.publish, []
+
+        def breaks(event: Event) -> None:
+            tries.append(event)
+            if len(tries) == 1:
+                raise ZeroDivisionError
+            publish(event)
+
+        told.bus.publish = breaks  # type: ignore[method-assign]
+        assert told.events.deliver_due() == 2
+        assert told.deliver_later(60) == 1
 
     def test_r84_the_same_event_told_twice_is_one(self, told: World) -> None:
         (delivery, *_) = told.outbox.waiting.values()
@@ -254,7 +282,12 @@ class TestDelivery:
     def test_without_outlets_nothing_is_written_or_asked(self, world: World) -> None:
         outbox = FakeOutbox()
         off = EventService(
-            outbox=outbox, outlets=Outlets(), grants=world.grant_store, users=world.users, clock=world.clock
+            outbox=outbox,
+            outlets=Outlets(),
+            grants=world.grant_store,
+            users=world.users,
+            clock=world.clock,
+            engine=world.engine,
         )
         grant = world.grant()
         assert grant is not None

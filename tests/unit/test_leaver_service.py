@@ -6,12 +6,13 @@ import pytest
 
 from chalicelib.domain.audit import AuditTag
 from chalicelib.domain.errors import CloudUnavailable, Conflict, DirectoryUnavailable, NotFound, StorageUnavailable
-from chalicelib.domain.user import Departure, User
-from chalicelib.services.leavers import PAGE_SIZE, ROUND_SECONDS, RUN_SECONDS, LeaverService
-from tests.fakes.directory import FakeDirectory
+from chalicelib.domain.user import Departure, Standing, SweepProgress, User
+from chalicelib.ports import UserPage
+from chalicelib.services import leavers
+from chalicelib.services.leavers import BUDGET, PAGE_SIZE, ROUND_SECONDS, LeaverService
+from tests.fakes.killing import every_point
 from tests.fakes.services import ORIGIN, FakeVault
-from tests.fakes.stores import FakeUserStore
-from tests.samples import ACCOUNT, ADMIN, ALICE, BOB, SESSION
+from tests.samples import ACCOUNT, ADMIN, ALICE, BOB, NOW, SESSION
 
 DAYS = 30
 DAY = 86400
@@ -22,7 +23,6 @@ class World(FakeVault):
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory, self.users = FakeDirectory(), FakeUserStore()
         self.leavers = LeaverService(
             users=self.users,
             directory=self.directory,
@@ -32,9 +32,10 @@ class World(FakeVault):
             audit_log=self.audit_log,
             clock=self.clock,
             days=DAYS,
+            engine=self.engine,
         )
         for user in (ALICE, BOB):
-            self.users.enrol(user, sessions_until=self.clock.now() + 12 * 3600)
+            self.users.enrol(user, sessions_until=self.clock.now() + 12 * 3600, at=NOW)
         self.sessions.add(replace(SESSION, id_hash="b" * 64, user=BOB), 0)
         self.authorize(ACCOUNT)
         self.audit_log.events.clear()
@@ -75,7 +76,7 @@ def test_r6_who_left_loses_the_sessions_at_once_and_nobody_else_does(world: Worl
 
 def test_r6_everything_takes_effect_within_five_minutes() -> None:
     """A run each minute begins a round at the latest when the last began this long ago."""
-    assert ROUND_SECONDS + 60 + RUN_SECONDS < 300
+    assert ROUND_SECONDS + 60 + BUDGET.run_seconds < 300
 
 
 def test_the_grants_stay_until_their_day(world: World) -> None:
@@ -180,6 +181,60 @@ def test_r6_a_removed_group_counts_in_the_sessions_there_are(world: World) -> No
     assert world.users.records[ALICE.id].user.groups == {"S-1-5-21-1-2-3-9"}
 
 
+class TestRenames:
+    JONES = replace(ALICE, login_name="CONTOSO\\jones", email="jones@contoso.example", display_name="Al Jones")
+
+    def released(self, world: World, name: str) -> str | None:
+        held = world.releases.load("scanner", "northwind", name)
+        return held.subject.user_id if held.subject else None
+
+    def test_r91_the_sweep_follows_one(self, world: World) -> None:
+        world.directory.changed[ALICE.id] = self.JONES
+        world.sweep()
+        (session,) = world.sessions.of_user(ALICE.id)
+        assert (session.user, world.users.records[ALICE.id].user) == (self.JONES, self.JONES)
+        assert [self.released(world, name) for name in ("contoso\\alice", "contoso\\jones")] == [None, ALICE.id]
+        assert world.grant().user_name == "CONTOSO\\jones"
+        version = world.users.records[ALICE.id].version
+        world.sweep()
+        assert world.users.records[ALICE.id].version == version, "and then there is nothing to write"
+
+    def test_a_grant_that_is_refreshed_at_that_moment_is_left_alone_and_the_name_moves_all_the_same(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def busy(*_: object, **__: object) -> None:
+            raise Conflict
+
+        monkeypatch.setattr(world.grant_store, "save", busy)
+        world.directory.changed[ALICE.id] = self.JONES
+        world.sweep()
+        assert self.released(world, "contoso\\jones") == ALICE.id
+        assert world.grant().user_name == ALICE.login_name
+
+    def test_r91_a_name_that_was_taken_from_somebody_comes_back_with_the_directorys_word(self, world: World) -> None:
+        world.users.disown(world.users.records[ALICE.id], "contoso\\alice")
+        assert self.released(world, "contoso\\alice") is None
+        world.sweep()
+        assert self.released(world, "contoso\\alice") == ALICE.id
+
+    def test_r91_a_closed_account_that_is_renamed_leaves_its_name_free(self, world: World) -> None:
+        world.directory.gone[ALICE.id] = Departure.DISABLED
+        world.sweep()
+        assert self.released(world, "contoso\\alice") == ALICE.id
+        world.directory.changed[ALICE.id] = replace(self.JONES, login_name="CONTOSO\\zz-alice")
+        world.sweep()
+        assert [self.released(world, name) for name in ("contoso\\alice", "contoso\\zz-alice")] == [None, ALICE.id]
+        assert world.leavers.find(ALICE.id).departure is Departure.DISABLED
+        world.sweep(after=DAYS * DAY)
+        assert world.aliases.claims("contoso\\zz-alice") == ()
+
+    def test_names_that_the_directory_does_not_tell_stay(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        standings = {ALICE.id: Standing(ALICE.id, password_stamp="p2")}
+        monkeypatch.setattr(world.directory, "standings", lambda _: standings)
+        world.sweep()
+        assert world.users.records[ALICE.id].user == replace(ALICE, password_stamp="p2")
+
+
 def test_r6_a_directory_that_is_down_is_no_departure(world: World) -> None:
     world.directory.gone[ALICE.id] = Departure.DISABLED
     world.directory.available = False
@@ -199,7 +254,7 @@ def test_somebody_of_a_directory_that_cannot_be_asked_stays(world: World, monkey
 def test_most_of_many_deleted_at_once_is_not_believed(world: World) -> None:
     for number in range(10):
         user = replace(BOB, id=f"S-1-5-21-1-2-3-{2000 + number}")
-        world.users.enrol(user, sessions_until=0)
+        world.users.enrol(user, sessions_until=0, at=NOW)
         world.directory.gone[user.id] = Departure.DELETED
     world.sweep()
     assert world.tags() == []
@@ -212,7 +267,7 @@ def test_most_of_many_deleted_at_once_is_not_believed(world: World) -> None:
 class TestRounds:
     def enrol(self, world: World, number: int) -> None:
         for n in range(number):
-            world.users.enrol(replace(BOB, id=f"S-1-5-21-1-2-3-{5000 + n}"), sessions_until=0)
+            world.users.enrol(replace(BOB, id=f"S-1-5-21-1-2-3-{5000 + n}"), sessions_until=0, at=NOW)
 
     def test_a_round_begins_when_the_last_began_long_enough_ago(self, world: World) -> None:
         assert world.sweep() == 2
@@ -224,7 +279,7 @@ class TestRounds:
         standings = world.directory.standings
 
         def slow(users: list[User]) -> object:
-            world.clock.sleep(RUN_SECONDS)
+            world.clock.sleep(BUDGET.run_seconds)
             return standings(users)
 
         monkeypatch.setattr(world.directory, "standings", slow)
@@ -248,6 +303,67 @@ class TestRounds:
         world.sweep(after=1)
         assert asked == [PAGE_SIZE, PAGE_SIZE, PAGE_SIZE, 2]
 
+    def test_r100_f37_killed_at_any_call_the_next_run_asks_whoever_was_not_asked(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(leavers, "PAGE_SIZE", 2)
+
+        def made() -> World:
+            world = World()
+            self.enrol(world, 3)
+            world.directory.gone = {ALICE.id: Departure.DISABLED, "S-1-5-21-1-2-3-5002": Departure.DISABLED}
+            world.clock.advance(ROUND_SECONDS)
+            return world
+
+        def ports(world: World) -> tuple[object, ...]:
+            return world.users, world.directory, world.sessions, world.cursors
+
+        points = 0
+        for points, world in enumerate(every_point(made, lambda world: world.leavers.sweep(), ports), 1):  # noqa: B007
+            world.sweep(after=1)
+            assert world.users.progress().cursor is None
+            assert {r.user.id for r in world.users.records.values() if r.departure} == set(world.directory.gone)
+            assert world.sessions_of(ALICE) == 0
+        assert points > 30
+
+    def test_r99_pages_are_noted_in_their_order_whichever_is_done_first(self, world: World) -> None:
+        going = leavers._Round(world.users, world.clock, SweepProgress(started_at=NOW))
+        first, second = UserPage([], "1"), UserPage([], None)
+        going.finish(1, second)
+        assert world.users.progress() == SweepProgress()
+        going.finish(0, first)
+        assert world.users.progress() == SweepProgress(NOW, world.clock.now(), None, 0)
+
+    def test_r99_a_page_that_breaks_the_program_stops_nobody_behind_it(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.enrol(world, PAGE_SIZE)
+        world.directory.gone[f"S-1-5-21-1-2-3-{5000 + PAGE_SIZE - 1}"] = Departure.DISABLED
+        standings = world.directory.standings
+
+        def breaks(users: list[User]) -> object:
+            if ALICE in users:
+                raise ZeroDivisionError
+            return standings(users)
+
+        monkeypatch.setattr(world.directory, "standings", breaks)
+        world.sweep()
+        assert world.tags() == [AuditTag.USER_DEPARTED]
+        assert world.users.progress().cursor is None
+
+    def test_r99_a_person_that_breaks_the_program_keeps_nobody_else_waiting(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.directory.gone = {ALICE.id: Departure.DISABLED, BOB.id: Departure.DISABLED}
+        of_user = world.sessions.of_user
+
+        def breaks_for_alice(user_id: str) -> object:
+            return 1 // 0 if user_id == ALICE.id else of_user(user_id)
+
+        monkeypatch.setattr(world.sessions, "of_user", breaks_for_alice)
+        world.sweep()
+        assert world.leavers.find(BOB.id).departure is Departure.DISABLED
+
     def test_one_persons_trouble_keeps_nobody_else_waiting(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         world.directory.gone = {ALICE.id: Departure.DISABLED, BOB.id: Departure.DISABLED}
         of_user = world.sessions.of_user
@@ -268,7 +384,7 @@ class TestRounds:
 def test_who_left_is_looked_at_however_many_there_are(world: World) -> None:
     for number in range(PAGE_SIZE + 1):
         user = replace(BOB, id=f"S-1-5-21-1-2-3-{7000 + number}")
-        world.users.enrol(user, sessions_until=0)
+        world.users.enrol(user, sessions_until=0, at=NOW)
         world.directory.gone[user.id] = Departure.DISABLED
     world.sweep()
     world.sweep(after=DAYS * DAY)

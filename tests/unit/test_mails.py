@@ -74,7 +74,9 @@ def test_the_person_is_led_to_the_provider_and_administrators_to_theirs() -> Non
     assert links[EventKind.GRANT_RECOVERED, Channel.ADMINISTRATORS] == tokens
 
 
-@pytest.mark.parametrize("reason", ["refused_by_cloud", "outcome_unknown", "unreadable", "expired", "another"])
+@pytest.mark.parametrize(
+    "reason", ["refused_by_cloud", "refused_repeatedly", "outcome_unknown", "unreadable", "expired", "another"]
+)
 def test_the_cause_is_said_in_words(reason: str) -> None:
     event = replace(LAPSE, kind=EventKind.GRANT_NEEDS_REAUTHORIZATION, reason=reason)
     text = " ".join(WRITER.write(event, Channel.PERSON).text.split())
@@ -82,6 +84,7 @@ def test_the_cause_is_said_in_words(reason: str) -> None:
         GrantReason.OUTCOME_UNKNOWN: "was cut off",
         GrantReason.UNREADABLE: "cannot be read",
         GrantReason.EXPIRED: "has ended",
+        GrantReason.REFUSED_REPEATEDLY: "has refused again and again",
     }
     said = next((one for known, one in words.items() if known == reason), "does not accept")
     assert said in text

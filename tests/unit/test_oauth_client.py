@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -18,6 +19,7 @@ from chalicelib.domain.errors import (
     CloudAnswerInvalid,
     CloudError,
     CloudMisconfigured,
+    CloudRefusalUnclear,
     CloudRefused,
     CloudUnavailable,
 )
@@ -32,6 +34,7 @@ from tests.samples import NOW, REQUEST, SERVER
 from tests.unit.test_endpoint_guard import PUBLIC, Names
 
 VERIFIER = "v" * 64
+TEN_YEARS = 10 * 365 * 24 * 3600
 DISCOVERY = "/.well-known/openid-configuration"
 TYPE = ProviderType(
     "openid-connect",
@@ -76,6 +79,20 @@ class Trip:
         shown = f"{failed.value!r} {failed.value} {failed.value.detail} {failed.value.__cause__!r}"
         assert not any(secret in shown for secret in (CLIENT_SECRET, VERIFIER, self.codes[-1]))
         return failed.value
+
+
+def _odd(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The members of answers that the log calls odd."""
+    return [line.detail for line in caplog.records if line.message == "cloud.odd_answer"]  # type: ignore[attr-defined]
+
+
+def retyped(content_type: str) -> Rule:
+    return lambda handle: replace(handle(), headers={"Content-Type": content_type})
+
+
+def with_byte_order_mark(handle: Callable[[], Any]) -> Any:
+    answer = handle()
+    return replace(answer, body=b"\xef\xbb\xbf" + answer.body)
 
 
 @pytest.fixture
@@ -223,15 +240,31 @@ class TestExchange:
     @pytest.mark.parametrize(
         "expires_in",
         [
-            *("soon", "-60", "1e3", "٣", "9" * 11, "", "0"),
-            *(True, -1, 0, 3599.5, 2**31 + 1, 10**30, float("nan"), float("inf"), [3600], {"s": 1}),
+            *("soon", "-60", "1e3", "٣", "9" * 13, "", "0"),
+            *(True, -1, 0, 0.5, float("nan"), float("-inf"), [3600], {"s": 1}, "2027-01-15T08:00:00Z"),
         ],
         ids=str,
     )
-    def test_refuses_a_lifetime_that_is_none(self, trip: Trip, expires_in: Any) -> None:
-        failure = trip.fail(edit(expires_in=expires_in))
-        assert isinstance(failure, CloudAnswerInvalid)
-        assert failure.detail == "expires_in is malformed"
+    def test_r101_a_lifetime_that_is_none_is_the_types(
+        self, trip: Trip, expires_in: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        trip.cloud.misbehave("/token", edit(expires_in=expires_in))
+        assert trip.exchange()[0].expires_at == NOW + 1200
+        assert _odd(caplog) == ["expires_in"]
+
+    @pytest.mark.parametrize(
+        ("expires_in", "seconds"),
+        [
+            *((3599.5, 3599), ("3600.0", 3600), (" 3600 ", 3600), ("3599.9", 3599), (1.0, 1)),
+            *((2**31 + 1, TEN_YEARS), (10**400, TEN_YEARS), (float("inf"), TEN_YEARS), ("9" * 12, TEN_YEARS)),
+        ],
+    )
+    def test_r101_an_odd_lifetime_is_read_and_bounded(
+        self, trip: Trip, expires_in: Any, seconds: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        trip.cloud.misbehave("/token", edit(expires_in=expires_in))
+        assert trip.exchange()[0].expires_at == NOW + seconds
+        assert _odd(caplog) == ["expires_in"]
 
     def test_takes_no_expiry_date_from_the_cloud(self, trip: Trip) -> None:
         trip.cloud.misbehave("/token", edit(expires_at=NOW + 10**6))
@@ -243,17 +276,45 @@ class TestExchange:
             ("openid", " ", ("openid",)),
             ("openid  files", " ", ("openid", "files")),
             ("a,b c", ",", ("a", "b", "c")),
-            ("a,b", " ", ("a,b",)),
             ("", " ", ("openid", "email")),
             (..., " ", ("openid", "email")),
+            (None, " ", ("openid", "email")),
         ],
     )
     def test_knows_the_scopes_that_were_granted(
-        self, trip: Trip, scope: Any, delimiter: str, scopes: tuple[str, ...]
+        self, trip: Trip, scope: Any, delimiter: str, scopes: tuple[str, ...], caplog: pytest.LogCaptureFixture
     ) -> None:
         trip.type = replace(TYPE, scope_delimiter=delimiter)
         trip.cloud.misbehave("/token", edit(scope=scope))
         assert trip.exchange()[0].scopes == scopes
+        assert _odd(caplog) == []
+
+    @pytest.mark.parametrize(
+        ("scope", "scopes"),
+        [
+            ("a,b", ("a", "b")),
+            ("a, b", ("a", "b")),
+            (["a", "b"], ("a", "b")),
+            (["a b", 7, None, "a"], ("a", "b")),
+            ("a é b", ("a", "b")),
+            (7, ("openid", "email")),
+            ({"a": True}, ("openid", "email")),
+            ([], ("openid", "email")),
+            ("é", ("openid", "email")),
+        ],
+        ids=str,
+    )
+    def test_r101_scopes_are_read_however_they_are_divided(
+        self, trip: Trip, scope: Any, scopes: tuple[str, ...], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        trip.cloud.misbehave("/token", edit(scope=scope))
+        assert trip.exchange()[0].scopes == scopes
+        assert _odd(caplog) == ["scope"]
+
+    def test_a_scope_that_was_asked_for_with_a_comma_is_not_divided(self, trip: Trip) -> None:
+        trip.request = replace(trip.request, scopes=("openid", "a,b"))
+        trip.cloud.misbehave("/token", edit(scope="openid a,b"))
+        assert trip.exchange()[0].scopes == ("openid", "a,b")
 
     @pytest.mark.parametrize("nothing", [..., None, ""])
     def test_lives_without_a_refresh_token(self, trip: Trip, nothing: Any) -> None:
@@ -269,12 +330,45 @@ class TestExchange:
         trip.cloud.misbehave("/token", edit(token_type=given))
         assert trip.exchange()[0].token_type == kept
 
-    @pytest.mark.parametrize("name", ["access_token", "refresh_token", "token_type", "scope"])
     @pytest.mark.parametrize("value", [7, True, ["x"], {"x": "y"}, "a\r\nb", "é", "\x00", "x" * 65_537], ids=range(8))
-    def test_r44_refuses_values_that_are_not_text(self, trip: Trip, name: str, value: Any) -> None:
-        failure = trip.fail(edit(**{name: value}))
+    def test_r44_refuses_access_tokens_that_are_not_text(self, trip: Trip, value: Any) -> None:
+        failure = trip.fail(edit(access_token=value))
         assert isinstance(failure, CloudAnswerInvalid)
-        assert failure.detail == f"{name} is missing or malformed"
+        assert failure.detail == "access_token is missing or malformed"
+
+    @pytest.mark.parametrize("value", [7, True, ["x"], {"x": "y"}, "\ud800", "x" * 65_537], ids=range(6))
+    def test_r101_a_refresh_token_that_is_none_is_left_out(
+        self, trip: Trip, value: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        trip.cloud.misbehave("/token", edit(refresh_token=value))
+        assert trip.exchange()[0].refresh_token is None
+        assert _odd(caplog) == ["refresh_token"]
+
+    @pytest.mark.parametrize("value", ["é", "a\r\nb", "\x00"])
+    def test_r101_odd_characters_lose_no_refresh_token(
+        self, trip: Trip, value: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        trip.cloud.misbehave("/token", edit(refresh_token=value))
+        tokens = trip.exchange()[0]
+        assert tokens.refresh_token == Secret(value)
+        assert _odd(caplog) == ["refresh_token"]
+        with pytest.raises(CloudRefused):
+            trip.oauth.refresh(trip.client, TYPE, tokens)
+        assert trip.cloud.forms["/token"]["refresh_token"] == value
+
+    @pytest.mark.parametrize("value", [7, ["Bearer"], "a b", "é", "x" * 201], ids=range(5))
+    def test_r101_a_token_type_that_is_none_is_the_usual_one(
+        self, trip: Trip, value: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        trip.cloud.misbehave("/token", edit(token_type=value))
+        assert trip.exchange()[0].token_type == "Bearer"
+        assert _odd(caplog) == ["token_type"]
+
+    def test_r101_what_was_odd_is_one_line_of_names(self, trip: Trip, caplog: pytest.LogCaptureFixture) -> None:
+        trip.cloud.misbehave("/token", edit(error="", expires_in=-7, scope=["hush"], token_type="hush"))
+        trip.exchange()
+        (line,) = [line for line in caplog.records if line.message == "cloud.odd_answer"]
+        assert (line.detail, line.server) == ("error expires_in scope token_type", TYPE.id)  # type: ignore[attr-defined]
 
     @pytest.mark.parametrize(
         "rule",
@@ -284,19 +378,12 @@ class TestExchange:
             edit(access_token=None),
             edit(access_token=..., authed_user={"access_token": "nested"}),
             html(),
-            html(400),
-            html(401),
             body(b'["access_token"]'),
             body(b'"access_token"'),
             body(b"access_token=a&token_type=bearer"),
             body(b""),
             body(b"\xff\xfe\x00"),
             body(b"[" * 100_000),
-            delivered(status=201),
-            delivered(status=400),
-            error({"message": "no"}),
-            error(None),
-            error(["invalid_grant"]),
         ],
     )
     def test_r44_refuses_what_is_no_token_answer(self, trip: Trip, rule: Rule) -> None:
@@ -304,20 +391,75 @@ class TestExchange:
         assert trip.cloud.requests["/token"] == 1
 
     @pytest.mark.parametrize(
+        "rule",
+        [
+            delivered(status=201),
+            delivered(status=400),
+            edit(error=""),
+            edit(error=None),
+            edit(error="partial_consent"),
+            edit(token_type="mac"),
+            retyped("text/html; charset=utf-8"),
+            retyped("application/x-www-form-urlencoded"),
+            with_byte_order_mark,
+        ],
+    )
+    def test_r101_keeps_an_answer_that_carries_a_token_whatever_else_is_odd(self, trip: Trip, rule: Rule) -> None:
+        trip.cloud.misbehave("/token", rule)
+        tokens, account = trip.exchange()
+        assert trip.cloud.is_live(tokens.access_token.reveal())
+        assert tokens.refresh_token
+        assert trip.cloud.is_live(tokens.refresh_token.reveal())
+        assert account.subject == "cloud-alice"
+
+    def test_a_refusal_with_a_token_beside_it_is_one(self, trip: Trip) -> None:
+        failure = trip.fail(lambda handle: replace(edit(error="invalid_grant", id_token=...)(handle), status=400))
+        assert isinstance(failure, CloudRefused)
+
+    @pytest.mark.parametrize(
+        ("rule", "word"),
+        [
+            (html(400), "http_400"),
+            (html(401), "http_401"),
+            (html(403), "http_403"),
+            (error(None), "http_400"),
+            (error(""), "http_400"),
+            (error({"message": "no"}), "unrecognized_error"),
+            (error(["invalid_grant"]), "unrecognized_error"),
+            (error(401), "401"),
+        ],
+    )
+    def test_r101_a_refusal_in_no_known_word_is_a_refusal_and_not_final(
+        self, trip: Trip, rule: Rule, word: str
+    ) -> None:
+        failure = trip.fail(rule)
+        assert isinstance(failure, CloudRefusalUnclear)
+        assert (failure.error, failure.may_be_registration) == (word, False)
+
+    @pytest.mark.parametrize(
         ("rule", "expected"),
         [
             (error("invalid_grant"), CloudRefused),
-            (error("access_denied", status=403), CloudRefused),
+            (error("access_denied", status=403), CloudRefusalUnclear),
+            (error("Access Denied", status=403), CloudRefusalUnclear),
             (error("invalid_grant", status=200), CloudRefused),
-            (error("interaction_required"), CloudRefused),
-            (body(b'{"ok": false, "error": "bad_code"}'), CloudRefused),
+            (error("invalid_grant", "too many requests for a new token"), CloudRefused),
+            (error("interaction_required"), CloudRefusalUnclear),
+            (body(b'{"ok": false, "error": "bad_code"}'), CloudRefusalUnclear),
             (error("invalid_client", status=401), CloudMisconfigured),
-            (error("unauthorized_client"), CloudMisconfigured),
-            (error("invalid_scope"), CloudMisconfigured),
-            (error("unsupported_grant_type"), CloudMisconfigured),
-            (error("invalid_request", "redirect_uri does not match"), CloudMisconfigured),
-            (error("redirect_uri_mismatch", status=200), CloudMisconfigured),
+            (error("unauthorized_client"), CloudRefusalUnclear),
+            (error("invalid_scope"), CloudRefusalUnclear),
+            (error("unsupported_grant_type"), CloudRefusalUnclear),
+            (error("invalid_request", "redirect_uri does not match"), CloudRefusalUnclear),
+            (error("redirect_uri_mismatch", status=200), CloudRefusalUnclear),
             (error("temporarily_unavailable"), CloudUnavailable),
+            (error("rate_limit_exceeded", status=403), CloudUnavailable),
+            (error("too_many_requests"), CloudUnavailable),
+            (error("slow_down"), CloudUnavailable),
+            (error("access_denied", "Rate limit exceeded", status=403), CloudUnavailable),
+            (error("access_denied: Rate limit exceeded", status=403), CloudUnavailable),
+            (error({"code": 403, "message": "Too many requests"}, status=403), CloudUnavailable),
+            (error("invalid_client", "Request was throttled."), CloudUnavailable),
             (error("server_error", status=200), CloudUnavailable),
             (error("invalid_grant", status=500), CloudUnavailable),
             (error("rate_limited", status=429), CloudUnavailable),
@@ -357,8 +499,38 @@ class TestExchange:
 
         failure = trip.fail(repeat)
         assert failure.detail == "*** *** ***: *** *** ***"
-        assert isinstance(failure, CloudRefused)
+        assert isinstance(failure, CloudRefusalUnclear)
         assert failure.error == "unrecognized_error"
+
+    @pytest.mark.parametrize("form", ["{0}", "{1}", "{2}"])
+    def test_r17_no_form_of_a_secret_is_in_what_a_refusal_says(self, trip: Trip, form: str) -> None:
+        def repeat(_: Callable[[], Any]) -> Any:
+            broken = CLIENT_SECRET[:4] + "\x00" + CLIENT_SECRET[4:]
+            return error(
+                "invalid_grant", form.format(quote(CLIENT_SECRET, safe=""), quote_plus(CLIENT_SECRET), broken)
+            )(_)
+
+        assert trip.fail(repeat).detail == "invalid_grant: ***"
+
+    @pytest.mark.parametrize(
+        ("said", "kept"),
+        [
+            ("refresh token 1//0gAbCdEfGhIjKlMnOpQrStUv is dead", "refresh token *** is dead"),
+            ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.x", "***.***.x"),
+            ("AADSTS70008, Trace ID: 255d1aef-8c98-452f-ac51-23d051240864", ...),
+            ("see https://login.microsoftonline.com/common", ...),
+        ],
+    )
+    def test_r17_what_looks_like_a_token_is_masked_and_what_helps_is_not(
+        self, trip: Trip, said: str, kept: Any
+    ) -> None:
+        failure = trip.fail(error("invalid_grant", said))
+        assert failure.detail == f"invalid_grant: {said if kept is ... else kept}"
+
+    def test_a_word_that_may_be_a_token_goes_no_further(self, trip: Trip) -> None:
+        failure = trip.fail(error("0123456789abcdef0123456789abcdef"))
+        assert isinstance(failure, CloudRefusalUnclear)
+        assert (failure.error, failure.detail) == ("unrecognized_error", "***")
 
 
 class TestTransport:
@@ -634,10 +806,10 @@ class TestRevoke:
     @pytest.mark.parametrize(
         ("rule", "expected"),
         [
-            (error("unsupported_token_type"), CloudRefused),
+            (error("unsupported_token_type"), CloudRefusalUnclear),
             (error("invalid_client", status=401), CloudMisconfigured),
-            (error("invalid_request", "token the-token is malformed"), CloudMisconfigured),
-            (body(b'{"ok": false, "error": "not_revoked"}'), CloudRefused),
+            (error("invalid_request", "token the-token is malformed"), CloudRefusalUnclear),
+            (body(b'{"ok": false, "error": "not_revoked"}'), CloudRefusalUnclear),
             (status(204), CloudAnswerInvalid),
             (status(302, Location="/login"), CloudAnswerInvalid),
             (html(400), CloudAnswerInvalid),
@@ -770,5 +942,5 @@ class TestDiscover:
         "rule", [html(), html(404), body(b"[]"), status(302, Location="https://evil.example"), error("nope")]
     )
     def test_a_document_that_is_none_is_refused(self, trip: Trip, rule: Rule) -> None:
-        assert isinstance(self.fail(trip, rule), CloudAnswerInvalid | CloudRefused)
+        assert isinstance(self.fail(trip, rule), CloudAnswerInvalid | CloudRefusalUnclear)
         assert trip.cloud.requests == {DISCOVERY: 1}

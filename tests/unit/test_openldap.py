@@ -74,6 +74,43 @@ def dialect(**settings: Any) -> Any:
     return OpenLdap(described(**settings))
 
 
+class TestNames:
+    @pytest.mark.parametrize(
+        ("name", "condition", "rank"),
+        [
+            ("CONTOSO\\alice", "uid=alice", 0),
+            ("alice", "uid=alice", 0),
+            ("alice@contoso.example", "mail=alice@contoso.example", 2),
+            ("CONTOSO\\alice@x", "uid=alice@x", 0),
+            ("CONTOSO\\a*)(", "uid=a\\2a\\29\\28", 0),
+        ],
+    )
+    def test_r91_a_uid_is_one_persons_and_a_mail_address_may_be_several_peoples(
+        self, name: str, condition: str, rank: int
+    ) -> None:
+        connection = Connection(entry())
+        assert dialect().called(connection, BASE, name) == [(UUID, rank)]
+        assert connection.searched == [f"(&(objectClass=person)({condition}))"]
+
+    @pytest.mark.parametrize("changes", [{"uid": ""}, {"uid": "bad"}])
+    def test_names_that_cannot_be_read_leave_those_of_before(self, changes: dict[str, str]) -> None:
+        odd = entry(**changes)
+        values = {name: [b"\xff"] if value == [b"bad"] else value for name, value in odd.values.items()}
+        (standing,) = dialect().standings(Connection(Entry(DN, values)), BASE, [UUID], NOW)
+        assert (standing.user_id, standing.user, standing.departure) == (UUID, None, None)
+
+    def test_r96_a_display_name_that_is_no_text_costs_nobody_a_name(self) -> None:
+        odd = Entry(DN, {**entry().values, "displayName": [b"\xff"]})
+        (standing,) = dialect().standings(Connection(odd), BASE, [UUID], NOW)
+        assert standing.user is not None
+        assert (standing.user.login_name, standing.user.display_name) == ("CONTOSO\\alice", "\ufffd")
+
+    def test_r91_the_plain_name_is_one_where_the_settings_accept_it(self) -> None:
+        forms = ("domain", "plain")
+        (standing,) = dialect(user_name_forms=forms).standings(Connection(entry()), BASE, [UUID], NOW)
+        assert standing.user.also_called == ("alice",)
+
+
 class TestIdentify:
     def test_r24_the_bound_entry_is_the_user(self) -> None:
         user = dialect().identify(Connection(entry()), BASE, ACCOUNT)

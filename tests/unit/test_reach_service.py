@@ -1,6 +1,7 @@
 """Who could get whose token, and what people block for themselves."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -8,16 +9,14 @@ from chalicelib.domain.audit import AuditEvent, AuditTag, Outcome
 from chalicelib.domain.client_application import ApplicationKey, ClientApplication, Whose
 from chalicelib.domain.errors import NotFound
 from chalicelib.domain.grant import GrantState
-from chalicelib.domain.reach import Obstacle
+from chalicelib.domain.release import Obstacle
 from chalicelib.domain.stop import ALL, Block, Stop, StopKind
 from chalicelib.domain.user import Departure
 from chalicelib.services import reach
 from chalicelib.services.people import PeopleService
 from chalicelib.services.reach import OwnApplication, ReachService
-from tests.fakes.directory import FakeDirectory
 from tests.fakes.services import ORIGIN, FakeVault
-from tests.fakes.stores import FakeUserStore
-from tests.samples import ADMINISTRATOR, ALICE, APPLICATION, BOB, GRANT, NOW, RULE
+from tests.samples import ADMINISTRATOR, ALICE, APPLICATION, BOB, GRANT, NOW, OTHER_ACCOUNT, PROVIDER, RULE
 
 KEY = ApplicationKey("k1", "ES256", {"kty": "EC"}, NOW)
 SCANNER = replace(APPLICATION, keys=(KEY,))
@@ -27,8 +26,7 @@ ROBOT = replace(SCANNER, id="robot", name="Archive robot")
 class World(FakeVault):
     def __init__(self) -> None:
         super().__init__()
-        self.users = FakeUserStore()
-        self.users.enrol(ALICE, sessions_until=NOW)
+        self.users.enrol(ALICE, sessions_until=NOW, at=NOW)
         self.grant_store.save(GRANT, replaces=None)
         self.applications.add(SCANNER)
         self.service = ReachService(
@@ -36,7 +34,7 @@ class World(FakeVault):
             providers=self.providers,
             grants=self.grant_store,
             stops=self.stop_store,
-            people=PeopleService(self.aliases, self.users, FakeDirectory()),
+            people=PeopleService(self.aliases, self.users, self.directory, self.clock),
             audit_log=self.audit_log,
             clock=self.clock,
         )
@@ -70,7 +68,11 @@ class TestWhoCouldGet:
         nobody = replace(RULE, whose=Whose(users=frozenset({BOB.id})))
         world.change(replace(SCANNER, rules=(other, RULE, nobody)))
         answer = world.service.who_could_get(ALICE.id, "northwind")
-        assert (answer.person.name, answer.provider.name, answer.grant) == (ALICE.login_name, "Northwind Cloud", GRANT)
+        assert (answer.person.name, answer.provider.name, answer.grants) == (
+            ALICE.login_name,
+            "Northwind Cloud",
+            (GRANT,),
+        )
         (found,) = answer.reaches
         assert (found.application.id, found.rules, found.could_fetch) == ("scanner", (RULE,), True)
 
@@ -126,6 +128,37 @@ class TestWhoCouldGet:
             assert world.obstacles() == (expected,)
         world.grant_store.grants.clear()
         assert world.obstacles() == (Obstacle.NOT_AUTHORIZED,)
+
+    @pytest.mark.parametrize(
+        ("changes", "expected"),
+        [
+            ({"enabled": False}, Obstacle.PROVIDER_DISABLED),
+            ({"is_deleted": True}, Obstacle.PROVIDER_DELETED),
+            ({"visible_to": ("S-1-5-9",)}, Obstacle.PROVIDER_HIDDEN),
+            ({"authorize_again_since": NOW}, Obstacle.PERMISSIONS_CHANGED),
+        ],
+    )
+    def test_r105_what_the_provider_says_is_named_and_keeps_it_from_the_persons_list(
+        self, world: World, changes: dict[str, Any], expected: Obstacle
+    ) -> None:
+        assert world.own() != []
+        world.providers.providers["northwind"] = replace(PROVIDER, **changes)
+        assert world.obstacles() == (expected,)
+        assert world.own() == []
+
+    def test_r105_a_later_account_counts(self, world: World) -> None:
+        later = replace(GRANT, slot="0065a", account=OTHER_ACCOUNT)
+        world.grant_store.save(later, replaces=None)
+        removed = GRANT.removed(NOW)
+        world.grant_store.grants[ALICE.id, "northwind", 1, ""] = removed
+        answer = world.service.who_could_get(ALICE.id, "northwind")
+        assert answer.grants == (later,)
+        assert [one.accounts for one in answer.reaches] == [(later,)]
+        assert [one.providers for one in world.own()] == [("Northwind Cloud",)]
+
+    def test_a_stop_does_not_take_an_application_off_the_persons_list(self, world: World) -> None:
+        world.change(SCANNER.stopped("x", NOW))
+        assert [one.providers for one in world.own()] == [("Northwind Cloud",)]
 
     def test_who_left_gets_nothing_released(self, world: World) -> None:
         world.users.records[ALICE.id] = replace(world.users.records[ALICE.id], departure=Departure.DISABLED)

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from chalicelib.adapters import cloud_transport
 from chalicelib.domain.audit import AuditTag
 from chalicelib.domain.errors import (
     CloudAnswerInvalid,
     CloudError,
     CloudMisconfigured,
+    CloudRefusalUnclear,
     CloudRefused,
     CloudUnavailable,
     Conflict,
@@ -23,6 +25,8 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.grant import (
     LEASE_SECONDS,
+    REFUSALS,
+    REFUSED_SECONDS,
     SPILL_SECONDS,
     Grant,
     GrantReason,
@@ -31,14 +35,17 @@ from chalicelib.domain.grant import (
     RefreshLease,
     Revocation,
 )
-from chalicelib.domain.provider_health import FAILURES, PAUSE_SECONDS, ProviderHealth
+from chalicelib.domain.provider_health import DOUBT_SECONDS, FAILURES, PAUSE_SECONDS, ProviderHealth
+from chalicelib.domain.provider_type import RevocationStyle
+from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_exchange import Need, RefusalReason, TokenRefused
-from chalicelib.domain.token_set import TokenSet
-from chalicelib.services.refresh import LONGEST_WAIT_SECONDS, Fresh
+from chalicelib.domain.token_set import CloudAccount, TokenSet
+from chalicelib.services.refresh import BUDGET_SECONDS, LONGEST_WAIT_SECONDS, REFRESH_SECONDS, Fresh
 from tests.fakes.services import ORIGIN, FakeVault
-from tests.samples import ACCOUNT, ALICE, NOW
+from tests.samples import ACCOUNT, ALICE, BOB, NOW
 
 HOUR = 3600
+CAROL = "S-1-5-21-1-2-3-1103"
 REASONS = RefusalReason
 
 
@@ -54,6 +61,37 @@ class World(FakeVault):
     def load(self) -> Holding:
         self.rereads += 1
         return self.grant_store.load(ALICE.id, "northwind")
+
+    def authorize_others(self) -> None:
+        """Bob and carol have authorized as well: grants of other people, with tokens of their own."""
+        for user_id in (BOB.id, CAROL):
+            tokens = replace(self.stored(), refresh_token=Secret(f"refresh-of-{user_id}"))
+            self.put(self.seal(replace(self.held(), user_id=user_id), tokens))
+
+    def seal(self, grant: Grant, tokens: TokenSet) -> Grant:
+        with self.cipher.unlock(self.providers.key("northwind", 1)) as box:
+            return replace(grant, token_set=box.encrypt(tokens.to_bytes(), grant.encryption_context()))
+
+    def of(self, user_id: str) -> Grant:
+        grant = self.grant_store.load(user_id, "northwind").grant
+        assert grant is not None
+        return grant
+
+    def fetch_of(self, user_id: str, need: Need = Need()) -> Fresh:  # noqa: B008 - frozen
+        def load() -> Holding:
+            return self.grant_store.load(user_id, "northwind")
+
+        # Each person's refresh tokens are a line of their own, and the cloud here knows one line
+        self.cloud.current_refresh_token = ""
+        with self.cipher.unlock(load().key) as box:
+            return self.refresh.fresh(load(), box, need, load)
+
+    def refuse_of(self, user_id: str, *errors: CloudError) -> TokenRefused:
+        """What is said to who asks for this person's token, the cloud failing so."""
+        self.cloud.fail_next(*errors)
+        with pytest.raises(TokenRefused) as refusal:
+            self.fetch_of(user_id)
+        return refusal.value
 
     def fetch(self, need: Need = Need(), holding: Holding | None = None) -> Fresh:  # noqa: B008 - frozen
         holding = holding or self.grant_store.load(ALICE.id, "northwind")
@@ -178,11 +216,7 @@ class TestFresh:
 
     @staticmethod
     def without_refresh_token(world: World) -> None:
-        holding = world.load()
-        tokens = replace(world.stored(), refresh_token=None)
-        with world.cipher.unlock(holding.key) as box:
-            sealed = box.encrypt(tokens.to_bytes(), world.held().encryption_context())
-        world.put(replace(world.held(), token_set=sealed))
+        world.put(world.seal(world.held(), replace(world.stored(), refresh_token=None)))
 
     @pytest.mark.parametrize("state", [GrantState.NEEDS_REAUTHORIZATION, GrantState.REMOVED])
     def test_what_is_not_releasable_is_not_refreshed(self, world: World, state: GrantState) -> None:
@@ -234,13 +268,72 @@ class TestLease:
         assert world.fetch().tokens == world.stored()
         assert (world.clock.slept, world.cloud.refreshes) == (0, 0)
 
-    def test_f2_a_lease_whose_holder_died_before_sending_is_taken_over(self, world: World) -> None:
+    def test_f2_who_has_watched_a_dead_lease_ends_it_and_the_next_caller_refreshes_at_once(self, world: World) -> None:
+        """A refresh after fifteen seconds of waiting could outlive the gateway's patience: it is another call's."""
         world.clock.advance(HOUR)
         world.leave_lease()
+        refusal = world.refuse()
+        assert (refusal.reason, refusal.retry_after) == (REASONS.PROVIDER_UNAVAILABLE, 1)
+        assert LEASE_SECONDS <= world.clock.slept <= LEASE_SECONDS + 2 < BUDGET_SECONDS
+        left = world.held()
+        assert (left.lease, left.unknown_since, left.fence, world.cloud.refreshes) == (None, NOW + HOUR, 1, 0)
+        slept = world.clock.slept
         fresh = world.fetch()
-        assert LEASE_SECONDS <= world.clock.slept <= LEASE_SECONDS + 2
+        assert (world.clock.slept, world.cloud.refreshes) == (slept, 1)
         assert (fresh.grant.fence, fresh.grant.lease, fresh.grant.unknown_since) == (2, None, None)
+
+    def test_f2_of_two_who_end_a_dead_lease_one_alone_does(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        world.leave_lease()
+        save = world.grant_store.save
+
+        def overtaken(grant: Grant, **how: object) -> None:
+            world.grant_store.save = save  # type: ignore[method-assign]
+            world.put(world.held().left_behind())
+            world.fetch()
+            save(grant, **how)  # type: ignore[arg-type]
+
+        world.grant_store.save = overtaken  # type: ignore[method-assign, assignment]
+        assert world.refuse().retry_after == 1
+        assert (world.held().fence, world.held().state, world.cloud.refreshes) == (2, GrantState.ACTIVE, 1)
+
+    def test_f2_whoever_is_slow_and_not_dead_still_stores_what_it_got(self, world: World) -> None:
+        """The lease was ended by who watched it, and nobody has sent since: the outcome is good."""
+        world.clock.advance(HOUR)
+        world.cloud.meanwhile = lambda: world.put(world.held().left_behind())
+        fresh = world.fetch()
+        assert fresh.grant == world.held()
+        assert (world.held().unknown_since, world.cloud.refreshes) == (None, 1)
+
+    def test_f10_what_a_slow_holder_kept_aside_is_found_after_its_lease_was_ended(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        TestStorage.break_saving(world, after=1, times=3)
+        first = world.fetch()
+        world.put(world.held().left_behind())
+        assert world.fetch().tokens == first.tokens == world.stored()
         assert world.cloud.refreshes == 1
+
+    def test_f3_a_dead_lease_that_must_not_be_followed_yet_is_watched_once(self, world: World) -> None:
+        world.clock.advance(HOUR - 30)
+        world.leave_lease()
+        assert world.refuse().retry_after in (13, 14, 15)
+        slept = world.clock.slept
+        assert world.refuse().reason is REASONS.PROVIDER_UNAVAILABLE
+        assert (world.clock.slept, world.cloud.refreshes) == (slept, 0)
+
+    def test_f3_a_cloud_that_never_rotates_is_asked_again_at_once(self, world: World) -> None:
+        world.catalogue.type = replace(world.catalogue.type, rotates_refresh_tokens=False)
+        world.clock.advance(HOUR - 30)
+        world.leave_lease(sent_at=world.clock.now() - 3600)
+        assert world.fetch().grant.unknown_since is None
+        assert world.cloud.refreshes == 1
+
+    def test_f3_an_outcome_stays_unknown_when_the_next_refresh_was_not_sent(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        world.leave_lease(sent_at=0)
+        world.cloud.fail_next(CloudMisconfigured("invalid_client"))
+        world.refuse()
+        assert (world.held().lease, world.held().unknown_since) == (None, 0)
 
     def test_f3_a_crash_after_sending_leaves_the_living_token_alone(self, world: World) -> None:
         world.clock.advance(HOUR - 30)
@@ -323,7 +416,7 @@ class TestLease:
         assert fresh.grant.fence == 2
         assert world.cloud.revoked == []
 
-    @pytest.mark.parametrize("frozen", [2, LEASE_SECONDS + 60, -300])
+    @pytest.mark.parametrize("frozen", [2, -300])
     def test_f5_a_worker_that_was_frozen_with_the_lease_in_hand_sends_nothing(self, world: World, frozen: int) -> None:
         world.clock.advance(HOUR)
         save = world.grant_store.save
@@ -344,6 +437,19 @@ class TestLease:
         assert world.fetch(Need(renew=True)).grant.fence == 2
         assert seen == [(0, None, None, 1)]
         assert world.cloud.refreshes == 1
+
+    def test_f5_who_was_frozen_for_longer_than_a_call_may_take_leaves_it_to_the_next(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        save = world.grant_store.save
+
+        def slow(grant: Grant, **how: object) -> None:
+            save(grant, **how)  # type: ignore[arg-type]
+            world.grant_store.save = save  # type: ignore[method-assign]
+            world.clock.advance(LEASE_SECONDS + 60)
+
+        world.grant_store.save = slow  # type: ignore[method-assign, assignment]
+        assert world.refuse().retry_after == 1
+        assert (world.cloud.refreshes, world.held().lease) == (0, None)
 
     def test_a_worker_that_is_always_too_slow_gives_up_without_sending(self, world: World) -> None:
         world.clock.advance(HOUR)
@@ -405,7 +511,91 @@ class TestLease:
         fresh = world.fetch()
         assert fresh.grant == world.held()
         assert fresh.grant.authorized_at == NOW + HOUR
+        assert (world.cloud.revoked, world.revocation_store.revocations) == ([], {})
+
+    def test_f28_r95_a_consent_of_another_account_during_a_refresh_ends_what_the_refresh_brought(
+        self, world: World
+    ) -> None:
+        world.clock.advance(HOUR)
+        brought: list[str] = []
+
+        def consented() -> None:
+            world.cloud.meanwhile = lambda: None
+            brought.append(world.cloud.current_refresh_token)
+            world.authorize(CloudAccount("cloud-2", "alice@other.example"))
+
+        world.cloud.meanwhile = consented
+        fresh = world.fetch()
+        assert fresh.grant == world.held()
+        assert world.cloud.revoked == brought
+
+    def test_r95_what_a_cloud_that_is_down_does_not_end_is_written_down_and_ended_later(self, world: World) -> None:
+        world.clock.advance(HOUR)
+
+        def removed() -> None:
+            world.grant_store.save(world.held().removed(NOW), replaces=world.held().version)
+            world.cloud.fail_next(unavailable())
+
+        world.cloud.meanwhile = removed
+        assert world.refuse().reason is REASONS.NOT_CONNECTED
         assert world.cloud.revoked == []
+        (entry,) = world.revocation_store.revocations.values()
+        assert (entry.user_id, entry.generation, entry.grant_version) == (ALICE.id, 1, 0)
+        world.clock.advance(60)
+        assert world.revocations.retry_due() == 1
+        assert world.cloud.revoked == [world.cloud.current_refresh_token]
+        assert world.revocation_store.revocations == {}
+
+    def test_r95_what_cannot_be_written_down_is_tried_at_once(self, world: World) -> None:
+        world.clock.advance(HOUR)
+
+        def down(_: Revocation) -> None:
+            raise StorageUnavailable
+
+        def removed() -> None:
+            world.grant_store.save(world.held().removed(NOW), replaces=world.held().version)
+            world.revocation_store.add = down  # type: ignore[method-assign]
+
+        world.cloud.meanwhile = removed
+        assert world.refuse().reason is REASONS.NOT_CONNECTED
+        assert world.cloud.revoked == [world.cloud.current_refresh_token]
+
+    def test_r95_a_removal_is_seen_although_the_storage_fails_at_that_moment(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        load = world.grant_store.load
+        failures = iter((StorageUnavailable(), StorageUnavailable()))
+
+        def shaky(*where: Any) -> Holding:
+            for failure in failures:
+                raise failure
+            return load(*where)
+
+        def removed() -> None:
+            world.grant_store.save(world.held().removed(NOW), replaces=world.held().version)
+            world.grant_store.load = shaky  # type: ignore[method-assign]
+
+        world.cloud.meanwhile = removed
+        assert world.refuse().reason is REASONS.NOT_CONNECTED
+        assert world.cloud.revoked == [world.cloud.current_refresh_token]
+
+    def test_r95_a_grant_that_somebody_ended_meanwhile_keeps_nothing_alive(self, world: World) -> None:
+        """Two refreshes crossed: the other one was refused, and what this one brought has no place any more."""
+        world.clock.advance(HOUR)
+
+        def ended() -> None:
+            grant = world.held()
+            world.put(world.seal(grant.ended(GrantReason.OUTCOME_UNKNOWN, NOW), world.stored()))
+
+        world.cloud.meanwhile = ended
+        assert world.refuse().reason is REASONS.NEEDS_REAUTHORIZATION
+        assert world.cloud.revoked == [world.cloud.current_refresh_token]
+
+    def test_a_cloud_without_revocation_is_not_asked_to_end_anything(self, world: World) -> None:
+        world.catalogue.type = replace(world.catalogue.type, revocation=RevocationStyle.NONE)
+        world.clock.advance(HOUR)
+        world.cloud.meanwhile = lambda: world.grant_store.delete(world.held())
+        assert world.refuse().reason is REASONS.NOT_CONNECTED
+        assert (world.cloud.revoked, world.revocation_store.revocations) == ([], {})
 
     def test_f28_what_stops_the_caller_stops_who_waits(self, world: World) -> None:
         world.clock.advance(HOUR)
@@ -420,6 +610,35 @@ class TestLease:
 
 def unavailable(**how: object) -> CloudUnavailable:
     return CloudUnavailable(detail="HTTP 503", **how)  # type: ignore[arg-type]
+
+
+class TestServer:
+    def test_r92_what_was_sealed_before_servers_were_noted_opens_and_is_bound_with_its_next_version(
+        self, world: World
+    ) -> None:
+        stored = world.grant()
+        with world.cipher.unlock(world.providers.key("northwind", 1)) as box:
+            unbound = replace(stored, server="")
+            unbound = replace(
+                unbound, token_set=box.encrypt(world.tokens(stored).to_bytes(), unbound.encryption_context())
+            )
+        world.grant_store.grants[stored.user_id, "northwind", 1, ""] = unbound
+        assert "server" not in world.grant().encryption_context()
+        world.clock.advance(HOUR)
+        fresh = world.fetch().grant
+        assert fresh.server == world.grant().server == world.providers.get("northwind").server_id
+        assert world.tokens(world.grant())
+
+    def test_r92_a_provider_that_a_hand_in_the_table_sent_elsewhere_gets_nothing_and_nothing_is_lost(
+        self, world: World
+    ) -> None:
+        world.fetch()
+        before, provider = world.grant(), world.providers.get("northwind")
+        evil = replace(provider, server=replace(provider.server, token_endpoint="https://evil.example"))
+        world.providers.providers["northwind"] = evil
+        assert world.refuse().reason is REASONS.PROVIDER_MISCONFIGURED
+        world.providers.providers["northwind"] = provider
+        assert world.fetch().grant == before
 
 
 class TestTrouble:
@@ -480,13 +699,25 @@ class TestTrouble:
         world.fetch()
         assert world.cloud.refreshes == 2
 
-    def test_f13_not_even_for_another_grant(self, world: World) -> None:
+    def test_f13_a_pause_of_an_hour_is_kept_to_its_end(self, world: World) -> None:
         world.clock.advance(HOUR)
-        world.cloud.fail_next(unavailable(retry_after=30))
-        world.refuse()
-        world.put(replace(world.held(), next_attempt_at=0))
-        assert world.refuse().retry_after == 30
-        assert world.cloud.refreshes == 1
+        world.cloud.fail_next(unavailable(retry_after=86400))
+        assert world.refuse().retry_after == HOUR
+
+    def test_f13_r99_a_pause_that_one_person_s_grant_was_given_is_nobody_else_s(self, world: World) -> None:
+        world.authorize_others()
+        world.clock.advance(HOUR)
+        assert world.refuse_of(ALICE.id, unavailable(retry_after=900)).retry_after == 900
+        assert world.fetch_of(BOB.id).grant.state is GrantState.ACTIVE
+
+    def test_f13_a_pause_that_two_people_s_grants_were_given_is_everybody_s(self, world: World) -> None:
+        world.authorize_others()
+        world.clock.advance(HOUR)
+        for user_id in (ALICE.id, BOB.id):
+            world.refuse_of(user_id, unavailable(retry_after=900))
+        assert world.refuse_of(CAROL).retry_after == 900
+        assert world.cloud.refreshes == 2
+        assert world.of(CAROL).state is GrantState.ACTIVE
 
     def test_f3_a_lost_answer_is_retried_once_when_the_access_token_is_over(self, world: World) -> None:
         world.clock.advance(HOUR - 200)
@@ -607,9 +838,7 @@ class TestTrouble:
     def test_a_client_secret_that_does_not_open_is_a_misconfiguration(self, world: World) -> None:
         world.clock.advance(HOUR)
         provider = world.providers.get("northwind")
-        world.providers.update(
-            replace(provider, server=replace(provider.server, token_endpoint="https://other.example"))
-        )
+        world.providers.update(replace(provider, server=replace(provider.server, jwks_uri="https://other.example")))
         assert world.refuse().reason is REASONS.PROVIDER_MISCONFIGURED
         assert (world.cloud.refreshes, world.held().state, world.held().fence) == (0, GrantState.ACTIVE, 0)
 
@@ -633,12 +862,220 @@ class TestTrouble:
         assert (world.held().state, world.tags()) == (GrantState.ACTIVE, [])
 
 
+def unclear(error: str = "invalid_request", **how: object) -> CloudRefusalUnclear:
+    how = {"may_be_registration": error in WORDS} | how
+    return CloudRefusalUnclear(error, detail=f"{error}: no", **how)  # type: ignore[arg-type]
+
+
+WORDS = ("invalid_request", "invalid_scope", "unauthorized_client")
+
+
+class TestUnclearRefusals:
+    """A word that may mean anything is one grant's own, until somebody else is refused in it (R99, R101)."""
+
+    @pytest.fixture(autouse=True)
+    def others(self, world: World) -> None:
+        world.authorize_others()
+        world.clock.advance(HOUR)
+
+    def pause(self, world: World) -> None:
+        """Until the next attempt for alice is allowed."""
+        world.clock.advance(world.held().next_attempt_at - world.clock.now())
+
+    @pytest.mark.parametrize("word", [*WORDS, "access_denied", "http_403"])
+    def test_r99_one_person_s_refusal_stops_nobody_else(self, world: World, word: str) -> None:
+        refusal = world.refuse_of(ALICE.id, unclear(word))
+        assert (refusal.reason, refusal.retry_after) == (REASONS.PROVIDER_UNAVAILABLE, 15)
+        failing = world.held()
+        assert (failing.state, failing.reason) == (GrantState.FAILING, GrantReason.REFUSED_FOR_NOW)
+        assert world.tags() == [AuditTag.GRANT_FAILING]
+        for user_id in (BOB.id, CAROL):
+            assert world.fetch_of(user_id).grant.state is GrantState.ACTIVE
+        assert world.tags() == [AuditTag.GRANT_FAILING]
+
+    def test_r101_it_passes_when_the_cloud_gives_a_token_again(self, world: World) -> None:
+        world.refuse_of(ALICE.id, unclear("access_denied"))
+        self.pause(world)
+        fresh = world.fetch()
+        assert (fresh.grant.state, fresh.grant.refusals, fresh.grant.refused_since) == (GrantState.ACTIVE, 0, 0)
+        assert world.tags() == [AuditTag.GRANT_FAILING, AuditTag.GRANT_RECOVERED]
+
+    def refused_again_and_again(self, world: World, seconds: int) -> int:
+        """As often as it may be tried in so many seconds. Gives how often that was."""
+        end, times = world.clock.now() + seconds, 0
+        while world.clock.now() < end and world.held().state is not GrantState.NEEDS_REAUTHORIZATION:
+            world.refuse_of(ALICE.id, unclear("access_denied"))
+            times += 1
+            self.pause(world)
+        return times
+
+    def test_r101_repeated_and_spread_out_it_is_final_and_told_once(self, world: World) -> None:
+        assert self.refused_again_and_again(world, REFUSED_SECONDS - 1) >= REFUSALS
+        assert world.held().state is GrantState.FAILING
+        assert self.refused_again_and_again(world, REFUSED_SECONDS) == 1
+        left = world.held()
+        assert (left.state, left.reason) == (GrantState.NEEDS_REAUTHORIZATION, GrantReason.REFUSED_REPEATEDLY)
+        assert world.refuse().reason is REASONS.NEEDS_REAUTHORIZATION
+        assert world.tags() == [AuditTag.GRANT_FAILING, AuditTag.GRANT_NEEDS_REAUTHORIZATION]
+
+    def test_r101_few_refusals_over_days_are_not(self, world: World) -> None:
+        for _ in range(REFUSALS - 1):
+            world.refuse_of(ALICE.id, unclear("access_denied"))
+            world.clock.advance(86400)
+        assert world.held().state is GrantState.FAILING
+
+    def test_r101_a_token_that_lives_is_given_however_often_the_next_one_is_refused(self, world: World) -> None:
+        now = world.clock.now()
+        world.put(world.seal(replace(world.held(), expires_at=now + 86400), world.stored()))
+        for _ in range(2 * REFUSALS):
+            world.cloud.fail_next(unclear("access_denied"))
+            assert world.fetch(Need(renew=True)).tokens == world.stored()
+            world.clock.advance(1000)
+        assert (world.held().state, world.held().refusals) == (GrantState.FAILING, 2 * REFUSALS)
+
+    def test_a_pause_that_the_cloud_asks_for_with_it_is_kept(self, world: World) -> None:
+        assert world.refuse_of(ALICE.id, unclear("access_denied", retry_after=600)).retry_after == 600
+
+    def test_f3_after_a_lost_answer_it_is_said_as_an_unknown_outcome(self, world: World) -> None:
+        world.put(replace(world.held(), unknown_since=NOW))
+        world.refuse_of(ALICE.id, unclear())
+        assert world.held().reason is GrantReason.OUTCOME_UNKNOWN
+        self.refused_again_and_again(world, 2 * REFUSED_SECONDS)
+        assert (world.held().state, world.held().reason) == (
+            GrantState.NEEDS_REAUTHORIZATION,
+            GrantReason.OUTCOME_UNKNOWN,
+        )
+
+    @pytest.mark.parametrize("word", WORDS)
+    def test_f15_r99_two_people_who_are_refused_in_one_word_within_the_hour_concern_all(
+        self, world: World, word: str
+    ) -> None:
+        world.refuse_of(ALICE.id, unclear(word))
+        world.clock.advance(DOUBT_SECONDS - 1)
+        assert world.refuse_of(BOB.id, unclear(word)).reason is REASONS.PROVIDER_MISCONFIGURED
+        assert world.of(BOB.id).state is GrantState.ACTIVE
+        assert world.tags() == [AuditTag.GRANT_FAILING, AuditTag.PROVIDER_MISCONFIGURED]
+        assert world.refuse_of(CAROL).reason is REASONS.PROVIDER_MISCONFIGURED
+        assert world.cloud.refreshes == 2
+
+    @pytest.mark.parametrize(
+        "between",
+        [
+            lambda world: world.clock.advance(DOUBT_SECONDS),
+            lambda world: world.fetch_of(CAROL),
+            lambda world: world.providers.update(replace(world.providers.get("northwind"), name="New")),
+        ],
+        ids=["an hour", "somebody's token", "another registration"],
+    )
+    def test_r99_two_refusals_with_something_between_them_do_not(
+        self, world: World, between: Callable[[World], object]
+    ) -> None:
+        world.refuse_of(ALICE.id, unclear())
+        between(world)
+        assert world.refuse_of(BOB.id, unclear()).reason is REASONS.PROVIDER_UNAVAILABLE
+        assert world.of(BOB.id).state is GrantState.FAILING
+
+    def test_r99_two_words_are_two_matters(self, world: World) -> None:
+        world.refuse_of(ALICE.id, unclear("invalid_request"))
+        assert world.refuse_of(BOB.id, unclear("invalid_scope")).reason is REASONS.PROVIDER_UNAVAILABLE
+
+    def test_r99_one_person_with_two_accounts_is_one(self, world: World) -> None:
+        world.refuse_of(ALICE.id, unclear())
+        self.pause(world)
+        assert world.refuse_of(ALICE.id, unclear()).reason is REASONS.PROVIDER_UNAVAILABLE
+
+    def test_f15_one_who_gets_through_ends_it_for_all(self, world: World) -> None:
+        for user_id in (ALICE.id, BOB.id):
+            world.refuse_of(user_id, unclear())
+        world.clock.advance(60)
+        assert world.fetch_of(CAROL).grant.state is GrantState.ACTIVE
+        assert world.grant_store.health.get("northwind").is_well
+
+    def test_r99_what_refuses_everybody_in_an_unknown_word_ends_no_grant(self, world: World) -> None:
+        """A gateway that refuses the vault's address, for a day."""
+        everybody = (ALICE.id, BOB.id, CAROL)
+        for _ in range(100):
+            for user_id in everybody:
+                world.refuse_of(user_id, unclear("http_403"))
+            world.clock.advance(900)
+        assert {world.of(user_id).state for user_id in everybody} == {GrantState.FAILING}
+        world.cloud._failures.clear()
+        world.clock.advance(900)
+        assert world.fetch_of(CAROL).grant.state is GrantState.ACTIVE
+
+    def test_r99_refusals_after_lost_answers_say_nothing_about_others(self, world: World) -> None:
+        """A gateway was down for a moment, and several refresh tokens are spent."""
+        for user_id in (ALICE.id, BOB.id):
+            world.put(replace(world.of(user_id), unknown_since=NOW))
+            assert world.refuse_of(user_id, unclear()).reason is REASONS.PROVIDER_UNAVAILABLE
+        assert world.grant_store.health.get("northwind").is_well
+        assert world.fetch_of(CAROL).grant.state is GrantState.ACTIVE
+
+    def test_r99_a_wrong_client_is_everybody_s_at_once(self, world: World) -> None:
+        world.refuse_of(ALICE.id, CloudMisconfigured("invalid_client"))
+        assert world.refuse_of(BOB.id).reason is REASONS.PROVIDER_MISCONFIGURED
+        assert world.cloud.refreshes == 1
+
+    def test_f14_a_newer_version_counts_more(self, world: World) -> None:
+        refresh = world.cloud.refresh
+
+        def somebody_consents_meanwhile(*_: object) -> TokenSet:
+            world.cloud.refresh = refresh  # type: ignore[method-assign]
+            world.authorize(ACCOUNT)
+            raise unclear()
+
+        world.cloud.refresh = somebody_consents_meanwhile  # type: ignore[method-assign, assignment]
+        assert world.fetch().grant.state is GrantState.ACTIVE
+
+
+class TestAhead:
+    @pytest.mark.parametrize(("ahead", "refreshes"), [(300, 1), (100, 0), (0, 0)])
+    def test_r78_how_long_ahead_is_the_type_s(self, world: World, ahead: int, refreshes: int) -> None:
+        world.catalogue.type = replace(world.catalogue.type, refresh_ahead_seconds=ahead)
+        world.clock.advance(HOUR - 200)
+        world.fetch()
+        assert world.cloud.refreshes == refreshes
+
+    def test_r78_a_cloud_that_refuses_early_refreshes_is_not_asked_early(self, world: World) -> None:
+        world.catalogue.type = replace(world.catalogue.type, refresh_ahead_seconds=0)
+        assert world.fetch(Need(renew=True)).tokens == world.stored()
+        world.clock.advance(HOUR - 59)
+        refusal = world.refuse()
+        assert (refusal.reason, refusal.retry_after) == (REASONS.PROVIDER_UNAVAILABLE, 59)
+        assert (world.cloud.refreshes, world.held().state) == (0, GrantState.ACTIVE)
+        world.clock.advance(59)
+        assert world.fetch().grant.state is GrantState.ACTIVE
+
+    def test_a_token_that_was_refused_is_renewed_there_too(self, world: World) -> None:
+        world.catalogue.type = replace(world.catalogue.type, refresh_ahead_seconds=0)
+        rejected = hashlib.sha256(world.stored().access_token.reveal().encode()).hexdigest()
+        world.fetch(Need(rejected_token_hash=rejected))
+        assert world.cloud.refreshes == 1
+
+    def test_a_refresh_that_began_in_time_ends_in_time(self) -> None:
+        """What is left of a call covers the worst request to a cloud, and the gateway waits for longer than a call."""
+        worst = cloud_transport.CONNECT_SECONDS + cloud_transport.ANSWER_SECONDS
+        assert worst < REFRESH_SECONDS < BUDGET_SECONDS < 29
+        assert worst < LEASE_SECONDS
+        assert cloud_transport.REFRESH_SECONDS <= cloud_transport.ANSWER_SECONDS
+
+
 class TestBreaker:
-    def fail(self, world: World, times: int) -> None:
-        for _ in range(times):
-            world.put(replace(world.held(), next_attempt_at=0))
-            world.cloud.fail_next(unavailable())
-            world.refuse()
+    @pytest.fixture(autouse=True)
+    def others(self, world: World) -> None:
+        world.authorize_others()
+
+    def fail(self, world: World, times: int, people: tuple[str, ...] = (ALICE.id, BOB.id)) -> None:
+        for number in range(times):
+            user_id = people[number % len(people)]
+            world.put(replace(world.of(user_id), next_attempt_at=0))
+            world.refuse_of(user_id, unavailable())
+
+    def test_r99_one_person_s_storm_of_failures_stops_nobody_else(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        self.fail(world, 4 * FAILURES, (ALICE.id,))
+        assert world.fetch_of(BOB.id).grant.state is GrantState.ACTIVE
+        assert world.grant_store.health.get("northwind").is_well
 
     def test_r81_five_failures_and_nobody_asks_for_half_a_minute(self, world: World) -> None:
         world.clock.advance(HOUR)
@@ -696,7 +1133,8 @@ class TestBreaker:
     ) -> None:
         world.clock.advance(HOUR)
         before = world.load()
-        known = ProviderHealth("northwind", FAILURES, world.clock.now(), world.clock.now() + PAUSE_SECONDS)
+        now = world.clock.now()
+        known = ProviderHealth("northwind", FAILURES, now, people=("a", "b"), open_until=now + PAUSE_SECONDS)
         world.grant_store.health.stored["northwind"] = known
         world.cloud.fail_next(unavailable(retry_after=asked_for))
         with pytest.raises(TokenRefused):

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.aliases import aliases_of, is_user_id, normalized
+from chalicelib.domain.aliases import aliases_of, normalized
 from chalicelib.domain.client_application import Subject, Whose
 from chalicelib.domain.grant import GrantReason, GrantState, Holding, ReleaseHolding
+from chalicelib.domain.ids import is_person_id
 from chalicelib.domain.provider_health import ProviderHealth
 from chalicelib.domain.release import decide
 from chalicelib.domain.stop import StopKind
@@ -93,7 +94,14 @@ def test_a_wish_for_scopes_or_an_account_only_narrows() -> None:
 
 @pytest.mark.parametrize("word", RefusalReason)
 def test_every_refusal_has_an_oauth_error_and_a_sentence(word: RefusalReason) -> None:
-    known = {"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "invalid_scope"}
+    known = {
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "invalid_scope",
+        "unsupported_grant_type",
+    }
     assert word.error in known | {"temporarily_unavailable"}
     assert word.sentence.endswith(".")
 
@@ -120,7 +128,7 @@ class TestAliases:
         ],
     )
     def test_an_id_is_no_alias(self, name: str, expected: bool) -> None:
-        assert is_user_id(name) == expected
+        assert is_person_id(name) == expected
 
 
 def test_reasons_of_a_state_are_for_the_log_alone() -> None:

@@ -12,7 +12,7 @@ from chalicelib.domain.audit import AuditTag
 from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.removal import RemovalScope
 from chalicelib.web.pages import AuthorizedDialog, ConsentFailedDialog, ErrorView, RemoveDialog
-from chalicelib.web.render import Renderer, exact_moment, moment
+from chalicelib.web.render import Renderer, exact_moment, hour, moment
 from tests.browser import gallery
 
 PACKAGE = Path(__file__).parents[2] / "chalicelib"
@@ -159,6 +159,14 @@ def test_moment_reads_as_utc_and_carries_the_exact_time() -> None:
     assert moment(1_795_408_920) == '<time datetime="2026-11-23T04:42:00Z">23 Nov 2026, 04:42 UTC</time>'
 
 
+def test_an_hour_reads_as_one_and_never_as_not_yet() -> None:
+    assert (
+        hour(1_795_406_400) == '<time datetime="2026-11-23T04:00:00Z" data-hour>23 Nov 2026, 04:00 to 05:00 UTC</time>'
+    )
+    assert "23:00 to 00:00 UTC" in hour(1_795_406_400 + 19 * 3600)
+    assert hour(None) == "Not yet"
+
+
 def test_the_address_of_an_asset_changes_with_its_content() -> None:
     digest = sha256((PACKAGE / "static" / "app.css").read_bytes()).hexdigest()
     assert Renderer("/prod").asset("app.css") == f"/prod/static/app.css?v={digest[:8]}"
@@ -188,7 +196,9 @@ def test_a_failed_consent_speaks_of_an_earlier_authorization_only_if_there_is_on
 @pytest.mark.parametrize("problem", ConsentProblem)
 def test_trying_again_is_offered_unless_it_cannot_help(problem: ConsentProblem) -> None:
     text = words(providers(ConsentFailedDialog(gallery.CONNECTED, problem)))
-    assert text.endswith("Close Try again") is (problem is not ConsentProblem.MISCONFIGURED)
+    assert text.endswith("Close Try again") is (
+        problem not in (ConsentProblem.MISCONFIGURED, ConsentProblem.NOT_STORABLE)
+    )
 
 
 def test_another_cloud_account_is_named_beside_the_one_of_before() -> None:

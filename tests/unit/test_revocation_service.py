@@ -1,16 +1,21 @@
 """Revoking: unusable here at once, ended at the cloud for sure or honestly not."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from chalicelib.domain.audit import AuditTag, Outcome
 from chalicelib.domain.errors import CloudRefused, CloudUnavailable, Conflict
-from chalicelib.domain.grant import Grant, RevocationOutcome
+from chalicelib.domain.grant import Grant, Revocation, RevocationOutcome
+from chalicelib.domain.provider import ClientSecrets
 from chalicelib.domain.provider_type import RevocationStyle
-from chalicelib.services.revocations import FIRST_RETRY_SECONDS, GIVE_UP_SECONDS, RUN_SECONDS
+from chalicelib.domain.secret import Secret
+from chalicelib.ports import Client
+from chalicelib.services.revocations import BUDGET, FIRST_RETRY_SECONDS, GIVE_UP_SECONDS
+from tests.fakes.killing import every_point
 from tests.fakes.services import ORIGIN, FakeVault
-from tests.samples import ACCOUNT, ALICE
+from tests.samples import ACCOUNT, ALICE, TOKENS
 
 
 @pytest.fixture
@@ -103,6 +108,30 @@ class TestRevoke:
         assert (event.tag, event.user_id, event.facts) == (AuditTag.GRANT_REVOKED, ALICE.id, facts)
 
 
+def pending(vault: FakeVault) -> Revocation:
+    """Alice has revoked while the cloud did not answer."""
+    vault.cloud.fail_next(CloudUnavailable())
+    revoke(vault)
+    (entry,) = vault.revocation_store.revocations.values()
+    return entry
+
+
+def add_provider(vault: FakeVault, name: str) -> None:
+    """Another one, whose client is called as it is."""
+    other = replace(vault.providers.get("northwind"), id=name, client_id=name, name=name)
+    key = vault.cipher.new_key(name, 1)
+    with vault.cipher.unlock(key) as box:
+        secret = box.encrypt(ClientSecrets(Secret("client-secret")).to_bytes(), other.secret_context())
+    vault.providers.add(replace(other, client_secret=secret), key)
+
+
+def add_entry(vault: FakeVault, entry: Revocation) -> None:
+    """With tokens that open."""
+    with vault.cipher.unlock(vault.providers.key(entry.provider_id, 1)) as box:
+        tokens = box.encrypt(TOKENS.to_bytes(), entry.encryption_context())
+    vault.revocation_store.add(replace(entry, tokens=tokens))
+
+
 class TestRetry:
     def test_f25_finishes_a_revocation_whose_request_died(self, vault: FakeVault) -> None:
         grant = held(vault)
@@ -118,7 +147,7 @@ class TestRetry:
             for _ in range(3):
                 vault.revocations.schedule(held(vault), box)
         vault.clock.advance(FIRST_RETRY_SECONDS)
-        vault.cloud.revoke = lambda *_: vault.clock.sleep(RUN_SECONDS)
+        vault.cloud.revoke = lambda *_: vault.clock.sleep(BUDGET.run_seconds)
         assert [vault.revocations.retry_due() for _ in range(4)] == [1, 1, 1, 0]
 
     def test_leaves_a_newer_grant_alone(self, vault: FakeVault) -> None:
@@ -187,14 +216,108 @@ class TestRetry:
         event = vault.audit_log.events[-1]
         assert (event.outcome, event.facts["cloud"]) == (Outcome.FAILURE, "no_confirmation")
 
-    def test_gives_up_when_the_provider_is_gone(self, vault: FakeVault) -> None:
+    def test_gives_up_when_the_key_is_gone(self, vault: FakeVault) -> None:
         vault.cloud.fail_next(CloudUnavailable())
         revoke(vault)
-        del vault.providers.providers["northwind"]
+        (entry,) = vault.revocation_store.revocations.values()
+        vault.revocation_store.revocations[entry.id] = replace(entry, generation=0)
         vault.clock.advance(FIRST_RETRY_SECONDS)
         assert vault.revocations.retry_due() == 0
         assert vault.revocation_store.revocations == {}
         assert vault.audit_log.events[-1].facts["cloud"] == "not_found"
+
+    def test_r99_a_cloud_that_hangs_with_a_thousand_keeps_another_waiting_two_minutes_at_the_most(
+        self, vault: FakeVault
+    ) -> None:
+        """The single revocation of the healthy one became due last; nobody knows yet that the other one hangs."""
+        entry = pending(vault)
+        add_provider(vault, "a-hanging")
+        for number in range(1000):
+            early = replace(entry, id=f"a-{number}", provider_id="a-hanging", next_attempt_at=entry.next_attempt_at - 9)
+            add_entry(vault, early)
+        asked_at: list[int] = []
+
+        def revoke(client: Client, *_: object) -> None:
+            if client.id == "a-hanging":
+                vault.clock.sleep(13)
+                raise CloudUnavailable(detail="ReadTimeout")
+            asked_at.append(vault.clock.now())
+
+        vault.cloud.revoke = revoke  # type: ignore[method-assign]
+        vault.clock.advance(FIRST_RETRY_SECONDS)
+        due_at = vault.clock.now()
+        vault.revocations.retry_due()
+        assert asked_at
+        assert asked_at[0] - due_at <= 120
+
+    def test_r99_many_clouds_that_hang_are_known_after_one_round(self, vault: FakeVault) -> None:
+        entry = pending(vault)
+        for number in range(100):
+            name = f"a-{number:04}"
+            add_provider(vault, name)
+            add_entry(vault, replace(entry, id=name, provider_id=name))
+
+        def revoke(client: Client, *_: object) -> None:
+            if client.id.startswith("a-"):
+                vault.clock.sleep(13)
+                raise CloudUnavailable(detail="ReadTimeout")
+
+        vault.cloud.revoke = revoke  # type: ignore[method-assign]
+        while not vault.revocations.retry_due():
+            vault.clock.advance(60)
+        add_entry(vault, replace(entry, id="next", next_attempt_at=vault.clock.now()))
+        assert vault.revocations.retry_due() == 1
+
+    def test_r100_f37_killed_at_any_call_the_entry_is_asked_for_again_and_ended(self) -> None:
+        def made() -> FakeVault:
+            vault = FakeVault()
+            vault.authorize(ACCOUNT)
+            pending(vault)
+            vault.clock.advance(FIRST_RETRY_SECONDS)
+            return vault
+
+        def ports(vault: FakeVault) -> tuple[object, ...]:
+            return vault.revocation_store, vault.grant_store, vault.cipher, vault.cloud, vault.providers, vault.cursors
+
+        points = 0
+        for points, vault in enumerate(every_point(made, lambda vault: vault.revocations.retry_due(), ports), 1):  # noqa: B007
+            for _ in range(2):
+                vault.clock.advance(240)
+                vault.revocations.retry_due()
+            assert vault.revocation_store.revocations == {}
+            assert vault.cloud.revoked
+        assert points > 15
+
+    def test_r99_an_entry_that_breaks_the_program_ends_no_run(self, vault: FakeVault) -> None:
+        entry = pending(vault)
+        add_entry(vault, replace(entry, id="rev9", next_attempt_at=entry.next_attempt_at + 1))
+        revoke, calls = vault.cloud.revoke, []
+
+        def breaks(*arguments: object) -> None:
+            calls.append(arguments)
+            if len(calls) == 1:
+                raise ZeroDivisionError
+            revoke(*arguments)  # type: ignore[arg-type]
+
+        vault.cloud.revoke = breaks  # type: ignore[method-assign]
+        vault.clock.advance(FIRST_RETRY_SECONDS + 1)
+        assert vault.revocations.retry_due() == 1
+
+    def test_f29_two_runs_at_once_ask_the_cloud_once(self, vault: FakeVault) -> None:
+        pending(vault)
+        vault.clock.advance(FIRST_RETRY_SECONDS)
+        due = vault.revocation_store.due
+
+        def meanwhile(provider_id: str, now: int) -> Iterator[Revocation]:
+            found = list(due(provider_id, now))
+            if found:
+                vault.revocation_store.due = due  # type: ignore[method-assign]
+                assert vault.revocations.retry_due() == 1
+            return iter(found)
+
+        vault.revocation_store.due = meanwhile  # type: ignore[method-assign]
+        assert vault.revocations.retry_due() == 0
+        assert len(vault.cloud.revoked) == 1
 
     def test_f29_a_second_run_finds_nothing_to_do(self, vault: FakeVault) -> None:
         vault.cloud.fail_next(CloudUnavailable())

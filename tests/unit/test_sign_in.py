@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.aliases import is_user_id
 from chalicelib.domain.description import InvalidDescription
 from chalicelib.domain.errors import LoginRefused
+from chalicelib.domain.ids import is_person_id
 from chalicelib.domain.sign_in import SignInFailed, SignInProblem, SignInSettings
 from chalicelib.domain.text import clean
 
@@ -77,8 +77,8 @@ def test_elsewhere_a_person_is_issuer_and_subject() -> None:
 
 @pytest.mark.parametrize("described", [ENTRA, OPENID], ids=["entra", "openid"])
 def test_an_id_is_known_for_one_and_no_name_looks_like_it(described: dict[str, Any]) -> None:
-    assert is_user_id(settings(described).user(CLAIMS).id)
-    assert not is_user_id("openid.alice@contoso.example")
+    assert is_person_id(settings(described).user(CLAIMS).id)
+    assert not is_person_id("openid.alice@contoso.example")
 
 
 @pytest.mark.parametrize("name", ["a\nb", "x" * 321, "ali\u200bce", "alice\u202e"])

@@ -9,9 +9,9 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from chalicelib.adapters.aws import AwsClients
 from chalicelib.domain.errors import StorageUnavailable
 from chalicelib.stores.items import pack
-from chalicelib.stores.table import WRITER, Condition, ConditionFailed, Table, batch_get
+from chalicelib.stores.table import WRITER, Condition, ConditionFailed, Table
 from tests.aws import ENVIRONMENT
-from tests.fakes.system import FakeRandom
+from tests.fakes.system import FakeClock, FakeRandom
 
 
 def refused(code: str, item: dict[str, Any] | None = None) -> ClientError:
@@ -34,8 +34,20 @@ class ScriptedClient:
         return call
 
 
-def table(script: Callable[..., dict[str, Any]]) -> Table:
-    return Table(ScriptedClient(script), "vault", FakeRandom())
+class Pauses(FakeClock):
+    """Notes each of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.made.append(seconds)
+        super().sleep(seconds)
+
+
+def table(script: Callable[..., dict[str, Any]], clock: FakeClock | None = None, name: str = "vault") -> Table:
+    return Table(ScriptedClient(script), name, FakeRandom(), clock or FakeClock())
 
 
 def test_f9_a_write_whose_reply_was_lost_recognises_itself() -> None:
@@ -70,43 +82,77 @@ def test_f20_what_dynamodb_cannot_do_now_is_said_as_such(error: Exception) -> No
     assert "dynamodb.example" not in failure.value.detail
 
 
-def test_what_a_batch_leaves_over_is_sent_again() -> None:
+def test_what_a_batch_leaves_over_is_sent_again_after_a_pause() -> None:
     left = [{"PutRequest": {"Item": pack({"pk": "2"})}}]
     answers = iter([{"UnprocessedItems": {"vault": left}}, {}])
-    sent = []
+    sent, clock = [], Pauses()
 
     def half(RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
         sent.append(RequestItems["vault"])
         return next(answers)
 
-    table(half).put_all([{"pk": "1"}, {"pk": "2"}])
+    table(half, clock).put_all([{"pk": "1"}, {"pk": "2"}])
     assert [len(requests) for requests in sent] == [2, 1]
+    assert clock.made == [0.025]
 
 
-def test_a_batch_that_never_gets_through_ends() -> None:
-    def never(RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
-        return {"UnprocessedItems": RequestItems}
+def test_keys_left_over_by_a_read_are_asked_again_after_pauses_that_grow() -> None:
+    clock = Pauses()
 
+    def one_at_a_time(RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        (name, asked), *others = RequestItems.items()
+        first, *rest = asked["Keys"]
+        left = ({name: {"Keys": rest}} if rest else {}) | dict(others)
+        return {"Responses": {name: [first]}, "UnprocessedKeys": left}
+
+    reading = table(one_at_a_time, clock)
+    found = reading.get_with([{"pk": "0"}, {"pk": "1"}], table(one_at_a_time, name="keys"), [{"pk": "2"}])
+    assert [item["pk"] for item in found] == ["0", "1", "2"]
+    assert clock.made == [0.025, 0.05]
+
+
+def test_a_read_of_many_keys_is_one_call_for_a_hundred() -> None:
+    def all_of_them(RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        return {"Responses": {"vault": RequestItems["vault"]["Keys"]}}
+
+    many = table(all_of_them)
+    assert len(many.get_all([{"pk": str(number)} for number in range(250)])) == 250
+    assert many.get_all([]) == []
+    assert many._client.calls == 3
+
+
+def never(RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
+    return {"Responses": {}, "UnprocessedKeys": RequestItems, "UnprocessedItems": RequestItems}
+
+
+BATCHES: list[Callable[[Table], object]] = [
+    lambda table: table.put_all([{"pk": "1"}]),
+    lambda table: table.get_all([{"pk": "1"}]),
+]
+
+
+@pytest.mark.parametrize("act", BATCHES)
+def test_r79_a_batch_that_never_gets_through_ends_in_time(act: Callable[[Table], object]) -> None:
+    clock = Pauses()
+    stuck = table(never, clock)
     with pytest.raises(StorageUnavailable):
-        table(never).put_all([{"pk": "1"}])
+        act(stuck)
+    assert clock.made == [0.025, 0.05, 0.1, 0.2, 0.4, 0.5, 0.5, 0.5, 0.5]
+    assert stuck._client.calls == 10
 
 
-def test_keys_left_over_by_a_read_are_asked_again_and_not_for_ever() -> None:
-    def half(RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
-        first, *rest = RequestItems["vault"]["Keys"]
-        left = {"vault": {"Keys": rest}} if rest else {}
-        return {"Responses": {"vault": [first]}, "UnprocessedKeys": left}
+@pytest.mark.parametrize("act", BATCHES)
+def test_r79_slow_answers_leave_less_time_for_pauses(act: Callable[[Table], object]) -> None:
+    clock = Pauses()
 
-    found = batch_get(ScriptedClient(half), {"vault": [{"pk": str(n)} for n in range(3)]})
-    assert [item["pk"] for item in found["vault"]] == ["0", "1", "2"]
+    def slow(RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        clock.advance(2)
+        return never(RequestItems)
 
-    def never(RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
-        return {"Responses": {}, "UnprocessedKeys": RequestItems}
-
-    client = ScriptedClient(never)
+    stuck = table(slow, clock)
     with pytest.raises(StorageUnavailable):
-        batch_get(client, {"vault": [{"pk": "1"}]})
-    assert client.calls == 5
+        act(stuck)
+    assert stuck._client.calls == 3
 
 
 def test_counting_goes_on_over_pages() -> None:

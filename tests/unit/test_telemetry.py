@@ -55,14 +55,29 @@ def measured(event: str, **extra: object) -> dict[str, Any]:
 @pytest.mark.parametrize(("event", "metric"), METRICS.items())
 def test_a_metric_is_as_cloudwatch_reads_it(event: str, metric: Metric) -> None:
     """The rules of the embedded metric format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/."""
-    made = measured(event, milliseconds=12, **{metric.by: "value"})
+    made = measured(event, milliseconds=12, seconds=12, **({metric.by: "value"} if metric.by else {}))
     (described,) = made["_aws"]["CloudWatchMetrics"]
     assert abs(made["_aws"]["Timestamp"] - time.time() * 1000) < 60_000
     assert described["Namespace"] == "TokenVault/test"
-    assert described["Dimensions"] == [[], [metric.by]]
-    assert made[metric.by] == "value"
+    assert described["Dimensions"] == [[], [metric.by]] if metric.by else [[]]
+    assert not metric.by or made[metric.by] == "value"
     assert described["Metrics"] == [{"Name": metric.name, "Unit": metric.unit}]
     assert made[metric.name] == (12 if metric.field else 1)
+
+
+def test_r100_the_age_of_a_backlog_is_logged_at_every_level(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its alarm rings where there is none."""
+    logger = logging.getLogger(telemetry.LOGGER)
+    before, level, logger.handlers = logger.handlers, logger.level, []
+    try:
+        telemetry.configure("ERROR", "TokenVault/test")
+        logger.getChild("services.background").info("background.ran", extra={"job": "clean_up", "seconds": 7})
+        logger.getChild("services.refresh").info("grant.refreshed")
+        (written,) = capsys.readouterr().err.splitlines()
+        assert json.loads(written)["BacklogAge"] == 7
+    finally:
+        logger.handlers = before
+        logger.setLevel(level)
 
 
 def test_what_is_unknown_is_no_dimension() -> None:
@@ -71,8 +86,8 @@ def test_what_is_unknown_is_no_dimension() -> None:
 
 
 def test_nothing_is_measured_by_person_or_secret() -> None:
-    assert {metric.by for metric in METRICS.values()} <= {"route", "outcome", "provider_id"}
-    assert {metric.by for metric in METRICS.values()} <= set(FIELDS)
+    assert {metric.by for metric in METRICS.values()} <= {"", "job", "route", "outcome", "provider_id"}
+    assert {metric.by for metric in METRICS.values()} - {""} <= set(FIELDS)
 
 
 def test_other_events_and_stages_without_a_namespace_have_lines_alone() -> None:

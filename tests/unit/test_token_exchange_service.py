@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.audit import AuditEvent, AuditTag, Outcome
-from chalicelib.domain.client_application import ApplicationKey, Subject, SubjectMode, TrustedIssuer
-from chalicelib.domain.errors import CloudUnavailable, StorageUnavailable
+from chalicelib.domain.client_application import ApplicationKey, SubjectMode, TrustedIssuer
+from chalicelib.domain.errors import CloudError, CloudRefused, CloudUnavailable, StorageUnavailable
 from chalicelib.domain.grant import Grant, ReleaseHolding
 from chalicelib.domain.provider import ProviderKey
 from chalicelib.domain.secret import Secret
@@ -24,11 +24,11 @@ from chalicelib.domain.token_exchange import (
     TokenRefused,
     TokenRequest,
 )
+from chalicelib.domain.user import Departure
 from chalicelib.services.limits import LimitService
 from chalicelib.services.people import PeopleService
 from chalicelib.services.stops import StopService
 from chalicelib.services.token_exchange import TokenExchangeService, _Line
-from tests.fakes.directory import FakeDirectory
 from tests.fakes.services import ORIGIN, FakeVault
 from tests.fakes.stores import FakeUsageStore
 from tests.samples import ACCOUNT, ADMINISTRATOR, ALICE, APPLICATION, BOB, NOW, RULE
@@ -41,6 +41,7 @@ COMPANY = TrustedIssuer("https://login.example", "https://login.example/jwks", "
 ROLE = "arn:aws:iam::123456789012:role/scanner"
 SESSION = "arn:aws:sts::123456789012:assumed-role/scanner/i-0123"
 REASONS = RefusalReason
+GOOD = {"iss": "scanner", "sub": "scanner", "aud": VAULT, "iat": NOW, "exp": NOW + 60, "jti": "one"}
 
 
 class FakeJwtVerifier:
@@ -55,6 +56,12 @@ class FakeJwtVerifier:
         except ValueError:
             return {}
         return claims
+
+    def header(self, token: Secret) -> dict[str, Any]:
+        try:
+            return {"kid": json.loads(token.reveal())["by"], "alg": "ES256"}
+        except ValueError:
+            return {}
 
     def verify(self, token: Secret, keys: Sequence[ApplicationKey]) -> dict[str, Any]:
         return self._signed(token, [key.id for key in keys])
@@ -80,7 +87,8 @@ class World(FakeVault):
     def __init__(self) -> None:
         super().__init__()
         self.authorize(ACCOUNT)
-        self.aliases.claim(ALICE.id, ("contoso\\alice", "alice@contoso.example"))
+        self.users.enrol(ALICE, sessions_until=NOW, at=NOW)
+        self.people = PeopleService(self.aliases, self.users, self.directory, self.clock)
         self.applications.add(replace(APPLICATION, keys=(KEY, OLD_KEY)))
         self.jwt_verifier, self.usage = FakeJwtVerifier(), FakeUsageStore()
         self.made = 0
@@ -93,6 +101,7 @@ class World(FakeVault):
             clock=self.clock,
             random=self.random,
             limits=self._limits(),
+            people=self.people,
             issuer=VAULT,
         )
         self.begin()
@@ -102,7 +111,7 @@ class World(FakeVault):
             stops=self.stop_store,
             applications=self.applications,
             providers=self.providers,
-            people=PeopleService(self.aliases, self.users, FakeDirectory()),
+            people=self.people,
             audit_log=self.audit_log,
             clock=self.clock,
         )
@@ -209,6 +218,7 @@ class TestRelease:
             "reason": "scan",
             "account": ACCOUNT.label,
             "scopes": "openid email",
+            "generation": "1",
             "release": release.id,
         }
 
@@ -265,14 +275,15 @@ class TestCaller:
             (Caller("a" * 65), "client_id"),
             (Caller("scanner\n"), "client_id"),
             (Caller("scanner", arn=SESSION.replace("scanner", "other")), "role"),
-            (Caller(client_assertion=Secret("no jwt")), "client_id"),
-            (Caller(client_assertion=signed({"sub": 7})), "client_id"),
-            (Caller(client_assertion=signed({})), "client_id"),
-            (Caller("other", client_assertion=signed({"sub": "scanner"})), "sub"),
-            (Caller(client_assertion=signed({"sub": "unknown"})), "unknown"),
-            (Caller(client_assertion=signed({"sub": "scanner"}, "somebody's")), "signature"),
-            (Caller(client_assertion=signed({"sub": "scanner"}, OLD_KEY.id)), "signature"),
-            (Caller(client_assertion=signed({"sub": "scanner"})), "iss or sub"),
+            (Caller(client_assertion=Secret("no jwt")), "jwt"),
+            (Caller(client_assertion=signed({"sub": 7})), "sub"),
+            (Caller(client_assertion=signed({})), "jwt"),
+            (Caller(client_assertion=signed({"sub": "scanner"}, "")), "kid"),
+            (Caller("other", client_assertion=signed({"sub": "scanner"})), "client_id"),
+            (Caller(client_assertion=signed(GOOD | {"iss": "unknown", "sub": "unknown"})), "unknown"),
+            (Caller(client_assertion=signed(GOOD, "somebody's")), "signature"),
+            (Caller(client_assertion=signed(GOOD, OLD_KEY.id)), "signature"),
+            (Caller(client_assertion=signed({"sub": "scanner"})), "iss"),
         ],
     )
     def test_r72_one_answer_for_whatever_is_wrong(self, world: World, caller: Caller, detail: str) -> None:
@@ -281,6 +292,9 @@ class TestCaller:
         assert (refusal.reason, refusal.detail) == (REASONS.INVALID_CLIENT, detail)
         line = world.line()
         assert (line.actor, line.actor_name, line.user_id, line.facts["code"]) == ("-", "", "", "invalid_client")
+        assert line.facts["detail"] == detail
+        is_about_what_was_sent = detail not in ("unknown", "role", "signature")
+        assert (refusal.mistake is not None) == is_about_what_was_sent
 
     def test_a_client_id_beside_its_assertion_must_be_the_same(self, world: World) -> None:
         caller = world.caller()
@@ -322,7 +336,8 @@ class TestSubject:
     @pytest.mark.parametrize(
         ("subject", "detail"),
         [
-            (Secret("no jwt"), "signature"),
+            (Secret("no jwt"), "jwt"),
+            (signed({"sub": "CONTOSO\\alice"}, ""), "kid"),
             (signed({"sub": "CONTOSO\\alice"}, OLD_KEY.id), "signature"),
             (signed({"sub": "CONTOSO\\alice"}), "iss"),
             (signed({"sub": 7, "iss": "scanner"}), "aud"),
@@ -336,13 +351,13 @@ class TestSubject:
 
     def test_an_application_that_signs_cannot_name_anybody_without_signing(self, world: World) -> None:
         refusal = world.refuse(world.as_role(caller=world.caller()))
-        assert (refusal.reason, refusal.detail) == (REASONS.INVALID_SUBJECT, "not signed")
+        assert (refusal.reason, refusal.detail) == (REASONS.INVALID_SUBJECT, "subject_token_type")
 
     def test_a_role_cannot_name_anybody_where_an_identity_provider_must(self, world: World) -> None:
         request = world.as_role()
         world.change(subject_mode=SubjectMode.IDENTITY_PROVIDER, trusted_issuer=COMPANY)
         refusal = world.refuse(request)
-        assert (refusal.reason, refusal.detail) == (REASONS.INVALID_SUBJECT, "not signed")
+        assert (refusal.reason, refusal.detail) == (REASONS.INVALID_SUBJECT, "subject_token_type")
 
     @pytest.mark.parametrize("changes", [{"reason": ""}, {"subject_token": Secret(" ")}])
     def test_a_role_names_somebody_and_a_reason(self, world: World, changes: dict[str, Any]) -> None:
@@ -365,7 +380,7 @@ class TestIdentityProvider:
 
     def test_the_person_of_the_guess_is_never_released(self, world: World) -> None:
         """`sub` is read first, and belongs to somebody who may not be meant."""
-        world.aliases.claim(BOB.id, ("bob@contoso.example",))
+        world.users.enrol(BOB, sessions_until=NOW, at=NOW)
         release = world.fetch(world.issued(sub="bob@contoso.example"))
         assert release.account == ACCOUNT
         assert world.line().user_id == ALICE.id
@@ -487,6 +502,23 @@ class TestFailures:
         line = world.line()
         assert (line.facts["code"], line.user_id) == ("vault_unavailable", ALICE.id)
 
+    @pytest.mark.parametrize(
+        ("error", "detail"),
+        [
+            (CloudRefused("invalid_grant", detail="invalid_grant: what a cloud says"), "invalid_grant"),
+            (CloudUnavailable(detail="slow_down: what a cloud says"), "cloud_unavailable"),
+        ],
+    )
+    def test_r102_of_a_clouds_refusal_the_ledger_has_the_code_and_never_its_text(
+        self, world: World, error: CloudError, detail: str
+    ) -> None:
+        world.clock.advance(HOUR)
+        world.cloud.fail_next(error)
+        world.refuse()
+        line = world.audit_log.events[-1]
+        assert (line.tag, line.facts["detail"]) == (AuditTag.TOKEN_REFUSED, detail)
+        assert "what a cloud says" not in str(line)
+
     @pytest.mark.parametrize("provider_id", ["northwind", "unknown"])
     def test_f11_r70_what_cannot_be_recorded_is_no_answer_at_all(self, world: World, provider_id: str) -> None:
         world.audit_log.broken = True
@@ -494,10 +526,11 @@ class TestFailures:
             world.fetch(world.request(provider_id=provider_id))
 
     def test_what_is_no_request_is_recorded(self, world: World) -> None:
-        refusal = world.exchange.refuse(ORIGIN)
-        assert refusal.reason is REASONS.INVALID_REQUEST
+        refusal = TokenRefused(REASONS.INVALID_REQUEST, detail="a\nb" * 200)
+        assert world.exchange.note(ORIGIN, refusal) is refusal
         line = world.line()
-        assert (line.tag, line.origin, line.facts) == (AuditTag.TOKEN_REFUSED, ORIGIN, {"code": "invalid_request"})
+        facts = {"code": "invalid_request", "detail": "a b" * 66 + "a "}
+        assert (line.tag, line.origin, line.facts) == (AuditTag.TOKEN_REFUSED, ORIGIN, facts)
 
     def test_a_refusal_that_is_no_stop_names_none(self, world: World) -> None:
         world.refuse(world.request(subject_token=Secret("no jwt")))
@@ -517,7 +550,7 @@ class TestWhoAmI:
         with pytest.raises(TokenRefused) as refusal:
             world.exchange.who_am_i(world.caller(by="somebody's"), ORIGIN)
         assert refusal.value.reason is REASONS.INVALID_CLIENT
-        assert world.line().facts == {"client": "scanner", "code": "invalid_client"}
+        assert world.line().facts == {"client": "scanner", "code": "invalid_client", "detail": "signature"}
 
     def test_r76_a_stopped_application_may_still_ask_who_it_is(self, world: World) -> None:
         world.change(enabled=False)
@@ -525,7 +558,7 @@ class TestWhoAmI:
 
 
 def test_a_blocked_person_is_in_the_ledger_of_who_asked_in_vain(world: World) -> None:
-    world.releases.subjects[ALICE.id] = Subject(ALICE.id, is_blocked=True)
+    world.users.records[ALICE.id] = replace(world.users.records[ALICE.id], departure=Departure.DISABLED)
     assert world.refuse().reason is REASONS.BLOCKED
     line = world.line()
     assert (line.user_id, line.user_name, line.facts["stopped"]) == (ALICE.id, ALICE.login_name, "person")

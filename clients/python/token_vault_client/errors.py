@@ -78,6 +78,7 @@ class ProviderUnavailable(VaultError):
 
 _CLASSES: Mapping[str, type[VaultError]] = {
     "invalid_request": InvalidRequest,
+    "unsupported_grant_type": InvalidRequest,
     "invalid_client": CannotProveItself,
     "replayed": CannotProveItself,
     "invalid_subject": InvalidRequest,
