@@ -60,8 +60,9 @@ format: setup ## Format the code and mend what can be mended
 package: setup ## Make bundle and CloudFormation template of STAGE=prod in build/prod, without AWS credentials
 	@$(BIN)/python -m deploy.package --stage "$(STAGE)"
 
-deploy: setup ## Bring the package of STAGE=prod into the AWS account of the AWS CLI; DRY_RUN=1 only says what it would do
-	@$(BIN)/python -m deploy.deploy --stage "$(STAGE)" $(if $(DRY_RUN),--dry-run)
+deploy: setup ## Bring the package of STAGE=prod into the AWS account of the AWS CLI; DRY_RUN=1 only says what it would do, REVIEW=1 shows the changes, ADOPT=1 takes over kept tables
+	@$(BIN)/python -m deploy.deploy --stage "$(STAGE)" $(if $(STACK),--stack "$(STACK)") \
+		$(if $(DRY_RUN),--dry-run) $(if $(REVIEW),--review) $(if $(ADOPT),--adopt)
 
 lock: setup ## Write requirements.lock anew from requirements.txt
 	@$(BIN)/python -m deploy.lock

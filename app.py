@@ -1,11 +1,32 @@
 """Token Vault on AWS Chalice: the web application and the background functions."""
 
+import os
+import sys
+
 from chalice.app import CloudWatchEvent
 
-from chalicelib.bootstrap import create_vault
+from chalicelib.bootstrap import Vault, create_vault
 from chalicelib.services.background import seconds_left
+from chalicelib.settings import SettingsError
 
-vault = create_vault()
+
+def _vault() -> Vault:
+    """Whoever calls Chalice's own program without settings is told what to do instead, not shown a traceback."""
+    try:
+        return create_vault()
+    except SettingsError as error:
+        if "chalice.cli" not in sys.modules:
+            raise
+        instead = (
+            "Use `make run` for the vault with all it needs on this machine, and `make package` and `make deploy` for "
+            "AWS: Chalice alone makes no tables, keys or roles (docs/operations.md)."
+        )
+        print(f"{error}\n{instead}", file=sys.stderr, flush=True)
+        # `chalice local` imports this in a thread, which an exception would end alone
+        os._exit(1)
+
+
+vault = _vault()
 app = vault.app()
 
 

@@ -515,7 +515,7 @@ class Vault:
         app = Chalice(app_name="token-vault", configure_logs=False)
         for blueprint in self._blueprints:
             app.register_blueprint(blueprint)
-        self.endpoints.install(app)
+        self.endpoints.install(app, self.settings.gateway_stage)
         return app
 
     def _endpoints(self, world: World) -> Endpoints:

@@ -103,6 +103,12 @@ class Settings:
         "",
         example="TokenVault/prod",
     )
+    gateway_stage: str = _setting(
+        "Stage of API Gateway that the vault is deployed as; what comes by another one is not found. Empty: not looked "
+        "at.",
+        "",
+        example="api",
+    )
     log_level: str = _setting("`DEBUG`, `INFO`, `WARNING` or `ERROR`.", "INFO")
 
     @classmethod

@@ -1,7 +1,9 @@
 """Zip files whose bytes depend on nothing but what is in them."""
 
 import hashlib
+import shutil
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,13 +34,27 @@ def pack(folder: Path, path: Path) -> Archive:
         for file in sorted(file for file in folder.rglob("*") if file.is_file()):
             content = file.read_bytes()
             unpacked += len(content)
-            archive.writestr(_entry(file, folder), content, compresslevel=9)
+            archive.writestr(_entry(file.relative_to(folder).as_posix()), content, compresslevel=9)
+    return _made(path, unpacked)
+
+
+def add(source: Path, files: Mapping[str, bytes], path: Path) -> Archive:
+    """A copy of an archive with files more, by their names in it."""
+    shutil.copyfile(source, path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, content in sorted(files.items()):
+            archive.writestr(_entry(name), content, compresslevel=9)
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    return _made(path, unpacked)
+
+
+def _made(path: Path, unpacked: int) -> Archive:
     return Archive(path, path.stat().st_size, unpacked, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def _entry(file: Path, folder: Path) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(file.relative_to(folder).as_posix(), _BEGINNING_OF_TIME)
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _BEGINNING_OF_TIME)
     entry.compress_type = zipfile.ZIP_DEFLATED
     entry.create_system = 3  # Unix, wherever it was made
-    entry.external_attr = _PROGRAM if file.suffix == ".so" else _READABLE
+    entry.external_attr = _PROGRAM if name.endswith(".so") else _READABLE
     return entry

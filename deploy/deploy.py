@@ -1,25 +1,40 @@
-"""`python -m deploy.deploy --stage prod [--dry-run]`: brings the package into the account of the AWS CLI.
+"""`python -m deploy.deploy --stage prod`: brings the package into the account of the AWS CLI.
 
-Uploads the bundle under its digest and lets CloudFormation change the stack to the template. `--dry-run` calls nobody
-and says what would be asked for. The package must have been made before.
+Starts the bundle with the settings it would get, uploads it under its digest, lets CloudFormation work out what
+changes, shows that, and carries it out. `--dry-run` calls nobody and says what would be asked for; `--review` stops at
+the changes. The package must have been made before, of what is here now.
 """
 
 import argparse
 import json
-import shlex
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
-from . import conditions, parameters
+from . import conditions, definition, environment, parameters, sources, start
+from .aws_program import AwsProgram
 from .errors import BuildError
-from .package import BUNDLE, TEMPLATE
+from .kept import Kept, only
+from .options import Options
+from .package import BUNDLE, MADE_OF, TEMPLATE
+from .stack import Stack, Wanted
 from .stage import Stage
 
-_LONGEST_NAME = 30
-"""Of a stack, since names of roles begin with it and the region, and have at most 64 characters."""
+DEPLOYED, VALUES = "deployed.json", "parameters.json"
+"""In the stage's output: the template and the value of every parameter, as they are sent; for other tools, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is sent."""
+
+    template: dict[str, Any]
+    values: dict[str, str]
+    bundle: Path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,66 +42,125 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--stage", required=True, help="a stage of .chalice/config.json, such as prod")
     parser.add_argument("--stack", default="", help="name of the CloudFormation stack (default: token-vault-STAGE)")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be asked for")
+    parser.add_argument("--review", action="store_true", help="make the change set, show it, and leave it there")
+    parser.add_argument("--adopt", action="store_true", help="take over the tables and keys of an earlier stack")
     chosen = parser.parse_args(arguments)
     try:
-        deploy(Stage.named(chosen.stage), chosen.stack or f"token-vault-{chosen.stage}", dry_run=chosen.dry_run)
+        stage = Stage.named(chosen.stage)
+        options = Options.read(stage, chosen.stack)
+        plan = prepare(stage, options)
+        if chosen.dry_run:
+            print(_in_words(plan, options))
+        else:
+            deploy(plan, options, review=chosen.review, adopt=chosen.adopt)
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def deploy(stage: Stage, stack: str, *, dry_run: bool) -> None:
-    """Raises BuildError for anything that is missing, before anything is sent."""
-    if len(stack) > _LONGEST_NAME:
-        raise BuildError(f"The stack's name {stack!r} has more than {_LONGEST_NAME} characters.")
+def prepare(stage: Stage, options: Options) -> Plan:
+    """All that can be known here. Raises BuildError for anything that is missing or wrong, before anything is sent."""
     template = _template(stage)
     given = parameters.read(stage)
     parameters.check(given, template["Parameters"])
-    commands = _commands(stage, stack, given, template["Parameters"]["BundleKey"]["Default"])
-    if dry_run:
-        print(_plan(template, given, commands))
-        return
-    for command in commands:
-        _run(command)
+    values = parameters.complete(given, template["Parameters"])
+    settled = environment.settle(template, values, options.stack, stage.output / BUNDLE)
+    ports = start.check(settled.bundle, environment.of_functions(template, settled.values, options.stack))
+    parameters.check_ports(settled.values, ports, template)
+    plan = Plan(definition.revised(template, settled.values), settled.values, settled.bundle)
+    for name, content in ((DEPLOYED, plan.template), (VALUES, plan.values)):
+        (stage.output / name).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return plan
 
 
 def _template(stage: Stage) -> dict[str, Any]:
     path = stage.output / TEMPLATE
     if not path.exists():
         raise BuildError(f"There is no package of the stage {stage.name}: make package STAGE={stage.name}.")
+    made_of = stage.output / MADE_OF
+    if not made_of.exists() or made_of.read_text(encoding="utf-8") != sources.digest(stage):
+        raise BuildError(f"The package is not of what is here now: make package STAGE={stage.name}.")
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
-def _commands(stage: Stage, stack: str, given: dict[str, str], bundle_key: str) -> list[list[str]]:
-    """In this order: a bundle that nothing refers to harms nobody."""
-    bucket = given["BundleBucket"]
-    # The key of an earlier bundle would stay without it: the CLI keeps what a stack has
-    overrides = [f"{name}={value}" for name, value in sorted({"BundleKey": bundle_key, **given}.items())]
-    change = ["aws", "cloudformation", "deploy", "--stack-name", stack, "--template-file", str(stage.output / TEMPLATE)]
-    where = ["--s3-bucket", bucket, "--s3-prefix", "token-vault/templates"]
-    options = ["--capabilities", "CAPABILITY_NAMED_IAM", "--no-fail-on-empty-changeset"]
-    return [
-        ["aws", "s3", "cp", "--only-show-errors", str(stage.output / BUNDLE), f"s3://{bucket}/{bundle_key}"],
-        [*change, *where, *options, "--parameter-overrides", *overrides],
-    ]
+def deploy(plan: Plan, options: Options, *, review: bool = False, adopt: bool = False) -> None:
+    """Bring it into the account. Raises BuildError."""
+    aws = AwsProgram()
+    stack = Stack(aws, options, print)
+    stack.make_ready()
+    _check_log_role(aws, plan, stack)
+    bucket = _Bucket(aws, plan.values["BundleBucket"])
+    bucket.put(plan.bundle, plan.values["BundleKey"])
+    if not stack.is_there:
+        _look_after_kept(Kept(aws, options.stack), plan, stack, bucket, adopt=adopt)
+    change_set = stack.propose(Wanted(bucket.put_template(plan.template), plan.values))
+    if not change_set:
+        print(f"The stack {stack.name} is as it should be: nothing to change.")
+    elif review:
+        print("Nothing was changed. Carry it out with:")
+        print(f"aws cloudformation execute-change-set --stack-name {stack.name} --change-set-name {change_set}")
+        return
+    else:
+        stack.execute(change_set)
+    stack.protect()
+    print("\n".join(f"{name}: {value}" for name, value in sorted(stack.outputs.items())))
 
 
-def _plan(template: dict[str, Any], given: dict[str, str], commands: list[list[str]]) -> str:
-    kinds = Counter(conditions.chosen(template, given).values())
-    lines = ["Resources:", *(f"  {number:3} {kind}" for kind, number in sorted(kinds.items()))]
-    lines += ["Commands:", *(f"  {shlex.join(command)}" for command in commands)]
-    return "\n".join([*lines, "Nothing was called and nothing was changed."])
+def _look_after_kept(kept: Kept, plan: Plan, stack: Stack, bucket: "_Bucket", *, adopt: bool) -> None:
+    if not kept.names:
+        return
+    if not adopt:
+        raise BuildError(
+            f"Tables of an earlier stack are there: {', '.join(kept.names)}. ADOPT=1 takes them over with their keys "
+            "and all that is in them; docs/operations.md says how they are deleted for good."
+        )
+    imported = kept.to_import(plan.template, plan.values)
+    wanted = Wanted(bucket.put_template(only(plan.template, imported)), plan.values, imported)
+    stack.execute(stack.propose(wanted))
 
 
-def _run(command: list[str]) -> None:
-    try:
-        done = subprocess.run(command, check=False)
-    except FileNotFoundError:
-        raise BuildError("The AWS CLI is not installed: https://aws.amazon.com/cli/ says how.") from None
-    if done.returncode:
-        raise BuildError(f"{shlex.join(command[:3])} failed with exit code {done.returncode}; see above.")
+def _check_log_role(aws: AwsProgram, plan: Plan, stack: Stack) -> None:
+    """The gateway writes no log without the account's role, and the first deployment would fail at that."""
+    there = str(aws.call("apigateway", "get-account").get("cloudwatchRoleArn", ""))
+    wanted = plan.values["GatewayLogRole"] == "true"
+    if wanted and there and f"/{stack.name}-GatewayWriter-" not in there:
+        raise BuildError(
+            f"API Gateway of this account and region has a role for its logs already: {there}. All its APIs use it. "
+            "Leave GatewayLogRole away."
+        )
+    if not wanted and not there:
+        raise BuildError(
+            'API Gateway of this account and region has no role to write logs with. Say "GatewayLogRole": "true", and '
+            "the stack makes one, for all APIs of this account and region."
+        )
+
+
+class _Bucket:
+    def __init__(self, aws: AwsProgram, name: str) -> None:
+        self._aws, self._name = aws, name
+
+    def put(self, path: Path, key: str) -> None:
+        """A bundle that nothing refers to harms nobody."""
+        self._aws.call("s3", "cp", "--only-show-errors", str(path), f"s3://{self._name}/{key}")
+
+    def put_template(self, template: dict[str, Any]) -> str:
+        """Its address; under its digest, so that a change set can be carried out later."""
+        text = json.dumps(template, indent=1, sort_keys=True)
+        key = f"token-vault/templates/{sha256(text.encode()).hexdigest()}.json"
+        self._aws.put_text(text, f"s3://{self._name}/{key}")
+        suffix = "amazonaws.com.cn" if self._aws.region.startswith("cn-") else "amazonaws.com"
+        return f"https://s3.{self._aws.region}.{suffix}/{self._name}/{key}"
+
+
+def _in_words(plan: Plan, options: Options) -> str:
+    kinds = Counter(conditions.chosen(plan.template, plan.values).values())
+    lines = [f"Stack {options.stack}, bundle s3://{plan.values['BundleBucket']}/{plan.values['BundleKey']}"]
+    lines += ["Parameters:", *(f"  {name}={value}" for name, value in sorted(plan.values.items()))]
+    lines += ["Resources:", *(f"  {number:3} {kind}" for kind, number in sorted(kinds.items()))]
+    lines += ["The bundle starts with these settings. Nothing was called and nothing was changed."]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

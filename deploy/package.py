@@ -22,6 +22,8 @@ from .transform import transform
 MEGABYTE = 1024 * 1024
 MOST_PACKED, MOST_UNPACKED = 16 * MEGABYTE, 50 * MEGABYTE
 BUNDLE, TEMPLATE, BILL, LICENCES = "bundle.zip", "template.json", "sbom.cdx.json", "licences.txt"
+MADE_OF = "sources.sha256"
+"""Of what the package was made, so that an old one is not deployed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ def package(stage: Stage, output: Path | None = None) -> Package:
     template = transform(sam, f"token-vault/{bundle.digest}.zip")
     (output / TEMPLATE).write_text(json.dumps(template, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     lint.lint(output / TEMPLATE)
+    (output / MADE_OF).write_text(sources.digest(stage), encoding="utf-8")
     return Package(output, bundle, template)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +35,16 @@ def _text(value: str | int) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def complete(given: Mapping[str, str], known: Mapping[str, Any]) -> dict[str, str]:
+    """A value for every parameter, the default where none is given.
+
+    All of them are sent: CloudFormation keeps what a stack has of one that is not, so a line that was taken out of the
+    file would go on counting.
+    """
+    defaults = {name: str(one["Default"]) for name, one in known.items() if "Default" in one}
+    return defaults | {name: given[name] for name in known if name in given}
+
+
 def check(given: Mapping[str, str], known: Mapping[str, Any]) -> None:
     """Raises BuildError with a sentence for every fault. `known` are the template's parameters."""
     problems = [*_unknown_and_missing(given, known)]
@@ -43,6 +53,18 @@ def check(given: Mapping[str, str], known: Mapping[str, Any]) -> None:
     problems += [] if problems else _meaning_problems(given)
     if problems:
         raise BuildError("The parameters cannot be used:\n" + "\n".join(f"- {one}" for one in sorted(problems)))
+
+
+def check_ports(values: Mapping[str, str], ports: Set[int], template: Mapping[str, Any]) -> None:
+    """Raises BuildError where the functions' security group would silently drop what goes to a directory."""
+    rules = template["Resources"]["FunctionsGroup"]["Properties"]["SecurityGroupEgress"]
+    open_ports = {rule["FromPort"] for rule in rules if rule.get("IpProtocol") == "tcp"} | {
+        int(values["DirectoryPort"])
+    }
+    closed = sorted(ports - open_ports)
+    if values["VpcId"] and closed:
+        named = ", ".join(map(str, closed))
+        raise BuildError(f"Directories names servers at port {named}, which DirectoryPort does not open. It opens one.")
 
 
 def _unknown_and_missing(given: Mapping[str, str], known: Mapping[str, Any]) -> Iterator[str]:
@@ -54,7 +76,8 @@ def _unknown_and_missing(given: Mapping[str, str], known: Mapping[str, Any]) -> 
 
 
 def _value_problems(name: str, value: str, described: Mapping[str, Any]) -> Iterator[str]:
-    if not re.fullmatch(described.get("AllowedPattern", ".*"), value, re.DOTALL):
+    several = value.split(",") if described["Type"] == "CommaDelimitedList" else [value]
+    if not all(re.fullmatch(described.get("AllowedPattern", ".*"), one, re.DOTALL) for one in several):
         yield f"{name} is {value!r}. {described['ConstraintDescription']}"
     allowed = [str(one) for one in described.get("AllowedValues", [])]
     if allowed and value not in allowed:

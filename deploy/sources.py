@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 from .errors import BuildError
@@ -17,9 +19,8 @@ KINDS = {".py", ".html", ".css", ".js", ".svg", ".json"}
 
 def copy(stage: Stage, project: Path) -> None:
     """Fill `project`, an empty folder. Raises BuildError."""
-    for source in sorted((ROOT / "chalicelib").rglob("*")):
-        if source.suffix in KINDS and source.is_file() and not source.name.startswith("."):
-            _copy(source, project / source.relative_to(ROOT))
+    for source in sorted(_program()):
+        _copy(source, project / source.relative_to(ROOT))
     _copy(ROOT / "app.py", project / "app.py")
     # Chalice would resolve and download by itself, and only warn of what has no wheel
     (project / "requirements.txt").write_text("", encoding="utf-8")
@@ -27,6 +28,27 @@ def copy(stage: Stage, project: Path) -> None:
     if (stage.folder / "bundle").is_dir():
         shutil.copytree(stage.folder / "bundle", project / "vendor" / "stage")
     _configure(stage, project / ".chalice")
+
+
+def digest(stage: Stage) -> str:
+    """SHA-256 of all that a package of this stage is made of; another one means that the package is out of date."""
+    found = sha256(python_version().encode())
+    for path in sorted(
+        {*_program(), *(ROOT / "deploy").rglob("*.py"), *(ROOT / "deploy").rglob("*.yaml"), *_of(stage)}
+    ):
+        found.update(f"{path.relative_to(ROOT)}\0{len(path.read_bytes())}\0".encode() + path.read_bytes())
+    return found.hexdigest()
+
+
+def _of(stage: Stage) -> Iterator[Path]:
+    yield from (LOCK, ROOT / "app.py", ROOT / ".chalice" / "config.json")
+    yield from (path for path in (stage.folder / "bundle").rglob("*") if path.is_file())
+
+
+def _program() -> Iterator[Path]:
+    for source in (ROOT / "chalicelib").rglob("*"):
+        if source.suffix in KINDS and source.is_file() and not source.name.startswith("."):
+            yield source
 
 
 def _configure(stage: Stage, folder: Path) -> None:

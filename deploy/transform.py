@@ -8,6 +8,7 @@ from samtranslator.public.exceptions import InvalidDocumentException
 from samtranslator.translator.translator import Translator
 
 from .errors import BuildError
+from .template.functions import STAGE
 from .template.permissions import FUNCTIONS, logical
 
 _REGION = "eu-central-1"
@@ -30,7 +31,29 @@ def transform(sam: dict[str, Any], bundle_key: str) -> dict[str, Any]:
         raise BuildError(f"The template cannot be transformed:\n{problems}") from error
     _place_code(template, bundle_key)
     template["Resources"]["RestAPIapiStage"]["Properties"]["Description"] = _AFTER_THE_ROLE
+    _bound_roles(template["Resources"])
+    _leave_one_stage(template["Resources"])
     return template
+
+
+def _bound_roles(resources: dict[str, Any]) -> None:
+    """Every role, also one that a later piece brings: an account that asks for a boundary refuses a role without it."""
+    for resource in resources.values():
+        if resource["Type"] == "AWS::IAM::Role":
+            bound = {"Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]}
+            resource["Properties"]["PermissionsBoundary"] = bound
+
+
+def _leave_one_stage(resources: dict[str, Any]) -> None:
+    """SAM's deployment makes a second stage, `Stage`, on its way: without firewall, throttling or log.
+
+    And the function answers no stage but ours, whoever makes another.
+    """
+    for resource in resources.values():
+        if resource["Type"] == "AWS::ApiGateway::Deployment":
+            resource["Properties"].pop("StageName", None)
+    source = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${RestAPI}/" + STAGE + "/*"
+    resources["APIHandlerInvokePermission"]["Properties"]["SourceArn"] = {"Fn::Sub": source}
 
 
 def _functions(sam: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib import command_line
 from chalicelib.adapters.aws import AwsClients
 from chalicelib.services.audit_seals import SealService
 from chalicelib.services.clean_up import CleanUpService
@@ -21,7 +22,7 @@ from chalicelib.services.removals import RemovalService
 from chalicelib.services.revocations import RevocationService
 from chalicelib.stores import tables
 from chalicelib.web.endpoint import Endpoints
-from deploy.template.permissions import FUNCTIONS, Permissions
+from deploy.template.permissions import COMMANDS, DESCRIBE_TABLE, FUNCTIONS, OPERATORS, Permissions
 
 ENTRIES: dict[CodeType, str] = {
     Endpoints.answer.__code__: "api_handler",
@@ -33,10 +34,13 @@ ENTRIES: dict[CodeType, str] = {
     RemovalService.finish_open.__code__: "clean_up",
     SealService.seal_due.__code__: "seal_audit",
     EventService.deliver_due.__code__: "deliver_events",
+    command_line.main.__code__: OPERATORS,
 }
 _TABLES = {"vault": "vault", "vault-keys": "keys", "vault-sessions": "sessions"}
 _INDEXES = {tables.LISTING.name: "listing", tables.SESSIONS_OF_USER.name: "sessions_of_user"}
 _SENT = {("events", "PutEvents"), ("sesv2", "SendEmail")}
+ROLES = FUNCTIONS | {OPERATORS: COMMANDS}
+_DESCRIBING = ("DescribeKey", *DESCRIBE_TABLE)
 _KEYS = {"GenerateMac": "audit_key", "VerifyMac": "audit_key"}
 
 Use = tuple[str, str]
@@ -47,7 +51,7 @@ class Recorder:
     """Every use by function, as it happened. With `enforced`, one that is not allowed fails the test at once."""
 
     def __init__(self, *, enforced: bool) -> None:
-        self.uses: dict[str, set[Use]] = {name: set() for name in FUNCTIONS}
+        self.uses: dict[str, set[Use]] = {name: set() for name in ROLES}
         self._enforced = enforced
 
     def note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
@@ -57,7 +61,7 @@ class Recorder:
             return
         for use in _uses(model.service_model.service_name, model.name, params):
             self.uses[function].add(use)
-            if self._enforced and use not in allowed(FUNCTIONS[function]):
+            if self._enforced and use not in allowed(ROLES[function]):
                 # Not an Exception: no error handling of the product may take it for AWS being out of order
                 pytest.fail(f"{function} may not {use[1]} on {use[0]} (deploy/template/permissions.py)")
 
@@ -80,6 +84,7 @@ def allowed(may: Permissions) -> set[Use]:
     named = ("vault", "keys", "sessions", "token_key", "audit_key")
     uses = {(name, action) for name in named for action in getattr(may, name)}
     uses |= _SENT if may.events else set()
+    uses |= {("describe", action) for action in _DESCRIBING} if may.describe else set()
     return uses | {(name, "Query") for name in _INDEXES.values() if getattr(may, name)}
 
 
@@ -93,6 +98,11 @@ def _function() -> str | None:
 
 
 def _uses(service: str, action: str, params: dict[str, Any]) -> list[Use]:
+    if action in _DESCRIBING:
+        return [("describe", action)]
+    if action == "ReEncrypt":
+        # One call, and two rights: of each key's policy its own (AWS KMS, "Service Authorization Reference")
+        return [("token_key", "ReEncryptFrom"), ("token_key", "ReEncryptTo")]
     if service == "kms":
         return [(_KEYS.get(action, "token_key"), action)]
     if service in ("events", "sesv2"):

@@ -73,8 +73,17 @@ class DynamoAuditLog:
         if end < first:
             return iter(())
         condition = _between(LISTING.key, _listing(user_id), LISTING.sort, first, end)
-        items = self._table.query_all(condition, index=LISTING, limit=_SHARD_PAGE, descending=True)
-        return (_from_item(item) for item in items if item[LISTING.sort] != end)
+        return (_from_item(item) for item in self._listed(condition) if item[LISTING.sort] != end)
+
+    def _listed(self, condition: Condition) -> Iterator[Item]:
+        """Newest first, page after page, each read when it is needed."""
+        after: Item | None = None
+        while True:
+            page = self._table.listed(condition, index=LISTING, limit=_SHARD_PAGE, after=after, descending=True)
+            yield from page.items
+            after = page.last_key
+            if after is None:
+                return
 
     def stored(self, begin: str, end: str) -> Iterator[StoredEntry]:
         for number in range((_day(end) - _day(begin)).days + 1):

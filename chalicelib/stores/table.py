@@ -11,7 +11,7 @@ from chalicelib.domain.errors import StorageUnavailable
 from chalicelib.ports import Clock, Random
 
 from .items import ODD_VERSION, Item, pack, unpack
-from .tables import KEY, Index
+from .tables import KEY, SORT, Index
 
 _BATCH_WRITE_LIMIT, _BATCH_READ_LIMIT = 25, 100
 _TRIES = 10
@@ -161,6 +161,27 @@ class Table:
                 return
             after = page.last_key
 
+    def listed(
+        self,
+        key_condition: Condition,
+        *,
+        index: Index,
+        limit: int,
+        after: Item | None = None,
+        descending: bool = False,
+    ) -> Page:
+        """One page of an index, at most 100, each item whole as the table has it; not those that left it meanwhile.
+
+        Where only keys are projected, and wherever an item is written back: a projection would lose the rest of it.
+        """
+        page = self.query(key_condition, index=index, limit=limit, after=after, descending=descending)
+        if not page.items:
+            return page
+        places = {_key_of(item): item[index.key] for item in page.items}
+        found = self.get_all([dict(key) for key in places])
+        now = {_key_of(item): item for item in found if item.get(index.key) == places[_key_of(item)]}
+        return Page([now[key] for key in places if key in now], page.last_key)
+
     def count(self, key_condition: Condition, *, index: Index, at_most: int) -> int:
         """Items under a key, counting no further than `at_most`."""
         arguments = _query_arguments(self.name, key_condition, None, index) | {"Select": "COUNT", "Limit": at_most}
@@ -224,6 +245,10 @@ class Table:
                 return
             self._clock.sleep(pause)
             yield
+
+
+def _key_of(item: Item) -> tuple[tuple[str, Any], ...]:
+    return (KEY, item[KEY]), (SORT, item[SORT])
 
 
 @contextmanager

@@ -65,15 +65,17 @@ LISTING = Index(
     key="listing",
     sort="listed_as",
     projected=(
-        "user_id", "user_name", "domain", "provider_id", "generation", "version", "state", "reason", "state_at",
-        "account", "scopes", "expires", "authorized_at", "refreshed_at", "last_used_at",
-        "display_name", "email", "groups", "password_stamp", "sessions_until", "departure", "departed_at",
-        "keeps_tokens", "at", "tag", "outcome", "actor", "actor_name", "request_id", "source", "browser", "facts",
+        "user_name", "domain", "provider_id", "generation", "version", "state", "reason", "state_at", "account",
+        "scopes", "expires", "authorized_at", "refreshed_at", "last_used_at", "failures", "next_attempt_at",
+        "unknown_since", "is_renewable",
     ),
 )  # fmt: skip
 """Sparse: grants by provider and generation in the order of user names, pending revocations by provider
 and deliveries by channel, both by due time, users by id, departed ones by the time they left, audit entries by user
 and time.
+
+What a list of grants shows is read from it; of everything else only the keys (`Table.listed`). DynamoDB takes 20
+attributes at most, and an index cannot be changed while the table keeps its name.
 """
 
 SESSIONS_OF_USER = Index("of_user", key="user_id", sort="created_at")

@@ -144,17 +144,11 @@ class DynamoUserStore:
                 raise InvalidRequest
             after = record_key(user_id) | {LISTING.key: listing, LISTING.sort: listed_as}
         condition = Condition.equals(**{LISTING.key: listing})
-        page = self._table.query(condition, index=LISTING, limit=limit, after=after)
+        page = self._table.listed(condition, index=LISTING, limit=limit, after=after)
         next_cursor = None
         if page.last_key is not None:
             next_cursor = f"{page.last_key[LISTING.sort]}|{str(page.last_key[KEY]).removeprefix('USER#')}"
-        return UserPage(self._records(listing, [str(item[KEY]) for item in page.items]), next_cursor)
-
-    def _records(self, listing: str, keys: list[str]) -> list[UserRecord]:
-        """As they are now, in the list's order: the list lags, and has not all that a record has."""
-        found = {item[KEY]: item for item in self._table.get_all([{KEY: key, SORT: "RECORD"} for key in keys])}
-        still = (found[key] for key in keys if key in found and found[key].get(LISTING.key) == listing)
-        return list(readable("user", still, _parsed))
+        return UserPage(list(readable("user", page.items, _parsed)), next_cursor)
 
 
 def record_key(user_id: str) -> Item:

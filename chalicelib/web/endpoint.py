@@ -91,10 +91,15 @@ class Endpoints:
 
         return register
 
-    def install(self, app: Chalice) -> None:
-        """Give the refusals that Chalice makes by itself (405, 415 and the like) our page and headers."""
+    def install(self, app: Chalice, stage: str = "") -> None:
+        """Give the refusals that Chalice makes by itself (405, 415 and the like) our page and headers.
+
+        With `stage` nothing is answered that came by another stage of the gateway: that has no firewall and no log.
+        """
 
         def replace_refusals(event: Any, get_response: Callable[[Any], Any]) -> Any:
+            if stage and (event.context or {}).get("stage") != stage:
+                return self.refusal(404, for_program=event.path in self._addresses_of_programs())
             response = get_response(event)
             return response if isinstance(response, VaultResponse) else self._replaced(event, response.status_code)
 
@@ -113,9 +118,9 @@ class Endpoints:
             return self._refused(error, for_program=for_program)
         return self._refused(refused, for_program=for_program)
 
-    def refusal(self, status: int) -> VaultResponse:
-        """Our page for a refusal that was made before any route was reached. Never raises."""
-        return self._refused(errors.of_status(status), for_program=False)
+    def refusal(self, status: int, *, for_program: bool = False) -> VaultResponse:
+        """Our page, or JSON, for a refusal that was made before any route was reached. Never raises."""
+        return self._refused(errors.of_status(status), for_program=for_program)
 
     def _refused(self, error: VaultError, *, for_program: bool) -> VaultResponse:
         try:

@@ -7,6 +7,8 @@ from chalicelib.services import audit_seals, clean_up, events, keep_alive, leave
 from .permissions import FUNCTIONS, logical, role, role_name, token_key
 from .watch import NAMESPACE
 
+STAGE = "api"
+"""The one stage of the gateway, as `.chalice/config.json` names it."""
 _NO_VALUE = {"Ref": "AWS::NoValue"}
 _SETTINGS = {
     "public_url": {"Ref": "PublicUrl"},
@@ -25,6 +27,7 @@ _SETTINGS = {
     "mail_from": {"Ref": "MailFrom"},
     "admin_mail": {"Ref": "AdminMail"},
     "metrics": NAMESPACE,
+    "gateway_stage": STAGE,
     "log_level": {"Ref": "LogLevel"},
 }
 """The vault's settings by name; what is not here keeps its default."""

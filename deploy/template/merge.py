@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from . import functions, gateway, permissions, tables, watch
+from . import functions, gateway, operators, permissions, tables, watch
 
 _PIECES = Path(__file__).parent / "pieces"
 _SHORT = {"Ref": "Ref", "Condition": "Condition"}
@@ -37,12 +37,16 @@ def merge_template() -> dict[str, Any]:
     document: dict[str, Any] = {"Description": "Token Vault: people authorize clouds once, programs get fresh tokens"}
     for piece in sorted(_PIECES.glob("*.yaml")):
         _add(document, yaml.load(piece.read_text(encoding="utf-8"), _Loader))  # a SafeLoader  # noqa: S506  # nosec B506
-    for resources in (tables.resources(), functions.resources(), watch.resources()):
+    for resources in (tables.resources(), functions.resources(), operators.resources(), watch.resources()):
         _add(document, {"Resources": resources})
+    _add(document, {"Outputs": operators.outputs()})
     for key, statements in permissions.key_statements().items():
         document["Resources"][key]["Properties"]["KeyPolicy"]["Statement"] += statements
-    answers = {"x-amazon-apigateway-gateway-responses": gateway.responses()}
-    _add(document, {"Resources": {"RestAPI": {"Properties": {"DefinitionBody": answers}}}})
+    ours = {
+        "x-amazon-apigateway-gateway-responses": gateway.responses(),
+        "x-amazon-apigateway-policy": gateway.caller_policy(),
+    }
+    _add(document, {"Resources": {"RestAPI": {"Properties": {"DefinitionBody": ours}}}})
     return document
 
 

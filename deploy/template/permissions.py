@@ -29,6 +29,8 @@ class Permissions:
     secrets: bool = False
     events: bool = False
     """Events to the bus and mails, as far as the parameters name any."""
+    describe: bool = False
+    """How tables and keys are set up, for `check-config`."""
 
 
 FUNCTIONS = {
@@ -85,13 +87,40 @@ FUNCTIONS = {
 """By the name that Chalice knows a function by."""
 
 
+OPERATORS = "operators"
+"""Their role: for people and pipelines that run `python -m chalicelib`, where `OperatorArns` says who."""
+COMMANDS = Permissions(
+    vault=("BatchGetItem", *_READ_AND_KEEP, "Query", "UpdateItem"),
+    listing=True,
+    keys=("BatchGetItem", *_READ_AND_KEEP),
+    token_key=("Decrypt", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo"),
+    audit_key=("VerifyMac",),
+    secrets=True,
+    describe=True,
+)
+"""What all commands together do."""
+
+
 def policy(name: str) -> dict[str, Any]:
     """The policy document of a function's role."""
-    return {"Version": "2012-10-17", "Statement": list(_statements(name, FUNCTIONS[name]))}
+    log = _allow("WriteLogs", "logs", ("CreateLogStream", "PutLogEvents"), [_arn(f"{logical(name)}Log")])
+    traces = {"Fn::If": ["HasTracing", _trace(), {"Ref": "AWS::NoValue"}]}
+    return {"Version": "2012-10-17", "Statement": [log, traces, *_statements(FUNCTIONS[name])]}
 
 
-def _statements(name: str, may: Permissions) -> Iterator[dict[str, Any]]:
-    yield _allow("WriteLogs", "logs", ("CreateLogStream", "PutLogEvents"), [_arn(f"{logical(name)}Log")])
+def operators_policy() -> dict[str, Any]:
+    """The policy document of the operators' role: what the commands do, also with a table that is being restored."""
+    restored = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${AWS::StackName}-restored"
+    found = [*_statements(COMMANDS)]
+    for statement in found:
+        if statement.get("Sid") in ("VaultTable", "DescribeTables"):
+            statement["Resource"] = [*statement["Resource"], {"Fn::Sub": restored}]
+        if statement.get("Sid") == "ReadIndexes":
+            statement["Resource"] = [*statement["Resource"], {"Fn::Sub": f"{restored}/index/{tables.LISTING.name}"}]
+    return {"Version": "2012-10-17", "Statement": found}
+
+
+def _statements(may: Permissions) -> Iterator[dict[str, Any]]:
     yield from _table("Vault", may.vault)
     yield from _table("Keys", may.keys)
     yield from _table("Sessions", may.sessions)
@@ -101,16 +130,37 @@ def _statements(name: str, may: Permissions) -> Iterator[dict[str, Any]]:
         yield _allow("ReadIndexes", "dynamodb", ("Query",), indexes)
     if may.token_key:
         yield _allow("ProviderKeys", "kms", may.token_key, [token_key()]) | {"Condition": _in_context()}
-        earlier = _allow("EarlierKey", "kms", ("Decrypt",), [{"Ref": "EarlierKeyArn"}]) | {"Condition": _in_context()}
+        from_it = tuple(action for action in may.token_key if action in ("Decrypt", "ReEncryptFrom"))
+        earlier = _allow("EarlierKey", "kms", from_it, [{"Ref": "EarlierKeyArn"}]) | {"Condition": _in_context()}
         yield {"Fn::If": ["HasEarlierKey", earlier, {"Ref": "AWS::NoValue"}]}
     if may.audit_key:
-        yield _allow("SealAuditLog", "kms", may.audit_key, [_arn("AuditKey")])
+        yield _allow("AuditLogKey", "kms", may.audit_key, [_arn("AuditKey")])
+    if may.describe:
+        yield from _describe()
     if may.secrets:
         secret = _allow("ReadDirectorySecrets", "secretsmanager", ("GetSecretValue",), {"Ref": "DirectorySecretArns"})
         yield {"Fn::If": ["HasSecrets", secret, {"Ref": "AWS::NoValue"}]}
+        yield {"Fn::If": ["HasSecretKeys", _open_secrets(), {"Ref": "AWS::NoValue"}]}
     if may.events:
         yield {"Fn::If": ["HasEventBus", _put_events(), {"Ref": "AWS::NoValue"}]}
         yield {"Fn::If": ["HasMail", _send_mail(), {"Ref": "AWS::NoValue"}]}
+
+
+def _describe() -> Iterator[dict[str, Any]]:
+    described = [_arn(name) for name in ("VaultTable", "KeysTable", "SessionsTable")]
+    yield _allow("DescribeTables", "dynamodb", DESCRIBE_TABLE, described)
+    yield _allow("DescribeKeys", "kms", ("DescribeKey",), [token_key(), _arn("AuditKey")])
+
+
+def _open_secrets() -> dict[str, Any]:
+    """Secrets Manager decrypts with the rights of who asks; only through it (AWS Secrets Manager's guide)."""
+    through = {"StringEquals": {"kms:ViaService": {"Fn::Sub": "secretsmanager.${AWS::Region}.${AWS::URLSuffix}"}}}
+    return _allow("OpenDirectorySecrets", "kms", ("Decrypt",), {"Ref": "SecretKeyArns"}) | {"Condition": through}
+
+
+def _trace() -> dict[str, Any]:
+    """X-Ray knows no finer resource (Service Authorization Reference, AWS X-Ray)."""
+    return _allow("WriteTraces", "xray", ("PutTelemetryRecords", "PutTraceSegments"), "*")
 
 
 def _put_events() -> dict[str, Any]:
@@ -153,6 +203,9 @@ def _in_context() -> dict[str, Any]:
     }
 
 
+DESCRIBE_TABLE = ("DescribeContinuousBackups", "DescribeTable", "DescribeTimeToLive")
+
+
 def key_statements() -> dict[str, list[dict[str, Any]]]:
     """What the policies of the keys say about the roles, by the key's logical id.
 
@@ -162,13 +215,18 @@ def key_statements() -> dict[str, list[dict[str, Any]]]:
         "TokenKey": [
             _for_roles("UnwrapByTheVaultOnly", "Decrypt", "token_key", _in_context()),
             _for_roles("NewKeysByTheVaultOnly", "GenerateDataKeyWithoutPlaintext", "token_key", _in_context()),
+            _where_operators_are(_for_roles("RewrappedFrom", "ReEncryptFrom", "token_key", _in_context())),
+            _where_operators_are(_for_roles("RewrappedTo", "ReEncryptTo", "token_key", _in_context())),
         ],
         "AuditKey": [_for_roles("SealedByTheVaultOnly", "GenerateMac", "audit_key", {})],
     }
 
 
 def _for_roles(sid: str, action: str, key: str, condition: dict[str, Any]) -> dict[str, Any]:
-    roles = [role_arn(name) for name, may in FUNCTIONS.items() if action in getattr(may, key)]
+    roles: list[dict[str, Any]] = [role_arn(name) for name, may in FUNCTIONS.items() if action in getattr(may, key)]
+    if action in getattr(COMMANDS, key):
+        # A name that nobody has is one that somebody could take
+        roles += [_where_operators_are(role_arn(OPERATORS)) if roles else role_arn(OPERATORS)]
     return {
         "Sid": sid,
         "Effect": "Allow",
@@ -177,6 +235,10 @@ def _for_roles(sid: str, action: str, key: str, condition: dict[str, Any]) -> di
         "Resource": "*",
         "Condition": condition | {"ArnEquals": {"aws:PrincipalArn": roles}},
     }
+
+
+def _where_operators_are(value: dict[str, Any]) -> dict[str, Any]:
+    return {"Fn::If": ["HasOperators", value, {"Ref": "AWS::NoValue"}]}
 
 
 def token_key() -> dict[str, Any]:

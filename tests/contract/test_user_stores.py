@@ -89,6 +89,14 @@ class TestUserStore:
         assert first.users[0] == self.record(store)
         assert rest.next_cursor is None
 
+    def test_a_record_of_a_list_is_the_whole_record_so_that_writing_it_back_loses_nothing(
+        self, store: UserStore
+    ) -> None:
+        store.enrol(replace(ALICE, password_stamp="p1"), sessions_until=NOW + 60)
+        assert store.present(limit=10, cursor=None).users == [self.record(store)]
+        self.leave(store, ALICE.id, NOW)
+        assert store.departed(limit=10, cursor=None).users == [self.record(store)]
+
     def test_the_departed_are_listed_by_the_time_they_left_and_not_among_the_present(self, store: UserStore) -> None:
         for user in (ALICE, BOB, ADMIN):
             store.enrol(user, sessions_until=NOW, at=NOW)

@@ -238,6 +238,16 @@ def test_an_unsigned_request_for_iam_callers_never_reaches_the_function(deployed
     assert api.log == before
 
 
+def test_another_stage_of_the_same_gateway_is_answered_by_nobody(
+    deployed: Deployed, api: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.deploy.gateway.STAGE", "Stage")
+    gateway = deployed.gateway(api, prefix="/api")
+    assert gateway.request("GET", "/api/login", {}, b"").status_code == 404
+    refused = gateway.request("POST", "/api/oauth2/token", {"Accept": "application/json"}, b"")
+    assert (refused.status_code, json.loads(refused.body)["error"]) == (404, "invalid_request")
+
+
 def test_static_files_are_in_the_bundle(deployed: Deployed, api: Function) -> None:
     answer = deployed.gateway(api, prefix="/api").request("GET", "/api/static/app.css", {}, b"")
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/css; charset=utf-8")

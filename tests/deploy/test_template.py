@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from typing import Any
 
 import pytest
@@ -11,11 +12,13 @@ from chalicelib.bootstrap import create_vault
 from chalicelib.domain.directory import DirectorySettings
 from chalicelib.domain.seal import SETTLE_SECONDS, WINDOW_SECONDS
 from chalicelib.services import audit_seals, clean_up, events, keep_alive, leavers, revocations
+from chalicelib.services.sign_in import CALLBACK_PATH
 from chalicelib.settings import Settings
 from chalicelib.stores.tables import KEYS, SESSIONS, VAULT, TableDefinition
 from chalicelib.telemetry import METRICS
 from chalicelib.web import headers
-from deploy.template.permissions import FUNCTIONS, logical, role
+from deploy.template.keeping import AUDIT_KEY_TAG
+from deploy.template.permissions import FUNCTIONS, OPERATORS, logical, role
 from deploy.template.watch import EVENTS
 from dev.process import ROOT
 from tests.aws import Aws
@@ -26,6 +29,8 @@ NO_FINER = {
     # Lambda asks for these on no finer resource (AWS Lambda's guide, "Execution role for VPC")
     ("NetworkInterfaces", "AttachToTheVpc"),
     ("NetworkInterfaces", "NotFromWithin"),
+    # X-Ray knows none (Service Authorization Reference)
+    *((role(name), "WriteTraces") for name in FUNCTIONS),
 }
 
 
@@ -69,7 +74,38 @@ def test_tables_are_those_of_the_program(resources: dict[str, Any], name: str, t
 def test_what_must_last_is_kept_when_the_stack_is_deleted(resources: dict[str, Any]) -> None:
     lasting = {"VaultTable", "KeysTable", "TokenKey", "AuditKey", "AuditBucket", "BackupVault"}
     for name in lasting:
-        assert (resources[name]["DeletionPolicy"], resources[name]["UpdateReplacePolicy"]) == ("Retain", "Retain"), name
+        assert resources[name]["DeletionPolicy"] in ("Retain", "RetainExceptOnCreate"), name
+        assert resources[name]["UpdateReplacePolicy"] == "Retain", name
+
+
+def test_a_failed_first_deployment_leaves_no_name_behind_but_those_of_tables(resources: dict[str, Any]) -> None:
+    """Protected tables cannot be deleted, so they are taken over (ADOPT=1); all else of a fixed name goes again."""
+    named = {name for name, one in resources.items() if {"TableName", "BackupVaultName"} & set(one["Properties"])}
+    kept = {name for name in named if resources[name].get("DeletionPolicy") == "Retain"}
+    assert kept == {"VaultTable", "KeysTable"}
+
+
+def test_the_audit_key_can_be_found_when_its_stack_is_gone(resources: dict[str, Any]) -> None:
+    assert properties(resources, "AuditKey")["Tags"] == [{"Key": AUDIT_KEY_TAG, "Value": {"Ref": "AWS::StackName"}}]
+
+
+def test_secrets_under_a_key_of_the_companys_can_be_opened_through_secrets_manager(resources: dict[str, Any]) -> None:
+    opening = [(name, one) for name, one in statements(resources) if one["Sid"] == "OpenDirectorySecrets"]
+    asking = {role(name) for name, may in FUNCTIONS.items() if may.secrets}
+    assert {name for name, _ in opening} == asking | {role(OPERATORS)}
+    for _, one in opening:
+        assert (one["Action"], one["Resource"]) == (["kms:Decrypt"], {"Ref": "SecretKeyArns"})
+        assert list(one["Condition"]["StringEquals"]) == ["kms:ViaService"]
+
+
+def test_another_port_of_the_directory_is_open_where_it_is_given(resources: dict[str, Any]) -> None:
+    rules = properties(resources, "FunctionsGroup")["SecurityGroupEgress"]
+    (more,) = [one["Fn::If"] for one in rules if "Fn::If" in one]
+    assert (more[0], more[1]["FromPort"], more[1]["ToPort"]) == (
+        "HasDirectoryPort",
+        {"Ref": "DirectoryPort"},
+        {"Ref": "DirectoryPort"},
+    )
 
 
 def test_the_token_key_rotates(resources: dict[str, Any]) -> None:
@@ -82,7 +118,8 @@ def test_the_audit_key_can_only_make_and_verify_macs(resources: dict[str, Any]) 
 
 
 def test_nobody_but_the_vault_decrypts_and_only_with_its_encryption_context(resources: dict[str, Any]) -> None:
-    for statement in properties(resources, "TokenKey")["KeyPolicy"]["Statement"]:
+    for written in properties(resources, "TokenKey")["KeyPolicy"]["Statement"]:
+        statement = written["Fn::If"][1] if "Fn::If" in written else written
         actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
         if not any(re.match(r"kms:(\*|Decrypt|Encrypt|ReEncrypt|GenerateDataKey|CreateGrant)", one) for one in actions):
             continue
@@ -97,8 +134,9 @@ def test_nobody_but_the_vault_decrypts_and_only_with_its_encryption_context(reso
             "provider",
             "purpose",
         ]
-        roles = [one["Fn::Sub"].rpartition("/")[2] for one in condition["ArnEquals"]["aws:PrincipalArn"]]
-        ours = {properties(resources, role(name))["RoleName"]["Fn::Sub"] for name in FUNCTIONS}
+        named = [one["Fn::If"][1] if "Fn::If" in one else one for one in condition["ArnEquals"]["aws:PrincipalArn"]]
+        roles = [one["Fn::Sub"].rpartition("/")[2] for one in named]
+        ours = {properties(resources, role(name))["RoleName"]["Fn::Sub"] for name in (*FUNCTIONS, OPERATORS)}
         assert set(roles) <= ours
 
 
@@ -179,6 +217,29 @@ def test_iam_callers_are_checked_by_the_gateway(resources: dict[str, Any]) -> No
     assert signed
 
 
+def test_roles_that_sign_know_what_they_need_and_other_accounts_are_let_in_by_name(template: dict[str, Any]) -> None:
+    body = properties(template["Resources"], "RestAPI")["Body"]
+    signed = "/api/POST/oauth2/*/iam"
+    named = {path for path in body["paths"] if fnmatch(f"/api/POST{path}", signed)}
+    assert named == {path for path, methods in body["paths"].items() if "security" in methods.get("post", {})}
+    assert template["Outputs"]["SignedCallsArn"]["Value"]["Fn::Sub"].endswith(f"${{RestAPI}}{signed}")
+    condition, policy, otherwise = body["x-amazon-apigateway-policy"]["Fn::If"]
+    assert (condition, otherwise) == ("HasCallerAccounts", {"Ref": "AWS::NoValue"})
+    everybody, own, accounts = policy["Statement"]
+    assert (everybody["Principal"], everybody["NotResource"]) == ("*", f"execute-api:{signed}")
+    assert {own["Resource"], accounts["Resource"]} == {everybody["NotResource"]}
+    assert accounts["Principal"] == {"AWS": {"Ref": "CallerAccounts"}}
+
+
+def test_a_role_that_signed_is_not_told_that_it_did_not(resources: dict[str, Any]) -> None:
+    answers = properties(resources, "RestAPI")["Body"]["x-amazon-apigateway-gateway-responses"]
+    said = {kind: json.loads(one["responseTemplates"]["application/json"]) for kind, one in answers.items()}
+    assert "execute-api:Invoke" in said["ACCESS_DENIED"]["error_description"]
+    assert (
+        len({said[kind]["error_description"] for kind in ("ACCESS_DENIED", "INVALID_SIGNATURE", "EXPIRED_TOKEN")}) == 3
+    )
+
+
 def test_the_gateways_own_answers_are_our_pages_with_our_headers(resources: dict[str, Any]) -> None:
     answers = properties(resources, "RestAPI")["Body"]["x-amazon-apigateway-gateway-responses"]
     assert {"DEFAULT_4XX", "DEFAULT_5XX", "MISSING_AUTHENTICATION_TOKEN", "THROTTLED", "WAF_FILTERED"} <= set(answers)
@@ -212,6 +273,69 @@ def test_the_stage_throttles_and_logs_no_query(resources: dict[str, Any]) -> Non
     assert "$context.requestId" in logged.values()
 
 
+def test_the_gateway_has_one_stage_and_its_function_answers_no_other(resources: dict[str, Any]) -> None:
+    """SAM's deployment would make a second one, without firewall, throttling and log."""
+    assert list(of(resources, "AWS::ApiGateway::Stage")) == ["RestAPIapiStage"]
+    assert [
+        one for one in of(resources, "AWS::ApiGateway::Deployment").values() if "StageName" in one["Properties"]
+    ] == []
+    stage = properties(resources, "RestAPIapiStage")["StageName"]
+    assert properties(resources, "APIHandlerInvokePermission")["SourceArn"]["Fn::Sub"].endswith(
+        f"${{RestAPI}}/{stage}/*"
+    )
+    for name in FUNCTIONS:
+        assert properties(resources, logical(name))["Environment"]["Variables"]["VAULT_GATEWAY_STAGE"] == stage
+
+
+def test_the_accounts_role_for_logs_is_made_when_asked_for_and_behind_the_first_api(template: dict[str, Any]) -> None:
+    account = template["Resources"]["GatewayAccount"]
+    assert (account["Condition"], account["DependsOn"]) == ("OwnGatewayRole", "RestAPI")
+    assert template["Parameters"]["GatewayLogRole"]["Default"] == "false"
+
+
+def test_operators_have_a_role_when_somebody_is_named_and_only_they_may_take_it(resources: dict[str, Any]) -> None:
+    assert resources[role(OPERATORS)]["Condition"] == "HasOperators"
+    (trust,) = properties(resources, role(OPERATORS))["AssumeRolePolicyDocument"]["Statement"]
+    assert (trust["Action"], trust["Principal"]) == ("sts:AssumeRole", {"AWS": {"Ref": "OperatorArns"}})
+    policy = json.dumps(properties(resources, "TokenKey")["KeyPolicy"])
+    assert "-operators" in policy
+    # Without them nobody of that name may use the key, whoever makes such a role
+    assert "-operators" not in json.dumps(without_operators(properties(resources, "TokenKey")["KeyPolicy"]))
+
+
+def without_operators(value: Any) -> Any:
+    """What is there where `OperatorArns` is empty."""
+    match value:
+        case {"Fn::If": ["HasOperators", _, otherwise]}:
+            return otherwise
+        case dict():
+            return {name: without_operators(one) for name, one in value.items()}
+        case list():
+            return [without_operators(one) for one in value]
+    return value
+
+
+def test_a_table_that_is_restored_can_be_looked_after_under_its_name(resources: dict[str, Any]) -> None:
+    (document,) = [one["PolicyDocument"] for one in properties(resources, role(OPERATORS))["Policies"]]
+    reached = {one["Sid"]: json.dumps(one["Resource"]) for one in document["Statement"] if "Sid" in one}
+    for sid in ("VaultTable", "DescribeTables", "ReadIndexes"):
+        assert "${AWS::StackName}-restored" in reached[sid]
+
+
+def test_every_role_can_be_bounded(resources: dict[str, Any]) -> None:
+    bound = {"Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]}
+    roles = of(resources, "AWS::IAM::Role")
+    assert set(roles) > {role(name) for name in FUNCTIONS}
+    assert [name for name, one in roles.items() if one["Properties"].get("PermissionsBoundary") != bound] == []
+
+
+def test_functions_may_write_traces_where_they_are_traced(resources: dict[str, Any]) -> None:
+    for name in FUNCTIONS:
+        (document,) = [one["PolicyDocument"] for one in properties(resources, role(name))["Policies"]]
+        (statement,) = [one["Fn::If"] for one in document["Statement"] if one.get("Fn::If", [""])[0] == "HasTracing"]
+        assert statement[1]["Action"] == ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], name
+
+
 def test_the_stage_waits_for_the_role_that_logs(resources: dict[str, Any]) -> None:
     assert "${GatewayAccount}" in json.dumps(properties(resources, "RestAPIapiStage"))
 
@@ -232,6 +356,23 @@ def test_the_firewall_limits_log_ins_and_blocks_no_password(resources: dict[str,
     overrides = groups["common-rules"]["RuleActionOverrides"]
     assert all(one["ActionToUse"] == {"Count": {}} for one in overrides)
     assert {one["Name"] for one in overrides} >= {"CrossSiteScripting_BODY", "GenericLFI_BODY", "SizeRestrictions_BODY"}
+
+
+def test_long_queries_are_let_through_for_callbacks_alone(resources: dict[str, Any]) -> None:
+    rules = {rule["Name"]: rule for rule in properties(resources, "FirewallRules")["Rules"]}
+    size, spared = rules["long-queries-but-of-callbacks"]["Statement"]["AndStatement"]["Statements"]
+    assert (size["SizeConstraintStatement"]["ComparisonOperator"], size["SizeConstraintStatement"]["Size"]) == (
+        "GT",
+        2048,
+    )
+    pattern = spared["NotStatement"]["Statement"]["RegexMatchStatement"]["RegexString"]
+    paths = {path for path, methods in properties(resources, "RestAPI")["Body"]["paths"].items() if "get" in methods}
+    callbacks = {path for path in paths if "callback" in path}
+    assert callbacks == {"/oauth/callback/{provider_id}", CALLBACK_PATH}
+    asked = {path: path.replace("{provider_id}", "microsoft-365") for path in paths}
+    for prefix in ("", "/api"):
+        assert {path for path, sent in asked.items() if re.search(pattern, prefix + sent)} == callbacks
+    assert not re.search(pattern, "/oauth/callback/x/../../admin")
 
 
 def test_schedules_are_those_of_the_program(resources: dict[str, Any]) -> None:

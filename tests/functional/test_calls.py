@@ -113,13 +113,14 @@ def test_audit_log(running: Running, calls: Calls) -> None:
 
 def test_activity(running: Running, calls: Calls) -> None:
     alice = running.browser("alice")
-    assert calls.of(lambda: alice.get("/activity")) == ["GetItem", "Query", "Query"]
+    assert calls.of(lambda: alice.get("/activity")) == ["GetItem", "Query", "BatchGetItem", "Query"]
 
 
 def test_applications_of_a_person(running: Running, calls: Calls) -> None:
     alice = running.browser("alice")
     # Session, applications, own blocks, providers, the person, grants, what was fetched lately
-    assert calls.of(lambda: alice.get("/applications")) == ["GetItem", *["Query"] * 3, "GetItem", "Query", "Query"]
+    asked = ["GetItem", *["Query"] * 3, "GetItem", "Query", "Query", "BatchGetItem"]
+    assert calls.of(lambda: alice.get("/applications")) == asked
 
 
 def test_manage_clients_and_stop(running: Running, calls: Calls) -> None:

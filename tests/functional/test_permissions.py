@@ -1,26 +1,31 @@
 """Each function uses all that its role allows, and nothing else: each scenario is the widest that the function has."""
 
+import io
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from chalicelib import bootstrap
 from chalicelib.adapters.catalogue import FileCatalogue
 from chalicelib.bootstrap import Vault, create_vault
+from chalicelib.command_line import main
 from chalicelib.domain.audit import BACKGROUND
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.user import Departure
 from chalicelib.services import removals
 from chalicelib.services.background import Tally
-from deploy.template.permissions import FUNCTIONS
+from deploy.template.permissions import FUNCTIONS, OPERATORS
 from tests.fakes import directory
 from tests.fakes.misbehaviour import error, status
-from tests.iam import Recorder, allowed, recorded
+from tests.iam import ROLES, Recorder, allowed, recorded
 from tests.samples import ADMINISTRATOR
 
 from .client import Browser
@@ -36,7 +41,8 @@ def recorder(running: Running) -> Iterator[Recorder]:
 
 
 def assert_exact(recorder: Recorder, name: str) -> None:
-    assert recorder.uses[name] == allowed(FUNCTIONS[name])
+    used, may = recorder.uses[name], allowed(ROLES[name])
+    assert (used - may, may - used) == (set(), set())
 
 
 def test_web(running: Running, recorder: Recorder) -> None:
@@ -202,6 +208,41 @@ def test_delivery_of_events(telling: Telling, recorder: Recorder) -> None:
     telling.refresh(directory.ALICE.user.id)
     assert telling.vault.events.deliver_due() == 3
     assert_exact(recorder, "deliver_events")
+
+
+def test_commands(running: Running, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """All that operators run in a shell, in the widest form that each command has."""
+    monkeypatch.setattr(bootstrap, "create_vault", lambda *_, **__: running.vault)
+    monkeypatch.setattr("chalicelib.settings.Settings.faults", dict)
+    running.authorize(running.browser("alice"))
+    running.vault.seals.seal_due()
+    running.clock.advance(7200)
+    running.vault.seals.seal_due()
+    providers = tmp_path / "providers.json"
+    monkeypatch.setenv("SECOND_SECRET", "of the second")
+    more = {"id": "second", "type": "openid-connect", "name": "Second", "client_id": "vault", "scopes": ["openid"]}
+    more |= {"fields": {"issuer": running.cloud.issuer}, "client_secret": {"environment": "SECOND_SECRET"}}
+    providers.write_text(json.dumps({"providers": [more]}), encoding="utf-8")
+    (token,) = running.cloud._refresh_tokens
+    line = {"user": "CONTOSO\\alice", "account": "a@contoso.example", "account_id": "a", "scopes": ["openid"]}
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(line | {"refresh_token": token})))
+    grant = running.vault.grants._grants.load(directory.ALICE.user.id, "northwind").grant
+    assert grant is not None
+    for command in (
+        ["check-config"],
+        ["check-directory"],
+        ["verify-audit"],
+        ["export-providers"],
+        ["import-providers", str(providers)],
+        ["import-grants", "second"],
+        ["list-tokens", "northwind"],
+        ["rotate-keys"],
+        ["remove-tokens", "--all-of", "second", "--yes"],
+        ["remove-tokens", grant.id, "--revoke", "--yes"],
+        ["after-restore"],
+    ):
+        main(command)
+    assert_exact(recorder, OPERATORS)
 
 
 def test_whoever_asks_the_directory_may_read_its_secret() -> None:

@@ -1,20 +1,21 @@
 """The parameters file of a stage, and what a deployment of it would make."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy import conditions, deploy, parameters
+from deploy import conditions, parameters
 from deploy.errors import BuildError
-from deploy.package import TEMPLATE
-from deploy.stage import ROOT, Stage
+from deploy.stage import ROOT
 from deploy.template.merge import merge_template
 from deploy.template.permissions import policy
 
 KNOWN: dict[str, Any] = merge_template()["Parameters"]
 DIRECTORIES = json.dumps([{"domain": "CONTOSO", "servers": ["ldaps://dc1.contoso.com"]}])
+CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/1"
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/1"
+IDENTITY = "arn:aws:ses:eu-central-1:123456789012:identity/contoso.com"
 GIVEN = {
     "PublicUrl": "https://vault.contoso.com",
     "Directories": DIRECTORIES,
@@ -34,9 +35,36 @@ def test_the_smallest_file_will_do() -> None:
     parameters.check(GIVEN, KNOWN)
 
 
-def test_the_example_is_right() -> None:
-    example = json.loads((ROOT / "stages/prod/parameters.example.json").read_text(encoding="utf-8"))
-    parameters.check(example | {"BundleKey": "x"}, KNOWN)
+EXAMPLE: dict[str, str] = json.loads((ROOT / "stages/prod/parameters.example.json").read_text(encoding="utf-8"))
+HOLES = {"REGION": "eu-central-1", "ACCOUNT": "123456789012", "ID-1": "1", "ID-2": "2", "ID": "0a1b"}
+
+
+def test_the_example_is_right_once_it_is_filled_in() -> None:
+    filled = dict(EXAMPLE)
+    for hole, value in HOLES.items():
+        filled = {name: text.replace(hole, value) for name, text in filled.items()}
+    parameters.check(filled | {"BundleKey": "x"}, KNOWN)
+
+
+def test_the_example_as_it_is_is_refused_for_each_of_its_holes() -> None:
+    said = faults(**EXAMPLE)
+    holed = {name for name, text in EXAMPLE.items() if any(hole in text for hole in HOLES)}
+    assert holed >= {"CertificateArn", "DirectorySecretArns", "VpcId", "SubnetIds", "RouteTableIds", "MailIdentityArns"}
+    assert [name for name in holed if f"- {name} is " not in said] == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "ports"), [({}, {389, 636, 3269}), ({"DirectoryPort": "10636"}, {636, 10636}), ({"VpcId": ""}, {10636})]
+)
+def test_ports_of_directories_that_the_security_group_opens(changed: dict[str, str], ports: set[int]) -> None:
+    values = parameters.complete(GIVEN | {"VpcId": "vpc-1"} | changed, KNOWN)
+    parameters.check_ports(values, ports, merge_template())
+
+
+def test_a_port_that_would_be_dropped_silently_is_said() -> None:
+    values = parameters.complete(GIVEN | {"VpcId": "vpc-1"}, KNOWN)
+    with pytest.raises(BuildError, match="servers at port 10636"):
+        parameters.check_ports(values, {636, 10636}, merge_template())
 
 
 def test_every_missing_parameter_is_named_with_its_meaning() -> None:
@@ -64,13 +92,16 @@ SIGN_IN = '{"kind": "openid", "issuer": "https://id.contoso.com", "client_id": "
         ({"Firewall": "yes"}, "Firewall is 'yes' and must be one of true, false."),
         ({"BundleBucket": ""}, "BundleBucket is too short."),
         ({"VpcId": "vpc-1"}, "SubnetIds is missing"),
+        ({"VpcId": "vpc-ID"}, "It is the id of a VPC"),
+        ({"SubnetIds": "subnet-1,subnet-ID"}, "Each is the id of a subnet"),
+        ({"CompanyKeyArn": KEY.replace("key/", "alias/")}, "not of an alias"),
         ({"VpcId": "vpc-1", "SubnetIds": "subnet-1", "VpcEndpoints": "true"}, "RouteTableIds is missing"),
         ({"Truststore": "s3://x/y.pem"}, "CertificateArn is missing: Truststore"),
-        ({"CertificateArn": "arn:x", "PublicUrl": "https://vault.contoso.com/api"}, "PublicUrl has a path"),
+        ({"CertificateArn": CERTIFICATE, "PublicUrl": "https://vault.contoso.com/api"}, "PublicUrl has a path"),
         ({"EventBus": "arn:aws:events:x"}, "It is the name of a bus"),
         ({"MailFrom": "vault@contoso.com"}, "MailIdentityArns is missing"),
         ({"AdminMail": "team@contoso.com"}, "MailFrom is missing"),
-        ({"MailFrom": "vault", "MailIdentityArns": "arn:x"}, "MailFrom is 'vault', which is no plain mail address."),
+        ({"MailFrom": "vault", "MailIdentityArns": IDENTITY}, "MailFrom is 'vault', which is no plain mail address."),
         ({"Directories": "[{]"}, "Directories cannot be understood"),
         ({"Directories": '[{"domain": "CONTOSO", "sevrers": []}]'}, "Directories cannot be understood: "),
         (
@@ -108,8 +139,8 @@ def test_the_smallest_deployment_has_no_domain_vpc_or_export() -> None:
 @pytest.mark.parametrize(
     ("changed", "more"),
     [
-        ({"CertificateArn": "arn:x"}, {"Domain", "DomainMapping"}),
-        ({"CertificateArn": "arn:x", "HostedZoneId": "Z1"}, {"Domain", "DomainMapping", "DomainRecord"}),
+        ({"CertificateArn": CERTIFICATE}, {"Domain", "DomainMapping"}),
+        ({"CertificateArn": CERTIFICATE, "HostedZoneId": "Z1"}, {"Domain", "DomainMapping", "DomainRecord"}),
         ({"VpcId": "vpc-1"}, {"FunctionsGroup", "NetworkInterfaces"}),
         ({"AlarmEmail": "operations@contoso.com"}, {"AlarmTopic"}),
         (
@@ -150,82 +181,3 @@ def test_provider_keys_are_the_stacks_or_the_companys_and_an_earlier_one_only_op
         "ProviderKeys": (both, ["arn:new"]),
         "EarlierKey": (["kms:Decrypt"], ["arn:old"]),
     }
-
-
-@pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    """A stage in a folder of its own, packaged."""
-    monkeypatch.setattr("deploy.stage.ROOT", tmp_path)
-    one = Stage("prod", {})
-    one.output.mkdir(parents=True)
-    template = ours()
-    template["Parameters"]["BundleKey"]["Default"] = "token-vault/abc.zip"
-    (one.output / TEMPLATE).write_text(json.dumps(template), encoding="utf-8")
-    one.folder.mkdir(parents=True)
-    return one
-
-
-def write(stage: Stage, text: str) -> None:
-    (stage.folder / parameters.FILE).write_text(text, encoding="utf-8")
-
-
-def test_a_dry_run_says_what_it_would_ask_for_and_calls_nobody(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("subprocess.run", lambda *_args, **_options: pytest.fail("something was called"))
-    write(stage, json.dumps({name: value for name, value in GIVEN.items() if name != "BundleKey"}))
-    deploy.deploy(stage, "vault", dry_run=True)
-    said = capsys.readouterr().out
-    assert "3 AWS::DynamoDB::Table" in said
-    assert "s3://contoso-deployments/token-vault/abc.zip" in said
-    assert "aws cloudformation deploy --stack-name vault" in said
-    assert "BundleKey=token-vault/abc.zip" in said
-
-
-def test_the_bundle_is_there_before_the_stack_changes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    called: list[list[str]] = []
-
-    class Done:
-        returncode = 0
-
-    monkeypatch.setattr("subprocess.run", lambda command, **_options: called.append(command) or Done())
-    write(stage, json.dumps(GIVEN | {"LeaverDays": 60}))
-    deploy.deploy(stage, "vault", dry_run=False)
-    assert [command[1:3] for command in called] == [["s3", "cp"], ["cloudformation", "deploy"]]
-    assert "LeaverDays=60" in called[1]
-
-
-def test_a_command_that_fails_stops_the_deployment(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Failed:
-        returncode = 255
-
-    monkeypatch.setattr("subprocess.run", lambda *_args, **_options: Failed())
-    write(stage, json.dumps(GIVEN))
-    with pytest.raises(BuildError, match="aws s3 cp failed with exit code 255"):
-        deploy.deploy(stage, "vault", dry_run=False)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [("", "is no JSON"), ("[]", "must be one JSON object"), ('{"PublicUrl": null}', "must be one JSON object")],
-)
-def test_a_file_that_is_none_is_said(stage: Stage, text: str, said: str) -> None:
-    write(stage, text)
-    with pytest.raises(BuildError, match=said):
-        deploy.deploy(stage, "vault", dry_run=True)
-
-
-def test_what_was_not_done_before_is_said(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(BuildError, match=r"parameters\.json is missing\. .*example"):
-        deploy.deploy(stage, "vault", dry_run=True)
-    (stage.output / TEMPLATE).unlink()
-    with pytest.raises(BuildError, match="make package STAGE=prod"):
-        deploy.deploy(stage, "vault", dry_run=True)
-    with pytest.raises(BuildError, match="more than 30 characters"):
-        deploy.deploy(stage, "v" * 31, dry_run=True)
-
-
-def test_a_stage_that_does_not_exist_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    assert deploy.main(["--stage", "production"]) == 1
-    assert "There is no stage 'production' in .chalice/config.json; there is: prod." in capsys.readouterr().err
-    assert deploy.main(["--stage", "local"]) == 1

@@ -163,6 +163,22 @@ def test_counting_goes_on_over_pages() -> None:
     assert counted == 7
 
 
+def test_an_item_that_left_the_list_meanwhile_is_not_in_it_and_the_others_are_whole() -> None:
+    from chalicelib.stores.tables import LISTING
+
+    listed = [{"pk": n, "sk": "x", "listing": "USERS"} for n in ("changed", "deleted", "left")]
+    now = [{"pk": "left", "sk": "x", "listing": "DEPARTED"}, listed[0] | {"more": "of it"}]
+
+    def answer(**arguments: Any) -> dict[str, Any]:
+        if "RequestItems" in arguments:
+            return {"Responses": {"vault": [pack(item) for item in now]}}
+        return {"Items": [pack(item) for item in listed], "LastEvaluatedKey": pack(listed[-1])}
+
+    page = table(answer).listed(Condition.equals(listing="USERS"), index=LISTING, limit=3)
+    assert page.items == [now[1]]
+    assert page.last_key == listed[-1]
+
+
 def test_only_what_the_vault_stores_can_be_stored() -> None:
     with pytest.raises(TypeError, match="float"):
         pack({"pk": 1.5})
