@@ -63,7 +63,7 @@ def application_from_item(item: Item) -> ClientApplication:
 
 
 def _parsed(item: Item) -> ClientApplication:
-    return load(ClientApplication, item)
+    return load(ClientApplication, item, later=("stopped_by",))
 
 
 def _to_item(application: ClientApplication) -> Item:

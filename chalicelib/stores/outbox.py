@@ -88,7 +88,7 @@ def _to_item(delivery: Delivery) -> Item:
 
 
 def _parsed(item: Item) -> Delivery:
-    return load(Delivery, {**item, "channel": item[SORT]})
+    return load(Delivery, {**item, "channel": item[SORT]}, later=("client_id", "client_name", "slot"))
 
 
 @dataclass(frozen=True, slots=True)

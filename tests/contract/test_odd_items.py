@@ -8,22 +8,34 @@ import logging
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from chalicelib.adapters.system import SystemRandom
 from chalicelib.domain.administrators import Appointment, Appointments
+from chalicelib.domain.aliases import aliases_of
 from chalicelib.domain.authorization_request import ConsentFailed
 from chalicelib.domain.errors import ItemUnreadable, StorageUnavailable
 from chalicelib.domain.event import Channel, Delivery, Event, EventKind, MailsSent
 from chalicelib.domain.grant import GrantReason, GrantState, RefreshLease
-from chalicelib.domain.provider_health import ProviderHealth
-from chalicelib.domain.removal import Removal, RemovalOrder, RemovalScope
+from chalicelib.domain.provider_health import Doubt, ProviderHealth
+from chalicelib.domain.removal import (
+    Everything,
+    EverythingOrder,
+    FormerClient,
+    Removal,
+    RemovalOrder,
+    RemovalScope,
+)
 from chalicelib.domain.seal import Seal
 from chalicelib.domain.session import Notice, NoticeKind
 from chalicelib.domain.stop import Block, Stop, StopKind
+from chalicelib.domain.use import UseCount
 from chalicelib.domain.user import Departure, SweepProgress
+from chalicelib.services.people import PeopleService
 from chalicelib.stores.administrators import DynamoAdministratorStore
 from chalicelib.stores.authorization_requests import DynamoAuthorizationRequestStore
 from chalicelib.stores.client_applications import DynamoClientApplicationStore
@@ -38,9 +50,12 @@ from chalicelib.stores.revocations import DynamoRevocationStore
 from chalicelib.stores.seals import DynamoSealStore
 from chalicelib.stores.sessions import DynamoSessionStore
 from chalicelib.stores.stops import DynamoStopStore
+from chalicelib.stores.use_counts import DynamoUseCountStore
 from chalicelib.stores.user_aliases import DynamoUserAliasStore
 from chalicelib.stores.users import DynamoUserStore
 from tests.aws import Aws
+from tests.fakes.directory import FakeDirectory
+from tests.fakes.system import FakeClock
 from tests.samples import (
     ADMINISTRATOR,
     ALICE,
@@ -68,22 +83,24 @@ class World:
 
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
-        client, vault, keys, sessions = aws.clients.dynamodb, *map(aws.table, (VAULT, KEYS, SESSIONS))
+        vault, keys, sessions = map(aws.table, (VAULT, KEYS, SESSIONS))
         self.providers = DynamoProviderStore(vault, keys)
-        self.grants = DynamoGrantStore(client, vault, keys, sessions)
+        self.grants = DynamoGrantStore(vault, keys, sessions)
         self.releases = DynamoReleaseStore(self.grants)
-        self.users, self.aliases = DynamoUserStore(vault), DynamoUserAliasStore(vault)
-        self.applications = DynamoClientApplicationStore(client, vault)
+        self.aliases = DynamoUserAliasStore(vault, SystemRandom())
+        self.users = DynamoUserStore(vault, self.aliases)
+        self.applications = DynamoClientApplicationStore(vault)
         self.stops = DynamoStopStore(vault)
         self.health = DynamoProviderHealthStore(vault)
-        self.revocations = DynamoRevocationStore(client, vault)
-        self.outbox = DynamoOutbox(client, vault)
-        self.removals = DynamoRemovalStore(client, vault)
+        self.revocations = DynamoRevocationStore(vault)
+        self.outbox = DynamoOutbox(vault)
+        self.removals = DynamoRemovalStore(vault)
         self.administrators = DynamoAdministratorStore(vault)
         self.sessions = DynamoSessionStore(sessions)
         self.requests = DynamoAuthorizationRequestStore(sessions)
         self.cursors = DynamoCursorStore(vault)
         self.seals = DynamoSealStore(vault, keys)
+        self.uses = DynamoUseCountStore(vault)
 
     def provider(self) -> None:
         self.providers.add(PROVIDER, KEY)
@@ -116,22 +133,30 @@ class Kind:
 
 
 def _full_provider(world: World) -> None:
-    order = RemovalOrder(1, "r1", revoke=True, by=ADMINISTRATOR)
-    full = replace(PROVIDER, fields={"issuer": "x"}, removals=(order,), removed_at=NOW, visible_to=("g",))
+    former = FormerClient(PROVIDER.server, "vault", b"encrypted")
+    order = RemovalOrder(1, "r1", revoke=True, by=ADMINISTRATOR, former=former)
+    full = replace(PROVIDER, fields={"issuer": "x"}, removals=(order,), removed_at=NOW, visible_to=("g",), emptied=1)
     world.providers.add(full, KEY)
     world.providers.add(OTHER_PROVIDER, replace(KEY, provider_id="other"))
+
+
+def _everything(world: World) -> None:
+    _full_provider(world)
+    order = EverythingOrder(1, "r1", revoke=True, by=ADMINISTRATOR, at=NOW)
+    world.providers.save_everything(Everything((order, replace(order, number=2))), replaces=0)
 
 
 def _grants(world: World) -> None:
     world.provider()
     lease = RefreshLease(NOW, NOW + 15)
-    world.grants.save(replace(GRANT, lease=lease, refreshed_at=NOW, unknown_since=NOW), replaces=None)
+    full = replace(GRANT, lease=lease, refreshed_at=NOW, unknown_since=NOW, server=PROVIDER.server_id)
+    world.grants.save(full, replaces=None)
     world.grants.save(replace(GRANT, user_id=BOB.id, user_name=BOB.login_name), replaces=None)
 
 
 def _users(world: World) -> None:
-    for user in (ALICE, BOB):
-        world.users.enrol(user, sessions_until=NOW)
+    for user in (replace(ALICE, also_called=("alice@contoso.com",)), BOB):
+        world.users.enrol(user, sessions_until=NOW, at=NOW)
     record = world.users.get(ALICE.id)
     assert record
     world.users.save(replace(record, departure=Departure.DISABLED, departed_at=NOW))
@@ -141,7 +166,7 @@ def _release(world: World) -> None:
     world.provider()
     world.grants.save(GRANT, replaces=None)
     world.applications.add(APPLICATION)
-    world.users.enrol(ALICE, sessions_until=NOW)
+    world.users.enrol(ALICE, sessions_until=NOW, at=NOW)
 
 
 def _session(world: World) -> None:
@@ -175,7 +200,7 @@ def _revocations(world: World) -> None:
 
 
 def _removals(world: World) -> None:
-    world.removals.add(REMOVAL)
+    world.removals.add(replace(REMOVAL, joined=(("northwind", "r0"),), tokens=("t",), is_open=True))
     world.removals.add(replace(REMOVAL, id="r2"))
     world.removals.count("r2", "northwind", NOW, of="x", removed=1)
 
@@ -187,7 +212,20 @@ def _stops(world: World) -> None:
 
 
 def _health(world: World) -> None:
-    world.health.save(ProviderHealth("northwind", failures=1, failing_since=NOW))
+    doubt = Doubt("invalid_request", "fingerprint", NOW, 1)
+    world.health.save(
+        ProviderHealth("northwind", failures=1, failing_since=NOW, people=("fingerprint",), doubts=(doubt,))
+    )
+
+
+def _uses(world: World) -> None:
+    for application in ("mailer", "scanner"):
+        count = UseCount(date(2027, 1, 15), application, "northwind", 3, {"blocked": 1})
+        world.uses.add(count, counted_to="2027-01-15T08:05:00", expires_at=NOW)
+
+
+def _used(world: World) -> list[UseCount]:
+    return list(world.uses.between(date(2027, 1, 1), date(2027, 1, 31)))
 
 
 def _mails(world: World) -> None:
@@ -208,6 +246,10 @@ USER = f"USER#{ALICE.id}"
 KINDS = [
     Kind("provider", VAULT, "PROVIDERS", "northwind", _full_provider, lambda w: w.providers.get("northwind"),
          lambda w: (w.providers.get("other"), OTHER_PROVIDER in w.providers.all()), fails=True),
+    Kind("removals of everything", VAULT, "PROVIDERS", "#EVERYTHING", _everything, lambda w: w.providers.everything(),
+         lambda w: w.providers.key("northwind", 1), fails=True),
+    Kind("provider under what cannot be read", VAULT, "PROVIDERS", "#EVERYTHING", _everything,
+         lambda w: (w.providers.all(), w.providers.get("other")), fails=True),
     Kind("provider key", KEYS, "northwind#1", "", _full_provider, lambda w: w.providers.key("northwind", 1),
          lambda w: w.providers.all(), fails=True),
     Kind("grant", VAULT, USER, "GRANT#northwind#1", _grants, lambda w: w.grants.load(ALICE.id, "northwind").grant,
@@ -232,13 +274,15 @@ KINDS = [
     Kind("authorization request", SESSIONS, f"REQUEST#{REQUEST.state_hash}", "", lambda w: w.requests.add(REQUEST),
          _consumed),
     Kind("alias", VAULT, "ALIAS#alice", "ALIAS", lambda w: w.aliases.claim(ALICE.id, ("alice",)),
-         lambda w: w.aliases.owners("alice")),
+         lambda w: len(w.aliases.claims("alice"))),
+    Kind("use count", VAULT, "USE#2027-01", "2027-01-15#scanner#northwind", _uses, _used,
+         lambda w: [count for count in _used(w) if count.application == "mailer"]),
     Kind("revocation", VAULT, "REVOCATION#rev1", "REVOCATION", _revocations,
-         lambda w: [one for one in w.revocations.due(NOW, limit=9) if one.id == "rev1"],
-         lambda w: [one for one in w.revocations.due(NOW, limit=9) if one.id == "rev2"]),
+         lambda w: [one for one in w.revocations.due("northwind", NOW) if one.id == "rev1"],
+         lambda w: [one for one in w.revocations.due("northwind", NOW) if one.id == "rev2"]),
     Kind("delivery", VAULT, f"EVENT#{EVENT.id}", "bus", _outbox,
-         lambda w: [one for one in w.outbox.due(NOW, limit=9) if one.event.user_id == ALICE.id],
-         lambda w: [one for one in w.outbox.due(NOW, limit=9) if one.event.user_id == BOB.id]),
+         lambda w: [one for one in w.outbox.due(Channel.BUS, NOW) if one.event.user_id == ALICE.id],
+         lambda w: [one for one in w.outbox.due(Channel.BUS, NOW) if one.event.user_id == BOB.id]),
     Kind("mails sent", VAULT, f"MAILS#{ALICE.id}#northwind", "person", _mails,
          lambda w: w.outbox.mails_sent(Channel.PERSON, "northwind", ALICE.id).sent),
     Kind("removal", VAULT, "REMOVAL#r1", "HEAD", _removals, lambda w: w.removals.receipt("r1"),
@@ -334,7 +378,7 @@ def test_f40_a_field_of_a_later_version_is_passed_over(world: World, kind: Kind)
     assert kind.read(world) == read
 
 
-NESTED = ("server", "account", "lease", "by", "notice", "event")
+NESTED = ("server", "account", "lease", "by", "notice", "event", "former")
 """Fields that hold what has fields itself; others are maps by names of their own."""
 
 
@@ -399,15 +443,20 @@ def test_f40_a_stop_that_cannot_be_read_counts_and_can_be_taken_back(world: Worl
 
 def test_f40_a_person_who_cannot_be_read_gets_nothing_and_can_log_in(world: World) -> None:
     _release(world)
-    for broken in ({}, {"version": {"S": "x"}}, {"version": {"N": "1"}}):
+    for broken in ({}, {"version": {"S": "x"}}, {"version": {"N": "1"}}, {"names": {"S": "?"}}):
         _put(world, KINDS[0], {"pk": {"S": USER}, "sk": {"S": "RECORD"}, **broken})
         subject = world.releases.load("scanner", "northwind", ALICE.id).subject
         assert subject
         assert subject.is_blocked
-        world.users.enrol(ALICE, sessions_until=NOW)
+        world.users.enrol(ALICE, sessions_until=NOW, at=NOW)
         record = world.users.get(ALICE.id)
         assert record
         assert record.user == ALICE
+        assert record.names == frozenset(aliases_of(ALICE))
+        name = aliases_of(ALICE)[0]
+        held = world.releases.load("scanner", "northwind", name)
+        assert held.subject
+        assert not held.subject.is_blocked
 
 
 def test_a_record_that_storage_did_not_take_is_not_written_anew(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,7 +466,7 @@ def test_a_record_that_storage_did_not_take_is_not_written_anew(world: World, mo
     _release(world)
     monkeypatch.setattr(world.users._table, "update", refuse)
     with pytest.raises(StorageUnavailable):
-        world.users.enrol(ALICE, sessions_until=NOW)
+        world.users.enrol(ALICE, sessions_until=NOW, at=NOW)
 
 
 @pytest.mark.parametrize("kind", ["provider health", "mails sent", "appointments"])
@@ -428,7 +477,7 @@ def test_f40_what_is_only_noted_is_written_anew(world: World, kind: str) -> None
     _put(world, one, {name: good[name] for name in ("pk", "sk")})
     match kind:
         case "provider health":
-            world.health.save(replace(world.health.get("northwind"), failures=1, failing_since=NOW))
+            world.health.save(replace(before, version=world.health.get("northwind").version))
         case "mails sent":
             mails = world.outbox.mails_sent(Channel.PERSON, "northwind", ALICE.id)
             world.outbox.note_mails(replace(mails, sent=before), NOW)
@@ -446,10 +495,60 @@ def test_f40_one_odd_appointment_takes_no_other_away(world: World) -> None:
 
 
 @pytest.mark.parametrize("kind", ["revocation", "delivery"])
-def test_f40_what_cannot_be_read_does_not_hold_up_the_queue(world: World, kind: str) -> None:
+def test_f40_what_cannot_be_read_does_not_hold_up_the_queue(
+    world: World, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
     one = next(one for one in KINDS if one.name == kind)
     good = _good(world, one)
     _put(world, one, {name: value for name, value in good.items() if name in ("pk", "sk", "listing", "listed_as")})
-    due = world.revocations.due if kind == "revocation" else world.outbox.due
-    due(NOW, limit=1)
-    assert len(due(NOW, limit=1)) == 1
+
+    def due(at: int) -> int:
+        found = world.revocations.due("northwind", at) if kind == "revocation" else world.outbox.due(Channel.BUS, at)
+        return len(list(found))
+
+    assert due(NOW) == 1
+    told = len(unreadable(caplog))
+    assert due(NOW) == 1
+    # Put off by a day, so that each run does not tell it again, and no list looks late
+    assert len(unreadable(caplog)) == told == 1
+    assert due(NOW + 24 * 3600) == 1
+    assert len(unreadable(caplog)) == told + 1
+
+
+def unreadable(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [message for message in caplog.messages if message == "item.unreadable"]
+
+
+def test_f40_a_claim_that_cannot_be_read_means_nobody(world: World) -> None:
+    world.users.enrol(ALICE, sessions_until=NOW, at=NOW)
+    name = aliases_of(ALICE)[0]
+    for claims in ({"S": "?"}, {"SS": ["no mark"]}):
+        _put(world, KINDS[0], {"pk": {"S": f"ALIAS#{name}"}, "sk": {"S": "ALIAS"}, "claims": claims})
+        assert world.aliases.claims(name) == ()
+
+
+def test_f40_who_cannot_be_read_is_no_reason_to_take_another_for_them(world: World) -> None:
+    """Of two who claim a name, the one whose record is odd may be the one who bears it."""
+    people = PeopleService(world.aliases, world.users, FakeDirectory(), FakeClock(NOW))
+    name = aliases_of(ALICE)[0]
+    for user in (ALICE, BOB):
+        world.users.enrol(user, sessions_until=NOW, at=NOW)
+        world.aliases.claim(user.id, (name,))
+    item = {"pk": {"S": USER}, "sk": {"S": "RECORD"}}
+    _put(world, KINDS[0], item)
+    with pytest.raises(ItemUnreadable):
+        people.settle(name)
+    assert [record.user for record in world.users.get_all([ALICE.id, BOB.id])] == [BOB]
+
+
+def test_r92_a_hand_in_the_table_says_of_no_grant_or_provider_what_is_not_stored(world: World) -> None:
+    _grants(world)
+    for key, more in (
+        ({"pk": USER, "sk": "GRANT#northwind#1"}, {"server_now": {"S": "?"}}),
+        ({"pk": "PROVIDERS", "sk": "northwind"}, {"is_ending": {"BOOL": True}}),
+    ):
+        place = {name: {"S": value} for name, value in key.items()}
+        found = world.aws.clients.dynamodb.get_item(TableName=VAULT, Key=place)["Item"]
+        _put(world, KINDS[0], found | more)
+    assert world.grants.of_user(ALICE.id).grants[0].server_now == ""
+    assert not world.providers.get("northwind").is_ending

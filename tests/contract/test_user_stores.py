@@ -92,7 +92,7 @@ class TestUserStore:
     def test_a_record_of_a_list_is_the_whole_record_so_that_writing_it_back_loses_nothing(
         self, store: UserStore
     ) -> None:
-        store.enrol(replace(ALICE, password_stamp="p1"), sessions_until=NOW + 60)
+        store.enrol(replace(ALICE, password_stamp="p1"), sessions_until=NOW + 60, at=NOW)
         assert store.present(limit=10, cursor=None).users == [self.record(store)]
         self.leave(store, ALICE.id, NOW)
         assert store.departed(limit=10, cursor=None).users == [self.record(store)]
