@@ -3,9 +3,9 @@
 from dataclasses import asdict
 
 from chalicelib.domain.administrators import Appointment, Appointments
-from chalicelib.domain.audit import Actor
 from chalicelib.domain.errors import Conflict
 
+from .items import load, readable, version_of
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, SORT
 
@@ -22,13 +22,16 @@ class DynamoAdministratorStore:
         item = self._table.get(_ITEM)
         if item is None:
             return Appointments()
-        entries = (Appointment(**{**entry, "by": Actor(**entry["by"])}) for entry in item["entries"])
-        return Appointments(tuple(entries), item["version"])
+        # One that cannot be read appoints nobody, and is gone with the next change
+        listed = item.get("entries")
+        entries = [{**_ITEM, "entry": entry} for entry in (listed if isinstance(listed, list) else ())]
+        found = readable("appointment", entries, lambda item: load(Appointment, item["entry"]))
+        return Appointments(tuple(found), version_of(item))
 
     def save(self, appointments: Appointments) -> None:
-        condition = Condition.equals(version=appointments.version) if appointments.version else Condition.absent(KEY)
+        condition = Condition.version(appointments.version) if appointments.version else Condition.absent(KEY)
         entries = [asdict(entry) for entry in appointments.entries]
         try:
-            self._table.put(_ITEM | {"entries": entries, "version": appointments.version + 1}, condition)
+            self._table.put(_ITEM | {"entries": entries, "version": max(appointments.version, 0) + 1}, condition)
         except ConditionFailed:
             raise Conflict from None
