@@ -31,12 +31,16 @@ _OK = range(200, 300)
 _REFUSED = range(400, 500)
 _LONGEST_LIFE = 10 * 365 * 24 * 3600
 """Ten years, which is also what the catalogue says where a token never ends."""
+_ODD_LIFE_SECONDS = 3600
+"""Assumed at most where `expires_in` is there and is no lifetime: asking again early costs less than a dead token."""
 _MOST_SCOPES = 500
 
 _TOKEN = re.compile(r"[ -~]{1,65536}")
 """RFC 6749 appendix A.12 and A.17; the length is ours."""
 
 _LONGEST_TOKEN = 65536
+_NO_TOKEN = ("", "null", "none", "undefined")
+"""What programs send where they have none."""
 _TOKEN_TYPE = re.compile(r"[!-~]{1,200}")
 _SCOPE = re.compile(r"[!-~]{1,1000}")
 _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{0,12})?", re.ASCII)
@@ -77,7 +81,9 @@ _TRANSIENT = frozenset(
         "temporarily_unavailable",
     }
 )
-_THROTTLING = re.compile(r"rate[ _-]?limit|too[ _-]many[ _-](requests|calls|attempts)|throttl", re.IGNORECASE)
+_THROTTLING = re.compile(
+    r"rate[ _-]?limit|too[ _-]many[ _-](requests|calls|attempts)|throttl|already being processed", re.IGNORECASE
+)
 """Word or description of a cloud that wants fewer calls, whatever status it says that with."""
 
 
@@ -140,10 +146,15 @@ def _sorted(
 
 
 def _meaning(code: str, text: str) -> ErrorKind | None:
-    """As the standards have it; None for whatever may mean several things."""
+    """As the standards have it; None for whatever may mean several things.
+
+    `invalid_grant` is one of these where the cloud speaks of its load: Salesforce says it while an earlier request with
+    the same refresh token is still at work.
+    """
+    is_busy = _THROTTLING.search(text) is not None
     if code == "invalid_grant":
-        return ErrorKind.FINAL
-    if code in _TRANSIENT or _THROTTLING.search(text):
+        return None if is_busy else ErrorKind.FINAL
+    if code in _TRANSIENT or is_busy:
         return ErrorKind.TRANSIENT
     return ErrorKind.MISCONFIGURED if code == "invalid_client" else None
 
@@ -201,7 +212,7 @@ def token_set(answer: dict[str, Any], provider_type: ProviderType, asked: tuple[
     return TokenSet(
         access_token=Secret(access_token),
         refresh_token=Secret(refresh_token) if refresh_token else None,
-        expires_at=now + (lifetime or provider_type.default_access_token_seconds),
+        expires_at=now + (lifetime or _assumed(provider_type, is_odd=odd_life)),
         scopes=scopes or asked,
         token_type=token_type,
         extra=extra(answer, provider_type.extra_fields),
@@ -248,6 +259,12 @@ def _is_token(value: object) -> TypeGuard[str]:
 # Each reader gives what it makes of a member of the answer, and whether that was odd
 
 
+def _assumed(provider_type: ProviderType, *, is_odd: bool) -> int:
+    """Where `expires_in` says nothing that can be read. A type whose tokens never end says nothing at all."""
+    assumed = provider_type.default_access_token_seconds
+    return min(assumed, _ODD_LIFE_SECONDS) if is_odd else assumed
+
+
 def _lifetime(value: object) -> tuple[int | None, bool]:
     """Whole seconds, at least one and at most ten years; None where there are none to be read."""
     number: float = 0
@@ -264,6 +281,8 @@ def _refresh_token(value: object) -> tuple[str | None, bool]:
     """Sent back in a form, in which any text can travel; so a character that no token should have loses none."""
     if value in (None, ""):
         return None, False
+    if isinstance(value, str) and value.strip().casefold() in _NO_TOKEN:
+        return None, True
     if not isinstance(value, str) or len(value) > _LONGEST_TOKEN or not _is_text(value):
         return None, True
     return value, not _is_token(value)

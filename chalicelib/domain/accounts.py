@@ -45,7 +45,10 @@ def chosen(grants: Iterable[Grant], preferred: str | None, asked: str = "") -> G
     """
     in_order = sorted(grants, key=lambda grant: grant.slot)
     if asked:
-        matching = [grant for grant in in_order if grant.is_account(asked)]
+        # The subject first: at some clouds one account's label can be the subject of another
+        matching = sorted(
+            (grant for grant in in_order if grant.is_account(asked)), key=lambda grant: grant.account.subject != asked
+        )
         return next((grant for grant in matching if grant.token_set is not None), next(iter(matching), None))
     default = next((grant for grant in in_order if grant.slot == preferred), None)
     return default or next(iter(in_order), None)

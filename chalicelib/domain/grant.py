@@ -7,15 +7,12 @@ from typing import Self
 from .client_application import ClientApplication, Subject
 from .ids import GrantId, PersonId
 from .provider import Provider, ProviderKey
-from .provider_health import ProviderHealth
+from .provider_health import CLOCKS_APART_SECONDS, ProviderHealth
 from .stop import StopKind
 from .token_set import CloudAccount
 
 LEASE_SECONDS = 15
 """Longer than one request to a cloud (3 s to connect, 10 s for the answer): who is still silent then, is gone."""
-
-CLOCKS_APART_SECONDS = 600
-"""Two clocks, each five minutes off. A lease older than that is over whatever anybody's clock says."""
 
 DEFAULT_MINIMUM_SECONDS = 60
 """Life that a released token has at least, if nobody asks for more."""

@@ -12,6 +12,8 @@ WINDOW_SECONDS = 30
 """So many failures within so many seconds, of two people at least, and nobody asks for a while."""
 PAUSE_SECONDS = 30
 MISCONFIGURED_PAUSE_SECONDS = 60
+CLOCKS_APART_SECONDS = 600
+"""Two clocks, each five minutes off. What is farther away in time than that is no difference of good clocks."""
 LONGEST_PAUSE_SECONDS = 3600
 """However long a cloud's Retry-After is."""
 DOUBT_SECONDS = 3600
@@ -30,6 +32,11 @@ class Doubt:
     """A fingerprint."""
     at: int
     provider_version: int
+
+
+def believed(wait: int) -> int:
+    """Seconds to wait; 0 for more than anybody may have noted: that was a clock far ahead."""
+    return max(0, wait) if wait <= LONGEST_PAUSE_SECONDS + CLOCKS_APART_SECONDS else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ class ProviderHealth:
     def pause(self, provider_version: int, now: int) -> int:
         """Seconds in which nobody may ask the cloud; 0: it may be asked."""
         until = self.misconfigured_until if self.is_misconfigured(provider_version) else 0
-        return max(0, self.open_until - now, until - now)
+        return believed(max(self.open_until, until) - now)
 
     def needs_probe(self, provider_version: int) -> bool:
         """After a pause one caller alone finds out whether it is over."""

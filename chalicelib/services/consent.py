@@ -9,6 +9,7 @@ from chalicelib.domain.errors import (
     CloudAnswerInvalid,
     CloudError,
     CloudUnavailable,
+    IntegrityViolation,
     InvalidRequest,
     NotFound,
 )
@@ -278,7 +279,11 @@ class ConsentService:
     def _exchange(
         self, client: Client, holding: Holding, request: AuthorizationRequest, code: str, box: Box
     ) -> tuple[TokenSet, CloudAccount]:
-        code_verifier = Secret(box.decrypt(request.code_verifier, request.verifier_context()).decode())
+        try:
+            code_verifier = Secret(box.decrypt(request.code_verifier, request.verifier_context()).decode())
+        except IntegrityViolation as violation:
+            # Sealed for another provider of the same id: this one was deleted and registered anew meanwhile
+            raise ConsentFailed(ConsentProblem.PROVIDER_CHANGED, detail=violation.detail) from violation
         provider_type = self._catalogue.get(holding.provider.type_id)
         try:
             return self._oauth_client.exchange_code(

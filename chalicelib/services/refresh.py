@@ -30,6 +30,7 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.event import Event, EventKind
 from chalicelib.domain.grant import LEASE_SECONDS, SPILL_SECONDS, Grant, GrantReason, GrantState, Holding
 from chalicelib.domain.provider import Provider
+from chalicelib.domain.provider_health import believed
 from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.token_exchange import Need, RefusalReason, TokenRefused
 from chalicelib.domain.token_set import TokenSet
@@ -231,7 +232,7 @@ class RefreshService:
         pause = health.pause(provider.version, case.now)
         if pause and health.is_misconfigured(provider.version):
             raise TokenRefused(RefusalReason.PROVIDER_MISCONFIGURED, retry_after=pause)
-        wait = max(pause, grant.next_attempt_at - case.now, self._too_early(case))
+        wait = max(pause, believed(grant.next_attempt_at - case.now), self._too_early(case))
         if wait > 0:
             raise TokenRefused(RefusalReason.PROVIDER_UNAVAILABLE, retry_after=wait)
 

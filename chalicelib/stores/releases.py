@@ -8,7 +8,7 @@ from chalicelib.domain.accounts import chosen
 from chalicelib.domain.aliases import bearing
 from chalicelib.domain.client_application import Subject
 from chalicelib.domain.errors import ItemUnreadable
-from chalicelib.domain.grant import FIRST_SLOT, Holding, ReleaseHolding
+from chalicelib.domain.grant import FIRST_SLOT, Grant, Holding, ReleaseHolding
 from chalicelib.domain.ids import is_person_id
 from chalicelib.domain.stop import StopKind
 
@@ -69,12 +69,21 @@ class DynamoReleaseStore:
         """Where the account is that is meant; another read only for who has several, or asks for one in vain."""
         grant, provider = holding.grant, holding.provider
         is_default = likely == (holding.preferred or FIRST_SLOT)
-        is_named = grant is not None and grant.token_set is not None and grant.is_account(account)
-        is_meant = is_named if account else is_default
-        if is_meant:
+        if self._is_named(grant, account, (user_id, provider.id, account)) if account else is_default:
             return likely
         found = chosen(self._grants.at(user_id, provider.id, provider.generation), holding.preferred, account)
-        return found.slot if found else FIRST_SLOT
+        slot = found.slot if found else FIRST_SLOT
+        if account:
+            _remember(self._likely_slot, (user_id, provider.id, account), slot)
+        return slot
+
+    def _is_named(self, grant: Grant | None, account: str, asked: tuple[str, str, str]) -> bool:
+        """Whether it is the account that is asked for. By a label only if all accounts were looked at for it before:
+        the subject of another one would be meant first.
+        """
+        if grant is None or grant.token_set is None:
+            return False
+        return grant.account.subject == account or (asked in self._likely_slot and grant.is_account(account))
 
     def _read(self, application_id: str, provider_id: str, user_id: str, slot: str, alias: str) -> ReleaseHolding:
         """One read of everything."""

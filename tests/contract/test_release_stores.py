@@ -308,6 +308,11 @@ class TestAccounts:
             assert self.meant(several, account) == self.LATER
         assert self.meant(several, GRANT.account.label) == GRANT
 
+    def test_r91_a_subject_is_meant_before_another_accounts_label_of_the_same_text(self, several: Stores) -> None:
+        first = replace(GRANT, account=replace(GRANT.account, label=OTHER_ACCOUNT.subject))
+        several.grants.save(replace(first, version=GRANT.version + 1), replaces=GRANT.version)
+        assert self.meant(several, OTHER_ACCOUNT.subject) == self.LATER
+
     def test_r105_of_two_of_one_name_the_one_that_is_left_is_meant(self, several: Stores) -> None:
         several.grants.save(GRANT.removed(NOW), replaces=GRANT.version)
         again = replace(GRANT, slot="0066b")

@@ -221,6 +221,16 @@ class TestRefusedBeforeTheCloudIsAsked:
             vault.providers.update(replace(provider, version=changed.version))
         assert vault.cloud.exchanges == 0
 
+    def test_r41_a_provider_that_was_registered_anew_under_its_id_meanwhile_is_refused(self, vault: FakeVault) -> None:
+        callback = vault.trip(ACCOUNT)
+        vault.providers.keys["northwind", 1] = vault.cipher.new_key("northwind", 1)
+        provider = vault.providers.get("northwind")
+        with vault.cipher.unlock(vault.providers.key("northwind", 1)) as box:
+            secret = box.encrypt(b'["client-secret"]', provider.secret_context())
+        vault.providers.update(replace(provider, client_secret=secret))
+        assert problem(vault, callback) is ConsentProblem.PROVIDER_CHANGED
+        assert vault.cloud.exchanges == 0
+
     def test_r41_a_change_of_what_is_needed_while_the_code_is_exchanged_asks_again(
         self, vault: FakeVault, monkeypatch: pytest.MonkeyPatch
     ) -> None:

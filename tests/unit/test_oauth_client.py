@@ -266,6 +266,14 @@ class TestExchange:
         assert trip.exchange()[0].expires_at == NOW + seconds
         assert _odd(caplog) == ["expires_in"]
 
+    @pytest.mark.parametrize(("expires_in", "seconds"), [(0, 3600), (-1, 3600), ("soon", 3600), (None, TEN_YEARS)])
+    def test_r101_an_odd_lifetime_is_an_hour_at_most_where_the_types_tokens_never_end(
+        self, trip: Trip, expires_in: Any, seconds: int
+    ) -> None:
+        trip.type = replace(trip.type, default_access_token_seconds=TEN_YEARS)
+        trip.cloud.misbehave("/token", edit(expires_in=expires_in))
+        assert trip.exchange()[0].expires_at == NOW + seconds
+
     def test_takes_no_expiry_date_from_the_cloud(self, trip: Trip) -> None:
         trip.cloud.misbehave("/token", edit(expires_at=NOW + 10**6))
         assert trip.exchange()[0].expires_at == NOW + 3600
@@ -336,7 +344,11 @@ class TestExchange:
         assert isinstance(failure, CloudAnswerInvalid)
         assert failure.detail == "access_token is missing or malformed"
 
-    @pytest.mark.parametrize("value", [7, True, ["x"], {"x": "y"}, "\ud800", "x" * 65_537], ids=range(6))
+    @pytest.mark.parametrize(
+        "value",
+        [7, True, ["x"], {"x": "y"}, "\ud800", "x" * 65_537, " ", "\t", "null", "None", "undefined"],
+        ids=range(11),
+    )
     def test_r101_a_refresh_token_that_is_none_is_left_out(
         self, trip: Trip, value: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -443,7 +455,8 @@ class TestExchange:
             (error("access_denied", status=403), CloudRefusalUnclear),
             (error("Access Denied", status=403), CloudRefusalUnclear),
             (error("invalid_grant", status=200), CloudRefused),
-            (error("invalid_grant", "too many requests for a new token"), CloudRefused),
+            (error("invalid_grant", "too many requests for a new token"), CloudRefusalUnclear),
+            (error("invalid_grant", "token request is already being processed"), CloudRefusalUnclear),
             (error("interaction_required"), CloudRefusalUnclear),
             (body(b'{"ok": false, "error": "bad_code"}'), CloudRefusalUnclear),
             (error("invalid_client", status=401), CloudMisconfigured),

@@ -719,6 +719,16 @@ class TestTrouble:
         assert world.cloud.refreshes == 2
         assert world.of(CAROL).state is GrantState.ACTIVE
 
+    def test_f18_a_pause_that_a_clock_far_ahead_has_noted_counts_for_nothing(self, world: World) -> None:
+        world.clock.advance(HOUR)
+        world.refuse_of(ALICE.id, unavailable(retry_after=60))
+        day = 24 * HOUR
+        held = world.held()
+        world.grant_store.save(replace(held, next_attempt_at=world.clock.now() + day), replaces=held.version)
+        health = world.grant_store.health.get("northwind")
+        world.grant_store.health.save(replace(health, open_until=world.clock.now() + day))
+        assert world.fetch().grant.state is GrantState.ACTIVE
+
     def test_f3_a_lost_answer_is_retried_once_when_the_access_token_is_over(self, world: World) -> None:
         world.clock.advance(HOUR - 200)
         world.cloud.answer_lost = True
