@@ -133,8 +133,8 @@ def test_every_provider_is_reached_part_by_part(running: Running, asked: dict[st
     fill(running, 60)
     admin = running.browser("admin")
     for path, size, mark in (
-        ("/admin/tokens", 10, "Northwind Cloud</h2>"),
-        ("/admin/providers", 25, ">Northwind Cloud</a>"),
+        ("/admin/tokens", 10, "Northwind Cloud</bdi></h2>"),
+        ("/admin/providers", 25, ">Northwind Cloud</bdi></a>"),
     ):
         page = admin.get(path)
         turned = 0
