@@ -4,10 +4,12 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 
 from chalicelib.domain.directory import DOMAIN_SID_PREFIX, DirectorySettings, NameForm
+from chalicelib.domain.distinguished_name import is_dn
 from chalicelib.domain.errors import LoginRefused
 from chalicelib.domain.user import Account, Departure, LoginName, Standing, User
 
-from .ldap_connection import Entry, LdapConnection, escape_filter_chars
+from .ldap_connection import ALL, Entry, LdapConnection, escape_filter_chars
+from .ldap_faults import Fault, ServerFailed
 
 _PERSON = "(&(objectClass=user)(!(objectClass=computer)){})"
 _USER_ATTRIBUTES = ("objectSid", "sAMAccountName", "displayName", "mail", "pwdLastSet")
@@ -83,10 +85,10 @@ class ActiveDirectory:
         if token:
             proven, groups = user_id in map(sid, token), _groups(token)
         else:  # a directory that does not tell the connection's own token
-            proven, groups = _is_bound(connection, login_name), self.groups(connection, entry.dn)
+            proven, groups = _is_bound(connection, login_name), None
         if not proven or account.user_id not in ("", user_id):
             raise LoginRefused("other_entry")
-        return self._user(entry, groups)
+        return self._user(entry, self.groups(connection, entry.dn) if groups is None else groups)
 
     def person(
         self, connection: LdapConnection, base_dn: str, user_id: str, now: int
@@ -102,27 +104,48 @@ class ActiveDirectory:
         """SIDs of all the domain's groups that an entry is in, nested ones and the primary group included.
 
         tokenGroups is computed by the server in 0.8 ms, where following `member` by LDAP_MATCHING_RULE_IN_CHAIN took
-        6.6 ms here and never ended in directories with 750,000 groups.
+        6.6 ms here and never ended in directories with 750,000 groups. Raises ServerFailed when it cannot be read:
+        everybody has a primary group, so that no group at all is no answer.
         """
         entry = connection.read(dn, ("tokenGroups",))
-        return _groups(entry.all("tokenGroups")) if entry else frozenset()
+        if entry is None or not entry.all("tokenGroups"):
+            raise ServerFailed(Fault.INCOMPLETE_ANSWER, "tokenGroups")
+        return _groups(entry.all("tokenGroups"))
 
     def group_id(self, connection: LdapConnection, dn: str) -> str | None:
         """The SID of the group with that DN; None when there is no such entry."""
         entry = connection.read(dn, ("objectSid",))
         return sid(entry.all("objectSid")[0]) if entry and entry.all("objectSid") else None
 
-    def has_group(self, connection: LdapConnection, base_dn: str, group: str) -> bool:
-        """Whether a SID of the settings names an entry."""
-        return bool(connection.find(base_dn, f"(objectSid={_escaped_sid(group)})", ("objectSid",)))
+    def group_dn(self, connection: LdapConnection, base_dn: str, group: str) -> str:
+        """The DN of a group of the settings, named by SID or DN; empty when there is no such entry."""
+        if is_dn(group):
+            return group if self.group_id(connection, group) else ""
+        return self.dn_of(connection, self.root(connection, base_dn), group)
+
+    def a_member(self, connection: LdapConnection, base_dn: str, group_dn: str) -> str:
+        """The DN of some person who is in the group itself; empty where none is seen."""
+        condition = _PERSON.format(f"(memberOf={escape_filter_chars(group_dn)})")
+        return next((entry.dn for entry in connection.find(base_dn, condition, ("objectSid",), at_most=1)), "")
+
+    def root(self, connection: LdapConnection, base_dn: str) -> str:
+        """The domain's own root: whoever has one of its SIDs is somewhere below it."""
+        root = connection.read("", ("defaultNamingContext",))
+        return (root and root.text("defaultNamingContext")) or base_dn
+
+    def dn_of(self, connection: LdapConnection, base_dn: str, sid_text: str) -> str:
+        """Where the entry with this SID is; empty when there is none."""
+        found = connection.find(base_dn, f"(objectSid={_escaped_sid(sid_text)})", ("objectSid",))
+        return found[0].dn if found else ""
 
     def standings(
         self, connection: LdapConnection, base_dn: str, user_ids: Sequence[str], now: int
     ) -> Iterable[Standing]:
-        """How those who are still there stand; who is missing has been deleted."""
+        """How those stand who are found and can be read; about the others nothing is said."""
         condition = "(|" + "".join(f"(objectSid={_escaped_sid(user_id)})" for user_id in user_ids) + ")"
-        entries = connection.find(base_dn, condition, _STANDING_ATTRIBUTES, at_most=len(user_ids))
-        for entry in entries:
+        for entry in connection.find(base_dn, condition, _STANDING_ATTRIBUTES, at_most=ALL):
+            if not (entry.all("objectSid") and entry.all("userAccountControl")):
+                continue  # seen, but not to be read: without its flags a closed account looks open
             yield Standing(
                 user_id=sid(entry.all("objectSid")[0]),
                 departure=_departure(entry, now),

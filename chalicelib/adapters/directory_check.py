@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from chalicelib.domain.directory import DirectoryKind, DirectorySettings, ServerAddress, is_dn
+from chalicelib.domain.directory import DirectoryKind, DirectorySettings, ServerAddress
 from chalicelib.domain.directory_report import DirectoryReport, StepName, Steps
 from chalicelib.ports import Clock
 
@@ -111,16 +111,24 @@ class _Look:
 
     def _groups(self, connection: LdapConnection, base_dn: str) -> None:
         for group in dict.fromkeys((*self._settings.allowed_groups, *self._settings.administrator_groups)):
-            self._steps.add(
-                StepName.GROUPS, group, code="" if self._has_group(connection, base_dn, group) else "group_not_found"
-            )
+            try:
+                detail, code = self._group(connection, base_dn, group)
+            except ServerFailed as failure:
+                detail, code = f"{group} {failure.detail}", failure.fault.value
+            self._steps.add(StepName.GROUPS, detail, code=code)
 
-    def _has_group(self, connection: LdapConnection, base_dn: str, group: str) -> bool:
-        if is_dn(group):
-            return self._directory.dialect.group_id(connection, group) is not None
-        # The base is where people are; groups may be beside it
-        root = _domain_of(base_dn)
-        return self._directory.dialect.has_group(connection, root, group)
+    def _group(self, connection: LdapConnection, base_dn: str, group: str) -> tuple[str, str]:
+        """The whole way of a log-in: find the group, take one of its members, and see the group among hers."""
+        dialect = self._directory.dialect
+        dn = dialect.group_dn(connection, base_dn, group)
+        if not dn:
+            return group, "group_not_found"
+        member = dialect.a_member(connection, base_dn, dn)
+        if not member:
+            return f"{group}; no person seen in it", ""
+        key = dialect.group_id(connection, dn)
+        is_matched = key in dialect.groups(connection, member)
+        return f"{group}; tried with {member}", "" if is_matched else "group_not_matched"
 
     def _lockout(self, connection: LdapConnection, root: Entry | None) -> None:
         if self._settings.kind != DirectoryKind.ACTIVE_DIRECTORY or root is None:
@@ -142,9 +150,3 @@ class _Look:
             yield "lockout_differs"
         if threshold and self._settings.lockout_minutes < minutes:
             yield "lockout_forgets_later"
-
-
-def _domain_of(base_dn: str) -> str:
-    """The part of a DN that names the domain."""
-    position = base_dn.casefold().find("dc=")
-    return base_dn[position:] if position >= 0 else base_dn

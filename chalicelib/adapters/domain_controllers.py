@@ -49,6 +49,32 @@ class DomainControllers:
 
         return self._in_turn(on_its_own_connection, steps)
 
+    def ask_each(
+        self, prepare: Callable[[LdapConnection], None], question: Callable[[LdapConnection], _Answer], most: int
+    ) -> tuple[list[_Answer], bool]:
+        """What each of the first `most` servers that answer says, and whether that many did, or all there are.
+
+        Raises DirectoryUnavailable where none answers, or what the two callables raise but ServerFailed.
+        """
+        answers: list[_Answer] = []
+        failures: list[str] = []
+        waiting = self._by_health(failures)
+        wanted = min(most, len(waiting))
+        for address in waiting:
+            started = time.monotonic()
+            try:
+                with LdapConnection.open(address, self._tls, self._limits(started + _SHARE_SECONDS)) as connection:
+                    prepare(connection)
+                    answers.append(question(connection))
+            except ServerFailed as failure:
+                self._bury(address, failure, started)
+                failures.append(f"{address} {failure}")
+            if len(answers) == wanted:
+                break
+        if not answers:
+            raise DirectoryUnavailable(detail="; ".join(failures))
+        return answers, len(answers) == wanted
+
     def connect(self, prepare: Callable[[LdapConnection], None]) -> LdapConnection:
         """A connection to keep, prepared (bound) on the first server where that works."""
 

@@ -28,11 +28,22 @@ from . import ldap_faults
 from .ldap_faults import Fault, ServerFailed
 from .names import resolve
 
-__all__ = ["Entry", "LdapConnection", "Limits", "escape_filter_chars", "escape_rdn", "tls_context"]
+__all__ = ["ALL", "Entry", "LdapConnection", "Limits", "escape_filter_chars", "escape_rdn", "tls_context"]
 
-_SUCCESS, _SIZE_LIMIT_EXCEEDED, _NO_SUCH_OBJECT, _INVALID_CREDENTIALS = 0, 4, 32, 49  # RFC 4511 appendix A
-_ACCESS_DENIED = 50
-_BUSY = (51, 52, 80)
+# RFC 4511 appendix A
+_SUCCESS, _SIZE_LIMIT_EXCEEDED, _NO_SUCH_OBJECT, _INVALID_CREDENTIALS = 0, 4, 32, 49
+_FAULTS = {
+    3: Fault.INCOMPLETE_ANSWER,  # timeLimitExceeded
+    _SIZE_LIMIT_EXCEEDED: Fault.INCOMPLETE_ANSWER,
+    10: Fault.REFERRED,
+    11: Fault.INCOMPLETE_ANSWER,  # adminLimitExceeded
+    50: Fault.ACCESS_DENIED,
+    51: Fault.BUSY,
+    52: Fault.BUSY,
+    80: Fault.BUSY,
+}
+ALL = 0
+"""No limit of ours: an answer that ends at one of the server's is no answer."""
 _WHO_AM_I = "1.3.6.1.4.1.4203.1.11.3"  # RFC 4532
 _SUB_CODE = re.compile(r"\bdata ([0-9a-f]{1,8})\b")
 
@@ -216,7 +227,10 @@ class LdapConnection:
         return found[0] if found else None
 
     def find(self, base_dn: str, condition: str, attributes: Sequence[str], *, at_most: int = 2) -> list[Entry]:
-        """Entries below `base_dn`; `condition` is a filter whose values are escaped."""
+        """Entries below `base_dn`, `at_most` so many; `condition` is a filter whose values are escaped.
+
+        Raises ServerFailed for an answer that is not all of it: a limit of the server's, a referral.
+        """
         found = self._search(base_dn, SUBTREE, condition, attributes, at_most)
         if found is None:
             raise ServerFailed(Fault.BASE_NOT_FOUND)
@@ -230,11 +244,14 @@ class LdapConnection:
             _, result, response, _ = self._connection.search(
                 base_dn, condition, scope, attributes=list(attributes), size_limit=at_most
             )
-            if result["result"] == _NO_SUCH_OBJECT:
-                return None
-            if result["result"] != _SIZE_LIMIT_EXCEEDED:
-                _expect(result["result"], "search")
-            return [Entry(e["dn"], e["raw_attributes"]) for e in response if e["type"] == "searchResEntry"]
+        code = result["result"]
+        if code == _NO_SUCH_OBJECT:
+            return None
+        entries = [Entry(e["dn"], e["raw_attributes"]) for e in response or () if e["type"] == "searchResEntry"]
+        # Our own limit, and no smaller one of the server's, only when as many came as were asked for
+        if not (code == _SIZE_LIMIT_EXCEEDED and ALL < at_most <= len(entries)):
+            _expect(code, "search")
+        return entries
 
 
 def _connected(address: ServerAddress, limits: Limits) -> _Socket:
@@ -301,9 +318,5 @@ def _failures(*, was_asked: bool = False) -> Iterator[None]:
 
 
 def _expect(code: int, act: str) -> None:
-    if code in _BUSY:
-        raise ServerFailed(Fault.BUSY, f"{act} result {code}")
-    if code == _ACCESS_DENIED:
-        raise ServerFailed(Fault.ACCESS_DENIED, f"{act} result {code}")
     if code != _SUCCESS:
-        raise ServerFailed(Fault.UNUSABLE_ANSWER, f"{act} result {code}")
+        raise ServerFailed(_FAULTS.get(code, Fault.UNUSABLE_ANSWER), f"{act} result {code}")

@@ -25,6 +25,8 @@ class Fault(StrEnum):
     BUSY = "busy"
     BROKEN_OFF = "broken_off"
     UNUSABLE_ANSWER = "unusable_answer"
+    INCOMPLETE_ANSWER = "incomplete_answer"
+    REFERRED = "referred"
     ACCESS_DENIED = "access_denied"
     SERVICE_ACCOUNT_REFUSED = "service_account_refused"
     SERVICE_SECRET_UNREADABLE = "service_secret_unreadable"  # noqa: S105 - a name, no secret

@@ -3,17 +3,21 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from chalicelib.domain.directory import DirectorySettings, folded_dn
+from chalicelib.domain.directory import DirectorySettings
+from chalicelib.domain.distinguished_name import folded_dn, is_below, is_dn
 from chalicelib.domain.errors import LoginRefused
 from chalicelib.domain.user import Account, Departure, LoginName, Standing, User
 
-from .ldap_connection import Entry, LdapConnection, escape_filter_chars, escape_rdn
+from .ldap_connection import ALL, Entry, LdapConnection, escape_filter_chars, escape_rdn
 from .ldap_faults import Fault, ServerFailed
 
 _USER_ATTRIBUTES = ("entryUUID", "uid", "cn", "displayName", "mail", "memberOf", "pwdChangedTime")
 _STANDING_ATTRIBUTES = ("entryUUID", "pwdAccountLockedTime", "nsAccountLock", "pwdEndTime", "pwdChangedTime")
 _LOCKED_FOR_GOOD = "000001010000Z"  # draft-behera-ldap-password-policy 5.3.3: by an administrator
 _MAX_NESTING = 20
+_MEMBERS = ("member", "uniqueMember")
+_MEMBERS_TRIED = 20
+"""How many members a check looks at to find a person among them: a group of RFC 4519 has a member that is none."""
 _MUST_CHANGE = "Your password must be changed. Change it where your company says, then log in here."
 _NO_ENTRY = "This account cannot log in. Please contact your administrator."
 
@@ -68,7 +72,7 @@ class OpenLdap:
         entry = _own_entry(connection, bound)
         if entry is None or not entry.text("entryUUID"):
             raise LoginRefused("no_entry", _NO_ENTRY)
-        if base_dn and not folded_dn(entry.dn).endswith(f",{folded_dn(base_dn)}"):
+        if not is_below(entry.dn, base_dn):
             raise LoginRefused("no_entry", _NO_ENTRY)
         if account.user_id not in ("", entry.text("entryUUID")):
             raise LoginRefused("other_entry")
@@ -86,23 +90,47 @@ class OpenLdap:
 
     def groups(self, connection: LdapConnection, dn: str) -> frozenset[str]:
         """Folded DNs of the entry's groups."""
-        entry = connection.read(dn, ("memberOf",))
-        return self._groups(connection, self._settings.base_dn, entry) if entry else frozenset()
+        entry = connection.read(dn, ("entryUUID", "memberOf"))
+        if entry is None or not entry.text("entryUUID"):
+            raise ServerFailed(Fault.INCOMPLETE_ANSWER, "groups")
+        return self._groups(connection, self._settings.base_dn, entry)
 
     def group_id(self, connection: LdapConnection, dn: str) -> str | None:
         """The folded DN of the group with that DN; None when there is no such entry."""
         return folded_dn(dn) if connection.read(dn, ("objectClass",)) else None
 
-    def has_group(self, connection: LdapConnection, base_dn: str, group: str) -> bool:  # noqa: ARG002 - the dialect's shape
-        """There are no SIDs here."""
-        return False
+    def group_dn(self, connection: LdapConnection, base_dn: str, group: str) -> str:  # noqa: ARG002 - the dialect's shape
+        """The DN of a group of the settings; empty when there is no such entry. There are no SIDs here."""
+        return group if is_dn(group) and self.group_id(connection, group) else ""
+
+    def a_member(self, connection: LdapConnection, base_dn: str, group_dn: str) -> str:
+        """The DN of some person who is in the group itself; empty where none is seen."""
+        group = connection.read(group_dn, _MEMBERS)
+        members = [dn.decode() for name in _MEMBERS for dn in (group.all(name) if group else ())]
+        for dn in members[:_MEMBERS_TRIED]:
+            if is_below(dn, base_dn) and (entry := connection.read(dn, ("uid",))) and entry.text("uid"):
+                return dn
+        return ""
+
+    def root(self, connection: LdapConnection, base_dn: str) -> str:
+        """The naming context that the base is in."""
+        entry = connection.read("", ("namingContexts",))
+        contexts = [value.decode() for value in entry.all("namingContexts")] if entry else []
+        return next((one for one in contexts if is_below(base_dn, one)), base_dn)
+
+    def dn_of(self, connection: LdapConnection, base_dn: str, entry_uuid: str) -> str:
+        """Where the entry with this entryUUID is; empty when there is none."""
+        found = connection.find(base_dn, f"(entryUUID={escape_filter_chars(entry_uuid)})", ("entryUUID",))
+        return found[0].dn if found else ""
 
     def standings(
         self, connection: LdapConnection, base_dn: str, user_ids: Sequence[str], now: int
     ) -> Iterable[Standing]:
-        """How those who are still there stand; who is missing has been deleted."""
+        """How those stand who are found and can be read; about the others nothing is said."""
         condition = "(|" + "".join(f"(entryUUID={escape_filter_chars(user_id)})" for user_id in user_ids) + ")"
-        for entry in connection.find(base_dn, condition, _STANDING_ATTRIBUTES, at_most=len(user_ids)):
+        for entry in connection.find(base_dn, condition, _STANDING_ATTRIBUTES, at_most=ALL):
+            if not entry.text("entryUUID"):
+                continue
             yield Standing(
                 user_id=entry.text("entryUUID"),
                 departure=_departure(entry, now),
@@ -134,8 +162,8 @@ class OpenLdap:
         return frozenset(found)
 
     def _groups_with(self, connection: LdapConnection, base_dn: str, members: Sequence[str]) -> list[str]:
-        parts = (f"({a}={escape_filter_chars(dn)})" for dn in members for a in ("member", "uniqueMember"))
-        return [group.dn for group in connection.find(base_dn, f"(|{''.join(parts)})", ("objectClass",), at_most=1000)]
+        parts = (f"({a}={escape_filter_chars(dn)})" for dn in members for a in _MEMBERS)
+        return [group.dn for group in connection.find(base_dn, f"(|{''.join(parts)})", ("objectClass",), at_most=ALL)]
 
 
 def _own_entry(connection: LdapConnection, dn: str) -> Entry | None:

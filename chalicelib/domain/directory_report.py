@@ -102,6 +102,8 @@ ADVICE: Mapping[str, str] = {
     "busy": "The server says that it is busy or shutting down. Other servers are asked instead.",
     "broken_off": "The server broke off, or sent what is no LDAP.",
     "unusable_answer": "The server refused a search that a log-in needs. The raw code says why.",
+    "incomplete_answer": "The server gave a part of the answer only. Raise the limits of the service account there.",
+    "referred": "The server refers to another one. Name servers that hold `base_dn` themselves.",
     "access_denied": "The server does not let this account read what a log-in needs.",
     # Service account
     "service_secret_unreadable": "Secrets Manager gave no password. Check `service_secret` and the role's permission.",
@@ -111,6 +113,8 @@ ADVICE: Mapping[str, str] = {
     "base_not_found": "The base DN does not exist. Check `base_dn`.",
     "base_empty": "There is nobody below the base DN, or the account may not see them. Check `base_dn`.",
     "group_not_found": "This group does not exist. Check `allowed_groups` and `administrator_groups`.",
+    "group_not_matched": "A member of this group is not seen in it. OpenLDAP: switch the overlay memberof on, or set "
+    "`group_search`. Active Directory: let the service account read `tokenGroups`.",
     "clock_off": "The clocks of the vault and of this server differ. Tokens and certificates need the right time.",
     "lockout_differs": "The directory locks accounts sooner than the settings say. Lower `lockout_threshold`.",
     "lockout_forgets_later": "The directory remembers wrong passwords longer than `lockout_minutes` says. Raise it.",

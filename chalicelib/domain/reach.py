@@ -16,6 +16,8 @@ class Obstacle(StrEnum):
     APPLICATION_STOPPED = "application_stopped"
     PROVIDER_STOPPED = "provider_stopped"
     PERSON_STOPPED = "person_stopped"
+    ACCOUNT_CLOSED = "account_closed"
+    """In the directory, or the person may not use the vault any more."""
     BLOCKED_BY_PERSON = "blocked_by_person"
     NOT_AUTHORIZED = "not_authorized"
     NEEDS_REAUTHORIZATION = "needs_reauthorization"
@@ -30,6 +32,7 @@ _OF_STOP = {
     StopKind.PROVIDER: Obstacle.PROVIDER_STOPPED,
     StopKind.PERSON: Obstacle.PERSON_STOPPED,
     StopKind.OWN: Obstacle.BLOCKED_BY_PERSON,
+    StopKind.DIRECTORY: Obstacle.ACCOUNT_CLOSED,
 }
 
 
@@ -64,8 +67,8 @@ def reach(
     if not rules:
         return None
     found = [_OF_STOP[kind] for kind in StopKind if kind in _OF_STOP and kind in stops]
-    if subject.is_blocked and Obstacle.PERSON_STOPPED not in found:
-        found.append(Obstacle.PERSON_STOPPED)
+    if subject.is_blocked:
+        found.append(Obstacle.ACCOUNT_CLOSED)
     if not application.enabled:
         found.append(Obstacle.APPLICATION_STOPPED)
     if not application.can_prove_itself(now):

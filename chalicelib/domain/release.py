@@ -62,6 +62,8 @@ def _stopped(held: ReleaseHolding, holding: Holding) -> StopKind | None:
         return StopKind.PROVIDER
     if held.subject is not None and not provider.is_for(held.subject.groups):
         return StopKind.PROVIDER
-    if StopKind.PERSON in held.stops or (held.subject is not None and held.subject.is_blocked):
+    if held.subject is not None and held.subject.is_blocked:
+        return StopKind.DIRECTORY
+    if StopKind.PERSON in held.stops:
         return StopKind.PERSON
     return StopKind.OWN if StopKind.OWN in held.stops else None

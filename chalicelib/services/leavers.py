@@ -2,8 +2,11 @@
 
 One round asks about everybody who has a grant or a session. A person whose account is disabled, expired or deleted
 loses the sessions at once and gets no release; some days later the grants are revoked at the clouds and removed,
-unless the account comes back or an administrator decides otherwise. A changed password ends sessions, changed groups
-change what the sessions may do.
+unless the account comes back or an administrator decides otherwise. Who may not use the vault any more is treated
+alike, except that nothing is removed. A changed password ends sessions, changed groups change what the sessions may do.
+
+Absence is believed only when it is seen twice, some minutes apart (R98): the first look is noted, at the second
+the person is looked for alone. An account that is open again is back when the servers agree.
 """
 
 import logging
@@ -13,7 +16,16 @@ from functools import partial
 
 from chalicelib.domain.audit import BACKGROUND, NOBODY, Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.errors import Conflict, NotFound, VaultError
-from chalicelib.domain.user import Departure, Standing, SweepProgress, User, UserRecord
+from chalicelib.domain.user import (
+    Absence,
+    Departure,
+    Standing,
+    SweepProgress,
+    User,
+    UserRecord,
+    is_older_stamp,
+    is_outdated_stamp,
+)
 from chalicelib.ports import AuditLog, Clock, Directory, GrantStore, SessionStore, UserPage, UserStore
 
 from .grants import GrantService
@@ -27,7 +39,10 @@ RUN_SECONDS = 40.0
 PAGE_SIZE = 100
 LISTED = 25
 """People on one page of the list of those who left."""
-_IMPLAUSIBLE = 5
+MISSING_SECONDS = 100
+"""Between the look that did not find somebody and the one for them alone: two rounds are never closer."""
+UNCERTAIN_SECONDS = 3600
+"""So long somebody must be missing where one server only could be asked, or nobody else is seen where they were."""
 _DAY = 86400
 
 
@@ -65,7 +80,7 @@ class LeaverService:
         if progress.cursor is None:
             if now - progress.started_at < pause:
                 return 0
-            progress = SweepProgress(started_at=now, finished_at=progress.finished_at)
+            progress = progress.begun(now)
         end, before = self._clock.monotonic() + RUN_SECONDS, progress.checked
         try:
             progress = self._go_on(progress, end)
@@ -97,7 +112,8 @@ class LeaverService:
 
     def removal_at(self, record: UserRecord) -> int | None:
         """When the grants of somebody who left are removed; None when they are kept."""
-        return None if record.keeps_tokens else record.departed_at + self._days * _DAY
+        is_kept = record.keeps_tokens or (record.departure is not None and not record.departure.is_for_good)
+        return None if is_kept else record.departed_at + self._days * _DAY
 
     def decide(self, administrator: User, user_id: str, *, keep: bool, origin: Origin) -> UserRecord:
         """Keep the grants of somebody who left, or let them go after all. Raises NotFound, Conflict."""
@@ -116,25 +132,35 @@ class LeaverService:
     def _go_on(self, progress: SweepProgress, end: float) -> SweepProgress:
         while self._clock.monotonic() < end:
             page = self._users.present(limit=PAGE_SIZE, cursor=progress.cursor)
-            self._compare(page.users)
-            progress = replace(progress, cursor=page.next_cursor, checked=progress.checked + len(page.users))
+            standings = self._compare(page.users, progress.doubted)
+            progress = progress.with_page([record.user for record in page.users], standings, page.next_cursor)
             if page.next_cursor is None:
-                progress = replace(progress, finished_at=self._clock.now())
+                progress = progress.finished(self._clock.now())
+                self._tell_doubts(progress)
             self._users.note_progress(progress)
             if page.next_cursor is None:
                 break
         return progress
 
-    def _compare(self, records: list[UserRecord]) -> None:
+    def _compare(self, records: list[UserRecord], doubted: frozenset[str]) -> Mapping[str, Standing]:
+        """`doubted`: domains whose people do not count as gone, since most of them seem to be."""
         standings = self._standings(records)
-        if not _is_plausible(standings):
-            # A wrong base DN or a right that was taken away looks as if everybody had been deleted
-            _LOG.error("leavers.implausible", extra={"facts": {"asked": str(len(records))}})
-            return
         for record in records:
             standing = standings.get(record.user.id)
-            if standing is not None:
+            if standing is None:
+                continue
+            if standing.departure is not Departure.DELETED:
                 self._one(partial(self._apply, record, standing), record.user)
+            elif record.user.domain not in doubted:
+                self._one(partial(self._miss, record), record.user)
+        return standings
+
+    def _tell_doubts(self, progress: SweepProgress) -> None:
+        """A wrong base DN, or a right that was taken away, looks as if everybody had been deleted."""
+        for domain in sorted(progress.doubted):
+            there, missing = progress.found[domain]
+            facts = {"domain": domain, "asked": str(there + missing), "missing": str(missing)}
+            _LOG.error("leavers.implausible", extra={"facts": facts})
 
     def _standings(self, records: Iterable[UserRecord]) -> Mapping[str, Standing]:
         users = [record.user for record in records]
@@ -145,19 +171,37 @@ class LeaverService:
             self._depart(record, standing.departure)
             return
         user = self._as_of_now(record, standing)
-        if user != record.user:
-            self._follow(record, user)
+        found = replace(record, missing_since=0, dn=standing.dn)
+        if not self._directory.may_use(user):
+            self._depart(replace(found, user=user), Departure.NOT_ALLOWED)
+        elif user != record.user or found != record:
+            self._follow(found, user)
 
     def _as_of_now(self, record: UserRecord, standing: Standing) -> User:
         """Groups count for who is signed in, and for what applications may fetch for somebody who is not."""
-        user = replace(record.user, password_stamp=standing.password_stamp)
+        user = record.user
+        if not is_older_stamp(standing.password_stamp, user.password_stamp):
+            user = replace(user, password_stamp=standing.password_stamp)
         return replace(user, groups=self._directory.groups(user, standing))
+
+    def _miss(self, record: UserRecord) -> None:
+        """Not found. Whoever may not use the vault has nothing left to lose in a hurry."""
+        now = self._clock.now()
+        missing = now - (record.missing_since or now)
+        if record.missing_since and missing < (UNCERTAIN_SECONDS if record.departure else MISSING_SECONDS):
+            return
+        absence = self._directory.absence(record.user, record.dn) if record.missing_since else Absence()
+        if absence.departure in (None, record.departure):
+            # A first look, or one that told nothing: from here it must be seen again
+            self._users.save(replace(record, missing_since=now))
+        elif absence.is_certain or missing >= UNCERTAIN_SECONDS:
+            self._depart(record, absence.departure)
 
     def _depart(self, record: UserRecord, departure: Departure) -> None:
         # First: who is noted as gone is not looked at again. A log-in in between makes the note a conflict
         ended = self._end_sessions(record.user)
         left = replace(record, departure=departure, departed_at=self._clock.now(), keeps_tokens=False)
-        self._users.save(left)
+        self._users.save(replace(left, missing_since=0))
         facts = {"cause": departure.value, "sessions": str(ended)}
         self._record(AuditTag.USER_DEPARTED, record.user, facts)
         _LOG.warning("user.departed", extra={"user_id": record.user.id, "facts": facts})
@@ -166,7 +210,7 @@ class LeaverService:
         """Sessions of an earlier password end; the others get the groups of now."""
         ended = 0
         for session in self._sessions.of_user(user.id):
-            if session.user.password_stamp != user.password_stamp:
+            if is_outdated_stamp(session.user.password_stamp, user.password_stamp):
                 self._sessions.delete(session.id_hash)
                 ended += 1
             else:
@@ -194,13 +238,37 @@ class LeaverService:
                 return
 
     def _settle(self, record: UserRecord, standing: Standing | None) -> None:
-        if standing is not None and standing.departure is None:
-            self._users.save(replace(record, departure=None, departed_at=0, keeps_tokens=False))
-            self._record(AuditTag.USER_RETURNED, record.user, {})
+        if standing is not None and self._is_settled(record, standing):
             return
         removal_at = self.removal_at(record)
         if removal_at is not None and removal_at <= self._clock.now():
             self._remove(record, actor=NOBODY, origin=BACKGROUND)
+
+    def _is_settled(self, record: UserRecord, standing: Standing) -> bool:
+        """Whether the account is back, or another reason keeps this person out from now on."""
+        if standing.departure is None:
+            user = self._as_of_now(record, standing)
+            if not self._directory.may_use(user):
+                return self._is_out_by_another(record, Departure.NOT_ALLOWED)
+            return self._is_back(record, user)
+        if record.departure is not Departure.NOT_ALLOWED:
+            return False
+        if standing.departure is Departure.DELETED:
+            self._miss(record)
+            return True
+        return self._is_out_by_another(record, standing.departure)
+
+    def _is_back(self, record: UserRecord, user: User) -> bool:
+        if not self._directory.is_back(user):
+            return False
+        self._users.save(replace(record, user=user, departure=None, departed_at=0, keeps_tokens=False, missing_since=0))
+        self._record(AuditTag.USER_RETURNED, user, {})
+        return True
+
+    def _is_out_by_another(self, record: UserRecord, departure: Departure) -> bool:
+        if record.departure is not departure:
+            self._depart(record, departure)
+        return True
 
     def _remove(self, record: UserRecord, *, actor: Actor, origin: Origin) -> None:
         removed = 0
@@ -244,9 +312,3 @@ class LeaverService:
 
 def _actor(user: User) -> Actor:
     return Actor(user.id, user.login_name)
-
-
-def _is_plausible(standings: Mapping[str, Standing]) -> bool:
-    """Not when most of many have been deleted at once."""
-    deleted = sum(standing.departure is Departure.DELETED for standing in standings.values())
-    return deleted < _IMPLAUSIBLE or deleted * 2 <= len(standings)

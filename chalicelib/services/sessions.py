@@ -15,7 +15,7 @@ from chalicelib.domain.session import (
     NoticeKind,
     Session,
 )
-from chalicelib.domain.user import User
+from chalicelib.domain.user import User, is_outdated_stamp
 from chalicelib.ports import AdministratorStore, AuditLog, Clock, Random, SessionStore, UserStore
 
 _TOUCH_SECONDS = 60
@@ -62,7 +62,8 @@ class SessionService:
         """
         replaced = replaces.id_hash if replaces else None
         others = [s for s in self._live(self._sessions.of_user(user.id)) if s.id_hash != replaced]
-        kept = [s for s in others if s.user.password_stamp == user.password_stamp][: MAX_SESSIONS_PER_USER - 1]
+        kept = [s for s in others if not is_outdated_stamp(s.user.password_stamp, user.password_stamp)]
+        kept = kept[: MAX_SESSIONS_PER_USER - 1]
         for session in (s for s in others if s not in kept):
             self._sessions.delete(session.id_hash)
         cookie, now = self._random.token(), self._clock.now()

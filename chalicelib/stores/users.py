@@ -1,6 +1,7 @@
 """Everybody who has logged in, and how far the sweep over them is."""
 
 from chalicelib.domain.aliases import aliases_of
+from chalicelib.domain.directory import stored_group_key
 from chalicelib.domain.errors import Conflict, InvalidRequest
 from chalicelib.domain.user import Departure, SweepProgress, User, UserRecord
 from chalicelib.ports import UserPage
@@ -59,7 +60,14 @@ class DynamoUserStore:
         item = self._table.get(_PROGRESS)
         if item is None:
             return SweepProgress()
-        return SweepProgress(item["started_at"], item["finished_at"], item.get("cursor"), item["checked"])
+        return SweepProgress(
+            item["started_at"],
+            item["finished_at"],
+            item.get("cursor"),
+            item["checked"],
+            {domain: (there, missing) for domain, (there, missing) in item.get("found", {}).items()},
+            frozenset(item.get("doubted", ())),
+        )
 
     def note_progress(self, progress: SweepProgress) -> None:
         self._table.put(
@@ -69,6 +77,8 @@ class DynamoUserStore:
                 "finished_at": progress.finished_at,
                 "cursor": progress.cursor,
                 "checked": progress.checked,
+                "found": {domain: list(counts) for domain, counts in progress.found.items()},
+                "doubted": sorted(progress.doubted),
             }
         )
 
@@ -120,6 +130,8 @@ def _to_item(record: UserRecord) -> Item:
             "departure": record.departure.value if record.departure else None,
             "departed_at": record.departed_at,
             "keeps_tokens": record.keeps_tokens,
+            # One attribute, by a name that the index has: the sweep reads records there, and writes them back whole
+            "facts": {"dn": record.dn, "missing_since": record.missing_since},
         }
     )
 
@@ -130,10 +142,10 @@ def record_from_item(item: Item) -> UserRecord:
         login_name=item["user_name"],
         display_name=item["display_name"],
         email=item["email"],
-        groups=frozenset(item["groups"]),
+        groups=frozenset(map(stored_group_key, item["groups"])),
         password_stamp=item["password_stamp"],
     )
-    departure = item.get("departure")
+    departure, facts = item.get("departure"), item.get("facts") or {}
     return UserRecord(
         user=user,
         sessions_until=item["sessions_until"],
@@ -141,4 +153,6 @@ def record_from_item(item: Item) -> UserRecord:
         departure=Departure(departure) if departure else None,
         departed_at=item.get("departed_at", 0),
         keeps_tokens=item["keeps_tokens"],
+        missing_since=facts.get("missing_since", 0),
+        dn=facts.get("dn", ""),
     )

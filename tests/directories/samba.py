@@ -203,10 +203,12 @@ class SambaController:
         self._do(*self._creation(person))
         self.passwords[person.login] = person.password
 
-    def add_group(self, name: str, *member_of: str) -> None:
+    def add_group(self, name: str, *member_of: str, common_name: str = "") -> None:
+        """`common_name` may have characters that a sAMAccountName may not."""
+        dn = self._group_dn(common_name or name)
         self._do(
-            self._group(name),
-            *(_step("add", self._group_dn(upper), {"member": self._group_dn(name)}) for upper in member_of),
+            _step("create", dn, {"objectClass": "group", "sAMAccountName": name}),
+            *(_step("add", self._group_dn(upper), {"member": dn}) for upper in member_of),
         )
 
     def change(self, name: str, **attributes: object) -> None:
@@ -227,6 +229,29 @@ class SambaController:
         """Another sAMAccountName for the same account."""
         self.change(sam, sAMAccountName=new_sam)
         self.passwords[new_sam] = self.passwords.pop(sam)
+
+    def add_unit(self, name: str) -> str:
+        """The DN of a new organizational unit at the domain's root."""
+        dn = f"OU={escape_rdn(name)},{self.base_dn}"
+        self._do(_step("create", dn, {"objectClass": "organizationalUnit"}))
+        return dn
+
+    def move(self, sam: str, unit_dn: str) -> None:
+        """Into another container."""
+        dn = self.dn(sam)
+        self._do({"kind": "move", "dn": dn, "to": f"{dn.partition(',CN=Users,')[0]},{unit_dn}"})
+
+    def hide(self, dn: str, from_name: str) -> None:
+        """Deny one account to read an entry and all below it."""
+        self._acl("deny", dn, f"(D;CI;RPLCLORC;;;{self.sid(from_name)})")
+
+    def _acl(self, action: str, dn: str, sddl: str) -> None:
+        database = self._folder / "private" / "sam.ldb"
+        command = [program("samba-tool"), "dsacl", "set", *self._config, f"--URL={database}", f"--action={action}"]
+        done = subprocess.run(  # noqa: S603 - the command is ours
+            [*command, f"--objectdn={dn}", f"--sddl={sddl}"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
 
     def add_to_group(self, name: str, group: str) -> None:
         self._do(_step("add", self.dn(group), {"member": self.dn(name)}))

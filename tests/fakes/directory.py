@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chalicelib.adapters.directory import check_password
-from chalicelib.domain.directory import NameForm, is_dn
+from chalicelib.domain.directory import NameForm
 from chalicelib.domain.directory_report import DirectoryReport, StepName, Steps
+from chalicelib.domain.distinguished_name import is_dn
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused, NotFound
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.throttle import Budget, folded_name
-from chalicelib.domain.user import Account, Departure, LoginName, Standing, User
+from chalicelib.domain.user import Absence, Account, Departure, LoginName, Standing, User
 
 DOMAIN_SID = "S-1-5-21-1004336348-1177238915-682003330"
 VAULT_ADMINISTRATORS = f"{DOMAIN_SID}-1601"
@@ -53,6 +54,15 @@ class FakeDirectory:
         self.asked = 0
         self.gone: dict[str, Departure] = {}
         self.changed: dict[str, User] = {}
+        self.allowed: frozenset[str] = frozenset()
+        """Groups whose members may use the vault; none: everybody may."""
+        self.absences: dict[str, Absence] = {}
+        """What a look for one person brings, where it is not that they are gone."""
+        self.looked_for: list[tuple[str, str]] = []
+        self.disagreed: set[str] = set()
+        """Of whom another controller says something else than the first."""
+        self.places: dict[str, str] = {}
+        """Distinguished names by user id."""
         self.named_groups: dict[str, str] = {}
         """Keys of groups by folded distinguished name."""
 
@@ -114,9 +124,31 @@ class FakeDirectory:
         if not self.available:
             raise DirectoryUnavailable
         return {
-            user.id: Standing(user.id, self.gone.get(user.id), self.changed.get(user.id, user).password_stamp)
+            user.id: Standing(
+                user.id,
+                self.gone.get(user.id),
+                self.changed.get(user.id, user).password_stamp,
+                self.places.get(user.id, ""),
+            )
             for user in users
         }
+
+    def may_use(self, user: User) -> bool:
+        return not self.allowed or not self.allowed.isdisjoint(user.groups)
+
+    def absence(self, user: User, dn: str) -> Absence:
+        if not self.available:
+            raise DirectoryUnavailable
+        self.looked_for.append((user.id, dn))
+        is_there = user.id in self.ids and self.gone.get(user.id) is not Departure.DELETED
+        return self.absences.get(user.id, Absence() if is_there else Absence(Departure.DELETED, is_certain=True))
+
+    @property
+    def ids(self) -> set[str]:
+        return {person.user.id for person in self._people.values()}
+
+    def is_back(self, user: User) -> bool:
+        return user.id not in self.disagreed
 
     def groups(self, user: User, standing: Standing) -> frozenset[str]:
         return self.changed.get(standing.user_id, user).groups

@@ -106,7 +106,9 @@ class FakeUserStore:
 
     def enrol(self, user: User, *, sessions_until: int) -> None:
         before = self.records.get(user.id)
-        self.records[user.id] = UserRecord(user, sessions_until, before.version + 1 if before else 1)
+        dn, since = (before.dn, before.missing_since) if before else ("", 0)
+        version = before.version + 1 if before else 1
+        self.records[user.id] = UserRecord(user, sessions_until, version, missing_since=since, dn=dn)
 
     def get(self, user_id: str) -> UserRecord | None:
         return self.records.get(user_id)
