@@ -6,13 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from chalicelib.domain.directory import DOMAIN_SID_PREFIX, DirectorySettings, NameForm
 from chalicelib.domain.distinguished_name import is_dn
 from chalicelib.domain.errors import LoginRefused
+from chalicelib.domain.throttle import Lockout
 from chalicelib.domain.user import Account, Departure, LoginName, Standing, User
 
-from .ldap_connection import ALL, Entry, LdapConnection, escape_filter_chars
+from .ldap_connection import ALL, BindRefused, Entry, LdapConnection, escape_filter_chars
 from .ldap_faults import Fault, ServerFailed
+from .lockout import KnownPolicies
 
 _PERSON = "(&(objectClass=user)(!(objectClass=computer)){})"
 _USER_ATTRIBUTES = ("objectSid", "sAMAccountName", "displayName", "mail", "pwdLastSet")
+_ACCOUNT_ATTRIBUTES = ("objectSid", "sAMAccountName", "userAccountControl", "msDS-ResultantPSO")
+_DOMAIN_POLICY = ("lockoutThreshold", "lockOutObservationWindow")
+_OWN_POLICY = ("msDS-LockoutThreshold", "msDS-LockoutObservationWindow", "cn")
+_MINUTE = 60 * 10_000_000  # in the hundred nanoseconds that Active Directory counts, below zero for a duration
 _STANDING_ATTRIBUTES = ("objectSid", "userAccountControl", "accountExpires", "pwdLastSet")
 _DISABLED = 0x2  # ADS_UF_ACCOUNTDISABLE
 _NEVER = (0, 0x7FFF_FFFF_FFFF_FFFF)  # accountExpires of an account that does not
@@ -26,6 +32,7 @@ _NOT_NOW = "Logging in is not allowed at this time or from here."
 _REFUSALS: Mapping[str, tuple[str, str | None]] = {
     "525": ("bad_credentials", None),
     "52e": ("bad_credentials", None),
+    "52f": ("account_restricted", None),
     "530": ("logon_hours", _NOT_NOW),
     "531": ("workstation", _NOT_NOW),
     "532": ("password_expired", _EXPIRED_PASSWORD),
@@ -35,7 +42,10 @@ _REFUSALS: Mapping[str, tuple[str, str | None]] = {
     "775": ("locked_out", None),
 }
 """Sub-codes of result 49. Those with a sentence come after the right password only, so that it tells nobody which
-accounts exist (R29); 775 comes with any password."""
+accounts exist (R29); 52f and 775 come with any password."""
+_COUNTED = ("", "52e", "525", "775")
+"""Sub-codes with which Active Directory has looked at the password, or looks at none for a while."""
+_SMART_CARD_REQUIRED = 0x40000  # ADS_UF_SMARTCARD_REQUIRED
 
 
 class ActiveDirectory:
@@ -46,27 +56,33 @@ class ActiveDirectory:
 
     def __init__(self, settings: DirectorySettings) -> None:
         self._settings = settings
+        self._known = KnownPolicies()
+        self._root = ""
 
     def bind_name(self, account: Account) -> str:
         return str(account.name)
 
-    def refusal(self, sub_code: str) -> LoginRefused:
-        """What result 49 means, by its sub-code."""
-        if not sub_code:
-            return LoginRefused("bad_credentials")
-        cause, message = _REFUSALS.get(sub_code, (f"sub_code_{sub_code}", None))
-        return LoginRefused(cause, message, sub_code=sub_code)
+    def refusal(self, refused: BindRefused, account: Account) -> LoginRefused:
+        """What a refused bind means, by its sub-code."""
+        cause, message = _REFUSALS.get(refused.sub_code, (f"sub_code_{refused.sub_code}", None))
+        if not refused.sub_code:
+            cause = refused.cause
+        if account.needs_smart_card and cause == "bad_credentials":
+            cause = "smart_card_required"  # the password is a random one that nobody knows
+        is_judged = refused.is_judged and refused.sub_code in _COUNTED
+        return LoginRefused(cause, message, sub_code=refused.sub_code, is_judged=is_judged)
 
     def look_up(self, connection: LdapConnection, base_dn: str, name: LoginName) -> list[Account]:
         """The accounts that a name means, for the service account; no password has been tried yet."""
-        entries = connection.find(base_dn, self._condition(name), ("objectSid", "sAMAccountName"))
+        entries = connection.find(base_dn, self._condition(name), _ACCOUNT_ATTRIBUTES)
         return [
             Account(
                 key=sid(entry.all("objectSid")[0]),
-                budget=self._settings.budget,
+                budget=self._settings.budget_under(*self._policies(connection, base_dn, entry)),
                 name=LoginName(self._settings.domain, entry.text("sAMAccountName")),
                 dn=entry.dn,
                 user_id=sid(entry.all("objectSid")[0]),
+                needs_smart_card=bool(entry.number("userAccountControl") & _SMART_CARD_REQUIRED),
             )
             for entry in entries
         ]
@@ -130,8 +146,30 @@ class ActiveDirectory:
 
     def root(self, connection: LdapConnection, base_dn: str) -> str:
         """The domain's own root: whoever has one of its SIDs is somewhere below it."""
-        root = connection.read("", ("defaultNamingContext",))
-        return (root and root.text("defaultNamingContext")) or base_dn
+        if not self._root:
+            root = connection.read("", ("defaultNamingContext",))
+            self._root = (root and root.text("defaultNamingContext")) or base_dn
+        return self._root
+
+    def lockouts(self, connection: LdapConnection, base_dn: str) -> list[tuple[str, Lockout]]:
+        """The policies that can be seen, by name: the domain's first, then the fine-grained ones."""
+        root = self.root(connection, base_dn)
+        domain = _lockout(connection.read(root, _DOMAIN_POLICY), *_DOMAIN_POLICY)
+        if domain is None:
+            return []
+        found = connection.find(root, "(objectClass=msDS-PasswordSettings)", _OWN_POLICY, at_most=ALL)
+        own = [(entry.text("cn"), _lockout(entry, *_OWN_POLICY[:2])) for entry in found]
+        return [("the domain", domain), *((name, one) for name, one in own if one)]
+
+    def _policies(self, connection: LdapConnection, base_dn: str, entry: Entry) -> list[Lockout]:
+        """The domain's policy, and the fine-grained one that is about this account, where they may be read."""
+        root, own = self.root(connection, base_dn), entry.text("msDS-ResultantPSO")
+        wanted = {root: _DOMAIN_POLICY} | ({own: _OWN_POLICY[:2]} if own else {})
+        found = [
+            self._known.get(dn, lambda dn=dn, names=names: _lockout(connection.read(dn, names), *names))  # type: ignore[misc]
+            for dn, names in wanted.items()
+        ]
+        return [policy for policy in found if policy]
 
     def dn_of(self, connection: LdapConnection, base_dn: str, sid_text: str) -> str:
         """Where the entry with this SID is; empty when there is none."""
@@ -188,6 +226,12 @@ class ActiveDirectory:
             # Everybody has this one too, whatever the attribute says ([MS-ADTS] 5.1.1.1.1)
             return _PERSON.format(f"(|{principal}{account_name})")
         return _PERSON.format(principal)
+
+
+def _lockout(entry: Entry | None, threshold: str, window: str) -> Lockout | None:
+    if entry is None or not entry.text(threshold):
+        return None
+    return Lockout(entry.number(threshold), -entry.number(window) // _MINUTE)
 
 
 def sid(raw: bytes) -> str:

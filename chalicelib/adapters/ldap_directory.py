@@ -1,6 +1,7 @@
 """One directory over LDAP: its servers, its dialect, and who asks there."""
 
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +15,7 @@ from chalicelib.domain.directory_report import StepName, Steps
 from chalicelib.domain.distinguished_name import folded_dn, is_below, is_dn, parent_dn
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused
 from chalicelib.domain.secret import Secret
+from chalicelib.domain.throttle import Budget
 from chalicelib.domain.user import Absence, Account, Departure, LoginName, Standing, User
 
 from .active_directory import ActiveDirectory
@@ -28,14 +30,15 @@ _Answer = TypeVar("_Answer")
 
 GROUPS_SECONDS = 300
 """How long a group's SID is remembered where the settings name the group by its DN."""
-REFUSED_SECONDS = 300
-"""How long a service account's password that was refused is not tried again."""
+REFUSED_SECONDS = 5
+"""How long a service account that was refused is not tried again, while no further try could lock it."""
 _IDLE_SECONDS = 60
 _LOOKS = 2
 """Servers that must agree, where there are so many, before somebody counts as gone or as back."""
 _ANYTHING = "(objectClass=*)"
 _BATCH = 100
 """People asked about in one search; domain controllers answer up to 1,000 entries."""
+_SERVICE = Account("service account", Budget.of(0, 1))
 _CLOSED_ACCOUNT = "This account cannot log in. Please contact your administrator."
 _NOT_ALLOWED = (
     "You have logged in to {domain}, but you may not use this application. Please contact your administrator."
@@ -68,13 +71,27 @@ class LdapDirectory:
         self._service = threading.local()
         self._refused_secret = Secret("")
         self._refused_until = 0.0
+        self._refusals = 0
         self.domain = settings.domain
         self.dialect = (OpenLdap if settings.kind == DirectoryKind.OPENLDAP else ActiveDirectory)(settings)
 
     @cached_property
     def controllers(self) -> DomainControllers:
+        try:
+            return DomainControllers(self._settings, self.tls())
+        except ServerFailed as failure:
+            problem = f"{self.domain} {failure}"
+        _LOG.error("directory.%s", Fault.CA_FILE_UNUSABLE.value, extra={"server": self.domain, "detail": problem})
+        raise DirectoryUnavailable(detail=problem)
+
+    def tls(self) -> ssl.SSLContext:
+        """Trusting whom the settings say, and nobody else. Raises ServerFailed."""
         ca_file = self._settings.ca_file
-        return DomainControllers(self._settings, tls_context(Path(ca_file).read_text() if ca_file else None))
+        try:
+            return tls_context(Path(ca_file).read_text() if ca_file else None)
+        except (OSError, ValueError) as error:
+            problem = type(error).__name__
+        raise ServerFailed(Fault.CA_FILE_UNUSABLE, problem)
 
     def authenticate(self, account: Account, password: Secret, steps: Steps | None = None) -> User:
         """Bind once as the person and read on the same connection who that is (R24). Raises LoginRefused."""
@@ -90,10 +107,10 @@ class LdapDirectory:
         try:
             user = self.controllers.ask(log_in, steps)
         except BindRefused as refused:
-            refusal = self.dialect.refusal(refused.sub_code)
+            refusal, detail = self.dialect.refusal(refused, account), str(refused)
         else:
             return self._allowed(user, steps)
-        steps.add(StepName.BIND, f"data {refusal.sub_code}" if refusal.sub_code else "result 49", code=refusal.cause)
+        steps.add(StepName.BIND, detail, code=refusal.cause)
         raise refusal
 
     def look_up(self, name: LoginName) -> list[Account]:
@@ -234,19 +251,37 @@ class LdapDirectory:
     def _service_connection(self) -> LdapConnection:
         """Bound; where the password was changed a moment ago, with the secret as it is now.
 
-        A secret that was refused is not tried again for a while: that would only lock the account.
+        A secret that was refused is tried again some seconds later: the account may have been unlocked or enabled. As
+        a wrong password it is tried no more often than a person's, or the vault itself would lock the account.
         """
         for anew in (False, True):
             secret = self._service_secret(anew=anew)
             if secret == self._refused_secret and time.monotonic() < self._refused_until:
                 continue
             try:
-                return self.controllers.connect(self._bind_service(secret))
+                connection = self.controllers.connect(self._bind_service(secret))
             except BindRefused as refused:
-                self._refused_secret, self._refused_until = secret, time.monotonic() + REFUSED_SECONDS
-                extra = {"server": self.domain, "detail": refused.sub_code}
+                self._note_refusal(secret, refused)
+                extra = {"server": self.domain, "detail": str(refused)}
                 _LOG.error("directory.%s", Fault.SERVICE_ACCOUNT_REFUSED.value, extra=extra)
+            else:
+                self.forgive()
+                return connection
         raise DirectoryUnavailable(detail=f"{self.domain} {Fault.SERVICE_ACCOUNT_REFUSED}")
+
+    def forgive(self) -> None:
+        """The service account has just bound: whatever was refused before is over."""
+        self._refused_secret, self._refusals = Secret(""), 0
+
+    def _note_refusal(self, secret: Secret, refused: BindRefused) -> None:
+        if secret != self._refused_secret:
+            self._refused_secret, self._refusals = secret, 0
+        refusal = self.dialect.refusal(refused, _SERVICE)
+        # Beside a right password the server says what is wrong with the account, and counts nothing
+        self._refusals += refusal.is_judged and not refusal.followed_right_password and refusal.cause != "locked_out"
+        budget = self._settings.budget
+        pause = REFUSED_SECONDS if self._refusals < budget.tries else budget.seconds
+        self._refused_until = time.monotonic() + pause
 
     def _bind_service(self, secret: Secret) -> Callable[[LdapConnection], None]:
         return lambda connection: connection.bind(self._settings.service_account, secret)

@@ -1,20 +1,26 @@
 """How OpenLDAP and 389 Directory Server name, identify and group their people (RFC 2798, RFC 4530)."""
 
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from chalicelib.domain.directory import DirectorySettings
 from chalicelib.domain.distinguished_name import folded_dn, is_below, is_dn
 from chalicelib.domain.errors import LoginRefused
+from chalicelib.domain.throttle import Lockout
 from chalicelib.domain.user import Account, Departure, LoginName, Standing, User
 
-from .ldap_connection import ALL, Entry, LdapConnection, escape_filter_chars, escape_rdn
+from .ldap_connection import ALL, BindRefused, Entry, LdapConnection, escape_filter_chars, escape_rdn
 from .ldap_faults import Fault, ServerFailed
+from .lockout import POLICY_SECONDS, KnownPolicies
 
 _USER_ATTRIBUTES = ("entryUUID", "uid", "cn", "displayName", "mail", "memberOf", "pwdChangedTime")
 _STANDING_ATTRIBUTES = ("entryUUID", "pwdAccountLockedTime", "nsAccountLock", "pwdEndTime", "pwdChangedTime")
 _LOCKED_FOR_GOOD = "000001010000Z"  # draft-behera-ldap-password-policy 5.3.3: by an administrator
 _MAX_NESTING = 20
+_POLICY = ("pwdLockout", "pwdMaxFailure", "pwdFailureCountInterval", "cn")
+_NEVER_FORGOTTEN = 24 * 60
+"""Minutes after which the vault tries again where the directory forgets a wrong password with a right one only."""
 _MEMBERS = ("member", "uniqueMember")
 _MEMBERS_TRIED = 20
 """How many members a check looks at to find a person among them: a group of RFC 4519 has a member that is none."""
@@ -30,6 +36,8 @@ class OpenLdap:
 
     def __init__(self, settings: DirectorySettings) -> None:
         self._settings = settings
+        self._known = KnownPolicies()
+        self._all: tuple[float, list[tuple[str, Lockout]]] = (0.0, [])
 
     def bind_name(self, account: Account) -> str:
         """The DN: found by the service account, or made from the setting; names are escaped (RFC 4514)."""
@@ -37,20 +45,21 @@ class OpenLdap:
             return account.dn
         return self._settings.user_dn.replace("{name}", str(escape_rdn(account.name.username)))
 
-    def refusal(self, sub_code: str) -> LoginRefused:
+    def refusal(self, refused: BindRefused, account: Account) -> LoginRefused:  # noqa: ARG002 - the dialect's shape
         """Result 49 says no more than that, whatever the reason."""
-        return LoginRefused("bad_credentials", sub_code=sub_code)
+        return LoginRefused(refused.cause, sub_code=refused.sub_code, is_judged=refused.is_judged)
 
     def look_up(self, connection: LdapConnection, base_dn: str, name: LoginName) -> list[Account]:
         """The accounts that a name means, for the service account; no password has been tried yet."""
         condition = f"(uid={escape_filter_chars(name.username)})"
         if name.domain and name.domain.casefold() != self._settings.domain.casefold():
             condition = f"(|(mail={escape_filter_chars(str(name))}){condition})"
-        entries = connection.find(base_dn, f"(&(objectClass=person){condition})", ("entryUUID", "uid"))
+        attributes = ("entryUUID", "uid", "pwdPolicySubentry")
+        entries = connection.find(base_dn, f"(&(objectClass=person){condition})", attributes)
         return [
             Account(
                 key=entry.text("entryUUID"),
-                budget=self._settings.budget,
+                budget=self._settings.budget_under(*self._policies(connection, base_dn, entry)),
                 name=LoginName(self._settings.domain, entry.text("uid")),
                 dn=entry.dn,
                 user_id=entry.text("entryUUID"),
@@ -118,6 +127,24 @@ class OpenLdap:
         contexts = [value.decode() for value in entry.all("namingContexts")] if entry else []
         return next((one for one in contexts if is_below(base_dn, one)), base_dn)
 
+    def lockouts(self, connection: LdapConnection, base_dn: str) -> list[tuple[str, Lockout]]:
+        """The policies of `ppolicy` that can be seen, by name."""
+        found = connection.find(self.root(connection, base_dn), "(objectClass=pwdPolicy)", _POLICY, at_most=ALL)
+        named = [(entry.text("cn") or entry.dn, _lockout(entry)) for entry in found]
+        return [(name, policy) for name, policy in named if policy]
+
+    def _policies(self, connection: LdapConnection, base_dn: str, entry: Entry) -> list[Lockout]:
+        """The account's own policy. Which one is the default only the server's configuration says: then all count."""
+        own = entry.text("pwdPolicySubentry")
+        if own:
+            policy = self._known.get(own, lambda: _lockout(connection.read(own, _POLICY)))
+            return [policy] if policy else []
+        until, policies = self._all
+        if time.monotonic() >= until:
+            policies = self.lockouts(connection, base_dn)
+            self._all = (time.monotonic() + POLICY_SECONDS, policies)
+        return [policy for _, policy in policies]
+
     def dn_of(self, connection: LdapConnection, base_dn: str, entry_uuid: str) -> str:
         """Where the entry with this entryUUID is; empty when there is none."""
         found = connection.find(base_dn, f"(entryUUID={escape_filter_chars(entry_uuid)})", ("entryUUID",))
@@ -174,6 +201,14 @@ def _own_entry(connection: LdapConnection, dn: str) -> Entry | None:
         if failure.fault is not Fault.ACCESS_DENIED:
             raise
     raise LoginRefused("must_change_password", _MUST_CHANGE)
+
+
+def _lockout(entry: Entry | None) -> Lockout | None:
+    """draft-behera-ldap-password-policy 5.2.9 to 5.2.12. Without an interval nothing is forgotten before a success."""
+    if entry is None or entry.text("pwdLockout").casefold() != "true":
+        return None
+    seconds = entry.number("pwdFailureCountInterval")
+    return Lockout(entry.number("pwdMaxFailure"), -(-seconds // 60) if seconds else _NEVER_FORGOTTEN)
 
 
 def _departure(entry: Entry, now: int) -> Departure | None:

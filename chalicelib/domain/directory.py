@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from .description import InvalidDescription, from_mapping, require, setting
 from .distinguished_name import folded_dn, is_dn
-from .throttle import Budget
+from .throttle import Budget, Lockout
 
 _DOMAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,14}\Z")
 _DNS_NAME = re.compile(
@@ -145,8 +145,12 @@ class DirectorySettings:
 
     @property
     def budget(self) -> Budget:
-        """How often one account may be tried here."""
-        return Budget.of(self.lockout_threshold, self.lockout_minutes)
+        """How often one account may be tried here, as far as the settings know."""
+        return self.budget_under()
+
+    def budget_under(self, *policies: Lockout) -> Budget:
+        """How often an account may be tried that these policies of the directory are about, too."""
+        return Budget.under(Lockout(self.lockout_threshold, self.lockout_minutes), *policies)
 
     def allows(self, form: NameForm) -> bool:
         return form.value in self.user_name_forms

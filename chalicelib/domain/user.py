@@ -74,6 +74,7 @@ class Account:
     dn: str = ""
     user_id: str = ""
     refusal: str = ""
+    needs_smart_card: bool = False
 
 
 @dataclass(frozen=True, slots=True)

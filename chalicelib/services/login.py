@@ -129,8 +129,10 @@ class LoginService:
         except LoginRefused as refusal:
             if refusal.followed_right_password or refusal.cause in _NOT_TRIED:
                 attempt.was_none()
-            else:
+            elif refusal.is_judged:
                 attempt.was_wrong()
+            else:
+                attempt.was_not_judged()
             raise
 
     def _wait(self, began: float) -> None:

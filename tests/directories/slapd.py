@@ -224,7 +224,9 @@ class OpenLdap:
         self.change(uid, pwdReset="TRUE")
 
     def delete(self, name: str) -> None:
-        dn = self.dn(name)
+        self.delete_entry(self.dn(name))
+
+    def delete_entry(self, dn: str) -> None:
         connection = self._root()
         _must(connection, connection.delete(dn))
 
@@ -240,6 +242,13 @@ class OpenLdap:
             self.stop()
             self._write_configuration()
             self.start()
+
+    def add_policy(self, name: str, uid: str, **attributes: str) -> str:
+        """A password policy for one account; its DN."""
+        dn = f"cn={escape_rdn(name)},ou=policies,{BASE_DN}"
+        self._create(dn, ["pwdPolicy", "device"], {"cn": name, "pwdAttribute": "userPassword", **attributes})
+        self.change(uid, pwdPolicySubentry=dn)
+        return dn
 
     def add_unit(self, name: str) -> str:
         """The DN of a new organizational unit."""

@@ -294,6 +294,19 @@ class TestThrottle:
             with pytest.raises(LoginRefused, match="closed"):
                 log_in(world, name="bob")
 
+    def test_r30_a_refusal_without_a_look_at_the_password_counts_for_its_source_only(self, world: World) -> None:
+        """Samba and Windows refuse members of Protected Users whatever the password is, and count nothing."""
+        restricted = LoginRefused("account_restricted", sub_code="52f", is_judged=False)
+        world.directory = FakeDirectory(directory.Person(directory.BOB.user, "bob-pass", restricted))
+        throttle = Throttle(world.tries, world.clock, world.random)
+        world.service = LoginService(world.directory, world.sessions, throttle, world.audit_log, world.clock)
+        for _ in range(SOURCE.tries):
+            with pytest.raises(LoginRefused):
+                log_in(world, name="bob")
+        assert world.directory.asked == SOURCE.tries
+        with pytest.raises(TooManyTries):
+            log_in(world, name="bob")
+
 
 class TestTiming:
     @pytest.mark.parametrize(

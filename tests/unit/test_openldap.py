@@ -109,7 +109,7 @@ class TestGroups:
         connection = Connection(entry())
         dialect().look_up(connection, BASE, LoginName("contoso.example", "alice"))
         dialect().look_up(connection, BASE, LoginName("CONTOSO", "alice"))
-        assert ["mail=" in condition for condition in connection.searched] == [True, False]
+        assert ["mail=" in condition for condition in connection.searched if "uid=" in condition] == [True, False]
 
     def test_r98_an_entry_that_cannot_be_read_is_not_one_without_groups(self) -> None:
         assert dialect().groups(Connection(entry()), DN) == {STAFF}
