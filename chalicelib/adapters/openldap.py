@@ -15,8 +15,16 @@ from .ldap_faults import Fault, ServerFailed
 from .lockout import POLICY_SECONDS, KnownPolicies
 
 _USER_ATTRIBUTES = ("entryUUID", "uid", "cn", "displayName", "mail", "memberOf", "pwdChangedTime")
-_STANDING_ATTRIBUTES = ("entryUUID", "pwdAccountLockedTime", "nsAccountLock", "pwdEndTime", "pwdChangedTime")
+_STANDING_ATTRIBUTES = (
+    "entryUUID",
+    "pwdAccountLockedTime",
+    "nsAccountLock",
+    "pwdEndTime",
+    "pwdChangedTime",
+    "pwdReset",
+)
 _LOCKED_FOR_GOOD = "000001010000Z"  # draft-behera-ldap-password-policy 5.3.3: by an administrator
+_CHANGE_ORDERED = "0"
 _MAX_NESTING = 20
 _POLICY = ("pwdLockout", "pwdMaxFailure", "pwdFailureCountInterval", "cn")
 _NEVER_FORGOTTEN = 24 * 60
@@ -161,7 +169,7 @@ class OpenLdap:
             yield Standing(
                 user_id=entry.text("entryUUID"),
                 departure=_departure(entry, now),
-                password_stamp=entry.text("pwdChangedTime"),
+                password_stamp=_stamp(entry),
                 dn=entry.dn,
             )
 
@@ -173,7 +181,7 @@ class OpenLdap:
             display_name=entry.text("displayName") or entry.text("cn") or uid,
             email=entry.text("mail"),
             groups=self._groups(connection, base_dn, entry),
-            password_stamp=entry.text("pwdChangedTime"),
+            password_stamp=_stamp(entry),
         )
 
     def _groups(self, connection: LdapConnection, base_dn: str, entry: Entry) -> frozenset[str]:
@@ -191,6 +199,11 @@ class OpenLdap:
     def _groups_with(self, connection: LdapConnection, base_dn: str, members: Sequence[str]) -> list[str]:
         parts = (f"({a}={escape_filter_chars(dn)})" for dn in members for a in _MEMBERS)
         return [group.dn for group in connection.find(base_dn, f"(|{''.join(parts)})", ("objectClass",), at_most=ALL)]
+
+
+def _stamp(entry: Entry) -> str:
+    """As Active Directory has it: `0` where an administrator has ordered a change of the password."""
+    return _CHANGE_ORDERED if entry.text("pwdReset").casefold() == "true" else entry.text("pwdChangedTime")
 
 
 def _own_entry(connection: LdapConnection, dn: str) -> Entry | None:

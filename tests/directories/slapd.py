@@ -268,6 +268,10 @@ class OpenLdap:
         if others:
             self._modify(_group_dn(name), {"member": [(MODIFY_ADD, others)]})
 
+    def add_members(self, group_dn: str, members: list[str]) -> None:
+        """So many names at once, of people or of nobody."""
+        self._modify(group_dn, {"member": [(MODIFY_ADD, members)]})
+
     def add_to_group(self, name: str, group: str) -> None:
         self._modify(self.dn(group), {"member": [(MODIFY_ADD, [self.dn(name)])]})
 

@@ -431,6 +431,15 @@ class TestIdentity:
         groups = frozenset([VAULT_USERS])
         assert user == User(ALICE.user.id, "CONTOSO\\alice", "alice", "alice@contoso.example", groups)
 
+    def test_r24_sids_of_the_history_are_groups_and_no_identity(self, authority, tls):
+        """Windows has them in the token, the SID of the account of before among them."""
+        before, group = "S-1-5-21-9-9-9-1101", "S-1-5-21-9-9-9-1601"
+        token = [SID, *map(sid_bytes, (before, group, VAULT_USERS))]
+        root = [entry("", defaultNamingContext=["DC=contoso"], tokenGroups=token), DONE]
+        with ScriptedController(tls, BOUND, root, FOUND) as controller:
+            user = log_in(authority, controller.url, allowed_groups=(group,))
+        assert (user.id, user.groups) == (ALICE.user.id, {before, group, VAULT_USERS})
+
     def test_r24_an_anonymous_bind_is_no_login(self, authority, tls):
         with ScriptedController(tls, BOUND, ROOT_WITHOUT_TOKEN, FOUND, [who_am_i("")]) as controller:
             assert refusal(authority, controller.url).cause == "anonymous_bind"
