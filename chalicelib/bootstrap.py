@@ -265,6 +265,7 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
             days=settings.leaver_days,
+            claims_days=settings.sign_in.allowed_days if settings.sign_in and settings.sign_in.allowed else 0,
         )
         self.events = EventService(
             outbox=DynamoOutbox(world.aws.dynamodb, vault),

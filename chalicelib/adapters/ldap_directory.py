@@ -318,7 +318,9 @@ class LdapDirectory:
         is_allowed = self.may_use(user.groups)
         steps.add(StepName.GROUPS, " ".join(sorted(user.groups)), code="" if is_allowed else "not_allowed")
         if not is_allowed:
-            raise LoginRefused("not_allowed", _NOT_ALLOWED.format(domain=self.domain))
+            refusal = LoginRefused("not_allowed", _NOT_ALLOWED.format(domain=self.domain))
+            refusal.user_id = user.id
+            raise refusal
         return user
 
     @staticmethod

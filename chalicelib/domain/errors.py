@@ -101,6 +101,8 @@ class LoginRefused(VaultError):
     def __init__(self, cause: str, message: str | None = None, *, sub_code: str = "", is_judged: bool = True) -> None:
         self.cause = cause
         self.is_judged = is_judged
+        self.user_id = ""
+        """Whom the directory, or the sign-in provider, has just named and does not let in any more."""
         self.sub_code = sub_code
         super().__init__(message, detail=f"{cause} {sub_code}".strip())
 

@@ -60,6 +60,7 @@ class LeaverService:
         audit_log: AuditLog,
         clock: Clock,
         days: int,
+        claims_days: int = 0,
     ) -> None:
         self._users = users
         self._directory = directory
@@ -69,6 +70,7 @@ class LeaverService:
         self._audit_log = audit_log
         self._clock = clock
         self._days = days
+        self._claims_days = claims_days
 
     def sweep(self, *, pause: int = ROUND_SECONDS) -> int:
         """Go on with the round, or begin one when `pause` seconds have passed since the last began.
@@ -148,12 +150,18 @@ class LeaverService:
         for record in records:
             standing = standings.get(record.user.id)
             if standing is None:
-                continue
-            if standing.departure is not Departure.DELETED:
+                self._one(partial(self._outdate, record), record.user)
+            elif standing.departure is not Departure.DELETED:
                 self._one(partial(self._apply, record, standing), record.user)
             elif record.user.domain not in doubted:
                 self._one(partial(self._miss, record), record.user)
         return standings
+
+    def _outdate(self, record: UserRecord) -> None:
+        """Somebody of no directory: what the sign-in provider said of groups counts for so long only."""
+        until = record.sessions_until + self._claims_days * _DAY
+        if self._claims_days and not record.user.domain and until <= self._clock.now():
+            self._depart(record, Departure.NOT_ALLOWED)
 
     def _tell_doubts(self, progress: SweepProgress) -> None:
         """A wrong base DN, or a right that was taken away, looks as if everybody had been deleted."""

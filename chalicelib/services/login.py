@@ -114,6 +114,7 @@ class LoginService:
             # Not the name that was typed: people type their password into the wrong field
             facts = {"cause": refusal.cause} | ({"sub_code": refusal.sub_code} if refusal.sub_code else {})
             self._record(tag, Outcome.FAILURE, actor, client.origin, facts=facts)
+            self._sessions.shut_out(refusal.user_id)
             self._wait(began)
             raise
         attempt.was_right()

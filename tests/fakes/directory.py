@@ -131,6 +131,7 @@ class FakeDirectory:
                 self.places.get(user.id, ""),
             )
             for user in users
+            if user.domain
         }
 
     def may_use(self, user: User) -> bool:
