@@ -128,6 +128,9 @@ class ActiveDirectory:
             raise ServerFailed(Fault.INCOMPLETE_ANSWER, "tokenGroups")
         return _groups(entry.all("tokenGroups"))
 
+    def confirm_outside(self, connection: LdapConnection, dn: str, groups: Sequence[str]) -> None:
+        """The server computes `tokenGroups`: there is no second way to ask."""
+
     def group_id(self, connection: LdapConnection, dn: str) -> str | None:
         """The SID of the group with that DN; None when there is no such entry."""
         entry = connection.read(dn, ("objectSid",))

@@ -142,9 +142,15 @@ class LdapDirectory:
 
         A group of the settings that is not to be found neither gives nor takes: it is as it was `before`.
         """
-        groups = self._as_service(lambda connection: self._all_groups(connection, dn))
-        lost = (folded_dn(name) for name, group in self._groups.items() if group is None)
-        return groups | before.intersection(lost)
+
+        def read(connection: LdapConnection) -> frozenset[str]:
+            groups = self._all_groups(connection, dn)
+            if not self.may_use(groups):
+                self.dialect.confirm_outside(connection, dn, self._settings.allowed_groups)
+            return groups
+
+        groups = self._as_service(read)
+        return groups | before.intersection(self._lost())
 
     def absence(self, user_id: str, dn: str) -> Absence:
         """Look for one person who was last seen at `dn`, wherever they may be, at two servers where there are two."""
@@ -314,12 +320,19 @@ class LdapDirectory:
                 _LOG.error("directory.group_not_found", extra={"server": self.domain, "detail": dn})
         return frozenset(folded_dn(dn) for dn, group in self._groups.items() if group in groups)
 
+    def _lost(self) -> frozenset[str]:
+        """Keys of groups of the settings that were not found."""
+        return frozenset(folded_dn(dn) for dn, group in self._groups.items() if group is None)
+
     def _allowed(self, user: User, steps: Steps) -> User:
         is_allowed = self.may_use(user.groups)
         steps.add(StepName.GROUPS, " ".join(sorted(user.groups)), code="" if is_allowed else "not_allowed")
         if not is_allowed:
             refusal = LoginRefused("not_allowed", _NOT_ALLOWED.format(domain=self.domain))
-            refusal.user_id = user.id
+            # Where an allowed group is not to be found, nobody knows whether this person is in it
+            refusal.user_id = (
+                "" if self._lost().intersection(map(group_key, self._settings.allowed_groups)) else user.id
+            )
             raise refusal
         return user
 

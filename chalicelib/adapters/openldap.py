@@ -112,6 +112,17 @@ class OpenLdap:
             raise ServerFailed(Fault.INCOMPLETE_ANSWER, "groups")
         return self._groups(connection, self._settings.base_dn, entry)
 
+    def confirm_outside(self, connection: LdapConnection, dn: str, groups: Sequence[str]) -> None:
+        """Raise ServerFailed where a group has somebody as its member whose `memberOf` does not say so.
+
+        Then that attribute is not kept, or may not be read any more, and says nothing.
+        """
+        is_member = "".join(f"({name}={escape_filter_chars(dn)})" for name in _MEMBERS)
+        for group in groups if not self._settings.group_search else ():
+            there = is_dn(group) and connection.read(group, ("objectClass",))
+            if there and connection.find(group, f"(|{is_member})", ("objectClass",), at_most=1):
+                raise ServerFailed(Fault.INCOMPLETE_ANSWER, "memberOf")
+
     def group_id(self, connection: LdapConnection, dn: str) -> str | None:
         """The folded DN of the group with that DN; None when there is no such entry."""
         return folded_dn(dn) if connection.read(dn, ("objectClass",)) else None

@@ -208,6 +208,17 @@ class TestOpenLdap:
         openldap.add_to_group("leaver1", USERS)
         assert world.rounds(1) == {}
 
+    def test_r98_memberships_that_cannot_be_read_any_more_end_nothing(self, openldap, caplog):
+        world = self.sweep(openldap, allowed_groups=(openldap.dn(USERS),), group_search=False)
+        assert world.rounds(1) == {}
+        with openldap.configured(access="access to attrs=memberOf by * none"):
+            assert world.rounds(3) == {}
+        assert "leavers.failed" in caplog.messages
+        with openldap.configured(access=f'access to dn.subtree="{openldap.groups_dn}" by * none'):
+            world.ask(self.of(openldap, allowed_groups=(openldap.dn(USERS),), group_search=True))
+            assert world.rounds(3) == {}
+        assert "directory.group_not_found" in caplog.messages
+
     @pytest.mark.parametrize("limits", ["size=2", "size.hard=2 size.soft=2", "size.unchecked=1"])
     def test_r98_f42_a_search_that_is_cut_by_a_limit_makes_nobody_deleted(self, openldap, limits, caplog):
         world = self.sweep(openldap)

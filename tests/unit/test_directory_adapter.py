@@ -60,6 +60,7 @@ BOUND = [result(BIND, 0)]
 I_AM_ALICE = [who_am_i("u:CONTOSO\\alice")]
 DONE = result(SEARCH_DONE, 0)
 ROOT = [entry("", defaultNamingContext=["DC=contoso"], tokenGroups=[SID, sid_bytes(VAULT_USERS)]), DONE]
+ROOT_OF_NOBODY = [entry("", defaultNamingContext=["DC=contoso"], tokenGroups=[SID]), DONE]
 ROOT_WITHOUT_TOKEN = [entry("", defaultNamingContext=["DC=contoso"]), DONE]
 ALICES_ENTRY = entry("CN=alice,DC=contoso", objectSid=[SID], sAMAccountName=["alice"], mail=["alice@contoso.example"])
 FOUND = [ALICES_ENTRY, DONE]
@@ -439,6 +440,12 @@ class TestIdentity:
         with ScriptedController(tls, BOUND, root, FOUND) as controller:
             user = log_in(authority, controller.url, allowed_groups=(group,))
         assert (user.id, user.groups) == (ALICE.user.id, {before, group, VAULT_USERS})
+
+    @pytest.mark.parametrize(("found", "user_id"), [([DONE], ""), ([ALICES_ENTRY, DONE], ALICE.user.id)])
+    def test_r98_a_refusal_names_who_is_out_only_where_the_allowed_group_is_seen(self, authority, tls, found, user_id):
+        with ScriptedController(tls, BOUND, ROOT_OF_NOBODY, FOUND, found) as controller:
+            error = refusal(authority, controller.url, allowed_groups=("CN=Staff,DC=contoso",))
+        assert (error.cause, error.user_id) == ("not_allowed", user_id)
 
     def test_r24_an_anonymous_bind_is_no_login(self, authority, tls):
         with ScriptedController(tls, BOUND, ROOT_WITHOUT_TOKEN, FOUND, [who_am_i("")]) as controller:
