@@ -159,7 +159,7 @@ class SignInSettings:
         return frozenset(named[:_MAX_GROUPS])
 
     def check_allowed(self, claims: Mapping[str, Any], user_id: str) -> None:
-        """Raise LoginRefused unless who has these claims may use the vault."""
+        """Raise LoginRefused unless who has these claims may use the vault; `user_id` is who is out from now on."""
         if self.allowed and self.groups(claims).isdisjoint(self.allowed):
             refusal = LoginRefused(
                 "not_allowed",
