@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from chalicelib.domain.administrators import Appointment, Appointments
 from chalicelib.domain.audit import Actor
+from chalicelib.domain.directory import stored_group_key
 from chalicelib.domain.errors import Conflict
 
 from .table import Condition, ConditionFailed, Table
@@ -22,7 +23,10 @@ class DynamoAdministratorStore:
         item = self._table.get(_ITEM)
         if item is None:
             return Appointments()
-        entries = (Appointment(**{**entry, "by": Actor(**entry["by"])}) for entry in item["entries"])
+        entries = (
+            Appointment(**{**entry, "key": stored_group_key(entry["key"]), "by": Actor(**entry["by"])})
+            for entry in item["entries"]
+        )
         return Appointments(tuple(entries), item["version"])
 
     def save(self, appointments: Appointments) -> None:

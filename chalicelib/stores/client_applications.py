@@ -10,6 +10,7 @@ from chalicelib.domain.client_application import (
     TrustedIssuer,
     Whose,
 )
+from chalicelib.domain.directory import stored_group_key
 from chalicelib.domain.errors import Conflict, NotFound
 
 from .items import Item
@@ -91,7 +92,7 @@ def _rule(item: Item) -> AccessRule:
     return AccessRule(
         provider_id=item["provider_id"],
         scopes=tuple(item["scopes"]),
-        whose=Whose(whose["everybody"], frozenset(whose["groups"]), frozenset(whose["users"])),
+        whose=Whose(whose["everybody"], frozenset(map(stored_group_key, whose["groups"])), frozenset(whose["users"])),
         sources=tuple(item["sources"]),
     )
 

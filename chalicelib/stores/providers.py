@@ -8,6 +8,7 @@ from typing import Any
 
 from chalicelib.domain.audit import Actor
 from chalicelib.domain.authorization_server import AuthorizationServer, ClientAuthentication
+from chalicelib.domain.directory import stored_group_key
 from chalicelib.domain.errors import Conflict, NotFound
 from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.removal import Everything, EverythingOrder, FormerClient, RemovalOrder
@@ -127,7 +128,7 @@ def provider_from_item(item: Item, everything: Everything) -> Provider:
         removed_at=item.get("removed_at"),
         version=item["version"],
         fields=item["fields"],
-        visible_to=tuple(item["visible_to"]),
+        visible_to=tuple(map(stored_group_key, item["visible_to"])),
         secret_ends_at=item.get("secret_ends_at"),
         has_older_secret=item["has_older_secret"],
         authorize_again_since=item.get("authorize_again_since"),

@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
+from chalicelib.domain.directory import stored_group_key
 from chalicelib.domain.session import Notice, NoticeKind, Session
 from chalicelib.domain.user import User
 
@@ -94,7 +95,7 @@ def _from_item(item: Item) -> Session:
         login_name=item["login_name"],
         display_name=item["display_name"],
         email=item["email"],
-        groups=frozenset(item["groups"]),
+        groups=frozenset(map(stored_group_key, item["groups"])),
         password_stamp=item["password_stamp"],
     )
     notice = item.get("notice")

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from chalicelib.domain.aliases import aliases_of, claimed_by, own_names
+from chalicelib.domain.directory import stored_group_key
 from chalicelib.domain.errors import Conflict, InvalidRequest
 from chalicelib.domain.user import AliasClaim, Departure, SweepProgress, User, UserRecord
 from chalicelib.ports import UserAliasStore, UserPage
@@ -107,7 +108,14 @@ class DynamoUserStore:
         item = self._table.get(_PROGRESS)
         if item is None:
             return SweepProgress()
-        return SweepProgress(item["started_at"], item["finished_at"], item.get("cursor"), item["checked"])
+        return SweepProgress(
+            item["started_at"],
+            item["finished_at"],
+            item.get("cursor"),
+            item["checked"],
+            {domain: (there, missing) for domain, (there, missing) in item.get("found", {}).items()},
+            frozenset(item.get("doubted", ())),
+        )
 
     def note_progress(self, progress: SweepProgress) -> None:
         self._table.put(
@@ -117,6 +125,8 @@ class DynamoUserStore:
                 "finished_at": progress.finished_at,
                 "cursor": progress.cursor,
                 "checked": progress.checked,
+                "found": {domain: list(counts) for domain, counts in progress.found.items()},
+                "doubted": sorted(progress.doubted),
             }
         )
 
@@ -169,6 +179,8 @@ def _to_item(record: UserRecord) -> Item:
             "departure": record.departure.value if record.departure else None,
             "departed_at": record.departed_at,
             "keeps_tokens": record.keeps_tokens,
+            "missing_since": record.missing_since,
+            "dn": record.dn,
             "names": None if record.names is None else sorted(record.names),
             "proved_at": record.proved_at,
         }
@@ -181,7 +193,7 @@ def record_from_item(item: Item) -> UserRecord:
         login_name=item["user_name"],
         display_name=item["display_name"],
         email=item["email"],
-        groups=frozenset(item["groups"]),
+        groups=frozenset(map(stored_group_key, item["groups"])),
         password_stamp=item["password_stamp"],
         also_called=tuple(item.get("also_called", ())),
     )
@@ -193,6 +205,8 @@ def record_from_item(item: Item) -> UserRecord:
         departure=Departure(departure) if departure else None,
         departed_at=item.get("departed_at", 0),
         keeps_tokens=item["keeps_tokens"],
+        missing_since=item.get("missing_since", 0),
+        dn=item.get("dn", ""),
         names=None if item.get("names") is None else frozenset(item["names"]),
         proved_at=item.get("proved_at", 0),
     )
