@@ -223,7 +223,7 @@ class LeaverService:
         user = self._as_of_now(record, standing)
         found = replace(record, missing_since=0, dn=standing.dn)
         if not self._directory.may_use(user):
-            self._depart(self._users.rename(found, user, at=self._clock.now()), Departure.NOT_ALLOWED)
+            self._depart(self._renamed(found, user), Departure.NOT_ALLOWED)
         elif user != record.user or found != record or not own_names(user) <= claimed_by(record):
             self._follow(found, user)
 
@@ -265,12 +265,17 @@ class LeaverService:
                 ended += 1
             else:
                 self._sessions.update_user(session.id_hash, user)
-        self._users.rename(record, user, at=self._clock.now())
-        if user.login_name != record.user.login_name:
-            self._rename_grants(user)
+        self._renamed(record, user)
         if ended:
             facts = {"cause": "password_changed", "count": str(ended)}
             self._record(AuditTag.SESSION_ENDED, user, facts)
+
+    def _renamed(self, record: UserRecord, user: User) -> UserRecord:
+        """The record of somebody as they are now; the lists of grants show a new name too."""
+        saved = self._users.rename(record, user, at=self._clock.now())
+        if user.login_name != record.user.login_name:
+            self._rename_grants(user)
+        return saved
 
     def _rename_grants(self, user: User) -> None:
         """Let lists show the new name. One that is being refreshed shows the old one until it is authorized anew.
@@ -311,7 +316,7 @@ class LeaverService:
     def _settle(self, record: UserRecord, standing: Standing | None) -> None:
         if standing is not None and (called := _as_called(record, standing)) != record.user:
             # Accounts that are closed are often renamed, so that a colleague can have the name
-            record = self._users.rename(record, called, at=self._clock.now())
+            record = self._renamed(record, called)
         if standing is not None and self._is_settled(record, standing):
             return
         removal_at = self.removal_at(record)

@@ -93,6 +93,7 @@ COMMANDS = Permissions(
     vault=("BatchGetItem", *_READ_AND_KEEP, "Query", "UpdateItem"),
     listing=True,
     keys=("BatchGetItem", *_READ_AND_KEEP),
+    sessions=("DeleteItem", *_READ_AND_KEEP, "UpdateItem"),
     token_key=("Decrypt", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo"),
     audit_key=("VerifyMac",),
     secrets=True,

@@ -83,7 +83,7 @@ class Function:
                 return answer.result(0.1)
             if self._broken.done() or self._process.poll() is not None:
                 break
-        raise FunctionFailed(f"no answer\n{self.log[-2000:]}")
+        raise FunctionFailed(f"no answer\n{self.log[-4000:]}")
 
     def next_event(self) -> tuple[str, bytes]:
         request_id = self._waiting.get()
@@ -99,7 +99,7 @@ class Function:
         if kind == "response":
             answer.set_result(json.loads(body))
         else:
-            answer.set_exception(FunctionFailed(f"{body.decode()}\n{self.log[-2000:]}"))
+            answer.set_exception(FunctionFailed(f"{body.decode()}\n{self.log[-4000:]}"))
 
     def _variables(self) -> dict[str, str]:
         return {

@@ -101,7 +101,7 @@ class AwsCli:
             return self._wait(arguments)
         if self.version == 1:
             _fetched(arguments)
-        parameters = _parameters(service, operation, arguments)
+        parameters = parameters_of(service, operation, arguments)
         self.sent[operation] = parameters
         answer = getattr(self, f"_{operation.replace('-', '_')}")(parameters)
         return json.dumps(answer) if answer is not None else ""
@@ -239,7 +239,8 @@ def _operation(service: str, operation: str) -> OperationModel:
     return model.operation_model(named[operation])
 
 
-def _parameters(service: str, operation: str, arguments: list[str]) -> dict[str, Any]:
+def parameters_of(service: str, operation: str, arguments: list[str]) -> dict[str, Any]:
+    """As the API gets them; fails for an argument that the command does not have."""
     shape = _operation(service, operation).input_shape
     assert shape is not None
     members = {f"--{xform_name(name, '-')}": name for name in shape.members}
@@ -261,6 +262,8 @@ def _parameters(service: str, operation: str, arguments: list[str]) -> dict[str,
 def _value(shape: Shape, text: str) -> Any:
     if text.startswith("file://"):
         return json.loads(Path(text.removeprefix("file://")).read_text(encoding="utf-8"))
+    if shape.type_name == "integer":
+        return int(text)
     if shape.type_name != "list":
         return text
     if shape.member.type_name == "string":

@@ -176,7 +176,7 @@ def test_clean_up(running: Running, recorder: Recorder) -> None:
     running.clock.advance(60)
     running.vault.removals.finish_open()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(removals, "IN_REQUEST_SECONDS", 0)
+        patch.setattr(removals, "IN_REQUEST", replace(removals.IN_REQUEST, run_seconds=0))
         page = admin.get("/admin/tokens/remove-everything")
         admin.press(page, "Remove", confirm="everything", revoke="yes")
     running.vault.removals.carry_on()
@@ -242,6 +242,9 @@ def test_commands(running: Running, recorder: Recorder, monkeypatch: pytest.Monk
         ["after-restore"],
     ):
         main(command)
+    for password in ("alice-pass", "wrong"):
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{password}\n"))
+        main(["test-sign-in", "CONTOSO\\alice"])
     assert_exact(recorder, OPERATORS)
 
 

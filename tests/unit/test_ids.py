@@ -48,6 +48,7 @@ class World(FakeVault):
         )
         self.removals = RemovalService(
             providers=self.providers,
+            generations=self.generations,
             grants=self.grant_store,
             removals=self.removal_store,
             administration=self.administration,
@@ -57,6 +58,7 @@ class World(FakeVault):
             audit_log=self.audit_log,
             clock=self.clock,
             random=self.random,
+            engine=self.engine,
         )
         self.stops = StopService(
             stops=self.stop_store,
