@@ -417,6 +417,17 @@ class TestNotAllowed:
         assert (record.departure, record.user.groups) == (None, world.directory.allowed)
         assert world.tags() == [AuditTag.USER_DEPARTED, AuditTag.USER_RETURNED]
 
+    def test_r91_r97_who_is_renamed_on_the_way_out_has_the_new_name_and_the_old_one_is_free(self, world: World) -> None:
+        world.directory.changed[ALICE.id] = replace(ALICE, login_name="CONTOSO\\jones")
+        world.sweep()
+        record = world.leavers.find(ALICE.id)
+        assert (record.user.login_name, record.departure) == ("CONTOSO\\jones", Departure.NOT_ALLOWED)
+        assert not world.users.aliases.claims("contoso\\alice")
+        assert [claim.user_id for claim in world.users.aliases.claims("contoso\\jones")] == [ALICE.id]
+        grant = world.grant()
+        assert grant is not None
+        assert grant.user_name == "CONTOSO\\jones"
+
     def test_r97_an_account_that_closes_meanwhile_leaves_for_good(self, world: World) -> None:
         self.leave(world)
         world.directory.gone[ALICE.id] = Departure.DISABLED
