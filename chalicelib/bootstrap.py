@@ -81,6 +81,7 @@ from .services.people import PeopleService
 from .services.providers import ProviderService
 from .services.reach import ReachService
 from .services.refresh import RefreshService
+from .services.refusals import RefusalService
 from .services.registration import RegistrationService
 from .services.removals import RemovalService
 from .services.restoration import RestorationService
@@ -292,10 +293,13 @@ class Vault:
         cursors = DynamoCursorStore(vault)
         engine = Engine(world.clock, cursors, at_once=world.at_once)
 
+        self.refusals = RefusalService(usage=DynamoUsageStore(session_table), audit_log=audit_log, clock=world.clock)
         self.provider_health = DynamoProviderHealthStore(vault)
         self.directory, self.users = world.directory, user_store
+        request_store = DynamoAuthorizationRequestStore(session_table)
         self.sessions = SessionService(
             sessions=session_store,
+            requests=request_store,
             audit_log=audit_log,
             clock=world.clock,
             random=world.random,
@@ -305,7 +309,7 @@ class Vault:
         )
         throttle = Throttle(DynamoTryStore(session_table), world.clock, world.random)
         self.login = LoginService(world.directory, self.sessions, throttle, audit_log, world.clock)
-        self.providers = ProviderService(provider_store, grant_store, world.catalogue)
+        self.providers = ProviderService(provider_store, grant_store, world.catalogue, world.clock)
         self.revocations = RevocationService(
             catalogue=world.catalogue,
             revocations=revocation_store,
@@ -370,7 +374,6 @@ class Vault:
             clock=world.clock,
             engine=engine,
         )
-        request_store = DynamoAuthorizationRequestStore(session_table)
         self.sign_in = _sign_in(settings, world, request_store, self.sessions, audit_log)
         self.consent = ConsentService(
             requests=request_store,
@@ -519,7 +522,7 @@ class Vault:
     def _endpoints(self, world: World) -> Endpoints:
         urls = Urls(self.settings.public_url)
         provider_pages = ProviderPages(self.registration, self.administration, self.provider_health, world.clock, urls)
-        endpoints = Endpoints(self.sessions, Renderer(urls.base_path), urls)
+        endpoints = Endpoints(self.sessions, self.refusals, Renderer(urls.base_path), urls)
         client_pages = ClientPages(
             clients=self.client_applications,
             administration=self.administration,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .domain.errors import DirectoryUnavailable, InvalidRequest, NotFound
 from .domain.secret import Secret
+from .domain.text import clean
 from .domain.token_set import CloudAccount
 from .shell import ACTOR, ORIGIN, say, vault
 
@@ -68,5 +69,5 @@ def _read(line: str) -> "Imported":
         raise ValueError("scopes must be a list of words.")
     if at is not None and (not isinstance(at, int) or isinstance(at, bool) or at < 0):
         raise ValueError("authorized_at must be seconds since 1970.")
-    account = CloudAccount(found["account_id"], found["account"])
+    account = CloudAccount(found["account_id"], clean(found["account"]) or clean(found["account_id"]))
     return Imported(found["user"], Secret(found["refresh_token"]), account, tuple(scopes), at)

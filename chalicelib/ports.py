@@ -691,6 +691,12 @@ class OAuthClient(Protocol):
     def discover(self, issuer: str) -> AuthorizationServer:
         """Read the OpenID Connect discovery document of `issuer`. Raises a CloudError."""
 
+    def endpoint_faults(self, server: AuthorizationServer) -> Mapping[str, str]:
+        """What is wrong with the server's endpoints (R103): a sentence for each, by the names of its `endpoints`.
+
+        Scheme, host and every address that the host resolves to count. Empty where nothing is wrong.
+        """
+
 
 class ProviderCheck(Protocol):
     def check(

@@ -5,7 +5,6 @@ without a reference a provider that exists keeps the one it has.
 """
 
 import argparse
-import csv
 import json
 import os
 import sys
@@ -23,9 +22,10 @@ from .domain.grant_search import GrantSearch
 from .domain.ids import is_person_id, is_provider_id
 from .domain.provider import Provider
 from .domain.secret import Secret
+from .domain.text import tidy
 from .services.administration import Count
 from .services.registration import Registration
-from .web.csv_file import inert
+from .web import csv_file
 
 if TYPE_CHECKING:
     from .bootstrap import Vault
@@ -155,7 +155,7 @@ def _plan(vault: "Vault", entry: dict[str, Any], chosen: argparse.Namespace) -> 
     ends = entry.get("secret_ends")
     asked = Registration(
         type_id=provider_type.id,
-        name=str(entry["name"]),
+        name=tidy(str(entry["name"])),
         client_id=str(entry["client_id"]),
         client_secret=_secret(entry.get("client_secret")),
         fields=provider_type.checked(entry.get("fields") or {}),
@@ -173,6 +173,8 @@ def _plan(vault: "Vault", entry: dict[str, Any], chosen: argparse.Namespace) -> 
         raise ValueError(f"{entry['id']}: a new provider needs a reference to its client secret")
     if before is not None and before.type_id != asked.type_id:
         raise ValueError(f"{entry['id']}: a provider cannot become one of another type")
+    if before is None:
+        vault.registration.server(provider_type, asked.fields)
     ended = vault.registration.ends(before, asked) if before else Count(0)
     return Plan(str(entry["id"]), asked, enabled, before, _changes(before, asked, enabled), ended)
 
@@ -236,15 +238,12 @@ def _from_secrets_manager(name: str) -> Secret:
 
 
 def _list(chosen: argparse.Namespace) -> int:
-    writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
+    rows = map(_row, _grants(shell.vault(), chosen.provider, chosen.user))
     if not chosen.json:
-        writer.writeheader()
-    for grant in _grants(shell.vault(), chosen.provider, chosen.user):
-        row = _row(grant)
-        if chosen.json:
-            shell.say(json.dumps(row, ensure_ascii=False))
-        else:
-            writer.writerow({name: inert(str(value)) for name, value in row.items()})
+        csv_file.write(sys.stdout, _COLUMNS, (tuple(row.values()) for row in rows))
+        return 0
+    for row in rows:
+        shell.say(json.dumps(row, ensure_ascii=False))
     return 0
 
 
@@ -259,7 +258,7 @@ def _grants(vault: "Vault", provider_id: str, user: str) -> Iterator[Grant]:
             return
 
 
-def _row(grant: Grant) -> dict[str, Any]:
+def _row(grant: Grant) -> dict[str, str]:
     return {
         "token": grant.id,
         "user": grant.user_name,

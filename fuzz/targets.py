@@ -148,7 +148,7 @@ def discovery(data: bytes) -> None:
         server = oauth_discovery.authorization_server("https://cloud.example", document)
         assert server.issuer == "https://cloud.example"
         assert server.id_token_algorithms
-        for url in oauth_discovery.endpoints(server):
+        for url in server.endpoints().values():
             guard.check(url)
             assert url.lower().startswith("https://")
 

@@ -7,6 +7,7 @@ from chalicelib.domain.aliases import normalized
 from chalicelib.domain.directory import DOMAIN_SID_PREFIX, DirectorySettings, NameForm
 from chalicelib.domain.distinguished_name import is_dn
 from chalicelib.domain.errors import LoginRefused
+from chalicelib.domain.text import named
 from chalicelib.domain.throttle import Lockout
 from chalicelib.domain.user import Account, Departure, LoginName, Standing, User
 
@@ -234,9 +235,9 @@ class ActiveDirectory:
         user_id = sid(entry.all("objectSid")[0])
         return User(
             id=user_id,
-            login_name=self._login_name(entry),
-            display_name=entry.text("displayName") or entry.text("sAMAccountName"),
-            email=entry.text("mail"),
+            login_name=named(self._login_name(entry)),
+            display_name=entry.shown("displayName", "sAMAccountName") or user_id,
+            email=entry.named("mail"),
             groups=groups - {user_id},
             password_stamp=entry.text("pwdLastSet"),
             also_called=self._also_called(entry),
@@ -244,8 +245,8 @@ class ActiveDirectory:
 
     def _also_called(self, entry: Entry) -> tuple[str, ...]:
         """The user principal names, the one that everybody has included ([MS-ADTS] 5.1.1.1.1), and the plain name."""
-        account_name, dns_name = entry.text("sAMAccountName"), self._settings.dns_name
-        names = [entry.text("userPrincipalName"), f"{account_name}@{dns_name}" if dns_name else ""]
+        account_name, dns_name = entry.named("sAMAccountName"), self._settings.dns_name
+        names = [entry.named("userPrincipalName"), f"{account_name}@{dns_name}" if dns_name else ""]
         names += [account_name] if self._settings.allows(NameForm.PLAIN) else []
         return tuple(dict.fromkeys(filter(None, names)))
 

@@ -24,6 +24,7 @@ from ldap3.utils.dn import escape_rdn
 from chalicelib.domain.directory import ServerAddress
 from chalicelib.domain.directory_report import StepName
 from chalicelib.domain.secret import Secret
+from chalicelib.domain.text import clean, named
 
 from . import ldap_faults
 from .ldap_faults import Fault, ServerFailed
@@ -110,6 +111,15 @@ class Entry:
 
     def text(self, attribute: str) -> str:
         return next((value.decode() for value in self.all(attribute)), "")
+
+    def shown(self, *attributes: str) -> str:
+        """The first of these that shows anything, cleaned: for display only."""
+        values = (clean(value.decode(errors="replace")) for name in attributes for value in self.all(name)[:1])
+        return next(filter(None, values), "")
+
+    def named(self, attribute: str) -> str:
+        """What people and programs call somebody by; what is not seen in it becomes visible."""
+        return named(next((value.decode(errors="replace") for value in self.all(attribute)), ""))
 
     def number(self, attribute: str) -> int:
         return int(self.text(attribute) or 0)

@@ -19,6 +19,7 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.provider_type import ErrorKind, ProviderType
 from chalicelib.domain.secret import Secret
+from chalicelib.domain.text import clean
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 
 from . import dialects
@@ -28,12 +29,9 @@ _LOG = logging.getLogger(__name__)
 
 _OK = range(200, 300)
 _REFUSED = range(400, 500)
-_MAX_DETAIL = 200
 _LONGEST_LIFE = 10 * 365 * 24 * 3600
 """Ten years, which is also what the catalogue says where a token never ends."""
 _MOST_SCOPES = 500
-_CONTROLS = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Unicode categories that could forge a log line or turn its direction."""
 
 _TOKEN = re.compile(r"[ -~]{1,65536}")
 """RFC 6749 appendix A.12 and A.17; the length is ours."""
@@ -155,18 +153,14 @@ def _retry_after(response: Response) -> int | None:
     return int(value) if _SECONDS.fullmatch(value) and value.isdigit() else None
 
 
-def clean(text: str) -> str:
-    """`text` fit for a label: one line, no control or bidi characters, at most 200 characters."""
-    return _one_line(text)[:_MAX_DETAIL].strip()
-
-
 def _for_the_log(text: str, hide: tuple[Secret, ...]) -> str:
-    """The same for a log line, without what is to `hide` and without whatever else looks like a token."""
-    text = _one_line(text)
+    """`text` fit for a log line, without what is to `hide` and without whatever else looks like a token."""
+    # All of it on one line first: a secret that is cut or broken would not be found
+    text = clean(text, len(text))
     for secret in filter(None, hide):
         for form in (secret.reveal(), quote(secret.reveal(), safe=""), quote_plus(secret.reveal())):
             text = text.replace(form, "***")
-    return _OPAQUE.sub(_masked, text)[:_MAX_DETAIL].strip()
+    return clean(_OPAQUE.sub(_masked, text))
 
 
 def _holds_secret(word: str, hide: tuple[Secret, ...]) -> bool:
@@ -179,10 +173,6 @@ def _masked(found: re.Match[str]) -> str:
     run = found[0]
     is_token = any(character.isdigit() for character in run) and not _ID.fullmatch(run)
     return "***" if is_token else run
-
-
-def _one_line(text: str) -> str:
-    return "".join(c for c in text if unicodedata.category(c) not in _CONTROLS)
 
 
 def token_set(answer: dict[str, Any], provider_type: ProviderType, asked: tuple[str, ...], now: int) -> TokenSet:

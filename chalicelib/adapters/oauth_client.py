@@ -39,7 +39,7 @@ from .dialects import STANDARD, api_request, scope_parameters
 from .endpoint_guard import EndpointGuard
 from .id_token import IdTokenVerifier
 from .oauth_answers import account, extra, json_object, names_somebody, raise_for_error, token_answer, token_set
-from .oauth_discovery import authorization_server, document_url, endpoints
+from .oauth_discovery import authorization_server, document_url
 
 _OPENID = "openid"
 _HTTP_OK = 200
@@ -63,7 +63,8 @@ class AuthlibClient:
     ) -> str:
         """See `ports.OAuthClient`. Raises CloudMisconfigured for an endpoint no browser should be sent to."""
         endpoint = request.server.authorization_endpoint
-        self._guard.check(endpoint)
+        with suppress(CloudUnavailable):  # the browser asks another name server: that ours is silent proves nothing
+            self._guard.permit(endpoint)
         extra = provider_type.reauthorize_parameters if again else provider_type.authorize_parameters
         protocol = _protocol_parameters(request, provider_type, state, code_verifier)
         # The later ones win, so that neither the endpoint's own query nor the type can override the protocol's
@@ -168,9 +169,14 @@ class AuthlibClient:
         """See `ports.OAuthClient`."""
         with self.session() as session:
             server = authorization_server(issuer, _get(session, document_url(issuer)))
-        for url in endpoints(server):
+        for url in server.endpoints().values():
             self._guard.check(url)
         return server
+
+    def endpoint_faults(self, server: AuthorizationServer) -> dict[str, str]:
+        """See `ports.OAuthClient`."""
+        faults = {name: self._guard.fault(url) for name, url in server.endpoints().items()}
+        return {name: sentence for name, sentence in faults.items() if sentence}
 
     def json_object(self, url: str) -> dict[str, Any]:
         """The JSON object at a public address, for example a JWKS. Raises a CloudError."""

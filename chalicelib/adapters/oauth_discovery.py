@@ -38,19 +38,6 @@ def authorization_server(issuer: str, document: dict[str, Any]) -> Authorization
     )
 
 
-def endpoints(server: AuthorizationServer) -> list[str]:
-    """Every URL of the server that the vault or a browser is sent to."""
-    urls = (
-        server.authorization_endpoint,
-        server.token_endpoint,
-        server.jwks_uri,
-        server.userinfo_endpoint,
-        server.revocation_endpoint,
-        server.end_session_endpoint,
-    )
-    return [url for url in urls if url]
-
-
 def _url(document: dict[str, Any], name: str) -> str | None:
     value = document.get(name)
     if value is not None and not isinstance(value, str):

@@ -191,12 +191,12 @@ class OpenLdap:
             return None
 
     def _user(self, entry: Entry, groups: frozenset[str]) -> User:
-        uid = entry.text("uid")
+        uid = entry.named("uid")
         return User(
             id=entry.text("entryUUID"),
             login_name=f"{self._settings.domain}\\{uid}",
-            display_name=entry.text("displayName") or entry.text("cn") or uid,
-            email=entry.text("mail"),
+            display_name=entry.shown("displayName", "cn", "uid") or entry.text("entryUUID"),
+            email=entry.named("mail"),
             groups=groups,
             password_stamp=_stamp(entry),
             also_called=(uid,) if self._settings.allows(NameForm.PLAIN) else (),

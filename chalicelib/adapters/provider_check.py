@@ -28,7 +28,7 @@ from chalicelib.ports import Client, Clock
 
 from .endpoint_guard import EndpointGuard
 from .oauth_client import AuthlibClient
-from .oauth_discovery import authorization_server, document_url, endpoints
+from .oauth_discovery import authorization_server, document_url
 
 _CLOCK_SECONDS = 60
 _CLIENT_ERROR = 400
@@ -50,7 +50,7 @@ class CloudCheck:
     ) -> tuple[Step, ...]:
         """See `ports.ProviderCheck`. Ends where nothing later could go well."""
         steps = Steps(time.monotonic, CLOUD_ADVICE)
-        if self._addresses(steps, endpoints(provider.server)):
+        if self._addresses(steps, provider.server.endpoints().values()):
             if provider_type.is_discovered:
                 self._discovery(steps, provider, provider_type)
             self._authorization(steps, provider, provider_type, redirect_uri)

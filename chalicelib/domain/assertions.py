@@ -8,6 +8,7 @@ from .aliases import normalized
 from .client_application import TrustedIssuer
 from .ids import is_person_id
 from .secret import fingerprint
+from .text import is_clean, tidy
 from .token_exchange import Detail, Mistake, RefusalReason, TokenRefused
 
 SIGNATURES = ("RS256", "PS256", "ES256", "ES384", "ES512", "Ed25519")
@@ -101,9 +102,10 @@ def subject_name(value: object, claim: str = "sub") -> str:
 
 def given_reason(value: object) -> str:
     """Why the token is wanted: for the ledger and for the person to read. Raises TokenRefused without one."""
-    if not isinstance(value, str) or not 0 < len(value.strip()) <= MAX_REASON or not value.isprintable():
+    reason = tidy(value) if isinstance(value, str) else ""
+    if not 0 < len(reason) <= MAX_REASON or not is_clean(reason):
         raise wrong_subject(Detail.REASON, f"`reason` must say why, in 1 to {MAX_REASON} printable characters.")
-    return value.strip()
+    return reason
 
 
 def _check_times(claims: dict[str, Any], issuer: str, now: int, refuse: Refuse) -> int:

@@ -22,6 +22,8 @@ class AuditTag(StrEnum):
     USER_RETURNED = "user.returned"
     USER_TOKENS_KEPT = "user.tokens_kept"
     USER_REMOVED = "user.removed"
+    REQUEST_DENIED = "request.denied"
+    """Refused before anything was done with it; folded by person and minute (`services/refusals.py`)."""
     CONSENT_FAILED = "consent.failed"
     GRANT_AUTHORIZED = "grant.authorized"
     GRANT_IMPORTED = "grant.imported"

@@ -31,3 +31,14 @@ class AuthorizationServer:
     id_token_algorithms: tuple[str, ...] = ("RS256",)
     end_session_endpoint: str | None = None
     """Where a browser is sent to sign out there as well (OpenID Connect RP-Initiated Logout 1.0)."""
+
+    def endpoints(self) -> dict[str, str]:
+        """Every URL that the vault or a browser is sent to, by its name."""
+        named = {name: getattr(self, name) for name in _ENDPOINTS}
+        return {name: url for name, url in named.items() if url}
+
+
+_ENDPOINTS = (
+    "authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "revocation_endpoint",
+    "end_session_endpoint", "issuer",
+)  # fmt: skip

@@ -11,6 +11,7 @@ from ipaddress import ip_address, ip_network
 from typing import Self
 
 from .errors import InvalidForm, NotFound
+from .text import is_clean
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::(?P<account>[0-9]{12}):role/(?:[!-~]*/)?(?P<name>[\w+=,.@-]{1,64})", re.ASCII)
@@ -169,7 +170,7 @@ class ClientApplication:
             bool(_ID.fullmatch(self.id)),
             "The id must be 1 to 64 of a-z, 0-9, _ and -, and begin with a-z or 0-9.",
         )
-        named = 0 < len(self.name) <= MAX_NAME and self.name.isprintable()
+        named = 0 < len(self.name) <= MAX_NAME and is_clean(self.name)
         yield "name", named, f"The name must have 1 to {MAX_NAME} characters."
         few = len(self.keys) <= MAX_KEYS
         yield "keys", few, f"An application can have {MAX_KEYS} keys. Please remove an old one."

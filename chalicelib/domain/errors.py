@@ -154,6 +154,16 @@ class StorageUnavailable(VaultError):
     )
 
 
+class ItemUnreadable(StorageUnavailable):
+    """One stored item is not as this version writes it: edited, damaged, or of a later version (R94).
+
+    `detail` has its kind and key. It is no fault of the storage, but whoever needs the item cannot go on either.
+    """
+
+    code = "item_unreadable"
+    message = "One record in the vault's storage cannot be read. Please tell your administrator; the log names it."
+
+
 class KeyUnavailable(VaultError):
     code = "key_unavailable"
     message = "The vault's encryption key cannot be used at the moment. Please try again in a minute."

@@ -304,6 +304,10 @@ class Grant:
             lease=None,
         )
 
+    def is_forgotten(self, now: int) -> bool:
+        """True for a tombstone whose time is over: nothing is told of it any more, even where it is still stored."""
+        return self.state is GrantState.REMOVED and now - self.state_at >= TOMBSTONE_SECONDS
+
     def is_account(self, asked: str) -> bool:
         """Whether a program that asks for this account means it: by its subject or its label."""
         return asked in (self.account.subject, self.account.label)

@@ -238,6 +238,12 @@ class ProviderType:
         filled = {name: url for name, url in filled.items() if url}
         return AuthorizationServer(**filled, client_authentication=self._authentication(values))  # type: ignore[arg-type]
 
+    def field_of(self, endpoint: str) -> str:
+        """The id of the field that `endpoint` of a server was made from; empty where the type alone says it."""
+        template = self.endpoints.get("issuer" if self.is_discovered else endpoint, "")
+        own = {field.id for field in self.fields}
+        return next((name for name in _VARIABLE.findall(template) if name in own), "")
+
     def scopes(self, chosen: Sequence[str]) -> tuple[str, ...]:
         """What is asked for when these were chosen: the required ones first, none twice."""
         return tuple(dict.fromkeys((*self.required_scopes, *chosen)))

@@ -106,7 +106,11 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class CloudReceipt:
-    """What one removal did at one provider: facts that were counted, never hopes (R66, R88)."""
+    """What one removal did at one provider: counted, never hoped for (R66, R88).
+
+    Deletions are counted just before they are made, by a process that can go on where it died; what a cloud
+    confirmed, after it did (docs/adr/0080-acts-are-announced.md).
+    """
 
     provider_id: str
     removed: int = 0

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from .description import from_mapping, require, setting
 from .directory import is_claimed_group
 from .errors import DirectoryUnavailable, LoginRefused, VaultError
+from .text import clean, is_clean
 from .user import User
 
 _TENANT = re.compile(r"https://[^/?#]+/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/v2\.0\Z")
@@ -146,7 +147,7 @@ class SignInSettings:
         return User(
             id=user_id,
             login_name=login_name,
-            display_name=_text(claims, "name") or login_name,
+            display_name=_shown(claims, "name") or login_name,
             email=email,
             groups=self.groups(claims),
         )
@@ -190,10 +191,16 @@ class SignInSettings:
         return f"openid.{digest[:40]}"
 
 
-def _text(claims: Mapping[str, Any], name: str) -> str:
-    r"""A claim that can be shown; empty where it cannot, or looks like a name of a directory (`DOMAIN\user`)."""
+def _shown(claims: Mapping[str, Any], name: str) -> str:
+    r"""A claim for display only, cleaned; empty where it looks like a name of a directory (`DOMAIN\user`)."""
     value = claims.get(name)
-    if not isinstance(value, str) or len(value) > _MAX_TEXT or not value.isprintable() or "\\" in value:
+    return clean(value) if isinstance(value, str) and "\\" not in value else ""
+
+
+def _text(claims: Mapping[str, Any], name: str) -> str:
+    r"""A claim that people are called by; empty where a part is not seen, or it looks like `DOMAIN\user`."""
+    value = claims.get(name)
+    if not isinstance(value, str) or len(value) > _MAX_TEXT or not is_clean(value) or "\\" in value:
         return ""
     return value.strip()
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from .audit import Actor
 from .errors import InvalidForm
+from .text import is_clean, tidy
 
 MAX_REASON = 200
 ALL = "-"
@@ -47,7 +48,7 @@ class Block:
 
 def checked_reason(text: str) -> str:
     """Why something is stopped, for everybody who meets the stop later. Raises InvalidForm."""
-    reason = text.strip()
-    if not 0 < len(reason) <= MAX_REASON or not reason.isprintable():
+    reason = tidy(text)
+    if not 0 < len(reason) <= MAX_REASON or not is_clean(reason):
         raise InvalidForm({"reason": f"Please give a reason of at most {MAX_REASON} characters."})
     return reason

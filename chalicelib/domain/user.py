@@ -196,7 +196,7 @@ class SweepProgress:
     finished_at: int = 0
     cursor: str | None = None
     checked: int = 0
-    found: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    found: dict[str, tuple[int, int]] = field(default_factory=dict)
     """How many were found in each domain in this round, and how many were not."""
     doubted: frozenset[str] = frozenset()
     """Domains in which the round before missed most people, however many there are: their absence is not believed."""

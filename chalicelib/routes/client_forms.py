@@ -15,6 +15,7 @@ from chalicelib.domain.client_application import (
 from chalicelib.domain.client_application import SubjectMode as Mode
 from chalicelib.domain.directory import group_key, is_group
 from chalicelib.domain.errors import InvalidForm, InvalidRequest, NotFound
+from chalicelib.domain.text import tidy
 from chalicelib.services.client_applications import ClientApplicationService
 from chalicelib.services.people import PeopleService
 from chalicelib.web.forms import Fields, Problems, lines
@@ -73,7 +74,7 @@ def _with_identity(
     mode = _mode(form.text("subject_mode"))
     changed = replace(
         application,
-        name=form.text("name").strip(),
+        name=tidy(form.text("name")),
         role_arn=form.text("role_arn").strip() or None,
         subject_mode=mode,
         trusted_issuer=application.trusted_issuer if mode is Mode.IDENTITY_PROVIDER else None,

@@ -51,12 +51,18 @@ def blueprint(endpoints: Endpoints, consent: ConsentService, sessions: SessionSe
             "/oauth/callback/{provider_id}",
             Access.USER,
             query=("state", "code", "error", "iss"),
+            is_callback=True,
             login_hint="consent",
         ),
     )
     def callback(request: Request) -> Answer:
         session, provider_id = request.session, request.path["provider_id"]
         returned = _callback(request, provider_id, request.cookies.get(flow_cookie, ""))
+        state_hash = fingerprint(returned.state)
+        told = sessions.told_of(session, state_hash)
+        if told is not None:
+            # Loaded again, or sent twice by the browser: what came of it the first time is said once more
+            return back(returned, told.id)
         try:
             consented = consent.complete(session, returned, request.origin)
             kind, facts = NoticeKind.AUTHORIZED, {"account": consented.account.label}
@@ -70,11 +76,12 @@ def blueprint(endpoints: Endpoints, consent: ConsentService, sessions: SessionSe
             if failure.problem in _NOT_OURS:
                 raise InvalidRequest(_NOT_OURS[failure.problem], detail=failure.detail) from None
             kind, facts = NoticeKind.CONSENT_FAILED, {"problem": failure.problem.value}
-        facts["provider"] = provider_id
-        notice = sessions.notify(session, kind, facts, finished=fingerprint(returned.state))
-        if returned.state.startswith(TEST_STATE):
-            return Redirect(f"/admin/providers/{provider_id}?notice={notice.id}")
-        return Redirect(f"/providers?notice={notice.id}")
+        facts |= {"provider": provider_id, "state": state_hash}
+        return back(returned, sessions.notify(session, kind, facts, finished=state_hash).id)
+
+    def back(returned: Callback, notice_id: str) -> Redirect:
+        page = f"/admin/providers/{returned.provider_id}" if returned.state.startswith(TEST_STATE) else "/providers"
+        return Redirect(f"{page}?notice={notice_id}")
 
     return routes
 

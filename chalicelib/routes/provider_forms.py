@@ -12,7 +12,8 @@ from chalicelib.domain.errors import InvalidForm, InvalidRequest
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.secret import Secret
-from chalicelib.services.registration import Registration
+from chalicelib.domain.text import is_clean, tidy
+from chalicelib.services.registration import MAX_NAME, Registration
 from chalicelib.web.forms import Fields, Problems, lines
 from chalicelib.web.pages import FormView
 
@@ -33,7 +34,7 @@ _SECRET = "client_secret"  # noqa: S105 - the field's name
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,54}-[a-z0-9]{8}")
 _SCOPE = re.compile(r"[!#-\[\]-~]{1,256}")
-_LONGEST_NAME, _LONGEST_ID, _LONGEST_SECRET = 60, 512, 2048
+_LONGEST_ID, _LONGEST_SECRET = 512, 2048
 _MAX_SCOPES, _MAX_GROUPS = 50, 20
 
 
@@ -94,9 +95,9 @@ def stored(provider: Provider, provider_type: ProviderType) -> FormView:
 def read(form: Fields, provider_type: ProviderType) -> Registration:
     """What the form asks for. Raises InvalidForm with everything that is wrong."""
     problems = Problems()
-    name, client_id = form.text("name").strip(), form.text("client_id").strip()
-    if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
-        problems.add("name", f"Please give a name of at most {_LONGEST_NAME} characters: people see it.")
+    name, client_id = tidy(form.text("name")), form.text("client_id").strip()
+    if not 0 < len(name) <= MAX_NAME or not is_clean(name):
+        problems.add("name", f"Please give a name of at most {MAX_NAME} characters: people see it.")
     if not 0 < len(client_id) <= _LONGEST_ID or not client_id.isprintable():
         problems.add("client_id", "Please give the client ID, as the cloud shows it.")
     secret = form.text(_SECRET)

@@ -52,7 +52,10 @@ def blueprint(
             return pages.confirmation(request, next_page, error)
         return going(departure, names.flow, is_sign_in=True)
 
-    @endpoints.route(routes, Route("GET", CALLBACK_PATH, Access.PUBLIC, query=("state", "code", "error", "iss")))
+    @endpoints.route(
+        routes,
+        Route("GET", CALLBACK_PATH, Access.PUBLIC, query=("state", "code", "error", "iss"), is_callback=True),
+    )
     def come_back(request: Request) -> Answer:
         next_page = request.query.text("state").rpartition(".")[0]
         if next_page in NEXT_PAGES:

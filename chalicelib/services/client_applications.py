@@ -59,11 +59,14 @@ class ClientApplicationService:
         if not issuer or len(issuer) > _LONGEST_ADDRESS:
             raise InvalidForm({"issuer": "Please give the address of the issuer, as its tokens name it (“iss”)."})
         try:
-            jwks_uri = self._oauth_client.discover(issuer).jwks_uri
+            server = self._oauth_client.discover(issuer)
         except CloudError as error:
             raise InvalidForm({"issuer": "The discovery document of this issuer could not be read."}) from error
+        jwks_uri = server.jwks_uri
         if not jwks_uri:
             raise InvalidForm({"issuer": "The discovery document of this issuer names no keys."})
+        if fault := self._oauth_client.endpoint_faults(server).get("jwks_uri"):
+            raise InvalidForm({"issuer": f"The keys of this issuer: {fault}"})
         return jwks_uri
 
     def register(self, application: ClientApplication, actor: Actor, origin: Origin) -> ClientApplication:

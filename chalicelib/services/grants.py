@@ -254,7 +254,7 @@ class GrantService:
             provider_id=holding.provider.id,
             generation=holding.provider.generation,
             # Not from 1 again after a revocation: what remembers the earlier grant's version must not mean this one
-            version=old.version + 1 if old else now,
+            version=old.version + 1 if old and old.version > 0 else now,
             state=GrantState.ACTIVE,
             account=brought.account,
             scopes=token_set.scopes,

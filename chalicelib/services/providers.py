@@ -7,7 +7,7 @@ from chalicelib.domain.grant import Grant, GrantState
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.user import User
-from chalicelib.ports import Catalogue, GrantStore, ProviderStore
+from chalicelib.ports import Catalogue, Clock, GrantStore, ProviderStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +26,29 @@ class Offer:
 class ProviderService:
     """Lists providers for people."""
 
-    def __init__(self, providers: ProviderStore, grants: GrantStore, catalogue: Catalogue) -> None:
+    def __init__(self, providers: ProviderStore, grants: GrantStore, catalogue: Catalogue, clock: Clock) -> None:
         self._providers = providers
         self._grants = grants
         self._catalogue = catalogue
+        self._clock = clock
 
     def offers(self, user: User) -> list[Offer]:
         """Every provider that is enabled and for them, by name; and those of which they still hold something."""
-        grants = self._grants.of_user(user.id)
+        grants, now = self._grants.of_user(user.id), self._clock.now()
         offers = [
-            Offer(provider, self._catalogue.get(provider.type_id), _held(provider, grants))
+            Offer(provider, self._catalogue.get(provider.type_id), _held(provider, grants, now))
             for provider in self._providers.all()
             if provider.enabled and not provider.is_deleted
         ]
         return [offer for offer in offers if offer.provider.is_for(user.groups) or offer.is_held]
 
 
-def _held(provider: Provider, grants: UserGrants) -> tuple[Grant, ...]:
+def _held(provider: Provider, grants: UserGrants, now: int) -> tuple[Grant, ...]:
+    """What there is to be told: the store deletes tombstones days after their time is over (R85)."""
+    return tuple(grant for grant in _of_provider(provider, grants) if not grant.is_forgotten(now))
+
+
+def _of_provider(provider: Provider, grants: UserGrants) -> tuple[Grant, ...]:
     """The grants of the provider's generation, else the newest of those an administrator removed."""
     held = grants.at(provider.id, provider.generation)
     if held:

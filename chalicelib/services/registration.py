@@ -12,6 +12,7 @@ from chalicelib.domain.provider import ClientSecrets, Provider
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.removal import FormerClient, RemovalOrder
 from chalicelib.domain.secret import Secret
+from chalicelib.domain.text import is_clean
 from chalicelib.ports import AuditLog, Catalogue, Clock, OAuthClient, ProviderCheck, ProviderStore, TokenCipher
 
 from .administration import AdministrationService, Count
@@ -19,6 +20,7 @@ from .generations import GenerationService
 from .removals import RemovalService
 from .revocations import client_of
 
+MAX_NAME = 60
 _FIRST_GENERATION = 1
 _SECRET_AGAIN = "The client or its server is another one now: please give the secret again."  # noqa: S105 - a sentence
 
@@ -106,7 +108,7 @@ class RegistrationService:
             name=asked.name,
             client_id=asked.client_id,
             client_secret=b"",
-            server=self._server(provider_type, fields),
+            server=self.server(provider_type, fields),
             scopes=asked.scopes,
             enabled=False,
             fields=fields,
@@ -129,10 +131,15 @@ class RegistrationService:
         origin: Origin,
         fields: Mapping[str, str] | None = None,
     ) -> Provider:
-        """Store a new one, enabled, whose server is known. Raises NotFound for the type, Conflict for a taken id."""
+        """Store a new one, enabled, whose server is known.
+
+        Raises NotFound for the type, Conflict for a taken id, InvalidForm for an endpoint that may not be one.
+        """
+        provider_type = self._catalogue.get(type_id)
+        self._check_endpoints(provider_type, server)
         provider = Provider(
             id=provider_id,
-            type_id=self._catalogue.get(type_id).id,
+            type_id=provider_type.id,
             name=name,
             client_id=client_id,
             client_secret=b"",
@@ -151,6 +158,7 @@ class RegistrationService:
         self._check_name(asked.name, provider.id)
         provider = self._as_seen(provider)
         changed = self._changed(provider, asked)
+        self._check_endpoints(self._catalogue.get(changed.type_id), changed.server)
         facts = {"changed": " ".join(_differences(provider, changed, asked))}
         if changed.server_id != provider.server_id:
             return self._move(provider, changed, asked, actor, origin, facts=facts)
@@ -168,7 +176,7 @@ class RegistrationService:
         provider_type = self._catalogue.get(provider.type_id)
         fields = provider_type.checked(asked.fields)
         # Not discovered anew where nobody asked for it: a document that changed moves no provider
-        server = provider.server if fields == provider.fields else self._server(provider_type, fields)
+        server = provider.server if fields == provider.fields else self.server(provider_type, fields)
         needs_more = asked.authorize_again and not set(asked.scopes) <= set(provider.scopes)
         return replace(
             provider,
@@ -210,7 +218,8 @@ class RegistrationService:
                 return self._generations.move(before, after, order, secret)
 
     def enable(self, provider: Provider, actor: Actor, origin: Origin) -> Provider:
-        """People see it from now on. Raises Conflict."""
+        """People see it from now on. Raises Conflict, or InvalidForm where an endpoint may not be one (R103)."""
+        self._check_endpoints(self._catalogue.get(provider.type_id), provider.server)
         return self._switch(provider, True, AuditTag.PROVIDER_ENABLED, actor, origin)
 
     def disable(self, provider: Provider, actor: Actor, origin: Origin) -> Provider:
@@ -261,18 +270,34 @@ class RegistrationService:
             sealed = box.encrypt(secrets.to_bytes(), after.secret_context())
         return replace(after, client_secret=sealed, has_older_secret=keeps)
 
+    def server(self, provider_type: ProviderType, fields: Mapping[str, str]) -> AuthorizationServer:
+        """The server that these fields mean, each endpoint checked. Raises InvalidForm with each fault at its field."""
+        server = self._server(provider_type, fields)
+        self._check_endpoints(provider_type, server)
+        return server
+
     def _server(self, provider_type: ProviderType, fields: Mapping[str, str]) -> AuthorizationServer:
         if not provider_type.is_discovered:
             return provider_type.server(fields)
         try:
             return self._oauth_client.discover(provider_type.issuer(fields))
         except CloudError as error:
-            name = provider_type.fields[-1].id if provider_type.fields else "type"
             why = f"The cloud's discovery document cannot be used: {error.detail or error.message}"
-            raise InvalidForm({name: why}) from error
+            raise InvalidForm({_place(provider_type, "issuer"): why}) from error
+
+    def _check_endpoints(self, provider_type: ProviderType, server: AuthorizationServer) -> None:
+        """Raises InvalidForm. An endpoint that is typed is named by its field, another one by its own name (R103)."""
+        problems: dict[str, str] = {}
+        for name, sentence in self._oauth_client.endpoint_faults(server).items():
+            field, own = _place(provider_type, name), name == provider_type.field_of(name)
+            problems.setdefault(field, sentence if own else f"{name}: {sentence}")
+        if problems:
+            raise InvalidForm(problems)
 
     def _check_name(self, name: str, provider_id: str) -> None:
         """Not a lock: two at the same moment may still get one name, and are told apart by their ids."""
+        if not 0 < len(name) <= MAX_NAME or not is_clean(name):
+            raise InvalidForm({"name": f"Please give a name of at most {MAX_NAME} characters: people see it."})
         if any(other.name.casefold() == name.casefold() for other in self.all() if other.id != provider_id):
             raise InvalidForm({"name": "There is a provider of this name already. Please choose another one."})
 
@@ -314,6 +339,11 @@ class RegistrationService:
     ) -> None:
         event = AuditEvent(tag, outcome, actor.id, origin, provider_id=provider.id, facts=facts, actor_name=actor.name)
         self._audit_log.record(event)
+
+
+def _place(provider_type: ProviderType, endpoint: str) -> str:
+    """Where a form says what is wrong with an endpoint."""
+    return provider_type.field_of(endpoint) or "type"
 
 
 def _check_move(asked: Registration, held: Count) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from chalicelib.domain.access import is_administrator
 from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Origin, Outcome
-from chalicelib.domain.errors import Conflict, NotFound
+from chalicelib.domain.errors import Conflict, ItemUnreadable, NotFound
 from chalicelib.domain.secret import Secret, fingerprint
 from chalicelib.domain.session import (
     ADMINISTRATOR_LIFETIMES,
@@ -16,7 +16,15 @@ from chalicelib.domain.session import (
     Session,
 )
 from chalicelib.domain.user import Departure, User, is_outdated_stamp
-from chalicelib.ports import AdministratorStore, AuditLog, Clock, Random, SessionStore, UserStore
+from chalicelib.ports import (
+    AdministratorStore,
+    AuditLog,
+    AuthorizationRequestStore,
+    Clock,
+    Random,
+    SessionStore,
+    UserStore,
+)
 
 _TOUCH_SECONDS = 60
 """Activity is noted at most this often, so that a page view is no write."""
@@ -37,6 +45,7 @@ class SessionService:
         self,
         *,
         sessions: SessionStore,
+        requests: AuthorizationRequestStore,
         audit_log: AuditLog,
         clock: Clock,
         random: Random,
@@ -45,6 +54,7 @@ class SessionService:
         administrator_groups: frozenset[str],
     ) -> None:
         self._sessions = sessions
+        self._requests = requests
         self._users = users
         self._administrators = administrators
         self._audit_log = audit_log
@@ -65,7 +75,7 @@ class SessionService:
         kept = [s for s in others if not is_outdated_stamp(s.user.password_stamp, user.password_stamp)]
         kept = kept[: MAX_SESSIONS_PER_USER - 1]
         for session in (s for s in others if s not in kept):
-            self._sessions.delete(session.id_hash)
+            self._delete(session)
         cookie, now = self._random.token(), self._clock.now()
         session = Session(
             id_hash=fingerprint(cookie),
@@ -76,6 +86,7 @@ class SessionService:
             browser=browser,
             by_openid=by_openid,
             was_appointed=self._administrators.get().cover(user),
+            open_requests=replaces.open_requests if replaces else (),
         )
         # First, so that there is no session of somebody whom the sweep does not ask about
         self._users.enrol(user, sessions_until=now + self._lifetimes(session).absolute, at=now)
@@ -107,8 +118,8 @@ class SessionService:
         return session.logged_in_recently(self._clock.now())
 
     def end(self, session: Session, origin: Origin) -> None:
-        """Sign this browser out."""
-        self._sessions.delete(session.id_hash)
+        """Sign this browser out. What it set out to authorize is over, too."""
+        self._delete(session)
         self._record(AuditTag.LOGOUT, session.user, origin, 1)
 
     def of_user(self, user: User) -> list[Session]:
@@ -139,17 +150,27 @@ class SessionService:
         """The notice that a redirect pointed at, while it is fresh."""
         return session.notice_with_id(notice_id, self._clock.now())
 
+    def told_of(self, session: Session, state_hash: str) -> Notice | None:
+        """The notice of what came of this very authorization request, while it is fresh and the last one."""
+        notice = session.notice
+        if notice is None or notice.facts.get("state") != state_hash:
+            return None
+        return session.notice_with_id(notice.id, self._clock.now())
+
     def shut_out(self, user_id: str) -> None:
         """A log-in proved who this is, and that they may not use the vault any more: what the leavers' sweep would do.
 
         Where nobody can be asked about others, this is the only way to hear of it (R97).
         """
-        record = self._users.get(user_id) if user_id else None
+        try:
+            record = self._users.get(user_id) if user_id else None
+        except ItemUnreadable:
+            return  # such a person gets no release either way, and the refusal is the answer
         if record is None or record.departure is not None:
             return
         sessions = self._sessions.of_user(user_id)
         for session in sessions:
-            self._sessions.delete(session.id_hash)
+            self._delete(session)
         cause, now = Departure.NOT_ALLOWED, self._clock.now()
         try:
             self._users.save(replace(record, departure=cause, departed_at=now, keeps_tokens=False, missing_since=0))
@@ -162,8 +183,14 @@ class SessionService:
 
     def _end_all(self, sessions: list[Session], user: User, origin: Origin) -> None:
         for session in sessions:
-            self._sessions.delete(session.id_hash)
+            self._delete(session)
         self._record(AuditTag.SESSION_ENDED, user, origin, len(sessions))
+
+    def _delete(self, session: Session) -> None:
+        """Its authorization requests first: whoever logs in on that browser next must not finish them."""
+        for state_hash in session.open_requests:
+            self._requests.discard(state_hash)
+        self._sessions.delete(session.id_hash)
 
     def _record(self, tag: AuditTag, user: User, origin: Origin, count: int) -> None:
         facts = {"count": str(count)}

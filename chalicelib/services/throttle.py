@@ -9,6 +9,10 @@ from chalicelib.domain.user import Account
 from chalicelib.ports import Clock, Random, TryStore
 
 KNOWN_BROWSER_SECONDS = 90 * 86400
+MOST_VALUES = 4
+"""So many people are known on one browser: the last ones who logged in there for the first time."""
+_BETWEEN = "."
+"""Between the values in the cookie, one for each person: what one takes along knows nobody else."""
 _EVERYBODY = "everybody"
 _IPV6_SITE = 64
 """Bits of an IPv6 address that one subscriber cannot change."""
@@ -17,15 +21,19 @@ _IPV6_SITE = 64
 class Attempt:
     """One try to log in: counted before the directory is asked, taken back where it was no wrong password."""
 
-    def __init__(self, tries: TryStore, clock: Clock, source: str, cookie: str, known: frozenset[str]) -> None:
+    def __init__(
+        self, tries: TryStore, clock: Clock, random: Random, source: str, known: dict[str, frozenset[str]]
+    ) -> None:
+        """`known` are the accounts of each of the browser's values."""
         self._tries = tries
         self._clock = clock
+        self._random = random
         self._source = source
-        self._cookie = cookie
-        self._known = known
+        self._values = known
+        self._known = frozenset[str]().union(*known.values())
         self._account: Account | None = None
         self._is_from_source = False
-        if not known:
+        if not self._known:
             self._count_source()
 
     @property
@@ -54,9 +62,10 @@ class Attempt:
         """Know the browser for this account from now on by the cookie returned; None where it is known already."""
         if self._account is None or self.is_from_known_browser:
             return None
-        accounts = self._known | {self._account.key}
-        self._tries.remember(fingerprint(self._cookie), accounts, self._clock.now() + KNOWN_BROWSER_SECONDS)
-        return Secret(self._cookie)
+        value = self._random.token()
+        accounts = frozenset({self._account.key})
+        self._tries.remember(fingerprint(value), accounts, self._clock.now() + KNOWN_BROWSER_SECONDS)
+        return Secret(_BETWEEN.join([value, *self._values][:MOST_VALUES]))
 
     def was_none(self) -> None:
         """Nobody judged a password: take the try back."""
@@ -101,9 +110,10 @@ class Throttle:
 
     def attempt(self, source: str, browser: str) -> Attempt:
         """Begin a try from a network address and the browser with this cookie. Raises TooManyTries."""
-        known = self._tries.known_accounts(fingerprint(browser), self._clock.now()) if browser else frozenset()
-        cookie = browser if known else self._random.token()
-        return Attempt(self._tries, self._clock, _source(source), cookie, known)
+        now, values = self._clock.now(), dict.fromkeys(filter(None, browser.split(_BETWEEN)))
+        known = {value: self._tries.known_accounts(fingerprint(value), now) for value in [*values][:MOST_VALUES]}
+        known = {value: accounts for value, accounts in known.items() if accounts}
+        return Attempt(self._tries, self._clock, self._random, _source(source), known)
 
 
 def _of_account(account: Account) -> str:

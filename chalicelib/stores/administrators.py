@@ -3,10 +3,10 @@
 from dataclasses import asdict
 
 from chalicelib.domain.administrators import Appointment, Appointments
-from chalicelib.domain.audit import Actor
 from chalicelib.domain.directory import stored_group_key
 from chalicelib.domain.errors import Conflict
 
+from .items import Item, load, readable, version_of
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, SORT
 
@@ -23,16 +23,20 @@ class DynamoAdministratorStore:
         item = self._table.get(_ITEM)
         if item is None:
             return Appointments()
-        entries = (
-            Appointment(**{**entry, "key": stored_group_key(entry["key"]), "by": Actor(**entry["by"])})
-            for entry in item["entries"]
-        )
-        return Appointments(tuple(entries), item["version"])
+        # One that cannot be read appoints nobody, and is gone with the next change
+        listed = item.get("entries")
+        entries = [{**_ITEM, "entry": entry} for entry in (listed if isinstance(listed, list) else ())]
+        return Appointments(tuple(readable("appointment", entries, _parsed)), version_of(item))
 
     def save(self, appointments: Appointments) -> None:
-        condition = Condition.equals(version=appointments.version) if appointments.version else Condition.absent(KEY)
+        condition = Condition.version(appointments.version) if appointments.version else Condition.absent(KEY)
         entries = [asdict(entry) for entry in appointments.entries]
         try:
-            self._table.put(_ITEM | {"entries": entries, "version": appointments.version + 1}, condition)
+            self._table.put(_ITEM | {"entries": entries, "version": max(appointments.version, 0) + 1}, condition)
         except ConditionFailed:
             raise Conflict from None
+
+
+def _parsed(item: Item) -> Appointment:
+    entry = item["entry"]
+    return load(Appointment, {**entry, "key": stored_group_key(entry["key"])})

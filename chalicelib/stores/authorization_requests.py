@@ -3,10 +3,9 @@
 from dataclasses import asdict
 
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
-from chalicelib.domain.grant import FIRST_SLOT
+from chalicelib.domain.errors import ItemUnreadable
 
-from .items import Item
-from .providers import server_from_item
+from .items import Item, load, read
 from .table import Condition, ConditionFailed, Table
 from .tables import EXPIRES, KEY
 
@@ -32,7 +31,11 @@ class DynamoAuthorizationRequestStore:
             raise ConsentFailed(_problem(failure.item, belongs)) from None
         if item is None:
             raise ConsentFailed(ConsentProblem.USED)
-        return _from_item(item)
+        try:
+            return read("authorization request", item, _parsed)
+        except ItemUnreadable:
+            # It is consumed all the same: the person sets out again
+            raise ConsentFailed(ConsentProblem.EXPIRED) from None
 
     def discard(self, state_hash: str) -> None:
         self._table.delete(_key(state_hash))
@@ -41,7 +44,7 @@ class DynamoAuthorizationRequestStore:
 def _problem(found: Item | None, belongs: Item) -> ConsentProblem:
     if found is None:
         return ConsentProblem.USED
-    if any(found[name] != value for name, value in belongs.items()):
+    if any(found.get(name) != value for name, value in belongs.items()):
         return ConsentProblem.FOREIGN
     return ConsentProblem.EXPIRED
 
@@ -57,20 +60,5 @@ def _to_item(request: AuthorizationRequest) -> Item:
     return _key(request.state_hash) | item
 
 
-def _from_item(item: Item) -> AuthorizationRequest:
-    return AuthorizationRequest(
-        state_hash=item["state_hash"],
-        flow_hash=item["flow_hash"],
-        user_id=item["owner_id"],
-        provider_id=item["provider_id"],
-        generation=item["generation"],
-        server=server_from_item(item["server"]),
-        client_id=item["client_id"],
-        scopes=tuple(item["scopes"]),
-        redirect_uri=item["redirect_uri"],
-        slot=item.get("slot", FIRST_SLOT),
-        is_test=item["is_test"],
-        nonce=item["nonce"],
-        code_verifier=item["code_verifier"],
-        created_at=item["created_at"],
-    )
+def _parsed(item: Item) -> AuthorizationRequest:
+    return load(AuthorizationRequest, {**item, "user_id": item["owner_id"]}, later=("slot",))

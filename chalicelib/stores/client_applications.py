@@ -2,18 +2,11 @@
 
 from dataclasses import asdict, replace
 
-from chalicelib.domain.client_application import (
-    AccessRule,
-    ApplicationKey,
-    ClientApplication,
-    SubjectMode,
-    TrustedIssuer,
-    Whose,
-)
-from chalicelib.domain.directory import stored_group_key
+from chalicelib.domain.client_application import ClientApplication
 from chalicelib.domain.errors import Conflict, NotFound
 
-from .items import Item
+from .groups import group_keys
+from .items import Item, load, read, readable
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, LISTING, SORT
 
@@ -30,7 +23,7 @@ class DynamoClientApplicationStore:
         listed = self._table.query_all(Condition.equals(**{LISTING.key: _LISTING}), index=LISTING)
         keys = [{KEY: item[KEY], SORT: item[SORT]} for item in listed]
         return sorted(
-            (application_from_item(item) for item in self._table.get_all(keys)), key=lambda a: a.name.casefold()
+            readable("client application", self._table.get_all(keys), _parsed), key=lambda a: a.name.casefold()
         )
 
     def get(self, application_id: str) -> ClientApplication:
@@ -67,34 +60,16 @@ def application_key(application_id: str) -> Item:
 
 
 def application_from_item(item: Item) -> ClientApplication:
-    issuer = item.get("trusted_issuer")
-    return ClientApplication(
-        id=item["id"],
-        name=item["name"],
-        subject_mode=SubjectMode(item["subject_mode"]),
-        created_at=item["created_at"],
-        keys=tuple(ApplicationKey(**key) for key in item["keys"]),
-        role_arn=item.get("role_arn"),
-        trusted_issuer=TrustedIssuer(**issuer) if issuer else None,
-        rules=tuple(_rule(rule) for rule in item["rules"]),
-        calls_per_minute=item.get("calls_per_minute"),
-        people_per_hour=item.get("people_per_hour"),
-        enabled=item["enabled"],
-        stopped_reason=item["stopped_reason"],
-        stopped_at=item.get("stopped_at"),
-        stopped_by=item.get("stopped_by", ""),
-        version=item["version"],
-    )
+    return read("client application", item, _parsed)
 
 
-def _rule(item: Item) -> AccessRule:
-    whose = item["whose"]
-    return AccessRule(
-        provider_id=item["provider_id"],
-        scopes=tuple(item["scopes"]),
-        whose=Whose(whose["everybody"], frozenset(map(stored_group_key, whose["groups"])), frozenset(whose["users"])),
-        sources=tuple(item["sources"]),
-    )
+def _parsed(item: Item) -> ClientApplication:
+    return load(ClientApplication, {**item, "rules": list(map(_rule, item["rules"]))}, later=("stopped_by",))
+
+
+def _rule(rule: Item) -> Item:
+    whose = rule["whose"]
+    return {**rule, "whose": {**whose, "groups": group_keys(whose["groups"])}}
 
 
 def _to_item(application: ClientApplication) -> Item:

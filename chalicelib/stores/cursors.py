@@ -12,7 +12,9 @@ class DynamoCursorStore:
 
     def get(self, name: str) -> str | None:
         item = self._table.get(_key(name))
-        return item.get("cursor") if item else None
+        cursor = item.get("cursor") if item else None
+        # One that cannot be read is none: the round begins anew
+        return cursor if isinstance(cursor, str) else None
 
     def put(self, name: str, cursor: str | None) -> None:
         self._table.put({**_key(name), "cursor": cursor})

@@ -8,17 +8,17 @@ overwrite them in unconditional batches, since nothing that lives can have their
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 from chalicelib.domain.accounts import UserGrants
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound
-from chalicelib.domain.grant import FIRST_SLOT, Grant, GrantReason, GrantState, Holding, RefreshLease
+from chalicelib.domain.grant import FIRST_SLOT, Grant, GrantReason, GrantState, Holding
 from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.token_set import CloudAccount
 from chalicelib.domain.use import LastUse
 from chalicelib.ports import GrantPage
 
-from .items import Item, readable
+from .items import Item, load, read_or, readable, version_of
 from .provider_health import health_from_item, health_key
 from .providers import (
     everything_from_item,
@@ -100,8 +100,8 @@ class DynamoGrantStore:
         )
         items = list(self._vault.query_all(condition))
         return UserGrants(
-            tuple(_from_item(item) for item in items if _PREFERRED not in item),
-            {(item["provider_id"], item["generation"]): item[_PREFERRED] for item in items if _PREFERRED in item},
+            tuple(_from_item(item) for item in items if not _is_preference(item)),
+            dict(readable("default account", filter(_is_preference, items), _preferred_at)),
         )
 
     def prefer(self, user_id: str, provider_id: str, generation: int, slot: str | None) -> None:
@@ -115,7 +115,7 @@ class DynamoGrantStore:
         self, grant: Grant, *, replaces: int | None, fence: int | None = None, expires_at: int | None = None
     ) -> None:
         fenced = {} if fence is None else {"fence": fence}
-        condition = Condition.absent(KEY) if replaces is None else Condition.equals(version=replaces, **fenced)
+        condition = Condition.absent(KEY) if replaces is None else Condition.version(replaces, **fenced)
         try:
             self._vault.put(_to_item(grant) | {EXPIRES: expires_at}, condition)
         except ConditionFailed:
@@ -144,7 +144,7 @@ class DynamoGrantStore:
     def delete(self, grant: Grant) -> None:
         key = _key_of(grant)
         try:
-            self._vault.delete(key, Condition.equals(version=grant.version))
+            self._vault.delete(key, Condition.version(grant.version))
         except ConditionFailed as failure:
             # Nothing there is what was wanted: the client repeats a delete whose reply was lost
             if failure.item is not None:
@@ -176,7 +176,9 @@ class DynamoGrantStore:
             after = page.last_key
             if page.items or after is None:
                 break
-        return GrantPage(list(readable(page.items, _from_item)), _to_cursor(page.last_key) if page.last_key else None)
+        return GrantPage(
+            [_from_item(item) for item in page.items], _to_cursor(page.last_key) if page.last_key else None
+        )
 
     def _search(
         self,
@@ -218,8 +220,9 @@ def _holding(provider: Provider, user_id: str, slot: str, found: dict[tuple[str,
     grant = found.get(_position(_key(user_id, provider.id, provider.generation, slot)))
     health = health_from_item(provider.id, found.get(_position(health_key(provider.id))))
     preference = found.get(_position(_preference_key(user_id, provider.id)))
-    is_current = preference is not None and preference["generation"] == provider.generation
-    preferred = preference[_PREFERRED] if preference and is_current else None
+    # One that cannot be read is none: what then is the default, `domain.accounts` says
+    defaults = dict(readable("default account", [preference] if preference else [], _preferred_at))
+    preferred = defaults.get((provider.id, provider.generation))
     return Holding(provider, key, _from_item(grant).at(provider) if grant else None, health, preferred)
 
 
@@ -248,8 +251,9 @@ def _place(generation: int, slot: str) -> str:
 def _owner(item: Item) -> tuple[str, str, int, str]:
     """User, provider, generation and slot, as the key says: what an item says itself moves along with a copy (R50)."""
     user_id = str(item[KEY]).partition("#")[2]
-    _, provider_id, generation, *slot = str(item[SORT]).split("#")
-    return user_id, provider_id, int(generation), "".join(slot)
+    _, provider_id, generation, *slot = [*str(item[SORT]).split("#"), "", ""]
+    # There is no generation 0: what stands under such a key belongs to nothing
+    return user_id, provider_id, int(generation) if generation.isdecimal() else 0, "".join(slot)
 
 
 def _key_of(grant: Grant) -> Item:
@@ -259,6 +263,23 @@ def _key_of(grant: Grant) -> Item:
 def _preference_key(user_id: str, provider_id: str) -> Item:
     """Beside the grants, so that whoever lists those has it as well."""
     return {KEY: _partition(user_id), SORT: f"{_GRANT}{provider_id}#{_PREFERRED}"}
+
+
+def _is_preference(item: Item) -> bool:
+    return str(item[SORT]).endswith(f"#{_PREFERRED}")
+
+
+def _preferred_at(item: Item) -> tuple[tuple[str, int], str]:
+    """A default account: provider and generation, and the slot."""
+    found = load(_Preference, item)
+    return (found.provider_id, found.generation), found.preferred
+
+
+@dataclass(frozen=True, slots=True)
+class _Preference:
+    provider_id: str
+    generation: int
+    preferred: str
 
 
 def _spill_key(grant: Grant) -> Item:
@@ -330,34 +351,38 @@ def _to_item(grant: Grant) -> Item:
     )
 
 
+_LATER = ("fence", "failures", "next_attempt_at", "is_renewable", "refusals", "refused_since", "server")
+"""What the first version of the vault did not write, and what none does where it is empty."""
+
+
 def _from_item(item: Item) -> Grant:
+    return read_or("grant", item, _parsed, _odd)
+
+
+def _parsed(item: Item) -> Grant:
     user_id, provider_id, generation, slot = _owner(item)
+    own = {"user_id": user_id, "provider_id": provider_id, "generation": generation, "slot": slot, "server_now": ""}
+    return load(Grant, {**item, **own, "expires_at": item["expires"]}, later=_LATER)
+
+
+def _odd(item: Item) -> Grant:
+    """What is left to be shown, removed and authorized again: its tokens open no more than any that were edited."""
+    user_id, provider_id, generation, slot = _owner(item)
+    name = item.get("user_name")
     return Grant(
         user_id=user_id,
-        user_name=item["user_name"],
+        user_name=name if isinstance(name, str) else user_id,
         provider_id=provider_id,
         generation=generation,
-        version=item["version"],
-        state=GrantState(item["state"]),
-        account=CloudAccount(**item["account"]),
-        scopes=tuple(item["scopes"]),
-        expires_at=item["expires"],
-        authorized_at=item["authorized_at"],
-        refreshed_at=item.get("refreshed_at"),
-        last_used_at=item.get("last_used_at"),
-        reason=GrantReason(item["reason"]),
-        state_at=item["state_at"],
-        token_set=item.get("token_set"),
-        fence=item.get("fence", 0),
-        lease=RefreshLease(**item["lease"]) if "lease" in item else None,
-        failures=item.get("failures", 0),
-        next_attempt_at=item.get("next_attempt_at", 0),
-        refusals=item.get("refusals", 0),
-        refused_since=item.get("refused_since", 0),
-        unknown_since=item.get("unknown_since"),
-        is_renewable=item.get("is_renewable", True),
+        version=version_of(item),
+        state=GrantState.NEEDS_REAUTHORIZATION,
+        reason=GrantReason.UNREADABLE,
+        account=CloudAccount("", "cannot be read"),
+        scopes=(),
+        expires_at=0,
+        authorized_at=0,
+        token_set=b"",
         slot=slot,
-        server=item.get("server", ""),
     )
 
 

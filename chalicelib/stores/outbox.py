@@ -1,13 +1,13 @@
 """Events on their way out. One that was delivered stays for a while, so that it is not told again."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 from chalicelib.domain.errors import Conflict
-from chalicelib.domain.event import Channel, Delivery, Event, EventKind, MailsSent
+from chalicelib.domain.event import Channel, Delivery, EventKind, MailsSent
 
 from .due import due, listed
-from .items import Item
+from .items import Item, load, read_or, version_of
 from .table import Condition, ConditionFailed, Table
 from .tables import EXPIRES, KEY, SORT
 
@@ -28,7 +28,7 @@ class DynamoOutbox:
             return
 
     def due(self, channel: Channel | None, now: int) -> Iterator[Delivery]:
-        return due(self._table, _listing(channel), now, _from_item)
+        return due(self._table, "delivery", _listing(channel), now, _parsed)
 
     def claim(self, delivery: Delivery, now: int) -> None:
         claimed = delivery.claimed(now)
@@ -46,13 +46,16 @@ class DynamoOutbox:
         item = self._table.get(_mails_key(empty))
         if item is None:
             return empty
-        sent = {EventKind(kind): (one["at"], one["event"]) for kind, one in item["sent"].items()}
-        return replace(empty, sent=sent, version=item["version"])
+        # At worst one mail more: what cannot be read is written anew with it
+        found = read_or("mails sent", item, lambda item: load(_Sent, item), lambda item: _Sent({}, version_of(item)))
+        return replace(
+            empty, sent={kind: (one.at, one.event) for kind, one in found.sent.items()}, version=found.version
+        )
 
     def note_mails(self, mails: MailsSent, now: int) -> None:
         sent = {kind.value: {"at": at, "event": event_id} for kind, (at, event_id) in mails.sent.items()}
-        values = {"sent": sent, "version": mails.version + 1, EXPIRES: now + _KEPT_SECONDS}
-        condition = Condition.equals(version=mails.version) if mails.version else Condition.absent(KEY)
+        values = {"sent": sent, "version": max(mails.version, 0) + 1, EXPIRES: now + _KEPT_SECONDS}
+        condition = Condition.version(mails.version) if mails.version else Condition.absent(KEY)
         try:
             self._table.put(_mails_key(mails) | values, condition)
         except ConditionFailed:
@@ -84,7 +87,17 @@ def _to_item(delivery: Delivery) -> Item:
     }
 
 
-def _from_item(item: Item) -> Delivery:
-    described = item["event"]
-    event = Event(**(described | {"kind": EventKind(described["kind"])}))
-    return Delivery(event, Channel(item[SORT]), item["due_at"], item["attempts"])
+def _parsed(item: Item) -> Delivery:
+    return load(Delivery, {**item, "channel": item[SORT]}, later=("client_id", "client_name", "slot"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    at: int
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    sent: dict[EventKind, _Mail]
+    version: int

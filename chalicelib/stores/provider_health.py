@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from chalicelib.domain.errors import Conflict
-from chalicelib.domain.provider_health import Doubt, ProviderHealth
+from chalicelib.domain.provider_health import ProviderHealth
 
-from .items import Item
+from .items import Item, load, read_or, version_of
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, SORT
 
@@ -25,8 +25,8 @@ class DynamoProviderHealthStore:
         return {name: health_from_item(name, found.get(health_key(name)[KEY])) for name in provider_ids}
 
     def save(self, health: ProviderHealth) -> None:
-        item = health_key(health.provider_id) | asdict(health) | {"version": health.version + 1}
-        condition = Condition.equals(version=health.version) if health.version else Condition.absent(KEY)
+        item = health_key(health.provider_id) | asdict(health) | {"version": max(health.version, 0) + 1}
+        condition = Condition.version(health.version) if health.version else Condition.absent(KEY)
         try:
             self._table.put(item, condition)
         except ConditionFailed:
@@ -37,19 +37,17 @@ def health_key(provider_id: str) -> Item:
     return {KEY: f"HEALTH#{provider_id}", SORT: "HEALTH"}
 
 
+_LATER = ("people", "doubts")
+"""Not in items of before evidence was of people."""
+
+
 def health_from_item(provider_id: str, item: Item | None) -> ProviderHealth:
     if item is None:
         return ProviderHealth(provider_id)
-    return ProviderHealth(
-        provider_id=provider_id,
-        failures=item["failures"],
-        failing_since=item["failing_since"],
-        # Not in items of before evidence was of people
-        people=tuple(item.get("people", ())),
-        open_until=item["open_until"],
-        misconfigured_error=item["misconfigured_error"],
-        misconfigured_version=item["misconfigured_version"],
-        misconfigured_until=item["misconfigured_until"],
-        doubts=tuple(Doubt(**doubt) for doubt in item.get("doubts", ())),
-        version=item["version"],
+    # One that cannot be read says nothing about the cloud, and is written anew with the next trouble
+    return read_or(
+        "provider health",
+        item,
+        lambda item: load(ProviderHealth, {**item, "provider_id": provider_id}, later=_LATER),
+        lambda item: ProviderHealth(provider_id, version=version_of(item)),
     )

@@ -4,16 +4,13 @@ Beside them, in the same query, is what was removed altogether: no read of a pro
 """
 
 from dataclasses import asdict, replace
-from typing import Any
 
-from chalicelib.domain.audit import Actor
-from chalicelib.domain.authorization_server import AuthorizationServer, ClientAuthentication
-from chalicelib.domain.directory import stored_group_key
 from chalicelib.domain.errors import Conflict, NotFound
 from chalicelib.domain.provider import Provider, ProviderKey
-from chalicelib.domain.removal import Everything, EverythingOrder, FormerClient, RemovalOrder
+from chalicelib.domain.removal import Everything
 
-from .items import Item
+from .groups import group_keys
+from .items import Item, load, read, readable
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, SORT
 
@@ -32,7 +29,7 @@ class DynamoProviderStore:
     def all(self) -> list[Provider]:
         items = {item[SORT]: item for item in self._vault.query_all(Condition.equals(**{KEY: _PARTITION}))}
         everything = everything_from_item(items.pop(_EVERYTHING, None))
-        found = (provider_from_item(item, everything) for item in items.values())
+        found = (provider.under(everything) for provider in readable("provider", items.values(), _parsed))
         return sorted(found, key=lambda p: p.name.casefold())
 
     def get(self, provider_id: str) -> Provider:
@@ -96,7 +93,10 @@ def wrapped_key_key(provider_id: str, generation: int) -> Item:
 
 
 def key_from_item(item: Item) -> ProviderKey:
-    return ProviderKey(item["provider_id"], item["generation"], item["wrapped"])
+    return read("provider key", item, lambda item: load(ProviderKey, item))
+
+
+_LATER = ("removals", "emptied")
 
 
 def is_provider_id(text: str) -> bool:
@@ -109,54 +109,16 @@ def everything_key() -> Item:
 
 
 def everything_from_item(item: Item | None) -> Everything:
-    orders = item["orders"] if item else ()
-    return Everything(tuple(EverythingOrder(**{**values, "by": Actor(**values["by"])}) for values in orders))
+    """Raises ItemUnreadable: whether what is stored was removed is not known then, so that nothing of it is used."""
+    return read("removals of everything", item, lambda item: load(Everything, item)) if item else Everything()
 
 
 def provider_from_item(item: Item, everything: Everything) -> Provider:
-    provider = Provider(
-        id=item["id"],
-        type_id=item["type_id"],
-        name=item["name"],
-        client_id=item["client_id"],
-        client_secret=item["client_secret"],
-        server=server_from_item(item["server"]),
-        scopes=tuple(item["scopes"]),
-        enabled=item["enabled"],
-        generation=item["generation"],
-        cleaned_generation=item["cleaned_generation"],
-        removed_at=item.get("removed_at"),
-        version=item["version"],
-        fields=item["fields"],
-        visible_to=tuple(map(stored_group_key, item["visible_to"])),
-        secret_ends_at=item.get("secret_ends_at"),
-        has_older_secret=item["has_older_secret"],
-        authorize_again_since=item.get("authorize_again_since"),
-        is_deleted=item["is_deleted"],
-        removals=tuple(_order_from_item(order) for order in item.get("removals", ())),
-        emptied=item.get("emptied", 0),
-    )
-    return provider.under(everything)
+    return read("provider", item, _parsed).under(everything)
 
 
-def _order_from_item(values: dict[str, Any]) -> RemovalOrder:
-    former = values.get("former")
-    read = {"by": Actor(**values["by"]), "former": _former_from_item(former) if former else None}
-    return RemovalOrder(**{**values, **read})
-
-
-def _former_from_item(values: dict[str, Any]) -> FormerClient:
-    return FormerClient(**{**values, "server": server_from_item(values["server"])})
-
-
-def server_from_item(values: dict[str, Any]) -> AuthorizationServer:
-    return AuthorizationServer(
-        **{
-            **values,
-            "client_authentication": ClientAuthentication(values["client_authentication"]),
-            "id_token_algorithms": tuple(values["id_token_algorithms"]),
-        }
-    )
+def _parsed(item: Item) -> Provider:
+    return load(Provider, {**item, "is_ending": False, "visible_to": group_keys(item["visible_to"])}, later=_LATER)
 
 
 def _provider_to_item(provider: Provider) -> Item:

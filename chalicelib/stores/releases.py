@@ -7,6 +7,7 @@ from typing import Any
 from chalicelib.domain.accounts import chosen
 from chalicelib.domain.aliases import bearing
 from chalicelib.domain.client_application import Subject
+from chalicelib.domain.errors import ItemUnreadable
 from chalicelib.domain.grant import FIRST_SLOT, Holding, ReleaseHolding
 from chalicelib.domain.ids import is_person_id
 from chalicelib.domain.stop import StopKind
@@ -111,7 +112,12 @@ def _subject(user_id: str, record: Item | None, alias: str) -> Subject | None:
 
     None where the record does not bear the alias: somebody was called so once (R91).
     """
-    known = record_from_item(record) if record is not None and record["user_id"] == user_id else None
+    try:
+        known = record_from_item(record) if record is not None else None
+    except ItemUnreadable:
+        return Subject(user_id, is_blocked=True)
+    if known is not None and known.user.id != user_id:
+        known = None
     if alias and (known is None or not bearing(known, alias)):
         return None
     if known is None:

@@ -1,13 +1,12 @@
 """Receipts of removals: one item for what was asked for, and one of counters for each cloud."""
 
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields, replace
 
-from chalicelib.domain.audit import Actor
 from chalicelib.domain.errors import NotFound
-from chalicelib.domain.removal import KEPT_SECONDS, CloudReceipt, Receipt, Removal, RemovalScope
+from chalicelib.domain.removal import KEPT_SECONDS, CloudReceipt, Receipt, Removal
 
-from .items import Item
+from .items import Item, load, read, readable
 from .table import Condition, ConditionFailed, Table
 from .tables import EXPIRES, KEY, LISTING, SORT
 
@@ -44,7 +43,8 @@ class DynamoRemovalStore:
         heads = [item for item in items if item[SORT] == _HEAD]
         if not heads:
             raise NotFound
-        return Receipt(_from_item(heads[0]), tuple(_receipt(item) for item in items if item[SORT] != _HEAD))
+        clouds = readable("receipt", (item for item in items if item[SORT] != _HEAD), _receipt)
+        return Receipt(read("removal", heads[0], _parsed), tuple(clouds))
 
     def recent(self, *, limit: int) -> list[Removal]:
         listed = self._table.query(
@@ -52,7 +52,7 @@ class DynamoRemovalStore:
         )
         keys = [{KEY: item[KEY], SORT: item[SORT]} for item in listed.items]
         found = self._table.get_all(keys)
-        return sorted(map(_from_item, found), key=lambda removal: (removal.at, removal.id), reverse=True)
+        return sorted(readable("removal", found, _parsed), key=lambda removal: (removal.at, removal.id), reverse=True)
 
 
 def _partition(removal_id: str) -> str:
@@ -70,22 +70,17 @@ def _to_item(removal: Removal) -> Item:
     return {KEY: _partition(removal.id), SORT: _HEAD} | listed | kept | asdict(removal) | more
 
 
-def _from_item(item: Item) -> Removal:
-    return Removal(
-        id=item["id"],
-        scope=RemovalScope(item["scope"]),
-        revoke=item["revoke"],
-        by=Actor(**item["by"]),
-        at=item["at"],
-        target=item["target"],
-        target_name=item["target_name"],
-        ended=tuple(item["ended"].items()),
-        is_open=item.get("is_open", False),
-        tokens=tuple(item.get("tokens", ())),
-        joined=tuple((provider_id, removal_id) for provider_id, removal_id in item.get("joined", ())),
-    )
+def _parsed(item: Item) -> Removal:
+    removal = load(Removal, {**item, "ended": []}, later=("joined", "is_open", "tokens"))
+    return replace(removal, ended=tuple(load(_Ended, item).ended.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """As it is stored: the generation that was ended, by provider."""
+
+    ended: dict[str, int]
 
 
 def _receipt(item: Item) -> CloudReceipt:
-    counted = {name: item.get(name, 0) for name in _COUNTERS}
-    return CloudReceipt(str(item[SORT]).removeprefix(_CLOUD), **counted)
+    return load(CloudReceipt, {**item, "provider_id": str(item[SORT]).removeprefix(_CLOUD)}, later=_COUNTERS)

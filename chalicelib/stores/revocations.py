@@ -5,12 +5,11 @@ from dataclasses import asdict
 from itertools import chain
 
 from chalicelib.domain.errors import Conflict
-from chalicelib.domain.grant import FIRST_SLOT, Revocation
-from chalicelib.domain.token_set import CloudAccount
+from chalicelib.domain.grant import Revocation
 from chalicelib.ports import EARLIER
 
 from .due import due, listed
-from .items import Item
+from .items import Item, load
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, LISTING, SORT
 
@@ -40,7 +39,7 @@ class DynamoRevocationStore:
         self._table.delete(_key(revocation_id))
 
     def due(self, provider_id: str, now: int) -> Iterator[Revocation]:
-        return due(self._table, _listing(provider_id), now, _from_item)
+        return due(self._table, "revocation", _listing(provider_id), now, _parsed)
 
     def any_of(self, provider_id: str, generation: int) -> bool:
         wanted = Condition.equals(provider_id=provider_id, generation=generation)
@@ -65,18 +64,5 @@ def _to_item(revocation: Revocation) -> Item:
     return _key(revocation.id) | on_list | asdict(revocation)
 
 
-def _from_item(item: Item) -> Revocation:
-    return Revocation(
-        id=item["id"],
-        user_id=item["user_id"],
-        provider_id=item["provider_id"],
-        generation=item["generation"],
-        grant_version=item["grant_version"],
-        account=CloudAccount(**item["account"]),
-        tokens=item["tokens"],
-        created_at=item["created_at"],
-        next_attempt_at=item["next_attempt_at"],
-        attempts=item["attempts"],
-        slot=item.get("slot", FIRST_SLOT),
-        removal_id=item.get("removal_id", ""),
-    )
+def _parsed(item: Item) -> Revocation:
+    return load(Revocation, item, later=("slot", "removal_id"))

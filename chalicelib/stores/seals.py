@@ -10,7 +10,7 @@ from contextlib import suppress
 from chalicelib.domain.errors import Conflict
 from chalicelib.domain.seal import Seal, StoredEntry, Tip
 
-from .items import Item
+from .items import Item, load, read
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, SORT
 
@@ -28,7 +28,8 @@ class DynamoSealStore:
     def tip(self) -> Tip | None:
         noted = self._keys.get(_TIP)
         last = self.before("~")
-        tips = [Tip(noted["number"], noted["end"], noted["fingerprint"])] if noted else []
+        # Raised, not passed over: without the note nobody would see that the chain was cut off
+        tips = [read("end of the seals", noted, lambda item: load(Tip, item))] if noted else []
         # The later one: a run may have ended between its seal and the note
         tips += [last.tip()] if last else []
         return max(tips, key=lambda tip: tip.number, default=None)

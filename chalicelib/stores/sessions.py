@@ -4,11 +4,11 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from chalicelib.domain.directory import stored_group_key
-from chalicelib.domain.session import Notice, NoticeKind, Session
+from chalicelib.domain.session import Notice, Session
 from chalicelib.domain.user import User
 
-from .items import Item
+from .groups import group_keys
+from .items import Item, load, readable
 from .table import Condition, ConditionFailed, Table
 from .tables import EXPIRES, KEY, SESSIONS_OF_USER
 
@@ -46,7 +46,7 @@ class DynamoSessionStore:
 
     def of_user(self, user_id: str) -> list[Session]:
         items = self._table.query_all(Condition.equals(user_id=user_id), index=SESSIONS_OF_USER)
-        return sorted((_from_item(item) for item in items), key=lambda s: s.created_at, reverse=True)
+        return sorted(readable("session", items, _parsed), key=lambda s: s.created_at, reverse=True)
 
     def _change(self, id_hash: str, values: dict[str, Any]) -> None:
         # A session that ended meanwhile must not come back as a fragment: the condition keeps it away
@@ -89,25 +89,11 @@ def _to_item(session: Session, expires_at: int) -> Item:
     )
 
 
-def _from_item(item: Item) -> Session:
-    user = User(
-        id=item["user_id"],
-        login_name=item["login_name"],
-        display_name=item["display_name"],
-        email=item["email"],
-        groups=frozenset(map(stored_group_key, item["groups"])),
-        password_stamp=item["password_stamp"],
-    )
-    notice = item.get("notice")
-    return Session(
-        id_hash=item["id_hash"],
-        user=user,
-        created_at=item["created_at"],
-        authenticated_at=item["authenticated_at"],
-        last_seen_at=item["last_seen_at"],
-        browser=item["browser"],
-        open_requests=tuple(item["open_requests"]),
-        by_openid=item.get("by_openid", False),
-        was_appointed=item.get("was_appointed", False),
-        notice=Notice(**{**notice, "kind": NoticeKind(notice["kind"])}) if notice else None,
-    )
+def _from_item(item: Item) -> Session | None:
+    """None for one that cannot be read: nobody is signed in by it, and a new log-in makes another."""
+    return next(readable("session", [item], _parsed), None)
+
+
+def _parsed(item: Item) -> Session:
+    user = {**item, "id": item["user_id"], "groups": group_keys(item["groups"])}
+    return load(Session, {**item, "user": user}, later=("by_openid", "was_appointed", "also_called"))

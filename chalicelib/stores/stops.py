@@ -4,7 +4,7 @@ from chalicelib.domain.audit import Actor
 from chalicelib.domain.errors import Conflict
 from chalicelib.domain.stop import ALL, Block, Stop, StopKind
 
-from .items import Item
+from .items import Item, load, read_or
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, SORT
 
@@ -75,16 +75,29 @@ def _of_user(user_id: str) -> str:
     return f"USER#{user_id}"
 
 
+_UNREADABLE = "This stop cannot be read. It counts until it is taken back."
+
+
 def _stop(item: Item) -> Stop:
-    return Stop(
-        kind=StopKind(item["kind"]),
-        target=item["target"],
-        reason=item["reason"],
-        at=item["at"],
-        by=Actor(item["actor"], item["actor_name"]),
-        target_name=item["target_name"],
-    )
+    return read_or("stop", item, _parsed_stop, _odd_stop)
+
+
+def _parsed_stop(item: Item) -> Stop:
+    stop = load(Stop, {**item, "by": {"id": item["actor"], "name": item["actor_name"]}})
+    if stop_key(stop.kind, stop.target) != {KEY: item[KEY], SORT: item[SORT]}:
+        raise ValueError("another stop's")
+    return stop
+
+
+def _odd_stop(item: Item) -> Stop:
+    """A release looks for the key alone (fail closed), so what is shown and taken back is what the key says."""
+    kind = StopKind(str(item[KEY]).partition("#")[2])
+    return Stop(kind, str(item[SORT]), _UNREADABLE, 0, Actor("-"))
 
 
 def _block(item: Item) -> Block:
-    return Block(item["user_id"], item["application_id"], item["at"])
+    return read_or("block", item, lambda item: load(Block, item), _odd_block)
+
+
+def _odd_block(item: Item) -> Block:
+    return Block(str(item[KEY]).partition("#")[2], str(item[SORT]).removeprefix(_BLOCK), 0)

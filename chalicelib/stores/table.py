@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.domain.errors import StorageUnavailable
 from chalicelib.ports import Clock, Random
 
-from .items import Item, pack, unpack
+from .items import ODD_VERSION, Item, pack, unpack
 from .tables import KEY, SORT, Index
 
 _BATCH_WRITE_LIMIT, _BATCH_READ_LIMIT = 25, 100
@@ -43,6 +43,13 @@ class Condition:
     @classmethod
     def present(cls, key: str) -> Self:
         return cls(f"attribute_exists(#{key})", {})
+
+    @classmethod
+    def version(cls, version: int, **values: Any) -> Self:
+        """That version, or an item that has no readable one where it is `ODD_VERSION`."""
+        if version != ODD_VERSION:
+            return cls.equals(version=version, **values)
+        return cls(f"attribute_exists(#{KEY}) AND NOT attribute_type(#version, :number)", {"number": "N"})
 
     @classmethod
     def equals(cls, **values: Any) -> Self:

@@ -1,10 +1,11 @@
 """Tries counted for accounts and addresses, and the browsers that are known for an account."""
 
 from contextlib import suppress
+from dataclasses import dataclass
 
 from chalicelib.domain.secret import fingerprint
 
-from .items import Item
+from .items import Item, load, readable
 from .table import Condition, ConditionFailed, Table
 from .tables import EXPIRES, KEY
 
@@ -26,9 +27,11 @@ class DynamoTryStore:
 
     def waiting(self, key: str, *, limit: int, seconds: int, now: int) -> int | None:
         item = self._table.get(_tries(key))
-        if item is None or item["tries"] < limit or item["last_at"] <= now - seconds:
+        # One that cannot be read ends with the window: a brake that nobody can read must not hold everybody
+        counted = next(readable("counted tries", [item] if item else [], lambda item: load(_Counted, item)), None)
+        if counted is None or counted.tries < limit or counted.last_at <= now - seconds:
             return None
-        return max(1, int(item["last_at"]) + seconds - now)
+        return max(1, counted.last_at + seconds - now)
 
     def give_back(self, key: str) -> None:
         with suppress(ConditionFailed):
@@ -40,7 +43,8 @@ class DynamoTryStore:
 
     def known_accounts(self, browser_hash: str, now: int) -> frozenset[str]:
         item = self._table.get(_browser(browser_hash))
-        return frozenset(item["accounts"]) if item and item[EXPIRES] > now else frozenset()
+        known = next(readable("known browser", [item] if item else [], lambda item: load(_Known, item)), None)
+        return known.accounts if known and known.expires_at > now else frozenset()
 
     def remember(self, browser_hash: str, accounts: frozenset[str], expires_at: int) -> None:
         self._table.put({**_browser(browser_hash), "accounts": sorted(accounts), EXPIRES: expires_at})
@@ -54,6 +58,18 @@ class DynamoTryStore:
             last_at = int((full.item or counted)["last_at"])
             return max(1, last_at + seconds - now)
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    tries: int
+    last_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    accounts: frozenset[str]
+    expires_at: int
 
 
 def _tries(key: str) -> Item:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from chalicelib.domain.use import UseCount
 
-from .items import Item
+from .items import Item, load, readable
 from .table import Condition, ConditionFailed, Table
 from .tables import EXPIRES, KEY, SORT
 
@@ -39,7 +40,7 @@ class DynamoUseCountStore:
                 f"#{KEY} = :month AND #{SORT} BETWEEN :begin AND :end",
                 {"month": _partition(month), "begin": begin, "end": end},
             )
-            yield from map(_from_item, self._table.query_all(condition))
+            yield from readable("use count", self._table.query_all(condition), _parsed)
             month = (month + timedelta(days=31)).replace(day=1)
 
 
@@ -51,7 +52,14 @@ def _key(count: UseCount) -> Item:
     return {KEY: _partition(count.day), SORT: f"{count.day}#{count.application}#{count.provider}"}
 
 
-def _from_item(item: Item) -> UseCount:
+def _parsed(item: Item) -> UseCount:
     day, application, provider = str(item[SORT]).split("#", 2)
     refused = {name.removeprefix(_REFUSED): number for name, number in item.items() if name.startswith(_REFUSED)}
-    return UseCount(date.fromisoformat(day), application, provider, item["released"], dict(sorted(refused.items())))
+    found = load(_Counted, {**item, "refused": dict(sorted(refused.items()))})
+    return UseCount(date.fromisoformat(day), application, provider, found.released, found.refused)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    released: int
+    refused: dict[str, int]

@@ -1,11 +1,12 @@
 """By which names people are known: an item for each alias, with a claim of everybody who has been called so."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from chalicelib.domain.user import AliasClaim
 from chalicelib.ports import Random
 
-from .items import Item
+from .items import Item, load, readable
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, SORT
 
@@ -52,11 +53,29 @@ def alias_key(alias: str) -> Item:
 
 
 def claims_from_item(item: Item | None) -> tuple[AliasClaim, ...]:
-    if item is None:
-        return ()
-    marked = (text.partition(_BAR) for text in item.get(_CLAIMS, ()))
-    claims = [*(AliasClaim(user_id) for user_id in item.get(_BEFORE, ())), *(AliasClaim(u, m) for u, _, m in marked)]
+    """Nobody's where that cannot be read: a name that means somebody else would be worse than one that means nobody."""
+    return next(readable("alias", [item] if item else [], _parsed), ())
+
+
+def _parsed(item: Item) -> tuple[AliasClaim, ...]:
+    found = load(_Claims, item, later=(_BEFORE, _CLAIMS))
+    claims = [*map(AliasClaim, found.user_ids), *(_claim(text) for text in found.claims)]
     return tuple(sorted(claims, key=_text))
+
+
+def _claim(text: str) -> AliasClaim:
+    user_id, bar, mark = text.partition(_BAR)
+    if not bar:
+        raise ValueError("a claim without a mark")
+    return AliasClaim(user_id, mark)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claims:
+    """As they are stored; a set without members is not."""
+
+    user_ids: frozenset[str] = frozenset()
+    claims: frozenset[str] = frozenset()
 
 
 def _text(claim: AliasClaim) -> str:

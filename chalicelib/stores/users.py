@@ -4,12 +4,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from chalicelib.domain.aliases import aliases_of, claimed_by, own_names
-from chalicelib.domain.directory import stored_group_key
-from chalicelib.domain.errors import Conflict, InvalidRequest
+from chalicelib.domain.errors import Conflict, InvalidRequest, StorageUnavailable
 from chalicelib.domain.user import AliasClaim, Departure, SweepProgress, User, UserRecord
 from chalicelib.ports import UserAliasStore, UserPage
 
-from .items import Item, readable
+from .groups import group_keys
+from .items import ODD_VERSION, Item, load, read, read_or, readable, version_of
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, LISTING, SORT
 
@@ -30,10 +30,24 @@ class DynamoUserStore:
         values |= {"sessions_until": sessions_until, "keeps_tokens": False, "proved_at": at}
         assignments = " , ".join(f"#{name} = :{name}" for name in values)
         expression = f"SET {assignments} REMOVE #departure , #departed_at ADD #version :one"
-        before = self._table.update(record_key(user.id), expression, {**values, "one": 1})
-        known = record_from_item(before) if before else None
+        known = self._logged_in(user.id, expression, values)
         if known is None or known.names != frozenset(aliases_of(user)):
             self._bear(user.id, known)
+
+    def _logged_in(self, user_id: str, expression: str, values: Item) -> UserRecord | None:
+        """Write it, and give who that was before. One that cannot be read is nobody, and is written over."""
+        try:
+            before = self._table.update(record_key(user_id), expression, {**values, "one": 1})
+        except StorageUnavailable:
+            before = self._table.get(record_key(user_id))
+            # Nothing can be added to a version that is no number
+            if before is None or version_of(before) != ODD_VERSION:
+                raise
+        known = next(readable("user", [before] if before else [], _parsed), None)
+        if before and known is None:
+            # What is odd may be what a log-in does not write
+            self._table.put(record_key(user_id) | values | {"version": max(version_of(before), 0) + 1})
+        return known
 
     def _bear(self, user_id: str, known: UserRecord | None) -> None:
         """Let the record of a log-in bear its names, unless somebody else writes it at that moment: then once more."""
@@ -78,7 +92,8 @@ class DynamoUserStore:
         return record_from_item(item) if item else None
 
     def get_all(self, user_ids: Collection[str]) -> list[UserRecord]:
-        return [record_from_item(item) for item in self._table.get_all([record_key(one) for one in set(user_ids)])]
+        found = self._table.get_all([record_key(one) for one in set(user_ids)])
+        return list(readable("user", found, _parsed))
 
     def save(self, record: UserRecord) -> UserRecord:
         item = _to_item(record)
@@ -108,14 +123,7 @@ class DynamoUserStore:
         item = self._table.get(_PROGRESS)
         if item is None:
             return SweepProgress()
-        return SweepProgress(
-            item["started_at"],
-            item["finished_at"],
-            item.get("cursor"),
-            item["checked"],
-            {domain: (there, missing) for domain, (there, missing) in item.get("found", {}).items()},
-            frozenset(item.get("doubted", ())),
-        )
+        return read_or("sweep", item, _parsed_progress, lambda _: SweepProgress())
 
     def note_progress(self, progress: SweepProgress) -> None:
         self._table.put(
@@ -143,7 +151,7 @@ class DynamoUserStore:
         next_cursor = None
         if page.last_key is not None:
             next_cursor = f"{page.last_key[LISTING.sort]}|{str(page.last_key[KEY]).removeprefix('USER#')}"
-        return UserPage(list(readable(page.items, record_from_item)), next_cursor)
+        return UserPage(list(readable("user", page.items, _parsed)), next_cursor)
 
 
 def record_key(user_id: str) -> Item:
@@ -164,7 +172,7 @@ def _of_user(user: User) -> Item:
         "email": user.email,
         "groups": sorted(user.groups),
         "password_stamp": user.password_stamp,
-        "also_called": user.also_called,
+        "also_called": list(user.also_called),
     }
 
 
@@ -188,25 +196,16 @@ def _to_item(record: UserRecord) -> Item:
 
 
 def record_from_item(item: Item) -> UserRecord:
-    user = User(
-        id=item["user_id"],
-        login_name=item["user_name"],
-        display_name=item["display_name"],
-        email=item["email"],
-        groups=frozenset(map(stored_group_key, item["groups"])),
-        password_stamp=item["password_stamp"],
-        also_called=tuple(item.get("also_called", ())),
-    )
-    departure = item.get("departure")
-    return UserRecord(
-        user=user,
-        sessions_until=item["sessions_until"],
-        version=item["version"],
-        departure=Departure(departure) if departure else None,
-        departed_at=item.get("departed_at", 0),
-        keeps_tokens=item["keeps_tokens"],
-        missing_since=item.get("missing_since", 0),
-        dn=item.get("dn", ""),
-        names=None if item.get("names") is None else frozenset(item["names"]),
-        proved_at=item.get("proved_at", 0),
-    )
+    return read("user", item, _parsed)
+
+
+_LATER = ("departed_at", "also_called", "proved_at", "missing_since", "dn")
+
+
+def _parsed(item: Item) -> UserRecord:
+    user = {**item, "id": item["user_id"], "login_name": item["user_name"], "groups": group_keys(item["groups"])}
+    return load(UserRecord, {**item, "user": user}, later=_LATER)
+
+
+def _parsed_progress(item: Item) -> SweepProgress:
+    return load(SweepProgress, item, later=("found", "doubted"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from chalicelib.domain.errors import InvalidRequest
 
-_MAX_LENGTH = 128
+_MAX_LENGTH = 256
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,17 @@ from typing import Any, Protocol, assert_never
 from chalice.app import Blueprint, Chalice, IAMAuthorizer
 
 from chalicelib.domain.access import Access, require
-from chalicelib.domain.errors import LoginRequired, RecentLoginRequired, VaultError, place_of
+from chalicelib.domain.audit import Origin
+from chalicelib.domain.errors import (
+    AccessDenied,
+    ForgedForm,
+    LoginRequired,
+    RecentLoginRequired,
+    VaultError,
+    place_of,
+)
 from chalicelib.domain.session import Session
+from chalicelib.domain.user import User
 
 from . import csrf, errors, forms, headers, oauth
 from . import request as requests
@@ -46,11 +55,19 @@ class Sessions(Protocol):
         """Whether it may do what can hurt many."""
 
 
+class Refusals(Protocol):
+    """Where refusals are noted that mean something; `services.refusals` fits."""
+
+    def note(self, code: str, route: str, user: User | None, origin: Origin) -> None:
+        """Count one, and record it where that is due. Never raises."""
+
+
 class Endpoints:
     """Registers routes and answers requests. `routes` lists them all, for tests and documents."""
 
-    def __init__(self, sessions: Sessions, renderer: Renderer, urls: Urls) -> None:
+    def __init__(self, sessions: Sessions, refusals: Refusals, renderer: Renderer, urls: Urls) -> None:
         self._sessions = sessions
+        self._refusals = refusals
         self._renderer = renderer
         self._urls = urls
         self.cookie_names = CookieNames.for_scheme(secure=urls.is_secure)
@@ -125,8 +142,8 @@ class Endpoints:
         origin = requests.origin(raw)
         request: Request | None = None
         try:
-            request = self._identify(self._read(raw, path, route), route)
-            self._check(raw, request, route)
+            request = self._identify(self._read(raw, path, route, origin), route)
+            self._admit(raw, request, route)
             answer = handler(request)
         except LoginRequired:
             answer = Redirect(self._login_path(request, route))
@@ -151,12 +168,24 @@ class Endpoints:
         )
         return response
 
-    def _read(self, raw: Any, path: dict[str, str], route: Route) -> Request:
+    def _read(self, raw: Any, path: dict[str, str], route: Route, origin: Origin) -> Request:
         try:
             return requests.read(raw, path, route, self.cookie_names)
         except VaultError as error:
             if route.on_unreadable is not None:
-                route.on_unreadable(requests.origin(raw), error)
+                route.on_unreadable(origin, error)
+            if route.is_callback:
+                self._refusals.note(error.code, route.path, None, origin)
+            raise
+
+    def _admit(self, raw: Any, request: Request, route: Route) -> None:
+        """Raises what `_check` does, noted where it means something (ASVS 16.3.2)."""
+        try:
+            self._check(raw, request, route)
+        except (ForgedForm, AccessDenied, LoginRequired) as error:
+            user = request.signed_in.user if request.signed_in else None
+            if user or route.is_callback:
+                self._refusals.note(error.code, route.path, user, request.origin)
             raise
 
     def _identify(self, request: Request, route: Route) -> Request:

@@ -22,6 +22,7 @@ STATUS: dict[type[VaultError], int] = {
     errors.TooManyTries: 429,
     errors.DirectoryUnavailable: 503,
     errors.StorageUnavailable: 503,
+    errors.ItemUnreadable: 503,
     errors.KeyUnavailable: 503,
     errors.Undeliverable: 503,
     errors.Conflict: 409,

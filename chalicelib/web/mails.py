@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from chalicelib.domain.event import Channel, Event, EventKind, is_mail_address
 from chalicelib.domain.grant import GrantReason, GrantState
+from chalicelib.domain.text import clean
 
 from .render import Renderer
 from .urls import Urls
@@ -187,5 +188,5 @@ def _day(at: int) -> str:
 
 def _plain(name: str) -> str:
     """A name on one line, without what no name holds: it stands in a subject."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in name).split())
+    line = " ".join(clean(name, 2 * _LONGEST_NAME).split())
     return line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 1]}…"

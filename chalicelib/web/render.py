@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from chalicelib.domain.text import visible
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -51,10 +53,19 @@ def environment(base_path: str = "") -> "Environment":
     )
     renderer = Renderer(base_path)
     made.globals |= {"path": renderer.path, "asset": renderer.asset}
+    made.filters["bdi"] = isolated
     made.filters["moment"] = moment
     made.filters["exact_moment"] = exact_moment
     made.filters["hour"] = hour
     return made
+
+
+def isolated(text: str) -> Markup:
+    """Text from outside as a `<bdi>` element: its direction ends where it ends (R96).
+
+    What was stored before text was cleaned where it enters is made visible here.
+    """
+    return Markup("<bdi>{}</bdi>").format(visible(text))
 
 
 def moment(seconds: int) -> Markup:

@@ -27,5 +27,7 @@ class Route:
     """Only for callers that signed the whole request as an IAM identity (SigV4), which the gateway checks."""
     on_unreadable: Callable[[Origin, VaultError], object] | None = None
     """Told of requests that are refused before the route sees them: too large, no form, a parameter twice."""
+    is_callback: bool = False
+    """Where other sites send browsers to: whatever is refused here before the route sees it is noted."""
     login_hint: str = "ended"
     """Which sentence the log-in page shows when the session turns out to be over."""

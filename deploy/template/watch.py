@@ -131,7 +131,7 @@ EVENTS = (
     Event(
         "ItemsUnreadable",
         '{ $.event = "item.unreadable" }',
-        "a stored item cannot be read, and was left out",
+        "a stored item is not as this version writes it",
         _ALL,
     ),
     Event(

@@ -160,12 +160,12 @@ class TestFixation:
         """CORF by link: a GET, a form of another site and an image start nothing."""
         alice = running.browser("alice")
         token = alice.get("/providers").form("Sign out").fields[0][1]
-        before = running.aws.items("vault-sessions")
+        before = running.stored()
         for address in ("/providers/northwind/authorize", "/providers/northwind/authorize?csrf=" + token):
             assert alice.get(address, follow=False).status in (404, 405)
         foreign = {"Sec-Fetch-Site": "cross-site", "Origin": "https://attacker.example"}
         assert alice.post("/providers/northwind/authorize", {"csrf": token}, headers=foreign).status == 403
-        assert running.aws.items("vault-sessions") == before
+        assert running.stored() == before
 
 
 class TestAnswers:

@@ -46,7 +46,7 @@ class Site:
     forms: list[tuple[Browser, Found]]
 
     def stored(self) -> list[object]:
-        return [self.running.aws.items(name) for name in ("vault", "vault-keys", "vault-sessions")]
+        return self.running.stored()
 
 
 def furnish(running: Running) -> None:

@@ -73,9 +73,9 @@ class TestPaths:
 
     def test_r13_headers_that_name_another_address_count_for_nothing(self, running: Running) -> None:
         alice = running.browser("alice")
-        own = alice.get("/activity").text
+        own = alice.get("/sessions").text
         for name in ("X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Prefix", "X-Forwarded-Path", "X-Original-URI"):
-            page = alice.get("/activity", headers={name: "/admin/tokens"})
+            page = alice.get("/sessions", headers={name: "/admin/tokens"})
             assert (page.status, page.text) == (200, own), name
             assert alice.get("/admin/tokens", headers={name: "/providers"}).status == 403, name
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -103,7 +104,8 @@ class TestClouds:
 
     def test_r45_no_forged_id_token_passes(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
         """All say the right nonce, so that only the forgery can be what is refused; some go the whole way."""
-        monkeypatch.setattr(running.vault.consent._random, "token", lambda *_: "n" * 43)
+        # Of this service alone: every trip is in a session of its own
+        monkeypatch.setattr(running.vault.consent, "_random", SimpleNamespace(token=lambda *_: "n" * 43))
         key, cloud = running.cloud.key, running.cloud
         claims = {"iss": cloud.issuer, "aud": CLIENT_ID, "sub": "cloud-bob", "nonce": "n" * 43}
         claims |= {"iat": NOW, "exp": NOW + 300, "email": "bob@contoso.example"}

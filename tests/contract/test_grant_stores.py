@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.domain.audit import Actor
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound
-from chalicelib.domain.grant import Grant, GrantState
+from chalicelib.domain.grant import Grant, GrantReason, GrantState
 from chalicelib.domain.provider import ProviderKey
 from chalicelib.domain.provider_health import ProviderHealth
 from chalicelib.domain.removal import (
@@ -596,7 +596,10 @@ def test_r94_a_grant_that_cannot_be_read_hides_none_behind_it(aws: Aws, caplog: 
     assert item is not None
     table.put(item | {"state": "of tomorrow"})
     page = store.page("northwind", 1, user_prefix="", limit=10, cursor=None)
-    assert [grant.user_id for grant in page.grants] == ["S-1-5-21-9"]
+    assert [(grant.user_id, grant.reason) for grant in page.grants] == [
+        (GRANT.user_id, GrantReason.UNREADABLE),
+        ("S-1-5-21-9", GrantReason.NONE),
+    ]
     assert "item.unreadable" in caplog.messages
 
 

@@ -154,6 +154,13 @@ class TestOAuthClient:
         found = world.oauth.discover(issuer)
         assert (found.issuer, found.token_endpoint) == (issuer, world.request.server.token_endpoint)
 
+    def test_r103_names_the_endpoints_that_may_not_be_any(self, world: World) -> None:
+        assert world.oauth.endpoint_faults(world.request.server) == {}
+        server = replace(
+            world.request.server, token_endpoint="ftp://cloud.example/token", revocation_endpoint="javascript:x"
+        )
+        assert set(world.oauth.endpoint_faults(server)) == {"token_endpoint", "revocation_endpoint"}
+
     def test_discovery_of_nobody_fails(self, world: World) -> None:
         with pytest.raises(CloudError):
             world.oauth.discover("http://127.0.0.1:1")

@@ -116,6 +116,10 @@ class FakeOAuthClient:
             raise CloudUnavailable(detail="nobody there")
         return self.servers[issuer]
 
+    def endpoint_faults(self, server: AuthorizationServer) -> dict[str, str]:
+        bad = (name for name, url in server.endpoints().items() if not url.startswith(("https://", "http://")))
+        return dict.fromkeys(bad, "This is no address of an endpoint.")
+
     def _fail(self) -> None:
         if self._failures:
             raise self._failures.popleft()

@@ -96,7 +96,8 @@ def _restored(world: World, *, with_clean_up: bool) -> None:
     before = deepcopy(world._items("vault"))
     _remove_all(world.log_in("admin"))
     if with_clean_up:
-        world.background(world.first, 0, 0.1)
+        # Once to bury what is left, once to delete the key: not in one run, since lists lag
+        world.background(world.first, 0.1, 0.2)
     world._items("vault").clear()
     world._items("vault").update(before)
     for process in (world.first, world.second):

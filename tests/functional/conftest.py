@@ -79,6 +79,16 @@ class Running:
         with cipher.unlock(holding.key) as box, suppress(TokenRefused):
             self.vault.refresh.fresh(holding, box, Need(), load)
 
+    def stored(self) -> list[object]:
+        """Every item, but for what notes that a request was refused."""
+        every = [item for name in ("vault", "vault-keys", "vault-sessions") for item in self.aws.items(name)]
+        return [
+            item
+            for item in every
+            if item.get("tag") != {"S": "request.denied"}
+            and not str(item["pk"]["S"]).startswith("USAGE#CALLS#refused ")
+        ]
+
     def audit_tags(self) -> list[str]:
         entries = [item for item in self.aws.items("vault") if item["pk"]["S"].startswith("AUDIT#")]
         return [item["tag"]["S"] for item in entries]

@@ -124,6 +124,18 @@ class TestManageTokens:
             assert page.form("Authorize")
             assert "administrator" in page.text
 
+    @pytest.mark.parametrize("one", [True, False])
+    def test_r85_a_removal_is_told_for_ninety_days(self, running: Running, *, one: bool) -> None:
+        alice, admin = running.browser("alice"), running.browser("admin")
+        running.authorize(alice)
+        page = admin.press(admin.get("/admin/tokens"), "Remove" if one else "Remove all tokens")
+        admin.press(page, "Remove", **({} if one else {"confirm": "northwind cloud"}))
+        for days, is_told in ((89, True), (2, False)):
+            running.clock.advance(days * 86400)
+            page = running.browser("alice").get("/providers")
+            assert ("administrator removed" in page.text) is is_told
+            assert page.form("Authorize")
+
     def test_removing_one_leaves_the_others(self, running: Running) -> None:
         alice, bob, admin = (running.browser(name) for name in ("alice", "bob", "admin"))
         running.authorize(alice)

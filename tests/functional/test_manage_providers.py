@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from chalicelib.adapters.endpoint_guard import EndpointGuard
+from chalicelib.adapters.oauth_client import AuthlibClient
 from chalicelib.domain.audit import BACKGROUND
 from chalicelib.domain.errors import CloudUnavailable, Conflict
 from chalicelib.domain.provider import Provider
@@ -24,6 +26,15 @@ from .client import BASE, Answer, Browser, going_to
 from .conftest import NORTHWIND, Running
 
 NEW = "/admin/register-provider"
+OAUTH2_ENDPOINTS = ("authorization_endpoint", "token_endpoint", "userinfo_endpoint", "revocation_endpoint")
+ENDPOINTS = {f"field_{name}": f"https://1.1.1.1/{name}" for name in OAUTH2_ENDPOINTS}
+NO_ENDPOINTS = (
+    "http://1.1.1.1/",
+    "https://127.0.0.1/",
+    "https://169.254.169.254/",
+    "https://192.168.0.1/",
+    "https://[::1]/",
+)
 ODD_SECRET = "a+b%c&d:e=f ü€ \"'<>"
 
 
@@ -69,6 +80,15 @@ class Console:
 @pytest.fixture
 def console(running: Running) -> Console:
     return Console(running)
+
+
+@pytest.fixture
+def strict(console: Console, monkeypatch: pytest.MonkeyPatch) -> Console:
+    """The console of a vault that may connect to public addresses only."""
+    registration = console.running.vault.registration
+    client = AuthlibClient(console.running.clock, EndpointGuard(allow_private=False))
+    monkeypatch.setattr(registration, "_oauth_client", client)
+    return console
 
 
 def sees(browser: Browser, name: str) -> bool:
@@ -186,6 +206,42 @@ class TestRegister:
         assert page.status == 400
         assert "discovery document cannot be used" in page.text
         assert "Second Cloud" not in console.providers()
+
+    @pytest.mark.parametrize("url", NO_ENDPOINTS)
+    @pytest.mark.parametrize("field", OAUTH2_ENDPOINTS)
+    def test_r103_every_endpoint_is_checked_beside_its_field(self, strict: Console, field: str, url: str) -> None:
+        page = strict.register("oauth2", **ENDPOINTS | {f"field_{field}": url})
+        assert page.status == 400
+        assert re.findall(r'id="problem-([a-z_]+)"', page.body) == [f"field_{field}"]
+        assert "Second Cloud" not in strict.providers()
+
+    def test_r103_all_that_is_wrong_is_said_at_once(self, strict: Console) -> None:
+        page = strict.register(
+            "oauth2", **dict.fromkeys([f"field_{name}" for name in OAUTH2_ENDPOINTS], "https://127.0.0.1/")
+        )
+        assert set(re.findall(r'id="problem-([a-z_]+)"', page.body)) == {f"field_{name}" for name in OAUTH2_ENDPOINTS}
+
+    def test_r103_an_endpoint_that_a_document_names_is_said_at_the_issuer(self, console: Console) -> None:
+        console.running.cloud.misbehave("/.well-known/openid-configuration", edit(userinfo_endpoint="https://[::1/"))
+        page = console.register()
+        assert re.findall(r'id="problem-([a-z_]+)"', page.body) == ["field_issuer"]
+
+    def test_r103_a_change_is_checked_like_a_registration(self, strict: Console) -> None:
+        strict.register("oauth2", **ENDPOINTS)
+        before = strict.second()
+        page = strict.edit(before, **ENDPOINTS | {"field_token_endpoint": "https://10.0.0.1/"}, name="Second Cloud")
+        assert re.findall(r'id="problem-([a-z_]+)"', page.body) == ["field_token_endpoint"]
+        assert strict.second() == before
+
+    @pytest.mark.parametrize("url", NO_ENDPOINTS)
+    def test_r103_what_was_stored_before_is_not_enabled(self, strict: Console, url: str) -> None:
+        strict.register("oauth2", **ENDPOINTS)
+        stored = strict.second()
+        bad = replace(stored, server=replace(stored.server, token_endpoint=url))
+        strict.running.vault.registration._providers.update(bad)
+        page = strict.browser.press(strict.page(bad), "Enable")
+        assert page.status == 400
+        assert not strict.second().enabled
 
     def test_an_id_of_ones_own_is_refused(self, console: Console) -> None:
         for forged in ("northwind", "../x-12345678", "a" * 80 + "-12345678"):

@@ -146,6 +146,22 @@ class TestProviders:
         assert words in err
         assert [provider.id for provider in running.vault.registration.all()] == [NORTHWIND]
 
+    @pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
+    def test_r103_endpoints_are_checked_before_anything_is_done(
+        self, running: Running, run: Run, second: dict[str, Any], tmp_path: Path, dry_run: tuple[str, ...]
+    ) -> None:
+        fields = dict.fromkeys(("authorization_endpoint", "userinfo_endpoint"), "https://1.1.1.1/")
+        bad = second | {
+            "id": "bad",
+            "type": "oauth2",
+            "name": "Bad",
+            "fields": fields | {"token_endpoint": "http://a.b:0/"},
+        }
+        code, _, err = run("import-providers", *dry_run, write(tmp_path, second, bad))
+        assert code == 2
+        assert "token_endpoint: " in err
+        assert [provider.id for provider in running.vault.registration.all()] == [NORTHWIND]
+
     @pytest.mark.parametrize("text", ["", "{", "[]", '{"providers": [{}]}', '{"providers": 7}'])
     def test_a_file_that_is_none(self, run: Run, tmp_path: Path, text: str) -> None:
         (tmp_path / "x.json").write_text(text)
@@ -174,11 +190,11 @@ class TestTokens:
         assert json.loads(run("list-tokens", NORTHWIND, "--json", "--user", "ali")[1])["user"] == "CONTOSO\\alice"
         assert run("list-tokens", NORTHWIND, "--json", "--user", "bob")[1] == ""
 
-    def test_an_account_that_looks_like_a_formula_is_harmless(self, running: Running, run: Run) -> None:
+    def test_r96_an_account_that_holds_a_formula_is_harmless(self, running: Running, run: Run) -> None:
         (grant,) = [item for item in running.aws.items("vault") if item["sk"]["S"].startswith("GRANT#")]
-        grant["account"]["M"]["label"] = {"S": "=1+1"}
+        grant["account"]["M"]["label"] = {"S": "a;=1+1"}
         running.aws.clients.dynamodb.put_item(TableName="vault", Item=grant)
-        assert ",'=1+1," in run("list-tokens", NORTHWIND)[1]
+        assert ',"a;\'=1+1",' in run("list-tokens", NORTHWIND)[1]
 
     def test_removing_asks_first(self, running: Running, run: Run) -> None:
         token = json.loads(run("list-tokens", NORTHWIND, "--json")[1])["token"]

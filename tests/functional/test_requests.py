@@ -9,6 +9,7 @@ import pytest
 
 from chalicelib.domain.access import Access
 from chalicelib.domain.audit import Actor, Origin
+from chalicelib.domain.session import NOTICE_SECONDS
 from chalicelib.web.route import Route
 from tests.fakes.misbehaviour import error, html, status
 
@@ -150,12 +151,12 @@ class TestForms:
     def test_r9_a_get_changes_nothing(self, running: Running) -> None:
         browser = running.browser("alice")
         running.authorize(browser)
-        before = [running.aws.items(name) for name in ("vault", "vault-keys", "vault-sessions")]
+        before = running.stored()
         for route in routes(running, "GET"):
             if "callback" not in route.path:
                 browser.get(path_of(route), follow=False)
         browser.get("/providers/northwind/authorize")
-        assert [running.aws.items(name) for name in ("vault", "vault-keys", "vault-sessions")] == before
+        assert running.stored() == before
 
     @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "HEAD"])
     def test_other_methods_are_refused(self, running: Running, method: str) -> None:
@@ -304,10 +305,28 @@ class TestCallback:
         browser.get(running.callback(url))
         exchanges = running.cloud.requests["/token"]
         page = browser.get(running.callback(url))
+        assert page.status == 200
+        assert "Authorization succeeded" in page.text
+        assert running.cloud.requests["/token"] == exchanges
+        assert running.audit_tags().count("consent.failed") == 0
+        assert browser.get("/providers").form("Reauthorize")
+
+    def test_r37_an_old_callback_is_refused(self, running: Running) -> None:
+        browser = running.browser("alice")
+        url = running.cloud.consent(going_to(browser.press(browser.get("/providers"), "Authorize")))
+        browser.get(running.callback(url))
+        running.clock.advance(NOTICE_SECONDS + 1)
+        page = browser.get(running.callback(url))
         assert page.status == 400
         assert "used already" in page.text
-        assert running.cloud.requests["/token"] == exchanges
-        assert browser.get("/providers").form("Reauthorize")
+
+    def test_r37_after_a_revocation_a_callback_says_nothing_of_before(self, running: Running) -> None:
+        browser = running.browser("alice")
+        url = running.cloud.consent(going_to(browser.press(browser.get("/providers"), "Authorize")))
+        browser.get(running.callback(url))
+        browser.press(browser.press(browser.get("/providers"), "Revoke authorization"), "Revoke")
+        assert browser.get(running.callback(url)).status == 400
+        assert browser.get("/providers").form("Authorize")
 
     @pytest.mark.parametrize("who", ["bob", "alice", ""])
     def test_r38_somebody_else_cannot_finish_it(self, running: Running, who: str) -> None:

@@ -38,7 +38,14 @@ from tests.directories.vault import (
     log_in,
 )
 from tests.fakes.services import FakeVault
-from tests.fakes.stores import FakeAdministratorStore, FakeAuditLog, FakeSessionStore, FakeTryStore, FakeUserStore
+from tests.fakes.stores import (
+    FakeAdministratorStore,
+    FakeAuditLog,
+    FakeAuthorizationRequestStore,
+    FakeSessionStore,
+    FakeTryStore,
+    FakeUserStore,
+)
 from tests.fakes.system import FakeClock
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("directories")]
@@ -372,6 +379,7 @@ class World:
         self.tries, self.clock, self.random = FakeTryStore(), FakeClock(), SystemRandom()
         sessions = SessionService(
             sessions=FakeSessionStore(),
+            requests=FakeAuthorizationRequestStore(),
             audit_log=FakeAuditLog(),
             clock=self.clock,
             random=self.random,

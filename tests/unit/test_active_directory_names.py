@@ -85,11 +85,18 @@ def test_r91_people_are_called_by_both_principal_names_and_where_accepted_by_the
     assert standing.user.also_called == ("a.adams@contoso.com", "alice@contoso.example", *plain)
 
 
-@pytest.mark.parametrize("values", [{"sAMAccountName": ""}, {"displayName": b"\xff"}])
+@pytest.mark.parametrize("values", [{"sAMAccountName": ""}, {"sAMAccountName": b"\xff"}])
 def test_names_that_cannot_be_read_leave_those_of_before(values: dict[str, Any]) -> None:
     connection = Connection(entry(**values))
     (standing,) = ActiveDirectory(described()).standings(connection, "DC=contoso", [ALICE.id], NOW)  # type: ignore[arg-type]
     assert (standing.user_id, standing.user, standing.departure) == (ALICE.id, None, None)
+
+
+def test_r96_a_display_name_that_is_no_text_costs_nobody_a_name() -> None:
+    connection = Connection(entry(displayName=b"\xff"))
+    (standing,) = ActiveDirectory(described()).standings(connection, "DC=contoso", [ALICE.id], NOW)  # type: ignore[arg-type]
+    assert standing.user is not None
+    assert (standing.user.login_name, standing.user.display_name) == ("CONTOSO\\alice", "\ufffd")
 
 
 class TestSeveralDirectories:

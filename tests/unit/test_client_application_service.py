@@ -120,6 +120,12 @@ class TestTrustedIssuer:
             world.service.jwks_uri_of(issuer)
         assert set(refusal.value.problems) == {"issuer"}
 
+    def test_r103_its_keys_may_not_be_just_anywhere(self, world: World) -> None:
+        world.cloud.servers["https://idp.example"] = replace(SERVER, jwks_uri="ftp://idp.example/keys")
+        with pytest.raises(InvalidForm) as refusal:
+            world.service.jwks_uri_of("https://idp.example")
+        assert set(refusal.value.problems) == {"issuer"}
+
 
 class TestPastedKeys:
     @pytest.mark.parametrize(

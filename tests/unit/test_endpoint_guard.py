@@ -142,6 +142,27 @@ def test_r49_addresses_in_any_spelling_are_refused(host: str) -> None:
         EndpointGuard(allow_private=False).addresses(host)
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://cloud.example", "https address"),
+        ("https://[::1", "https address"),
+        ("https://127.0.0.1/token", "inside a network"),
+        ("https://169.254.169.254/latest", "inside a network"),
+        ("https://[fd00:ec2::254]/", "inside a network"),
+        ("https://inside.example/token", "inside a network"),
+        ("https://nobody.example/token", "not known to the name servers"),
+        ("https://cloud.example/token", ""),
+    ],
+)
+def test_r103_what_is_wrong_with_an_endpoint_is_a_sentence(names: Names, url: str, words: str) -> None:
+    names.point("cloud.example", [PUBLIC])
+    names.point("inside.example", [PUBLIC, "10.0.0.1"])
+    names.point("nobody.example", [])
+    found = EndpointGuard(allow_private=False).fault(url)
+    assert (words in found) if words else found == ""
+
+
 def test_private_addresses_are_for_development(names: Names) -> None:
     names.point("cloud.example", ["127.0.0.1"])
     assert EndpointGuard(allow_private=True).addresses("cloud.example") == ["127.0.0.1"]

@@ -8,16 +8,23 @@ import pytest
 from chalicelib.domain.audit import AuditTag, Origin, Outcome
 from chalicelib.domain.directory_report import ADVICE, StepName
 from chalicelib.domain.errors import Conflict, DirectoryUnavailable, LoginRefused, StorageUnavailable, TooManyTries
-from chalicelib.domain.secret import Secret
+from chalicelib.domain.secret import Secret, fingerprint
 from chalicelib.domain.session import MAX_SESSIONS_PER_USER
 from chalicelib.domain.throttle import EVERYBODY, SOURCE
 from chalicelib.domain.user import Departure, User
 from chalicelib.services.login import REFUSAL_SECONDS, Client, LoggedIn, LoginService
 from chalicelib.services.sessions import SessionService
-from chalicelib.services.throttle import Attempt, Throttle
+from chalicelib.services.throttle import MOST_VALUES, Attempt, Throttle
 from tests.fakes import directory
 from tests.fakes.directory import FakeDirectory
-from tests.fakes.stores import FakeAdministratorStore, FakeAuditLog, FakeSessionStore, FakeTryStore, FakeUserStore
+from tests.fakes.stores import (
+    FakeAdministratorStore,
+    FakeAuditLog,
+    FakeAuthorizationRequestStore,
+    FakeSessionStore,
+    FakeTryStore,
+    FakeUserStore,
+)
 from tests.fakes.system import FakeClock, FakeRandom
 
 ORIGIN = Origin("request-1", "127.0.0.1")
@@ -27,11 +34,13 @@ ALICE = directory.ALICE.user
 
 class World:
     def __init__(self) -> None:
+        self.requests = FakeAuthorizationRequestStore()
         self.store, self.audit_log = FakeSessionStore(), FakeAuditLog()
         self.directory = FakeDirectory(directory.ALICE, directory.BOB)
         self.clock, self.random, self.tries, self.users = FakeClock(), FakeRandom(), FakeTryStore(), FakeUserStore()
         self.sessions = SessionService(
             sessions=self.store,
+            requests=self.requests,
             audit_log=self.audit_log,
             clock=self.clock,
             random=self.random,
@@ -184,13 +193,36 @@ class TestThrottle:
         with pytest.raises(TooManyTries):
             log_in(world, known)
 
-    def test_r31_a_browser_can_be_known_for_several_people_by_one_cookie(self, world: World) -> None:
-        known = known_firefox(world, name="bob")
-        again = log_in(world, known).known_browser
-        assert again is not None
-        assert again.reveal() == known.known_browser
-        assert log_in(world, known).known_browser is None
-        assert log_in(world, known, name="bob").known_browser is None
+    def test_r31_a_browser_is_known_for_each_person_by_a_value_of_their_own(self, world: World) -> None:
+        bobs = known_firefox(world, name="bob")
+        both = log_in(world, bobs).known_browser
+        assert both is not None
+        alices, kept = both.reveal().split(".")
+        assert (kept, len(alices)) == (bobs.known_browser, 43)
+        together = replace(FIREFOX, known_browser=both.reveal())
+        for name in ("alice", "bob"):
+            assert log_in(world, together, name=name).known_browser is None
+        try_in_vain(world, 10)
+        for elsewhere in (bobs, replace(FIREFOX, known_browser=f"{kept}.x")):
+            with pytest.raises(TooManyTries):
+                log_in(world, elsewhere)
+        assert log_in(world, replace(FIREFOX, known_browser=alices))
+
+    def test_r31_a_cookie_of_before_counts_for_whom_it_was_given_out(self, world: World) -> None:
+        everybody = {world.directory.account(f"CONTOSO\\{name}").key for name in ("alice", "bob")}
+        world.tries.remember(fingerprint("old"), frozenset(everybody), world.clock.now() + 60)
+        try_in_vain(world, 10)
+        for name in ("alice", "bob"):
+            assert log_in(world, replace(FIREFOX, known_browser="old"), name=name).known_browser is None
+
+    def test_r31_a_browser_is_known_for_a_bounded_number_of_people(self, world: World) -> None:
+        expires = world.clock.now() + 60
+        for n in range(9):
+            world.tries.remember(fingerprint(f"v{n}"), frozenset({f"somebody {n}"}), expires)
+        cookie = log_in(world, replace(FIREFOX, known_browser=".".join(f"v{n}" for n in range(9)))).known_browser
+        assert cookie
+        assert cookie.reveal().split(".")[1:] == ["v0", "v1", "v2"]
+        assert len(".".join(["x" * 43] * MOST_VALUES)) <= 256
 
     def test_r31_a_cookie_that_nobody_gave_out_is_worth_nothing(self, world: World) -> None:
         planted = replace(FIREFOX, known_browser="planted")

@@ -31,6 +31,7 @@ from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, ScriptedCl
 from tests.fakes.misbehaviour import Rule, body, delivered, edit, error, html, status
 from tests.fakes.system import FakeClock
 from tests.samples import NOW, REQUEST, SERVER
+from tests.unit.test_endpoint_guard import PUBLIC, Names
 
 VERIFIER = "v" * 64
 TEN_YEARS = 10 * 365 * 24 * 3600
@@ -107,6 +108,25 @@ def oauth() -> AuthlibClient:
     return AuthlibClient(FakeClock(NOW), EndpointGuard(allow_private=False))
 
 
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Names:
+    names = Names(monkeypatch)
+    names.point("cloud.example", [PUBLIC])
+    return names
+
+
+def test_r103_every_endpoint_of_a_server_is_looked_at(oauth: AuthlibClient, names: Names) -> None:
+    names.point("inside.example", ["10.0.0.1"])
+    good = AuthorizationServer(
+        **dict.fromkeys(SERVER.endpoints() | {"end_session_endpoint": ""}, "https://cloud.example/")
+    )
+    assert oauth.endpoint_faults(good) == {}
+    for name in good.endpoints():
+        for url in ("http://cloud.example/", "https://127.0.0.1/", "https://inside.example/"):
+            assert set(oauth.endpoint_faults(replace(good, **{name: url}))) == {name}
+
+
+@pytest.mark.usefixtures("names")
 class TestAuthorizationUrl:
     def url(
         self,
@@ -145,6 +165,20 @@ class TestAuthorizationUrl:
     def test_joins_scopes_as_the_cloud_wants(self, oauth: AuthlibClient) -> None:
         url = self.url(oauth, provider_type=replace(TYPE, scope_delimiter=","))
         assert parameters(url)["scope"] == "openid,email"
+
+    @pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "10.0.0.1"])
+    def test_r103_sends_no_browser_to_an_address_that_is_not_public(
+        self, oauth: AuthlibClient, names: Names, address: str
+    ) -> None:
+        names.point("moved.example", [address])
+        for host in ("moved.example", address):
+            server = replace(SERVER, authorization_endpoint=f"https://{host}/authorize")
+            with pytest.raises(CloudMisconfigured):
+                self.url(oauth, replace(REQUEST, server=server))
+
+    def test_r103_a_silent_name_server_stops_no_browser(self, oauth: AuthlibClient, names: Names) -> None:
+        names.point("cloud.example", [])
+        assert self.url(oauth).startswith("https://cloud.example/authorize?")
 
     def test_keeps_the_endpoints_own_query(self, oauth: AuthlibClient) -> None:
         server = replace(SERVER, authorization_endpoint="https://cloud.example/authorize?tenant=contoso")
@@ -453,7 +487,7 @@ class TestExchange:
 
     def test_r17_an_error_description_cannot_forge_a_log_line(self, trip: Trip) -> None:
         failure = trip.fail(error("in\x1bvalid_grant", "a\r\nERROR b\u202ec\u2028\x00\ud800" + "x" * 500))
-        assert failure.detail.startswith("invalid_grant: aERROR bcxxx")
+        assert failure.detail.startswith("invalid_grant: a ERROR bc xxx")
         assert len(failure.detail) == 200
         assert failure.detail.isprintable()
 
@@ -668,10 +702,10 @@ class TestAccount:
         assert claims["sub"] == "cloud-alice"
         assert trip.cloud.requests["/userinfo"] == 0
 
-    def test_a_label_is_cleaned(self, trip: Trip) -> None:
+    def test_r96_a_label_is_cleaned(self, trip: Trip) -> None:
         trip.cloud.id_token_claims = {"email": "bob@contoso.example\u202e\r\n" + "x" * 300}
         label = trip.exchange()[1].label
-        assert label.startswith("bob@contoso.examplexx")
+        assert label.startswith("bob@contoso.example xx")
         assert len(label) == 200
 
     def test_a_label_that_is_no_text_is_passed_over(self, trip: Trip) -> None:

@@ -92,12 +92,18 @@ class TestNames:
         assert dialect().called(connection, BASE, name) == [(UUID, rank)]
         assert connection.searched == [f"(&(objectClass=person)({condition}))"]
 
-    @pytest.mark.parametrize("changes", [{"uid": ""}, {"cn": "", "displayName": "bad"}])
+    @pytest.mark.parametrize("changes", [{"uid": ""}, {"uid": "bad"}])
     def test_names_that_cannot_be_read_leave_those_of_before(self, changes: dict[str, str]) -> None:
         odd = entry(**changes)
         values = {name: [b"\xff"] if value == [b"bad"] else value for name, value in odd.values.items()}
         (standing,) = dialect().standings(Connection(Entry(DN, values)), BASE, [UUID], NOW)
         assert (standing.user_id, standing.user, standing.departure) == (UUID, None, None)
+
+    def test_r96_a_display_name_that_is_no_text_costs_nobody_a_name(self) -> None:
+        odd = Entry(DN, {**entry().values, "displayName": [b"\xff"]})
+        (standing,) = dialect().standings(Connection(odd), BASE, [UUID], NOW)
+        assert standing.user is not None
+        assert (standing.user.login_name, standing.user.display_name) == ("CONTOSO\\alice", "\ufffd")
 
     def test_r91_the_plain_name_is_one_where_the_settings_accept_it(self) -> None:
         forms = ("domain", "plain")

@@ -228,3 +228,42 @@ def test_a_time_of_the_audit_log_has_its_second() -> None:
     assert exact_moment(gallery.NOW + 7) == (
         '<time datetime="2026-11-23T04:42:07Z" data-exact>23 Nov 2026, 04:42:07 UTC</time>'
     )
+
+
+class Isolation(HTMLParser):
+    """The texts of a page that stand outside every `<bdi>`, without what can hold no element."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.outside: list[str] = []
+        self._within: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("bdi", "title", "option", "textarea", "pre"):
+            self._within.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._within and self._within[-1] == tag:
+            self._within.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not self._within:
+            self.outside.append(data)
+
+
+FROM_OUTSIDE = (
+    *("Alice Adams", "Adele Administratorsdottir", "Northwind Cloud", "@contoso.example"),
+    *("CONTOSO\\alice", "CONTOSO\\bob"),
+)
+
+
+@pytest.mark.parametrize("name", gallery.PAGES)
+def test_r96_names_from_outside_are_isolated(name: str) -> None:
+    outside = " ".join(Isolation(gallery.html(name)).outside)
+    assert [text for text in FROM_OUTSIDE if text in outside] == []
+
+
+def test_the_gallery_shows_names_from_outside() -> None:
+    pages = "".join(map(gallery.html, gallery.PAGES))
+    assert [text for text in FROM_OUTSIDE if text not in pages] == []

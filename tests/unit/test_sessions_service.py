@@ -6,14 +6,21 @@ import pytest
 
 from chalicelib.domain.administrators import Appointment, Appointments
 from chalicelib.domain.audit import AuditTag, Origin
+from chalicelib.domain.authorization_request import ConsentFailed
 from chalicelib.domain.errors import NotFound
 from chalicelib.domain.secret import fingerprint
-from chalicelib.domain.session import MAX_OPEN_REQUESTS, MAX_SESSIONS_PER_USER, NOTICE_SECONDS, NoticeKind
+from chalicelib.domain.session import MAX_OPEN_REQUESTS, MAX_SESSIONS_PER_USER, NOTICE_SECONDS, NoticeKind, Session
 from chalicelib.domain.user import User
-from chalicelib.services.sessions import SessionService
-from tests.fakes.stores import FakeAdministratorStore, FakeAuditLog, FakeSessionStore, FakeUserStore
+from chalicelib.services.sessions import SessionService, StartedSession
+from tests.fakes.stores import (
+    FakeAdministratorStore,
+    FakeAuditLog,
+    FakeAuthorizationRequestStore,
+    FakeSessionStore,
+    FakeUserStore,
+)
 from tests.fakes.system import FakeClock, FakeRandom
-from tests.samples import ADMIN, ADMINISTRATOR, ADMINISTRATORS, ALICE, BOB
+from tests.samples import ADMIN, ADMINISTRATOR, ADMINISTRATORS, ALICE, BOB, REQUEST
 
 ORIGIN = Origin("request-1", "127.0.0.1")
 MINUTE, HOUR = 60, 3600
@@ -21,10 +28,12 @@ MINUTE, HOUR = 60, 3600
 
 class World:
     def __init__(self) -> None:
+        self.requests = FakeAuthorizationRequestStore()
         self.store, self.audit_log, self.clock = FakeSessionStore(), FakeAuditLog(), FakeClock()
         self.users, self.administrators = FakeUserStore(), FakeAdministratorStore()
         self.service = SessionService(
             sessions=self.store,
+            requests=self.requests,
             audit_log=self.audit_log,
             clock=self.clock,
             random=FakeRandom(),
@@ -220,3 +229,52 @@ def test_a_handle_is_the_beginning_of_the_hash_and_no_cookie(world: World) -> No
     started = world.service.start(ALICE, "Firefox")
     assert started.session.handle == fingerprint(started.cookie.reveal())[:16]
     assert not world.is_live(started.session.handle)
+
+
+class TestOpenRequests:
+    """Where a session ends, what it set out to authorize ends with it."""
+
+    @pytest.fixture
+    def started(self, world: World) -> StartedSession:
+        started = world.service.start(ALICE, "Firefox")
+        world.requests.add(REQUEST)
+        world.store.open_requests(started.session.id_hash, (REQUEST.state_hash,))
+        return started
+
+    def _session(self, world: World, started: StartedSession) -> Session:
+        session = world.store.get(started.session.id_hash)
+        assert session
+        return session
+
+    def _is_open(self, world: World) -> bool:
+        try:
+            world.requests.consume(
+                REQUEST.state_hash,
+                user_id=REQUEST.user_id,
+                flow_hash=REQUEST.flow_hash,
+                provider_id=REQUEST.provider_id,
+                now=REQUEST.created_at,
+            )
+        except ConsentFailed:
+            return False
+        return True
+
+    def test_signing_out_ends_them(self, world: World, started: StartedSession) -> None:
+        world.service.end(self._session(world, started), ORIGIN)
+        assert not self._is_open(world)
+
+    def test_so_does_whoever_ends_the_session_from_another_browser(self, world: World, started: StartedSession) -> None:
+        other = world.service.start(ALICE, "Chrome")
+        world.service.end_others(other.session, ORIGIN)
+        assert not self._is_open(world)
+
+    def test_so_does_one_session_too_many(self, world: World, started: StartedSession) -> None:
+        for _ in range(MAX_SESSIONS_PER_USER):
+            world.clock.advance(1)
+            world.service.start(ALICE, "Chrome")
+        assert not self._is_open(world)
+
+    def test_confirming_who_one_is_does_not(self, world: World, started: StartedSession) -> None:
+        again = world.service.start(ALICE, "Firefox", replaces=self._session(world, started))
+        assert again.session.open_requests == (REQUEST.state_hash,)
+        assert self._is_open(world)

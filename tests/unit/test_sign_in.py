@@ -8,6 +8,7 @@ from chalicelib.domain.description import InvalidDescription
 from chalicelib.domain.errors import LoginRefused
 from chalicelib.domain.ids import is_person_id
 from chalicelib.domain.sign_in import SignInFailed, SignInProblem, SignInSettings
+from chalicelib.domain.text import clean
 
 TENANT, OTHER_TENANT = "aaaabbbb-0000-cccc-1111-dddd2222eeee", "bbbbcccc-1111-dddd-2222-eeee3333ffff"
 OID = "00000000-aaaa-1111-bbbb-222222222222"
@@ -80,7 +81,15 @@ def test_an_id_is_known_for_one_and_no_name_looks_like_it(described: dict[str, A
     assert not is_person_id("openid.alice@contoso.example")
 
 
-@pytest.mark.parametrize("name", ["CONTOSO\\alice", "a\nb", "x" * 321, 7, None, ["alice"], ""], ids=str)
+@pytest.mark.parametrize("name", ["a\nb", "x" * 321, "ali\u200bce", "alice\u202e"])
+def test_r91_r96_a_name_with_what_is_not_seen_calls_nobody(name: str) -> None:
+    assert settings().user(CLAIMS | {"preferred_username": name}).login_name != "alice"
+    user = settings().user(CLAIMS | {"preferred_username": name, "name": name})
+    assert user.login_name == user.id
+    assert user.display_name == clean(name)
+
+
+@pytest.mark.parametrize("name", ["CONTOSO\\alice", "\u202e", "\n", 7, None, ["alice"], ""], ids=str)
 def test_what_cannot_be_shown_is_no_name(name: object) -> None:
     user = settings().user(CLAIMS | {"preferred_username": name, "name": name})
     assert (user.login_name, user.display_name) == (user.id, user.id)
