@@ -341,6 +341,7 @@ class Vault:
             clock=world.clock,
             days=settings.leaver_days,
             engine=engine,
+            claims_days=settings.sign_in.allowed_days if settings.sign_in and settings.sign_in.allowed else 0,
         )
         self.events = EventService(
             outbox=DynamoOutbox(vault),

@@ -30,7 +30,7 @@ from .domain.session import Notice, Session
 from .domain.stop import Block, Stop, StopKind
 from .domain.token_set import CloudAccount, TokenSet
 from .domain.use import LastUse, UseCount
-from .domain.user import Account, AliasClaim, Called, Standing, SweepProgress, User, UserRecord
+from .domain.user import Absence, Account, AliasClaim, Called, Standing, SweepProgress, User, UserRecord
 
 
 class Clock(Protocol):
@@ -88,6 +88,15 @@ class Directory(Protocol):
 
     def groups(self, user: User, standing: Standing) -> frozenset[str]:
         """The groups of somebody who is still there, as a log-in would read them now."""
+
+    def may_use(self, user: User) -> bool:
+        """Whether the settings let somebody with these groups use the vault. Nobody is asked."""
+
+    def absence(self, user: User, dn: str) -> Absence:
+        """What it means that a search did not find somebody who was last seen at `dn`: they are looked for alone."""
+
+    def is_back(self, user: User) -> bool:
+        """Whether everybody who is asked says that an account is open again, and may use the vault."""
 
 
 class IdentityProvider(Protocol):

@@ -235,7 +235,8 @@ def _check_ca(directory: DirectorySettings) -> None:
     if not directory.ca_file:
         return
     try:
-        ssl.create_default_context(cadata=Path(directory.ca_file).read_text())
+        # Of an empty text Python makes "all that the system trusts"
+        ssl.create_default_context(cadata=Path(directory.ca_file).read_text() or " ")
     except (OSError, ValueError) as error:
         problem = f"VAULT_DIRECTORIES: {directory.domain}: ca_file cannot be used: {type(error).__name__}."
         raise SettingsError(problem) from error

@@ -1,4 +1,8 @@
-"""`python -m dev.run`: the vault with everything it needs, on this machine, until Ctrl-C. `PORT` says where."""
+"""`python -m dev.run`: the vault with everything it needs, on this machine, until Ctrl-C. `PORT` says where.
+
+`VAULT_DIRECTORIES` names directories of your own in place of the sample one, and `DIRECTORY_PASSWORD` is what the
+secret of their service account holds.
+"""
 
 import json
 import os
@@ -20,6 +24,7 @@ _DIRECTORY = Path(__file__).with_name("directory") / "contoso.json"
 _PEOPLE = ("alice", "bob", "admin")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CHECK_SECONDS = 0.5
+_OWN = "People log in at the directories of VAULT_DIRECTORIES."
 
 _say = partial(print, flush=True)
 
@@ -32,8 +37,9 @@ def main() -> int:
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     try:
-        with Stack(int(port), FOLDER, say=_say) as stack:
-            _say(_welcome(stack.url, stack.environment["DEV_MAILBOX_URL"]))
+        own = os.environ.get("VAULT_DIRECTORIES", "")
+        with Stack(int(port), FOLDER, say=_say, directories=own) as stack:
+            _say(_welcome(stack.url, stack.environment["DEV_MAILBOX_URL"], is_own=bool(own)))
             _watch(stack)
     except (PortUnusable, ChildDied) as error:
         _say(f"{error}")
@@ -56,11 +62,11 @@ def _watch(stack: Stack) -> NoReturn:
         stack.check()
 
 
-def _welcome(url: str, mailbox: str) -> str:
+def _welcome(url: str, mailbox: str, *, is_own: bool) -> str:
     cloud = [(login.user_name, login.password, login.email) for login in CLOUD_LOGINS]
     return f"""
 Token Vault is ready at {url}/
-{_table(_directory_logins())}
+{_OWN if is_own else _table(_directory_logins())}
 
 Accounts at Northwind Cloud:
 {_table(cloud)}

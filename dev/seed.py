@@ -27,7 +27,9 @@ def main() -> None:
     environment = {"VAULT_KMS_KEY": key, "VAULT_AUDIT_KEY": audit_key}
     settings = Settings.from_environment({**os.environ, **environment})
     create_tables(aws, settings)
-    aws.secrets_manager.create_secret(Name=SERVICE_SECRET, SecretString=SERVICE_PASSWORD)
+    for name in {SERVICE_SECRET, *(one.service_secret for one in settings.directories if one.service_secret)}:
+        password = SERVICE_PASSWORD if name == SERVICE_SECRET else os.environ.get("DIRECTORY_PASSWORD") or "?"
+        aws.secrets_manager.create_secret(Name=name, SecretString=password)
     aws.secrets_manager.create_secret(Name=SIGN_IN_SECRET, SecretString=os.environ["DEV_CLOUD_CLIENT_SECRET"])
     prepare_mailbox(aws, settings)
     register_cloud(create_vault(settings, aws=aws))

@@ -45,9 +45,13 @@ class Stack:
     `port`: the vault's, 0 for a free one. `folder`: for logs, the directory's certificate and the cloud's database.
     `say` gets a sentence at each step. Every other port is free choice, and kept when a program is restarted. What the
     stand-in for AWS stored ends with it; the directory has a new certificate after a restart, so restart the vault too.
+    `directories`: what the vault gets as VAULT_DIRECTORIES in place of our directory.
     """
 
-    def __init__(self, port: int, folder: Path, *, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, port: int, folder: Path, *, say: Callable[[str], None] = lambda _: None, directories: str = ""
+    ) -> None:
+        self._directories = {"VAULT_DIRECTORIES": directories} if directories else {}
         self.port = port or _free_port()
         self.url = f"http://localhost:{self.port}"
         self.environment: dict[str, str] = {}
@@ -74,7 +78,7 @@ class Stack:
         self.environment = self._base_environment()
         self._say("Starting AWS (DynamoDB, KMS, Secrets Manager, EventBridge, SES), the directory and the cloud ...")
         ready = self._start("aws", "directory", "cloud")
-        self.environment |= _addresses(ready["aws"], ready["directory"], ready["cloud"])
+        self.environment |= _addresses(ready["aws"], ready["directory"], ready["cloud"]) | self._directories
         self._say("Creating tables and the key, registering the cloud ...")
         seeded = self._start("seed")["seed"]
         self.environment |= seeded["environment"]

@@ -5,14 +5,22 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from chalicelib.domain.aliases import normalized
 from chalicelib.domain.directory import DOMAIN_SID_PREFIX, DirectorySettings, NameForm
+from chalicelib.domain.distinguished_name import is_dn
 from chalicelib.domain.errors import LoginRefused
 from chalicelib.domain.text import named
+from chalicelib.domain.throttle import Lockout
 from chalicelib.domain.user import Account, Departure, LoginName, Standing, User
 
-from .ldap_connection import Entry, LdapConnection, escape_filter_chars
+from .ldap_connection import ALL, BindRefused, Entry, LdapConnection, escape_filter_chars
+from .ldap_faults import Fault, ServerFailed
+from .lockout import KnownPolicies
 
 _PERSON = "(&(objectClass=user)(!(objectClass=computer)){})"
 _USER_ATTRIBUTES = ("objectSid", "sAMAccountName", "displayName", "mail", "pwdLastSet", "userPrincipalName")
+_ACCOUNT_ATTRIBUTES = ("objectSid", "sAMAccountName", "userAccountControl", "msDS-ResultantPSO")
+_DOMAIN_POLICY = ("lockoutThreshold", "lockOutObservationWindow")
+_OWN_POLICY = ("msDS-LockoutThreshold", "msDS-LockoutObservationWindow", "cn")
+_MINUTE = 60 * 10_000_000  # in the hundred nanoseconds that Active Directory counts, below zero for a duration
 _STANDING_ATTRIBUTES = ("userAccountControl", "accountExpires")
 _NAMESAKES = 100
 """So many people who have one mail address are looked at: the one whose principal name it is must be among them."""
@@ -28,6 +36,7 @@ _NOT_NOW = "Logging in is not allowed at this time or from here."
 _REFUSALS: Mapping[str, tuple[str, str | None]] = {
     "525": ("bad_credentials", None),
     "52e": ("bad_credentials", None),
+    "52f": ("account_restricted", None),
     "530": ("logon_hours", _NOT_NOW),
     "531": ("workstation", _NOT_NOW),
     "532": ("password_expired", _EXPIRED_PASSWORD),
@@ -37,7 +46,10 @@ _REFUSALS: Mapping[str, tuple[str, str | None]] = {
     "775": ("locked_out", None),
 }
 """Sub-codes of result 49. Those with a sentence come after the right password only, so that it tells nobody which
-accounts exist (R29); 775 comes with any password."""
+accounts exist (R29); 52f and 775 come with any password."""
+_COUNTED = ("", "52e", "525", "775")
+"""Sub-codes with which Active Directory has looked at the password, or looks at none for a while."""
+_SMART_CARD_REQUIRED = 0x40000  # ADS_UF_SMARTCARD_REQUIRED
 
 
 class ActiveDirectory:
@@ -48,27 +60,33 @@ class ActiveDirectory:
 
     def __init__(self, settings: DirectorySettings) -> None:
         self._settings = settings
+        self._known = KnownPolicies()
+        self._root = ""
 
     def bind_name(self, account: Account) -> str:
         return str(account.name)
 
-    def refusal(self, sub_code: str) -> LoginRefused:
-        """What result 49 means, by its sub-code."""
-        if not sub_code:
-            return LoginRefused("bad_credentials")
-        cause, message = _REFUSALS.get(sub_code, (f"sub_code_{sub_code}", None))
-        return LoginRefused(cause, message, sub_code=sub_code)
+    def refusal(self, refused: BindRefused, account: Account) -> LoginRefused:
+        """What a refused bind means, by its sub-code."""
+        cause, message = _REFUSALS.get(refused.sub_code, (f"sub_code_{refused.sub_code}", None))
+        if not refused.sub_code:
+            cause = refused.cause
+        if account.needs_smart_card and cause == "bad_credentials":
+            cause = "smart_card_required"  # the password is a random one that nobody knows
+        is_judged = refused.is_judged and refused.sub_code in _COUNTED
+        return LoginRefused(cause, message, sub_code=refused.sub_code, is_judged=is_judged)
 
     def look_up(self, connection: LdapConnection, base_dn: str, name: LoginName) -> list[Account]:
         """The accounts that a name means, for the service account; no password has been tried yet."""
-        entries = connection.find(base_dn, self._condition(name), ("objectSid", "sAMAccountName"))
+        entries = connection.find(base_dn, self._condition(name), _ACCOUNT_ATTRIBUTES)
         return [
             Account(
                 key=sid(entry.all("objectSid")[0]),
-                budget=self._settings.budget,
+                budget=self._settings.budget_under(*self._policies(connection, base_dn, entry)),
                 name=LoginName(self._settings.domain, entry.text("sAMAccountName")),
                 dn=entry.dn,
                 user_id=sid(entry.all("objectSid")[0]),
+                needs_smart_card=bool(entry.number("userAccountControl") & _SMART_CARD_REQUIRED),
             )
             for entry in entries
         ]
@@ -104,10 +122,10 @@ class ActiveDirectory:
         if token:
             proven, groups = user_id in map(sid, token), _groups(token)
         else:  # a directory that does not tell the connection's own token
-            proven, groups = _is_bound(connection, login_name), self.groups(connection, entry.dn)
+            proven, groups = _is_bound(connection, login_name), None
         if not proven or account.user_id not in ("", user_id):
             raise LoginRefused("other_entry")
-        return self._user(entry, groups)
+        return self._user(entry, self.groups(connection, entry.dn) if groups is None else groups)
 
     def person(
         self, connection: LdapConnection, base_dn: str, user_id: str, now: int
@@ -123,27 +141,74 @@ class ActiveDirectory:
         """SIDs of all the domain's groups that an entry is in, nested ones and the primary group included.
 
         tokenGroups is computed by the server in 0.8 ms, where following `member` by LDAP_MATCHING_RULE_IN_CHAIN took
-        6.6 ms here and never ended in directories with 750,000 groups.
+        6.6 ms here and never ended in directories with 750,000 groups. Raises ServerFailed when it cannot be read:
+        everybody has a primary group, so that no group at all is no answer.
         """
         entry = connection.read(dn, ("tokenGroups",))
-        return _groups(entry.all("tokenGroups")) if entry else frozenset()
+        if entry is None or not entry.all("tokenGroups"):
+            raise ServerFailed(Fault.INCOMPLETE_ANSWER, "tokenGroups")
+        return _groups(entry.all("tokenGroups"))
+
+    def confirm_outside(self, connection: LdapConnection, dn: str, groups: Sequence[str]) -> None:
+        """The server computes `tokenGroups`: there is no second way to ask."""
 
     def group_id(self, connection: LdapConnection, dn: str) -> str | None:
         """The SID of the group with that DN; None when there is no such entry."""
         entry = connection.read(dn, ("objectSid",))
         return sid(entry.all("objectSid")[0]) if entry and entry.all("objectSid") else None
 
-    def has_group(self, connection: LdapConnection, base_dn: str, group: str) -> bool:
-        """Whether a SID of the settings names an entry."""
-        return bool(connection.find(base_dn, f"(objectSid={_escaped_sid(group)})", ("objectSid",)))
+    def group_dn(self, connection: LdapConnection, base_dn: str, group: str) -> str:
+        """The DN of a group of the settings, named by SID or DN; empty when there is no such entry."""
+        if is_dn(group):
+            return group if self.group_id(connection, group) else ""
+        return self.dn_of(connection, self.root(connection, base_dn), group)
+
+    def a_member(self, connection: LdapConnection, base_dn: str, group_dn: str) -> str:
+        """The DN of some person who is in the group itself; empty where none is seen."""
+        condition = _PERSON.format(f"(memberOf={escape_filter_chars(group_dn)})")
+        return next((entry.dn for entry in connection.find(base_dn, condition, ("objectSid",), at_most=1)), "")
+
+    def root(self, connection: LdapConnection, base_dn: str) -> str:
+        """The domain's own root: whoever has one of its SIDs is somewhere below it."""
+        if not self._root:
+            root = connection.read("", ("defaultNamingContext",))
+            self._root = (root and root.text("defaultNamingContext")) or base_dn
+        return self._root
+
+    def lockouts(self, connection: LdapConnection, base_dn: str) -> list[tuple[str, Lockout]]:
+        """The policies that can be seen, by name: the domain's first, then the fine-grained ones."""
+        root = self.root(connection, base_dn)
+        domain = _lockout(connection.read(root, _DOMAIN_POLICY), *_DOMAIN_POLICY)
+        if domain is None:
+            return []
+        found = connection.find(root, "(objectClass=msDS-PasswordSettings)", _OWN_POLICY, at_most=ALL)
+        own = [(entry.text("cn"), _lockout(entry, *_OWN_POLICY[:2])) for entry in found]
+        return [("the domain", domain), *((name, one) for name, one in own if one)]
+
+    def _policies(self, connection: LdapConnection, base_dn: str, entry: Entry) -> list[Lockout]:
+        """The domain's policy, and the fine-grained one that is about this account, where they may be read."""
+        root, own = self.root(connection, base_dn), entry.text("msDS-ResultantPSO")
+        wanted = {root: _DOMAIN_POLICY} | ({own: _OWN_POLICY[:2]} if own else {})
+        found = [
+            self._known.get(dn, lambda dn=dn, names=names: _lockout(connection.read(dn, names), *names))  # type: ignore[misc]
+            for dn, names in wanted.items()
+        ]
+        return [policy for policy in found if policy]
+
+    def dn_of(self, connection: LdapConnection, base_dn: str, sid_text: str) -> str:
+        """Where the entry with this SID is; empty when there is none."""
+        found = connection.find(base_dn, f"(objectSid={_escaped_sid(sid_text)})", ("objectSid",))
+        return found[0].dn if found else ""
 
     def standings(
         self, connection: LdapConnection, base_dn: str, user_ids: Sequence[str], now: int
     ) -> Iterable[Standing]:
-        """How those who are still there stand; who is missing has been deleted."""
+        """How those stand who are found and can be read; about the others nothing is said."""
         condition = "(|" + "".join(f"(objectSid={_escaped_sid(user_id)})" for user_id in user_ids) + ")"
         attributes = (*_USER_ATTRIBUTES, *_STANDING_ATTRIBUTES)
-        for entry in connection.find(base_dn, condition, attributes, at_most=len(user_ids)):
+        for entry in connection.find(base_dn, condition, attributes, at_most=ALL):
+            if not (entry.all("objectSid") and entry.all("userAccountControl")):
+                continue  # seen, but not to be read: without its flags a closed account looks open
             user_id, stamp = sid(entry.all("objectSid")[0]), entry.text("pwdLastSet")
             yield Standing(user_id, _departure(entry, now), stamp, entry.dn, self._named(entry))
 
@@ -197,6 +262,12 @@ class ActiveDirectory:
             # Everybody has this one too, whatever the attribute says ([MS-ADTS] 5.1.1.1.1)
             return _PERSON.format(f"(|{principal}{account_name})")
         return _PERSON.format(principal)
+
+
+def _lockout(entry: Entry | None, threshold: str, window: str) -> Lockout | None:
+    if entry is None or not entry.text(threshold):
+        return None
+    return Lockout(entry.number(threshold), -entry.number(window) // _MINUTE)
 
 
 def sid(raw: bytes) -> str:

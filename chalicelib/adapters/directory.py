@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.directory import DirectorySettings, NameForm, group_key, is_dn
+from chalicelib.domain.directory import DirectorySettings, NameForm, group_key
 from chalicelib.domain.directory_report import DirectoryReport, Steps
+from chalicelib.domain.distinguished_name import is_dn
 from chalicelib.domain.errors import DirectoryUnavailable, InvalidRequest, LoginRefused, NotFound
 from chalicelib.domain.ids import is_person_id
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.throttle import Budget, folded_name
-from chalicelib.domain.user import Account, Called, LoginName, Standing, User
+from chalicelib.domain.user import Absence, Account, Called, LoginName, Standing, User
 from chalicelib.ports import Clock
 
 from .secrets_manager import SecretsManager
@@ -118,7 +119,19 @@ class Directories:
 
     def groups(self, user: User, standing: Standing) -> frozenset[str]:
         """See `ports.Directory`."""
-        return self._of_domain(user.domain).groups(standing.dn) - {user.id}
+        return self._of_domain(user.domain).groups(standing.dn, user.groups) - {user.id}
+
+    def may_use(self, user: User) -> bool:
+        """See `ports.Directory`."""
+        return self._of_domain(user.domain).may_use(user.groups)
+
+    def absence(self, user: User, dn: str) -> Absence:
+        """See `ports.Directory`."""
+        return self._of_domain(user.domain).absence(user.id, dn)
+
+    def is_back(self, user: User) -> bool:
+        """See `ports.Directory`."""
+        return self._of_domain(user.domain).is_back(user.id, self._clock.now())
 
     def _looked_up(self, typed: str, name: LoginName, meant: Iterable[DirectorySettings]) -> Account:
         accounts = [found for one in meant for found in self._of_domain(one.domain).look_up(name)]

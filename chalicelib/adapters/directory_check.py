@@ -3,20 +3,19 @@
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
-from chalicelib.domain.directory import DirectoryKind, DirectorySettings, ServerAddress, is_dn
+from chalicelib.domain.directory import DirectorySettings, ServerAddress
 from chalicelib.domain.directory_report import DirectoryReport, StepName, Steps
+from chalicelib.domain.throttle import Lockout
 from chalicelib.ports import Clock
 
 from .domain_controllers import note_failure, note_opened
-from .ldap_connection import BindRefused, Entry, LdapConnection, Limits, tls_context
+from .ldap_connection import BindRefused, Entry, LdapConnection, Limits
 from .ldap_directory import LdapDirectory
 from .ldap_faults import Fault, ServerFailed
 from .secrets_manager import SecretsManager, SecretUnreadable
 
 _CLOCK_SECONDS = 120
-_MINUTE = 60 * 10_000_000  # in the hundred nanoseconds that Active Directory counts
 
 
 def check(
@@ -25,6 +24,7 @@ def check(
     """Every server, each on a connection of its own. What cannot be seen without an account is said."""
     steps = Steps(clock.monotonic)
     try:
+        directory.tls()
         addresses = directory.controllers.addresses()
         steps.add(StepName.SERVERS, " ".join(map(str, addresses)), code="" if addresses else "no_service_record")
     except ServerFailed as failure:
@@ -54,10 +54,9 @@ class _Look:
 
     def at(self, address: ServerAddress) -> None:
         one = self._settings
-        ca_pem = Path(one.ca_file).read_text() if one.ca_file else None
         limits = Limits(one.connect_seconds, one.answer_seconds, time.monotonic() + one.total_seconds)
         try:
-            with LdapConnection.open(address, tls_context(ca_pem), limits) as connection:
+            with LdapConnection.open(address, self._directory.tls(), limits) as connection:
                 note_opened(self._steps, address, connection)
                 self._look_around(connection)
         except ServerFailed as failure:
@@ -73,7 +72,7 @@ class _Look:
             base_dn = self._base(connection, root)
             if base_dn:
                 self._groups(connection, base_dn)
-                self._lockout(connection, root)
+                self._lockout(connection, base_dn)
 
     def _clocks(self, root: Entry) -> None:
         text = root.text("currentTime")
@@ -90,9 +89,9 @@ class _Look:
         except SecretUnreadable as error:
             self._steps.add(StepName.BIND, f"{error}", code=Fault.SERVICE_SECRET_UNREADABLE.value)
         except BindRefused as refused:
-            detail = f"{account}: data {refused.sub_code}" if refused.sub_code else f"{account}: result 49"
-            self._steps.add(StepName.BIND, detail, code=Fault.SERVICE_ACCOUNT_REFUSED.value)
+            self._steps.add(StepName.BIND, f"{account}: {refused}", code=Fault.SERVICE_ACCOUNT_REFUSED.value)
         else:
+            self._directory.forgive()
             self._steps.add(StepName.BIND, account)
             return True
         return False
@@ -111,40 +110,35 @@ class _Look:
 
     def _groups(self, connection: LdapConnection, base_dn: str) -> None:
         for group in dict.fromkeys((*self._settings.allowed_groups, *self._settings.administrator_groups)):
-            self._steps.add(
-                StepName.GROUPS, group, code="" if self._has_group(connection, base_dn, group) else "group_not_found"
-            )
+            try:
+                detail, code = self._group(connection, base_dn, group)
+            except ServerFailed as failure:
+                detail, code = f"{group} {failure.detail}", failure.fault.value
+            self._steps.add(StepName.GROUPS, detail, code=code)
 
-    def _has_group(self, connection: LdapConnection, base_dn: str, group: str) -> bool:
-        if is_dn(group):
-            return self._directory.dialect.group_id(connection, group) is not None
-        # The base is where people are; groups may be beside it
-        root = _domain_of(base_dn)
-        return self._directory.dialect.has_group(connection, root, group)
+    def _group(self, connection: LdapConnection, base_dn: str, group: str) -> tuple[str, str]:
+        """The whole way of a log-in: find the group, take one of its members, and see the group among hers."""
+        dialect = self._directory.dialect
+        dn = dialect.group_dn(connection, base_dn, group)
+        if not dn:
+            return group, "group_not_found"
+        member = dialect.a_member(connection, base_dn, dn)
+        if not member:
+            return f"{group}; no person seen in it", ""
+        key = dialect.group_id(connection, dn)
+        is_matched = key in dialect.groups(connection, member)
+        return f"{group}; tried with {member}", "" if is_matched else "group_not_matched"
 
-    def _lockout(self, connection: LdapConnection, root: Entry | None) -> None:
-        if self._settings.kind != DirectoryKind.ACTIVE_DIRECTORY or root is None:
-            return
-        domain = connection.read(root.text("defaultNamingContext"), ("lockoutThreshold", "lockOutObservationWindow"))
-        if domain is None or not domain.text("lockoutThreshold"):
-            return
-        threshold = domain.number("lockoutThreshold")
-        minutes = -domain.number("lockOutObservationWindow") // _MINUTE
-        self._steps.add(
-            StepName.LOCKOUT,
-            f"after {threshold} wrong passwords, forgotten after {minutes} minutes" if threshold else "never",
-            code=next(self._differences(threshold, minutes), ""),
-        )
+    def _lockout(self, connection: LdapConnection, base_dn: str) -> None:
+        found = self._directory.dialect.lockouts(connection, base_dn)
+        if found:
+            _, usual = found[0]
+            detail = "; ".join(f"{name}: {policy}" for name, policy in found)
+            self._steps.add(StepName.LOCKOUT, detail, code=next(self._differences(usual), ""))
 
-    def _differences(self, threshold: int, minutes: int) -> Iterator[str]:
+    def _differences(self, usual: Lockout) -> Iterator[str]:
         ours = self._settings.lockout_threshold
-        if threshold and (ours == 0 or ours > threshold):
+        if usual.threshold and (ours == 0 or ours > usual.threshold):
             yield "lockout_differs"
-        if threshold and self._settings.lockout_minutes < minutes:
+        if usual.threshold and self._settings.lockout_minutes < usual.minutes:
             yield "lockout_forgets_later"
-
-
-def _domain_of(base_dn: str) -> str:
-    """The part of a DN that names the domain."""
-    position = base_dn.casefold().find("dc=")
-    return base_dn[position:] if position >= 0 else base_dn

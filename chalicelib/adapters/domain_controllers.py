@@ -11,7 +11,7 @@ from chalicelib.domain.directory_report import StepName, Steps
 from chalicelib.domain.errors import DirectoryUnavailable
 
 from .ldap_connection import LdapConnection, Limits
-from .ldap_faults import Fault, ServerFailed
+from .ldap_faults import Fault, ServerFailed, name_of
 from .names import domain_controllers
 
 _LOG = logging.getLogger(__name__)
@@ -24,6 +24,10 @@ RECORDS_SECONDS = 300
 _SHARE_SECONDS = 4.5
 """What one server may take while there is another one: the next is asked within five seconds."""
 _REMARKABLE_SECONDS = 2.0
+_NOT_TRUSTED = (
+    "Signing in is unavailable because the servers of the directory are not where they should be. Please contact your "
+    "administrator."
+)
 
 
 class DomainControllers:
@@ -48,6 +52,32 @@ class DomainControllers:
                 return question(connection)
 
         return self._in_turn(on_its_own_connection, steps)
+
+    def ask_each(
+        self, prepare: Callable[[LdapConnection], None], question: Callable[[LdapConnection], _Answer], most: int
+    ) -> tuple[list[_Answer], bool]:
+        """What each of the first `most` servers that answer says, and whether that many did, or all there are.
+
+        Raises DirectoryUnavailable where none answers, or what the two callables raise but ServerFailed.
+        """
+        answers: list[_Answer] = []
+        failures: list[str] = []
+        waiting = self._by_health(failures)
+        wanted = min(most, len(waiting))
+        for address in waiting:
+            started = time.monotonic()
+            try:
+                with LdapConnection.open(address, self._tls, self._limits(started + _SHARE_SECONDS)) as connection:
+                    prepare(connection)
+                    answers.append(question(connection))
+            except ServerFailed as failure:
+                self._bury(address, failure, started)
+                failures.append(f"{address} {failure}")
+            if len(answers) == wanted:
+                break
+        if not answers:
+            raise DirectoryUnavailable(detail="; ".join(failures))
+        return answers, len(answers) == wanted
 
     def connect(self, prepare: Callable[[LdapConnection], None]) -> LdapConnection:
         """A connection to keep, prepared (bound) on the first server where that works."""
@@ -97,7 +127,9 @@ class DomainControllers:
                 self._dead_until.pop(address, None)
                 _report_slowness(address, started)
                 return answer
-        raise DirectoryUnavailable(detail="; ".join(failures), was_asked=was_asked)
+        is_unknown = any(failure.startswith(Fault.FOREIGN_SERVICE_RECORDS) for failure in failures)
+        message = _NOT_TRUSTED if is_unknown else None
+        raise DirectoryUnavailable(message, detail="; ".join(failures), was_asked=was_asked)
 
     def _by_health(self, failures: list[str]) -> list[ServerAddress]:
         now = time.monotonic()
@@ -123,15 +155,12 @@ def note_opened(steps: Steps, address: ServerAddress, connection: LdapConnection
 
 
 def note_failure(steps: Steps, failure: ServerFailed, server: str) -> None:
-    steps.add(failure.fault.step, failure.detail, code=failure.fault.value, server=server)
+    steps.add(failure.step, failure.detail, code=failure.fault.value, server=server)
 
 
 def _described(certificate: Mapping[str, Any]) -> str:
     """Whose certificate it is, by whom, until when."""
-    subject, issuer = (
-        ", ".join(f"{name}={value}" for part in certificate.get(key, ()) for name, value in part)
-        for key in ("subject", "issuer")
-    )
+    subject, issuer = (name_of(certificate.get(key, ())) for key in ("subject", "issuer"))
     return f"{subject}; issued by {issuer}; valid until {certificate.get('notAfter', '?')}"
 
 

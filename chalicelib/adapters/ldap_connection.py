@@ -22,6 +22,7 @@ from ldap3.utils.conv import escape_filter_chars
 from ldap3.utils.dn import escape_rdn
 
 from chalicelib.domain.directory import ServerAddress
+from chalicelib.domain.directory_report import StepName
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.text import clean, named
 
@@ -29,11 +30,29 @@ from . import ldap_faults
 from .ldap_faults import Fault, ServerFailed
 from .names import resolve
 
-__all__ = ["Entry", "LdapConnection", "Limits", "escape_filter_chars", "escape_rdn", "tls_context"]
+__all__ = ["ALL", "Entry", "LdapConnection", "Limits", "escape_filter_chars", "escape_rdn", "tls_context"]
 
-_SUCCESS, _SIZE_LIMIT_EXCEEDED, _NO_SUCH_OBJECT, _INVALID_CREDENTIALS = 0, 4, 32, 49  # RFC 4511 appendix A
-_ACCESS_DENIED = 50
-_BUSY = (51, 52, 80)
+# RFC 4511 appendix A
+_SUCCESS, _SIZE_LIMIT_EXCEEDED, _NO_SUCH_OBJECT, _INVALID_CREDENTIALS = 0, 4, 32, 49
+_FAULTS = {
+    3: Fault.INCOMPLETE_ANSWER,  # timeLimitExceeded
+    8: Fault.STRONGER_AUTH_REQUIRED,
+    13: Fault.STRONGER_AUTH_REQUIRED,  # confidentialityRequired
+    _SIZE_LIMIT_EXCEEDED: Fault.INCOMPLETE_ANSWER,
+    10: Fault.REFERRED,
+    11: Fault.INCOMPLETE_ANSWER,  # adminLimitExceeded
+    50: Fault.ACCESS_DENIED,
+    51: Fault.BUSY,
+    52: Fault.BUSY,
+    80: Fault.BUSY,
+}
+ALL = 0
+"""No limit of ours: an answer that ends at one of the server's is no answer."""
+_ABOUT_THE_ACCOUNT = (16, 19, 48, 53)
+"""Results of a bind that are about this account and not about the server: it has no password (48), or 389 Directory
+Server has locked it (19) or made it inactive (53). Whoever types its name must not make the server look dead.
+"""
+_BAD_BINDINGS = "80090346"  # SEC_E_BAD_BINDINGS
 _WHO_AM_I = "1.3.6.1.4.1.4203.1.11.3"  # RFC 4532
 _SUB_CODE = re.compile(r"\bdata ([0-9a-f]{1,8})\b")
 
@@ -42,11 +61,26 @@ _BROKEN = (LDAPException, OSError, LookupError, TypeError, ValueError, struct.er
 
 
 class BindRefused(Exception):
-    """The server judged name and password (result 49). `sub_code` is Active Directory's, or empty."""
+    """The server refused this account. `sub_code` is Active Directory's, or empty; `result` mostly 49 (RFC 4511)."""
 
-    def __init__(self, sub_code: str) -> None:
+    def __init__(self, sub_code: str, result: int = _INVALID_CREDENTIALS) -> None:
         self.sub_code = sub_code
+        self.result = result
         super().__init__(sub_code)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether name and password were compared: else the server has counted no wrong password."""
+        return self.result == _INVALID_CREDENTIALS
+
+    @property
+    def cause(self) -> str:
+        """Why, where no sub-code says it better."""
+        return "bad_credentials" if self.is_judged else f"result_{self.result}"
+
+    def __str__(self) -> str:
+        """As an administrator reads it."""
+        return f"data {self.sub_code}" if self.sub_code else f"result {self.result}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +144,18 @@ class _TlsSocket(_Impatient, ssl.SSLSocket):
 
 
 def tls_context(ca_pem: str | None) -> ssl.SSLContext:
-    """Certificate and host name are checked. Reading the system's CAs takes 20 ms: keep it."""
-    context = ssl.create_default_context(cadata=ca_pem)
-    context.sslsocket_class = _TlsSocket
-    return context
+    """Certificate and host name are checked. Reading the system's CAs takes 20 ms: keep it.
+
+    Raises ServerFailed for what holds no certificate: Python would trust the system's CAs instead.
+    """
+    try:
+        context = ssl.create_default_context(cadata=ca_pem if ca_pem is None else ca_pem or " ")
+    except (ssl.SSLError, ValueError) as error:
+        problem = getattr(error, "reason", None) or type(error).__name__
+    else:
+        context.sslsocket_class = _TlsSocket
+        return context
+    raise ServerFailed(Fault.CA_FILE_UNUSABLE, problem)
 
 
 class _VerifiedTls(Tls):
@@ -132,7 +174,7 @@ class _VerifiedTls(Tls):
             plain.settimeout(self._limits.left(self._limits.answer))
             connection.socket = self._context.wrap_socket(plain, server_hostname=self._host)
         except OSError as error:
-            self.failure = ldap_faults.of_handshake(error)
+            self.failure = ldap_faults.of_handshake(error, self._context)
             raise
         connection.socket.limits = self._limits
 
@@ -207,10 +249,16 @@ class LdapConnection:
             finally:
                 # Nothing later needs it, and a tool that shows local variables must not find it
                 connection.password = None
-        if result["result"] == _INVALID_CREDENTIALS:
+        code = result["result"]
+        if code == _INVALID_CREDENTIALS:
             found = _SUB_CODE.search(result["message"])
-            raise BindRefused(found[1] if found else "")
-        _expect(result["result"], "bind")
+            sub_code = found[1] if found else ""
+            if sub_code == _BAD_BINDINGS:
+                raise ServerFailed(Fault.CHANNEL_BINDING, f"bind data {sub_code}")
+            raise BindRefused(sub_code)
+        if code in _ABOUT_THE_ACCOUNT:
+            raise BindRefused("", code)
+        _expect(code, "bind")
 
     def who_am_i(self) -> str | None:
         """The authorization identity (RFC 4532): empty for nobody, None where the server does not tell."""
@@ -226,7 +274,10 @@ class LdapConnection:
         return found[0] if found else None
 
     def find(self, base_dn: str, condition: str, attributes: Sequence[str], *, at_most: int = 2) -> list[Entry]:
-        """Entries below `base_dn`; `condition` is a filter whose values are escaped."""
+        """Entries below `base_dn`, `at_most` so many; `condition` is a filter whose values are escaped.
+
+        Raises ServerFailed for an answer that is not all of it: a limit of the server's, a referral.
+        """
         found = self._search(base_dn, SUBTREE, condition, attributes, at_most)
         if found is None:
             raise ServerFailed(Fault.BASE_NOT_FOUND)
@@ -240,11 +291,14 @@ class LdapConnection:
             _, result, response, _ = self._connection.search(
                 base_dn, condition, scope, attributes=list(attributes), size_limit=at_most
             )
-            if result["result"] == _NO_SUCH_OBJECT:
-                return None
-            if result["result"] != _SIZE_LIMIT_EXCEEDED:
-                _expect(result["result"], "search")
-            return [Entry(e["dn"], e["raw_attributes"]) for e in response if e["type"] == "searchResEntry"]
+        code = result["result"]
+        if code == _NO_SUCH_OBJECT:
+            return None
+        entries = [Entry(e["dn"], e["raw_attributes"]) for e in response or () if e["type"] == "searchResEntry"]
+        # Our own limit, and no smaller one of the server's, only when as many came as were asked for
+        if not (code == _SIZE_LIMIT_EXCEEDED and ALL < at_most <= len(entries)):
+            _expect(code, "search")
+        return entries
 
 
 def _connected(address: ServerAddress, limits: Limits) -> _Socket:
@@ -311,9 +365,6 @@ def _failures(*, was_asked: bool = False) -> Iterator[None]:
 
 
 def _expect(code: int, act: str) -> None:
-    if code in _BUSY:
-        raise ServerFailed(Fault.BUSY, f"{act} result {code}")
-    if code == _ACCESS_DENIED:
-        raise ServerFailed(Fault.ACCESS_DENIED, f"{act} result {code}")
     if code != _SUCCESS:
-        raise ServerFailed(Fault.UNUSABLE_ANSWER, f"{act} result {code}")
+        step = StepName.BIND if act == "bind" else None
+        raise ServerFailed(_FAULTS.get(code, Fault.UNUSABLE_ANSWER), f"{act} result {code}", step=step)

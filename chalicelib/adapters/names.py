@@ -10,6 +10,8 @@ from chalicelib.domain.directory import LDAPS_PORT, ServerAddress
 
 from .ldap_faults import Fault, ServerFailed
 
+_NAMED = 5
+"""Hosts that the log names."""
 _MOST = 2
 """Addresses of one host that are tried: each may cost a whole time-out."""
 
@@ -39,7 +41,10 @@ def domain_controllers(dns_name: str, seconds: float) -> list[ServerAddress]:
         raise ServerFailed(Fault.NO_SERVICE_RECORD, type(error).__name__) from None
     records = sorted(answers, key=lambda record: (record.priority, -record.weight))
     hosts = [str(record.target).rstrip(".").casefold() for record in records]
-    return [ServerAddress(host, LDAPS_PORT) for host in hosts if host.endswith(f".{dns_name.casefold()}")]
+    own = [ServerAddress(host, LDAPS_PORT) for host in hosts if host.endswith(f".{dns_name.casefold()}")]
+    if not own:
+        raise ServerFailed(Fault.FOREIGN_SERVICE_RECORDS, " ".join(hosts[:_NAMED]))
+    return own
 
 
 def _within(seconds: float, look_up: Callable[[], Any]) -> Any:

@@ -8,7 +8,8 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from .description import InvalidDescription, from_mapping, require, setting
-from .throttle import Budget
+from .distinguished_name import folded_dn, is_dn
+from .throttle import Budget, Lockout
 
 _DOMAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,14}\Z")
 _DNS_NAME = re.compile(
@@ -17,7 +18,6 @@ _DNS_NAME = re.compile(
 DOMAIN_SID_PREFIX = "S-1-5-21-"
 """Of a domain's own accounts and groups. Built-in groups belong to each computer, and mean nothing here."""
 _SID = re.compile(r"S-1-5-21(-[0-9]{1,10}){4}\Z")
-_DN = re.compile(r"[A-Za-z][A-Za-z0-9-]*=.+\Z", re.DOTALL)
 _CLAIMED_GROUP = re.compile(r"(group|role):\S.{0,255}\Z")
 _MAX_SERVERS = 5
 _LONGEST_TOTAL = 25
@@ -145,8 +145,12 @@ class DirectorySettings:
 
     @property
     def budget(self) -> Budget:
-        """How often one account may be tried here."""
-        return Budget.of(self.lockout_threshold, self.lockout_minutes)
+        """How often one account may be tried here, as far as the settings know."""
+        return self.budget_under()
+
+    def budget_under(self, *policies: Lockout) -> Budget:
+        """How often an account may be tried that these policies of the directory are about, too."""
+        return Budget.under(Lockout(self.lockout_threshold, self.lockout_minutes), *policies)
 
     def allows(self, form: NameForm) -> bool:
         return form.value in self.user_name_forms
@@ -187,9 +191,7 @@ class DirectorySettings:
             ("allowed_groups", self.allowed_groups),
             ("administrator_groups", self.administrator_groups),
         ):
-            require(
-                all(_SID.match(g) or _DN.match(g) for g in groups), key, "groups of the domain are named by SID or DN"
-            )
+            require(all(_SID.match(g) or is_dn(g) for g in groups), key, "groups of the domain are named by SID or DN")
 
     def _check_numbers(self) -> None:
         for key in ("connect_seconds", "answer_seconds", "total_seconds", "lockout_minutes"):
@@ -211,7 +213,7 @@ def user_name_hint(directories: Iterable[DirectorySettings]) -> str:
 
 def is_group(text: str) -> bool:
     """Whether this can name a group: its SID in a domain, its distinguished name, or one that an id_token claims."""
-    return _SID.match(text) is not None or _DN.match(text) is not None or is_claimed_group(text)
+    return _SID.match(text) is not None or is_dn(text) or is_claimed_group(text)
 
 
 def is_claimed_group(text: str) -> bool:
@@ -219,16 +221,11 @@ def is_claimed_group(text: str) -> bool:
     return _CLAIMED_GROUP.match(text) is not None
 
 
-def is_dn(group: str) -> bool:
-    """Whether a group is named by its distinguished name and not by its SID."""
-    return _DN.match(group) is not None and _SID.match(group) is None
-
-
-def folded_dn(dn: str) -> str:
-    """A spelling by which two writings of one distinguished name can be compared (RFC 4514, without case)."""
-    return re.sub(r"\s*(?<!\\)([,=])\s*", r"\1", dn.strip()).casefold()
-
-
 def group_key(group: str) -> str:
     """How a group that a setting names appears among `User.groups`: its SID, or its DN folded."""
     return folded_dn(group) if is_dn(group) else group
+
+
+def stored_group_key(key: str) -> str:
+    """A key as it was stored. Before names were compared as names, one group could have several."""
+    return folded_dn(key) if "\\" in key or not key.isascii() else key

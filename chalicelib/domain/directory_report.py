@@ -87,6 +87,8 @@ ADVICE: Mapping[str, str] = {
     "ambiguous_name": "More than one account fits. The person must write DOMAIN\\USERNAME.",
     # Servers
     "no_service_record": "DNS has no service record for the domain's controllers. Check `dns_name`, or name `servers`.",
+    "foreign_service_records": "DNS names controllers outside of `dns_name` only, and they are not trusted. "
+    "Check `dns_name`, or name `servers`.",
     "name_not_resolved": "DNS does not know the server's name. Check `servers`, and the DNS of the vault's network.",
     "port_closed": "The server refuses connections on this port. Check the port, and that LDAPS is switched on there.",
     "no_connection": "No connection within the time limit. Check routes, security groups and firewalls.",
@@ -96,12 +98,22 @@ ADVICE: Mapping[str, str] = {
     "certificate_expired": "The server's certificate has expired. Renew it; nobody can log in through this server.",
     "certificate_not_yet_valid": "The server's certificate is not valid yet. Check the clocks on both sides.",
     "certificate_wrong_name": "The certificate is for another name. Write the server as its certificate does.",
-    "certificate_untrusted": "No authority the vault trusts has signed the certificate. Check `ca_file`.",
+    "certificate_untrusted": "No authority the vault trusts has signed the certificate. Check `ca_file`; the server "
+    "must send the certificates between its own and that authority.",
     "certificate_invalid": "The certificate breaks a rule; newer versions of Python are stricter. See the raw text.",
+    "certificate_chain": "`ca_file` has an issuing authority and not the one above it. Add the certificate that "
+    "the raw text names as missing.",
+    "ca_file_unusable": "`ca_file` cannot be read or holds no certificate: nobody is trusted, nobody can log in.",
+    "stronger_auth_required": "The server demands signing or encryption of this connection. Use ldaps:// with its "
+    "port 636.",
+    "channel_binding": "The server demands channel binding, and something between breaks it. Let the vault reach the "
+    "controller itself, without a proxy that ends TLS.",
     "slow": "The server did not answer in time. Check its load, or raise `answer_seconds`.",
     "busy": "The server says that it is busy or shutting down. Other servers are asked instead.",
     "broken_off": "The server broke off, or sent what is no LDAP.",
-    "unusable_answer": "The server refused a search that a log-in needs. The raw code says why.",
+    "unusable_answer": "The server refused a request that a log-in needs. The raw code says why.",
+    "incomplete_answer": "The server gave a part of the answer only. Raise the limits of the service account there.",
+    "referred": "The server refers to another one. Name servers that hold `base_dn` themselves.",
     "access_denied": "The server does not let this account read what a log-in needs.",
     # Service account
     "service_secret_unreadable": "Secrets Manager gave no password. Check `service_secret` and the role's permission.",
@@ -111,6 +123,8 @@ ADVICE: Mapping[str, str] = {
     "base_not_found": "The base DN does not exist. Check `base_dn`.",
     "base_empty": "There is nobody below the base DN, or the account may not see them. Check `base_dn`.",
     "group_not_found": "This group does not exist. Check `allowed_groups` and `administrator_groups`.",
+    "group_not_matched": "A member of this group is not seen in it. OpenLDAP: switch the overlay memberof on, or set "
+    "`group_search`. Active Directory: let the service account read `tokenGroups`.",
     "clock_off": "The clocks of the vault and of this server differ. Tokens and certificates need the right time.",
     "lockout_differs": "The directory locks accounts sooner than the settings say. Lower `lockout_threshold`.",
     "lockout_forgets_later": "The directory remembers wrong passwords longer than `lockout_minutes` says. Raise it.",
@@ -119,6 +133,12 @@ ADVICE: Mapping[str, str] = {
     "malformed_password": "The password is too long or holds control characters, so it is not sent.",
     "bad_credentials": "The user name or the password is wrong. Samba and Windows say the same for both.",
     "locked_out": "The account is locked in the directory, for a while or until an administrator unlocks it.",
+    "account_restricted": "The account may not log in with a password: it is in Protected Users, or has an "
+    "authentication policy.",
+    "smart_card_required": "The account may log on with a smart card only. Its password is a random one.",
+    "result_19": "The directory has locked the account, after too many wrong passwords.",
+    "result_48": "The entry has no password, so nobody can log in with it.",
+    "result_53": "The directory refuses this account. In 389 Directory Server it is inactive.",
     "disabled": "The password is right, and the account is disabled.",
     "account_expired": "The password is right, and the account has expired.",
     "password_expired": "The password is right, and has expired.",

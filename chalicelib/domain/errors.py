@@ -100,14 +100,18 @@ class AccessDenied(VaultError):
 class LoginRefused(VaultError):
     """The directory, or a check before it, refused. One sentence whatever the cause (R29).
 
-    `cause` is for the log and the audit entry, a word of ours; `sub_code` is Active Directory's own.
+    `cause` is for the log and the audit entry, a word of ours; `sub_code` is Active Directory's own. `is_judged`
+    False: the directory looked at the account only, and has counted no wrong password.
     """
 
     code = "login_refused"
     message = "The user name or password is incorrect. If it keeps failing, please contact your administrator."
 
-    def __init__(self, cause: str, message: str | None = None, *, sub_code: str = "") -> None:
+    def __init__(self, cause: str, message: str | None = None, *, sub_code: str = "", is_judged: bool = True) -> None:
         self.cause = cause
+        self.is_judged = is_judged
+        self.user_id = ""
+        """Whom the directory, or the sign-in provider, has just named and does not let in any more."""
         self.sub_code = sub_code
         super().__init__(message, detail=f"{cause} {sub_code}".strip())
 
@@ -135,9 +139,9 @@ class DirectoryUnavailable(VaultError):
     code = "directory_unavailable"
     message = "Signing in is unavailable because the directory cannot be reached. Please try again in a minute."
 
-    def __init__(self, *, detail: str = "", was_asked: bool = False) -> None:
+    def __init__(self, message: str | None = None, *, detail: str = "", was_asked: bool = False) -> None:
         self.was_asked = was_asked
-        super().__init__(detail=detail)
+        super().__init__(message, detail=detail)
 
 
 # Our own stores and keys

@@ -27,6 +27,8 @@ class Obstacle(StrEnum):
     PROVIDER_DISABLED = "provider_disabled"
     PROVIDER_HIDDEN = "provider_hidden"
     """It is for members of groups that the person is not in."""
+    ACCOUNT_CLOSED = "account_closed"
+    """In the directory, or the person may not use the vault any more."""
     PERSON_STOPPED = "person_stopped"
     BLOCKED_BY_PERSON = "blocked_by_person"
     NOT_AUTHORIZED = "not_authorized"
@@ -45,11 +47,12 @@ STOPS = frozenset(
         Obstacle.APPLICATION_STOPPED,
         Obstacle.EVERYTHING_STOPPED,
         Obstacle.PROVIDER_STOPPED,
+        Obstacle.ACCOUNT_CLOSED,
         Obstacle.PERSON_STOPPED,
         Obstacle.BLOCKED_BY_PERSON,
     }
 )
-"""Somebody's will, that may be taken back at any moment."""
+"""Somebody's will, or the directory's word, that may be taken back at any moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +157,9 @@ def _of_provider(question: Question, provider: Provider) -> Iterator[Objection]:
 
 
 def _of_person(question: Question) -> Iterator[Objection]:
-    has_left = question.subject is not None and question.subject.is_blocked
-    if StopKind.PERSON in question.stops or has_left:
+    if question.subject is not None and question.subject.is_blocked:
+        yield _stopped(Obstacle.ACCOUNT_CLOSED, StopKind.DIRECTORY)
+    if StopKind.PERSON in question.stops:
         yield _stopped(Obstacle.PERSON_STOPPED, StopKind.PERSON)
     if StopKind.OWN in question.stops:
         yield _stopped(Obstacle.BLOCKED_BY_PERSON, StopKind.OWN)

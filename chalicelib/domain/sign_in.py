@@ -102,6 +102,11 @@ class SignInSettings:
         "everybody whom the provider signs in.",
         (),
     )
+    allowed_days: int = setting(
+        "For how many days after a sign-in, and the end of its sessions, `allowed` counts as it was then; afterwards "
+        "no application gets a token until the person signs in again. 0: until the next sign-in, whenever that is.",
+        0,
+    )
     administrators: tuple[str, ...] = setting("Who administrates the vault, in the same form. None: nobody does.", ())
 
     @classmethod
@@ -119,6 +124,7 @@ class SignInSettings:
         is_tenant = self.kind != ProviderKind.ENTRA or bool(_TENANT.match(self.issuer))
         require(is_tenant, "issuer", "must be https://login.microsoftonline.com/<id of the tenant>/v2.0")
         require("openid" in self.scopes, "scopes", "must have openid, or there is no id_token")
+        require(self.allowed_days >= 0, "allowed_days", "must be 0 or more")
         for key in ("allowed", "administrators"):
             groups = getattr(self, key)
             require(all(map(is_claimed_group, groups)), key, "must be of the form group:<value> or role:<value>")
@@ -153,14 +159,16 @@ class SignInSettings:
         ]
         return frozenset(named[:_MAX_GROUPS])
 
-    def check_allowed(self, claims: Mapping[str, Any]) -> None:
-        """Raise LoginRefused unless who has these claims may use the vault."""
+    def check_allowed(self, claims: Mapping[str, Any], user_id: str) -> None:
+        """Raise LoginRefused unless who has these claims may use the vault; `user_id` is who is out from now on."""
         if self.allowed and self.groups(claims).isdisjoint(self.allowed):
-            raise LoginRefused(
+            refusal = LoginRefused(
                 "not_allowed",
                 f"You have signed in with {self.name}, but you may not use this application. "
                 "Please contact your administrator.",
             )
+            refusal.user_id = user_id
+            raise refusal
 
     def check_anew(self, claims: Mapping[str, Any], since: int) -> None:
         """Raise SignInFailed unless the person typed a password, or the like, after `since` (R35).

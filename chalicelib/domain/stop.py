@@ -21,6 +21,8 @@ class StopKind(StrEnum):
     PERSON = "person"
     OWN = "own"
     """One application for one person, by that person."""
+    DIRECTORY = "directory"
+    """A person, by what the directory says: the account is closed, or may not use the vault any more."""
 
 
 @dataclass(frozen=True, slots=True)

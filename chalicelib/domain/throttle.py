@@ -10,6 +10,19 @@ _LEFT_TO_OTHERS = 2
 
 
 @dataclass(frozen=True, slots=True)
+class Lockout:
+    """A directory's policy: after how many wrong passwords it locks (0: never), and how long it remembers them."""
+
+    threshold: int
+    minutes: int
+
+    def __str__(self) -> str:
+        if not self.threshold:
+            return "never"
+        return f"after {self.threshold} wrong passwords, forgotten after {self.minutes} minutes"
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """`tries` wrong passwords in a row until `seconds` have passed since the last one.
 
@@ -23,9 +36,15 @@ class Budget:
 
     @classmethod
     def of(cls, lockout_threshold: int, lockout_minutes: int) -> Self:
-        """Below the directory's own threshold (0: it never locks), for as long as it remembers."""
-        tries = lockout_threshold - _LEFT_TO_OTHERS if lockout_threshold else _TRIES_WITHOUT_LOCKOUT
+        """Below the directory's own threshold (0: it never locks), for as long as it remembers; at least one try."""
+        tries = max(1, lockout_threshold - _LEFT_TO_OTHERS) if lockout_threshold else _TRIES_WITHOUT_LOCKOUT
         return cls(tries, max(1, tries - max(1, tries // 3)), lockout_minutes * 60)
+
+    @classmethod
+    def under(cls, *lockouts: Lockout) -> Self:
+        """The smallest that any of these policies leaves."""
+        thresholds = [lockout.threshold for lockout in lockouts if lockout.threshold]
+        return cls.of(min(thresholds, default=0), max(lockout.minutes for lockout in lockouts))
 
     def limit(self, *, is_known: bool) -> int:
         return self.tries if is_known else self.tries_unknown

@@ -1,7 +1,8 @@
 """A person, as the directory knows them."""
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Self
 
@@ -73,6 +74,7 @@ class Account:
     dn: str = ""
     user_id: str = ""
     refusal: str = ""
+    needs_smart_card: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +106,21 @@ class Departure(StrEnum):
     DISABLED = "disabled"
     EXPIRED = "expired"
     DELETED = "deleted"
+    NOT_ALLOWED = "not_allowed"
+    """In none of the allowed groups any more, or outside of where people are searched: may come back any day."""
+
+    @property
+    def is_for_good(self) -> bool:
+        """Whether the authorizations are removed some days later."""
+        return self is not Departure.NOT_ALLOWED
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the directory says today about somebody who logged in some time ago."""
+    """What the directory says today about somebody who logged in some time ago.
+
+    `DELETED` is no more than this: one complete search has not found them. `Absence` is what that means.
+    """
 
     user_id: str
     departure: Departure | None = None
@@ -132,6 +144,17 @@ class Called:
 
 
 @dataclass(frozen=True, slots=True)
+class Absence:
+    """What it means that somebody was not found, after a look for them alone, at two servers where there are two.
+
+    `departure` None: nothing. `is_certain`: the servers agree, and others are seen where this person was last.
+    """
+
+    departure: Departure | None = None
+    is_certain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class UserRecord:
     """What the vault keeps about somebody who has logged in or was imported; times are epoch seconds.
 
@@ -146,6 +169,10 @@ class UserRecord:
     departure: Departure | None = None
     departed_at: int = 0
     keeps_tokens: bool = False
+    missing_since: int = 0
+    """When a search did not find them for the first time; 0 while they are found."""
+    dn: str = ""
+    """Where the directory had them when it was last asked."""
     names: frozenset[str] | None = None
     """The normalized names that count as this person's (`domain.aliases`). None in a record of before there was such a
     list: whatever `user` is called."""
@@ -169,3 +196,39 @@ class SweepProgress:
     finished_at: int = 0
     cursor: str | None = None
     checked: int = 0
+    found: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """How many were found in each domain in this round, and how many were not."""
+    doubted: frozenset[str] = frozenset()
+    """Domains in which the round before missed most people, however many there are: their absence is not believed."""
+
+    def begun(self, now: int) -> Self:
+        """The next round."""
+        return replace(self, started_at=now, cursor=None, checked=0, found={})
+
+    def with_page(self, users: Sequence[User], standings: Mapping[str, Standing], cursor: str | None) -> Self:
+        """Some people later."""
+        found = dict(self.found)
+        for user in users:
+            if standing := standings.get(user.id):
+                there, missing = found.get(user.domain, (0, 0))
+                is_missing = standing.departure is Departure.DELETED
+                found[user.domain] = (there + (not is_missing), missing + is_missing)
+        return replace(self, cursor=cursor, checked=self.checked + len(users), found=found)
+
+    def finished(self, now: int) -> Self:
+        """All have been asked about."""
+        doubted = frozenset(domain for domain, (there, missing) in self.found.items() if missing > there)
+        return replace(self, finished_at=now, doubted=doubted)
+
+
+def is_older_stamp(stamp: str, than: str) -> bool:
+    """Whether a password stamp is of an earlier change: then it comes from a server that lags.
+
+    Stamps are moments, as digits. `0` is no moment: an administrator has ordered a change (pwdLastSet).
+    """
+    return "0" not in (stamp, than) and (len(stamp), stamp) < (len(than), than)
+
+
+def is_outdated_stamp(stamp: str, now: str) -> bool:
+    """Whether the password has been changed since a session with this stamp began."""
+    return stamp != now and not is_older_stamp(now, stamp)

@@ -88,7 +88,7 @@ def _kind(request: Request) -> StopKind:
         kind = StopKind(request.form.one("kind"))
     except ValueError:
         raise InvalidRequest from None
-    if kind is StopKind.OWN:
+    if kind in (StopKind.OWN, StopKind.DIRECTORY):
         raise InvalidRequest
     return kind
 

@@ -2,8 +2,11 @@
 
 One round asks about everybody who has a grant or a session. A person whose account is disabled, expired or deleted
 loses the sessions at once and gets no release; some days later the grants are revoked at the clouds and removed,
-unless the account comes back or an administrator decides otherwise. A changed password ends sessions, changed groups
-change what the sessions may do.
+unless the account comes back or an administrator decides otherwise. Who may not use the vault any more is treated
+alike, except that nothing is removed. A changed password ends sessions, changed groups change what the sessions may do.
+
+Absence is believed only when it is seen twice, some minutes apart (R98): the first look is noted, at the second
+the person is looked for alone. An account that is open again is back when the servers agree.
 """
 
 import logging
@@ -16,7 +19,16 @@ from threading import Lock
 from chalicelib.domain.aliases import claimed_by, own_names
 from chalicelib.domain.audit import BACKGROUND, NOBODY, Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.errors import Conflict, NotFound, VaultError, place_of
-from chalicelib.domain.user import Departure, Standing, SweepProgress, User, UserRecord
+from chalicelib.domain.user import (
+    Absence,
+    Departure,
+    Standing,
+    SweepProgress,
+    User,
+    UserRecord,
+    is_older_stamp,
+    is_outdated_stamp,
+)
 from chalicelib.ports import AuditLog, Clock, Directory, GrantStore, SessionStore, UserPage, UserStore
 
 from .background import Budget, Engine, Piece, Queue
@@ -31,7 +43,10 @@ BUDGET = Budget("look_after_leavers", run_seconds=50, piece_seconds=120, at_once
 PAGE_SIZE = 100
 LISTED = 25
 """People on one page of the list of those who left."""
-_IMPLAUSIBLE = 5
+MISSING_SECONDS = 100
+"""Between the look that did not find somebody and the one for them alone: two rounds are never closer."""
+UNCERTAIN_SECONDS = 3600
+"""So long somebody must be missing where one server only could be asked, or nobody else is seen where they were."""
 _DAY = 86400
 _PRESENT, _DEPARTED = "present", "departed"
 
@@ -46,26 +61,30 @@ class _Round:
         self._clock = clock
         self._lock = Lock()
         self._next = 0
-        self._finished: dict[int, UserPage] = {}
+        self._finished: dict[int, tuple[UserPage, Mapping[str, Standing]]] = {}
         self.progress = progress
         self.is_stopped = False
 
-    def finish(self, number: int, page: UserPage) -> None:
+    def finish(self, number: int, page: UserPage, standings: Mapping[str, Standing]) -> None:
         with self._lock:
-            self._finished[number] = page
+            self._finished[number] = page, standings
             while (done := self._finished.pop(self._next, None)) is not None:
                 self._next += 1
-                self._note(done)
+                self._note(*done)
 
-    def _note(self, page: UserPage) -> None:
-        before, is_over = self.progress, page.next_cursor is None
-        self.progress = SweepProgress(
-            started_at=before.started_at,
-            finished_at=self._clock.now() if is_over else before.finished_at,
-            cursor=page.next_cursor,
-            checked=before.checked + len(page.users),
-        )
+    def _note(self, page: UserPage, standings: Mapping[str, Standing]) -> None:
+        self.progress = self.progress.with_page([record.user for record in page.users], standings, page.next_cursor)
+        if page.next_cursor is None:
+            self.progress = self.progress.finished(self._clock.now())
+            self._tell_doubts()
         self._users.note_progress(self.progress)
+
+    def _tell_doubts(self) -> None:
+        """A wrong base DN, or a right that was taken away, looks as if everybody had been deleted."""
+        for domain in sorted(self.progress.doubted):
+            there, missing = self.progress.found[domain]
+            facts = {"domain": domain, "asked": str(there + missing), "missing": str(missing)}
+            _LOG.error("leavers.implausible", extra={"facts": facts})
 
 
 class LeaverService:
@@ -83,6 +102,7 @@ class LeaverService:
         clock: Clock,
         days: int,
         engine: Engine,
+        claims_days: int = 0,
     ) -> None:
         self._engine = engine
         self._users = users
@@ -93,6 +113,7 @@ class LeaverService:
         self._audit_log = audit_log
         self._clock = clock
         self._days = days
+        self._claims_days = claims_days
 
     def sweep(self, left: float | None = None, *, pause: int = ROUND_SECONDS) -> int:
         """Go on with the round, or begin one when `pause` seconds have passed since the last began.
@@ -104,7 +125,7 @@ class LeaverService:
         progress, now, queues = self._users.progress(), self._clock.now(), list[Queue]()
         is_new = progress.cursor is None and now - progress.started_at >= pause
         if is_new:
-            progress = SweepProgress(started_at=now, finished_at=progress.finished_at)
+            progress = progress.begun(now)
             queues.append(Queue(_DEPARTED, self._departed()))
         if is_new or progress.cursor is not None:
             queues.append(Queue(_PRESENT, self._pages(_Round(self._users, self._clock, progress))))
@@ -131,7 +152,8 @@ class LeaverService:
 
     def removal_at(self, record: UserRecord) -> int | None:
         """When the grants of somebody who left are removed; None when they are kept."""
-        return None if record.keeps_tokens else record.departed_at + self._days * _DAY
+        is_kept = record.keeps_tokens or (record.departure is not None and not record.departure.is_for_good)
+        return None if is_kept else record.departed_at + self._days * _DAY
 
     def decide(self, administrator: User, user_id: str, *, keep: bool, origin: Origin) -> UserRecord:
         """Keep the grants of somebody who left, or let them go after all. Raises NotFound, Conflict."""
@@ -159,28 +181,36 @@ class LeaverService:
 
     def _ask(self, going: "_Round", number: int, page: UserPage) -> int | None:
         try:
-            self._compare(page.users)
+            standings = self._compare(page.users, going.progress.doubted)
         except VaultError as error:
             going.is_stopped = True
             _LOG.error("leavers.stopped", extra={"code": error.code, "detail": error.detail})
             return None
         except Exception:
             # A fault of the program must not keep everybody behind this page from being asked about
-            going.finish(number, page)
+            going.finish(number, page, {})
             raise
-        going.finish(number, page)
+        going.finish(number, page, standings)
         return len(page.users)
 
-    def _compare(self, records: list[UserRecord]) -> None:
+    def _compare(self, records: list[UserRecord], doubted: frozenset[str]) -> Mapping[str, Standing]:
+        """`doubted`: domains whose people do not count as gone, since most of them seem to be."""
         standings = self._standings(records)
-        if not _is_plausible(standings):
-            # A wrong base DN or a right that was taken away looks as if everybody had been deleted
-            _LOG.error("leavers.implausible", extra={"facts": {"asked": str(len(records))}})
-            return
         for record in records:
             standing = standings.get(record.user.id)
-            if standing is not None:
+            if standing is None:
+                self._one(partial(self._outdate, record), record.user)
+            elif standing.departure is not Departure.DELETED:
                 self._one(partial(self._apply, record, standing), record.user)
+            elif record.user.domain not in doubted:
+                self._one(partial(self._miss, record), record.user)
+        return standings
+
+    def _outdate(self, record: UserRecord) -> None:
+        """Somebody of no directory: what the sign-in provider said of groups counts for so long only."""
+        until = record.sessions_until + self._claims_days * _DAY
+        if self._claims_days and not record.user.domain and until <= self._clock.now():
+            self._depart(record, Departure.NOT_ALLOWED)
 
     def _standings(self, records: Iterable[UserRecord]) -> Mapping[str, Standing]:
         users = [record.user for record in records]
@@ -191,19 +221,37 @@ class LeaverService:
             self._depart(record, standing.departure)
             return
         user = self._as_of_now(record, standing)
-        if user != record.user or not own_names(user) <= claimed_by(record):
-            self._follow(record, user)
+        found = replace(record, missing_since=0, dn=standing.dn)
+        if not self._directory.may_use(user):
+            self._depart(self._renamed(found, user), Departure.NOT_ALLOWED)
+        elif user != record.user or found != record or not own_names(user) <= claimed_by(record):
+            self._follow(found, user)
 
     def _as_of_now(self, record: UserRecord, standing: Standing) -> User:
         """Groups count for who is signed in, names and groups for what applications may fetch for who is not."""
-        user = replace(standing.user or record.user, password_stamp=standing.password_stamp)
+        user = _as_called(record, standing)
+        if not is_older_stamp(standing.password_stamp, user.password_stamp):
+            user = replace(user, password_stamp=standing.password_stamp)
         return replace(user, groups=self._directory.groups(user, standing))
+
+    def _miss(self, record: UserRecord) -> None:
+        """Not found. Whoever may not use the vault has nothing left to lose in a hurry."""
+        now = self._clock.now()
+        missing = now - (record.missing_since or now)
+        if record.missing_since and missing < (UNCERTAIN_SECONDS if record.departure else MISSING_SECONDS):
+            return
+        absence = self._directory.absence(record.user, record.dn) if record.missing_since else Absence()
+        if absence.departure in (None, record.departure):
+            # A first look, or one that told nothing: from here it must be seen again
+            self._users.save(replace(record, missing_since=now))
+        elif absence.is_certain or missing >= UNCERTAIN_SECONDS:
+            self._depart(record, absence.departure)
 
     def _depart(self, record: UserRecord, departure: Departure) -> None:
         # First: who is noted as gone is not looked at again. A log-in in between makes the note a conflict
         ended = self._end_sessions(record.user)
         left = replace(record, departure=departure, departed_at=self._clock.now(), keeps_tokens=False)
-        self._users.save(left)
+        self._users.save(replace(left, missing_since=0))
         facts = {"cause": departure.value, "sessions": str(ended)}
         self._record(AuditTag.USER_DEPARTED, record.user, facts)
         _LOG.warning("user.departed", extra={"user_id": record.user.id, "facts": facts})
@@ -212,17 +260,22 @@ class LeaverService:
         """Sessions of an earlier password end; the others get the names and groups of now, as do the grants' lists."""
         ended = 0
         for session in self._sessions.of_user(user.id):
-            if session.user.password_stamp != user.password_stamp:
+            if is_outdated_stamp(session.user.password_stamp, user.password_stamp):
                 self._sessions.delete(session.id_hash)
                 ended += 1
             else:
                 self._sessions.update_user(session.id_hash, user)
-        self._users.rename(record, user, at=self._clock.now())
-        if user.login_name != record.user.login_name:
-            self._rename_grants(user)
+        self._renamed(record, user)
         if ended:
             facts = {"cause": "password_changed", "count": str(ended)}
             self._record(AuditTag.SESSION_ENDED, user, facts)
+
+    def _renamed(self, record: UserRecord, user: User) -> UserRecord:
+        """The record of somebody as they are now; the lists of grants show a new name too."""
+        saved = self._users.rename(record, user, at=self._clock.now())
+        if user.login_name != record.user.login_name:
+            self._rename_grants(user)
+        return saved
 
     def _rename_grants(self, user: User) -> None:
         """Let lists show the new name. One that is being refreshed shows the old one until it is authorized anew.
@@ -254,7 +307,7 @@ class LeaverService:
     def _settlement(self, record: UserRecord, standing: Standing | None) -> Iterator[Piece]:
         """A piece for whoever something is to be done about."""
         now, removal_at = self._clock.now(), self.removal_at(record)
-        is_other = standing is not None and (standing.departure is None or _as_called(record, standing) != record.user)
+        is_other = standing is not None and _is_news(record, standing)
         if is_other or (removal_at is not None and removal_at <= now):
             due_at = now if is_other or removal_at is None else removal_at
             act = partial(self._settle, record, standing)
@@ -263,14 +316,38 @@ class LeaverService:
     def _settle(self, record: UserRecord, standing: Standing | None) -> None:
         if standing is not None and (called := _as_called(record, standing)) != record.user:
             # Accounts that are closed are often renamed, so that a colleague can have the name
-            record = self._users.rename(record, called, at=self._clock.now())
-        if standing is not None and standing.departure is None:
-            self._users.save(replace(record, departure=None, departed_at=0, keeps_tokens=False))
-            self._record(AuditTag.USER_RETURNED, record.user, {})
+            record = self._renamed(record, called)
+        if standing is not None and self._is_settled(record, standing):
             return
         removal_at = self.removal_at(record)
         if removal_at is not None and removal_at <= self._clock.now():
             self._remove(record, actor=NOBODY, origin=BACKGROUND)
+
+    def _is_settled(self, record: UserRecord, standing: Standing) -> bool:
+        """Whether the account is back, or another reason keeps this person out from now on."""
+        if standing.departure is None:
+            user = self._as_of_now(record, standing)
+            if not self._directory.may_use(user):
+                return self._is_out_by_another(record, Departure.NOT_ALLOWED)
+            return self._is_back(record, user)
+        if record.departure is not Departure.NOT_ALLOWED:
+            return False
+        if standing.departure is Departure.DELETED:
+            self._miss(record)
+            return True
+        return self._is_out_by_another(record, standing.departure)
+
+    def _is_back(self, record: UserRecord, user: User) -> bool:
+        if not self._directory.is_back(user):
+            return False
+        self._users.save(replace(record, user=user, departure=None, departed_at=0, keeps_tokens=False, missing_since=0))
+        self._record(AuditTag.USER_RETURNED, user, {})
+        return True
+
+    def _is_out_by_another(self, record: UserRecord, departure: Departure) -> bool:
+        if record.departure is not departure:
+            self._depart(record, departure)
+        return True
 
     def _remove(self, record: UserRecord, *, actor: Actor, origin: Origin) -> None:
         removed = 0
@@ -322,11 +399,11 @@ def _as_called(record: UserRecord, standing: Standing) -> User:
     return replace(user, groups=record.user.groups, password_stamp=record.user.password_stamp)
 
 
+def _is_news(record: UserRecord, standing: Standing) -> bool:
+    """Whether this may change anything for somebody who has left."""
+    is_open = standing.departure is None or record.departure is Departure.NOT_ALLOWED
+    return is_open or _as_called(record, standing) != record.user
+
+
 def _actor(user: User) -> Actor:
     return Actor(user.id, user.login_name)
-
-
-def _is_plausible(standings: Mapping[str, Standing]) -> bool:
-    """Not when most of many have been deleted at once."""
-    deleted = sum(standing.departure is Departure.DELETED for standing in standings.values())
-    return deleted < _IMPLAUSIBLE or deleted * 2 <= len(standings)

@@ -114,6 +114,7 @@ class LoginService:
             # Not the name that was typed: people type their password into the wrong field
             facts = {"cause": refusal.cause} | ({"sub_code": refusal.sub_code} if refusal.sub_code else {})
             self._record(tag, Outcome.FAILURE, actor, client.origin, facts=facts)
+            self._sessions.shut_out(refusal.user_id)
             self._wait(began)
             raise
         attempt.was_right()
@@ -129,8 +130,10 @@ class LoginService:
         except LoginRefused as refusal:
             if refusal.followed_right_password or refusal.cause in _NOT_TRIED:
                 attempt.was_none()
-            else:
+            elif refusal.is_judged:
                 attempt.was_wrong()
+            else:
+                attempt.was_not_judged()
             raise
 
     def _wait(self, began: float) -> None:

@@ -1,10 +1,10 @@
 """Signed-in browsers: made at log-in, found by cookie, ended by clock, person or limit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chalicelib.domain.access import is_administrator
-from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
-from chalicelib.domain.errors import NotFound
+from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Origin, Outcome
+from chalicelib.domain.errors import Conflict, ItemUnreadable, NotFound
 from chalicelib.domain.secret import Secret, fingerprint
 from chalicelib.domain.session import (
     ADMINISTRATOR_LIFETIMES,
@@ -15,7 +15,7 @@ from chalicelib.domain.session import (
     NoticeKind,
     Session,
 )
-from chalicelib.domain.user import User
+from chalicelib.domain.user import Departure, User, is_outdated_stamp
 from chalicelib.ports import (
     AdministratorStore,
     AuditLog,
@@ -72,7 +72,8 @@ class SessionService:
         """
         replaced = replaces.id_hash if replaces else None
         others = [s for s in self._live(self._sessions.of_user(user.id)) if s.id_hash != replaced]
-        kept = [s for s in others if s.user.password_stamp == user.password_stamp][: MAX_SESSIONS_PER_USER - 1]
+        kept = [s for s in others if not is_outdated_stamp(s.user.password_stamp, user.password_stamp)]
+        kept = kept[: MAX_SESSIONS_PER_USER - 1]
         for session in (s for s in others if s not in kept):
             self._delete(session)
         cookie, now = self._random.token(), self._clock.now()
@@ -155,6 +156,30 @@ class SessionService:
         if notice is None or notice.facts.get("state") != state_hash:
             return None
         return session.notice_with_id(notice.id, self._clock.now())
+
+    def shut_out(self, user_id: str) -> None:
+        """A log-in proved who this is, and that they may not use the vault any more: what the leavers' sweep would do.
+
+        Where nobody can be asked about others, this is the only way to hear of it (R97).
+        """
+        try:
+            record = self._users.get(user_id) if user_id else None
+        except ItemUnreadable:
+            return  # such a person gets no release either way, and the refusal is the answer
+        if record is None or record.departure is not None:
+            return
+        sessions = self._sessions.of_user(user_id)
+        for session in sessions:
+            self._delete(session)
+        cause, now = Departure.NOT_ALLOWED, self._clock.now()
+        try:
+            self._users.save(replace(record, departure=cause, departed_at=now, keeps_tokens=False, missing_since=0))
+        except Conflict:
+            return  # somebody else has written it, or the next log-in will
+        facts = {"cause": cause.value, "sessions": str(len(sessions))}
+        name = record.user.login_name
+        event = AuditEvent(AuditTag.USER_DEPARTED, Outcome.SUCCESS, "-", BACKGROUND, user_id, facts=facts)
+        self._audit_log.record(replace(event, user_name=name))
 
     def _end_all(self, sessions: list[Session], user: User, origin: Origin) -> None:
         for session in sessions:

@@ -92,6 +92,8 @@ class SignInService:
             cause = failure.cause if isinstance(failure, LoginRefused) else failure.problem.value
             self._record(AuditEvent(tag, Outcome.FAILURE, actor, client.origin, facts={"cause": cause}))
             _LOG.warning("sign_in.failed", extra={"code": cause, "detail": failure.detail})
+            if isinstance(failure, LoginRefused):
+                self._sessions.shut_out(failure.user_id)
             raise
         started = self._sessions.start(user, client.browser, replaces=session, by_openid=True)
         name = user.login_name
@@ -125,8 +127,9 @@ class SignInService:
 
     def _user(self, callback: Callback, session: Session | None) -> User:
         claims, started_at = self._claims(callback, session)
-        self._settings.check_allowed(claims)
         user = self._person(claims)
+        # About somebody of a directory that directory has the last word, and the sweep asks it
+        self._settings.check_allowed(claims, "" if user.domain else user.id)
         if session:
             self._settings.check_anew(claims, started_at)
             if user.id != session.user.id:

@@ -73,6 +73,12 @@ class Attempt:
             self._tries.give_back(_of_account(self._account))
         self._give_back_source()
 
+    def was_not_judged(self) -> None:
+        """The directory looked at no password: nothing counts against the account, the rest as a wrong one."""
+        if self._account:
+            self._tries.give_back(_of_account(self._account))
+        self.was_wrong()
+
     def was_wrong(self) -> None:
         """The try stays counted, and counts for everybody's budget too."""
         if not self.is_from_known_browser:

@@ -3,9 +3,10 @@
 from dataclasses import asdict
 
 from chalicelib.domain.administrators import Appointment, Appointments
+from chalicelib.domain.directory import stored_group_key
 from chalicelib.domain.errors import Conflict
 
-from .items import load, readable, version_of
+from .items import Item, load, readable, version_of
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, SORT
 
@@ -25,8 +26,7 @@ class DynamoAdministratorStore:
         # One that cannot be read appoints nobody, and is gone with the next change
         listed = item.get("entries")
         entries = [{**_ITEM, "entry": entry} for entry in (listed if isinstance(listed, list) else ())]
-        found = readable("appointment", entries, lambda item: load(Appointment, item["entry"]))
-        return Appointments(tuple(found), version_of(item))
+        return Appointments(tuple(readable("appointment", entries, _parsed)), version_of(item))
 
     def save(self, appointments: Appointments) -> None:
         condition = Condition.version(appointments.version) if appointments.version else Condition.absent(KEY)
@@ -35,3 +35,8 @@ class DynamoAdministratorStore:
             self._table.put(_ITEM | {"entries": entries, "version": max(appointments.version, 0) + 1}, condition)
         except ConditionFailed:
             raise Conflict from None
+
+
+def _parsed(item: Item) -> Appointment:
+    entry = item["entry"]
+    return load(Appointment, {**entry, "key": stored_group_key(entry["key"])})

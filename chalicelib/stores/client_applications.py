@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from chalicelib.domain.client_application import ClientApplication
 from chalicelib.domain.errors import Conflict, NotFound
 
+from .groups import group_keys
 from .items import Item, load, read, readable
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, LISTING, SORT
@@ -63,7 +64,12 @@ def application_from_item(item: Item) -> ClientApplication:
 
 
 def _parsed(item: Item) -> ClientApplication:
-    return load(ClientApplication, item, later=("stopped_by",))
+    return load(ClientApplication, {**item, "rules": list(map(_rule, item["rules"]))}, later=("stopped_by",))
+
+
+def _rule(rule: Item) -> Item:
+    whose = rule["whose"]
+    return {**rule, "whose": {**whose, "groups": group_keys(whose["groups"])}}
 
 
 def _to_item(application: ClientApplication) -> Item:

@@ -9,6 +9,7 @@ from chalicelib.domain.errors import Conflict, NotFound
 from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.removal import Everything
 
+from .groups import group_keys
 from .items import Item, load, read, readable
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, SORT
@@ -117,7 +118,7 @@ def provider_from_item(item: Item, everything: Everything) -> Provider:
 
 
 def _parsed(item: Item) -> Provider:
-    return load(Provider, {**item, "is_ending": False}, later=_LATER)
+    return load(Provider, {**item, "is_ending": False, "visible_to": group_keys(item["visible_to"])}, later=_LATER)
 
 
 def _provider_to_item(provider: Provider) -> Item:

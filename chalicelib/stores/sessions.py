@@ -7,6 +7,7 @@ from typing import Any
 from chalicelib.domain.session import Notice, Session
 from chalicelib.domain.user import User
 
+from .groups import group_keys
 from .items import Item, load, readable
 from .table import Condition, ConditionFailed, Table
 from .tables import EXPIRES, KEY, SESSIONS_OF_USER
@@ -94,5 +95,5 @@ def _from_item(item: Item) -> Session | None:
 
 
 def _parsed(item: Item) -> Session:
-    user = {**item, "id": item["user_id"]}
+    user = {**item, "id": item["user_id"], "groups": group_keys(item["groups"])}
     return load(Session, {**item, "user": user}, later=("by_openid", "was_appointed", "also_called"))

@@ -8,6 +8,7 @@ from chalicelib.domain.errors import Conflict, InvalidRequest, StorageUnavailabl
 from chalicelib.domain.user import AliasClaim, Departure, SweepProgress, User, UserRecord
 from chalicelib.ports import UserAliasStore, UserPage
 
+from .groups import group_keys
 from .items import ODD_VERSION, Item, load, read, read_or, readable, version_of
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, LISTING, SORT
@@ -122,7 +123,7 @@ class DynamoUserStore:
         item = self._table.get(_PROGRESS)
         if item is None:
             return SweepProgress()
-        return read_or("sweep", item, lambda item: load(SweepProgress, item), lambda _: SweepProgress())
+        return read_or("sweep", item, _parsed_progress, lambda _: SweepProgress())
 
     def note_progress(self, progress: SweepProgress) -> None:
         self._table.put(
@@ -132,6 +133,8 @@ class DynamoUserStore:
                 "finished_at": progress.finished_at,
                 "cursor": progress.cursor,
                 "checked": progress.checked,
+                "found": {domain: list(counts) for domain, counts in progress.found.items()},
+                "doubted": sorted(progress.doubted),
             }
         )
 
@@ -184,6 +187,8 @@ def _to_item(record: UserRecord) -> Item:
             "departure": record.departure.value if record.departure else None,
             "departed_at": record.departed_at,
             "keeps_tokens": record.keeps_tokens,
+            "missing_since": record.missing_since,
+            "dn": record.dn,
             "names": None if record.names is None else sorted(record.names),
             "proved_at": record.proved_at,
         }
@@ -194,9 +199,13 @@ def record_from_item(item: Item) -> UserRecord:
     return read("user", item, _parsed)
 
 
-_LATER = ("departed_at", "also_called", "proved_at")
+_LATER = ("departed_at", "also_called", "proved_at", "missing_since", "dn")
 
 
 def _parsed(item: Item) -> UserRecord:
-    user = {**item, "id": item["user_id"], "login_name": item["user_name"]}
+    user = {**item, "id": item["user_id"], "login_name": item["user_name"], "groups": group_keys(item["groups"])}
     return load(UserRecord, {**item, "user": user}, later=_LATER)
+
+
+def _parsed_progress(item: Item) -> SweepProgress:
+    return load(SweepProgress, item, later=("found", "doubted"))

@@ -395,7 +395,10 @@ class RemovedNotice:
 
 @dataclass(frozen=True, slots=True)
 class LeaverRow:
-    """Somebody whose directory account is gone. `removal_at` is None where an administrator keeps the grants."""
+    """Somebody whose directory account is gone, or who is not allowed any more.
+
+    `removal_at` is None where the grants stay.
+    """
 
     user_id: str
     user_name: str

@@ -21,16 +21,25 @@ class Authority:
     The extensions are the ones that `ssl.VERIFY_X509_STRICT` (default from Python 3.13) asks for.
     """
 
-    def __init__(self, name: str = "Embedded directory CA", lifetime: timedelta = timedelta(days=7)) -> None:
+    def __init__(
+        self,
+        name: str = "Embedded directory CA",
+        lifetime: timedelta = timedelta(days=7),
+        *,
+        above: "Authority | None" = None,
+    ) -> None:
+        """`above`: who issued this authority's own certificate; None for a root."""
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name(name)
         self._until = datetime.now(UTC) + lifetime
-        builder = _builder(self._name, self._name, self._key.public_key(), self._until)
+        issuer, signer = (above._name, above._key) if above else (self._name, self._key)
+        builder = _builder(self._name, issuer, self._key.public_key(), self._until)
         usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
         self._certificate = (
-            builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            builder.add_extension(x509.BasicConstraints(ca=True, path_length=0 if above else 1), critical=True)
             .add_extension(usage, critical=True)
-            .sign(self._key, hashes.SHA256())
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+            .sign(signer, hashes.SHA256())
         )
 
     @property

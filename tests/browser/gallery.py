@@ -322,6 +322,7 @@ LEAVERS = (
         None,
         0,
     ),
+    LeaverRow("S-1-5-21-1-2-3-1110", "CONTOSO\\olga", "Olga Outside", Departure.NOT_ALLOWED, NOW - DAY, None, 3),
 )
 DC1, DC2 = "ldaps://dc1.contoso.example:636", "ldaps://dc2.fabrikam.example:636"
 CERTIFICATE = "commonName=dc1.contoso.example; issued by commonName=Contoso Root CA; valid until Jan 14 2028"
@@ -765,6 +766,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "leavers_none": ("leavers.html", _leavers(rows=(), checked_at=None)),
     "leavers_next_page": ("leavers.html", _leavers(rows=LEAVERS[1:], is_first_page=False)),
     "leaver_remove": ("leavers.html", _leavers(dialog=LeaverDialog(LEAVERS[0]))),
+    "leaver_remove_not_allowed": ("leavers.html", _leavers(dialog=LeaverDialog(LEAVERS[2]))),
     "leaver_remove_nothing": ("leavers.html", _leavers(dialog=LeaverDialog(LEAVERS[1]))),
     "directory": ("directory.html", _directory()),
     "directory_checked": (

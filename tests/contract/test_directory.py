@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters.directory import Directories
-from chalicelib.domain.directory import DirectorySettings, folded_dn
+from chalicelib.domain.directory import DirectorySettings
+from chalicelib.domain.distinguished_name import folded_dn
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused
 from chalicelib.domain.secret import Secret
-from chalicelib.domain.user import Called, User
+from chalicelib.domain.user import Absence, Called, Departure, User
 from chalicelib.ports import Directory
 from dev.directory import Authority, EmbeddedDirectory
 from tests.directories import people
@@ -20,6 +21,8 @@ from tests.directories.slapd import OpenLdap
 from tests.directories.vault import contoso, contoso_with_service, directories, example, example_with_service
 from tests.fakes.directory import ADMIN, ALICE, BOB, VAULT_ADMINISTRATORS, VAULT_USERS, FakeDirectory
 from tests.fakes.system import FakeClock
+
+STRANGERS = ("00000000-0000-4000-8000-000000000000", "S-1-5-21-1-2-3-4")
 
 
 @dataclass(frozen=True)
@@ -210,6 +213,16 @@ class TestDirectory:
         standing = place.directory.standings([alice])[alice.id]
         assert standing.user == replace(alice, groups=frozenset())
         assert place.directory.groups(alice, standing) == alice.groups
+
+    @pytest.mark.parametrize("place", _WITH_SERVICE, indirect=True)
+    def test_r98_who_is_there_is_not_absent_and_who_is_nowhere_is(self, place):
+        user = place.log_in("alice")
+
+        assert place.directory.absence(user, "") == Absence()
+        assert place.directory.is_back(user)
+        assert place.directory.may_use(user)
+        stranger = place.directory.absence(replace(user, id=STRANGERS[user.id.startswith("S-")]), "")
+        assert stranger.departure is Departure.DELETED
 
     @pytest.mark.parametrize(
         "user_id", ["S-1-5-21-1-2-3-4", "00000000-0000-4000-8000-000000000000", "*", "alice", "", "a)(uid=*"]

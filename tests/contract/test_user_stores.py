@@ -7,9 +7,11 @@ import pytest
 
 from chalicelib.adapters.system import SystemRandom
 from chalicelib.domain.aliases import aliases_of
+from chalicelib.domain.distinguished_name import folded_dn
 from chalicelib.domain.errors import Conflict, InvalidRequest
 from chalicelib.domain.user import AliasClaim, Departure, SweepProgress, UserRecord
 from chalicelib.ports import UserStore
+from chalicelib.stores.tables import KEY, SORT
 from chalicelib.stores.user_aliases import DynamoUserAliasStore
 from chalicelib.stores.users import DynamoUserStore
 from tests.aws import Aws
@@ -107,13 +109,21 @@ class TestUserStore:
         second = store.departed(limit=1, cursor=first.next_cursor)
         assert [r.user.id for r in (*first.users, *second.users)] == [BOB.id, ALICE.id]
 
+    def test_r98_where_somebody_was_and_since_when_they_are_missing_outlasts_a_log_in(self, store: UserStore) -> None:
+        store.enrol(ALICE, sessions_until=NOW, at=NOW)
+        missed = store.save(replace(self.record(store), dn="CN=Alice,DC=x", missing_since=NOW))
+        assert store.present(limit=10, cursor=None).users == [missed], "read through the index, and written back whole"
+        store.enrol(ALICE, sessions_until=NOW, at=NOW)
+        assert (self.record(store).dn, self.record(store).missing_since) == ("CN=Alice,DC=x", NOW)
+
     def test_a_cursor_of_somebody_elses_making_is_refused(self, store: UserStore) -> None:
         with pytest.raises(InvalidRequest):
             store.departed(limit=10, cursor="nonsense")
 
     def test_remembers_how_far_the_sweep_is(self, store: UserStore) -> None:
         assert store.progress() == SweepProgress()
-        for progress in (SweepProgress(NOW, 0, "cursor", 100), SweepProgress(NOW, NOW + 3, None, 150)):
+        counted = SweepProgress(NOW, NOW + 3, None, 150, {"CONTOSO": (3, 1)}, frozenset({"FABRIKAM"}))
+        for progress in (SweepProgress(NOW, 0, "cursor", 100), counted):
             store.note_progress(progress)
             assert store.progress() == progress
 
@@ -220,3 +230,21 @@ class TestWhoWritesMeanwhile:
         found = store.get(ALICE.id)
         assert found is not None
         return found
+
+
+def test_items_of_before_are_read(aws: Aws) -> None:
+    """As the version before wrote them: no `dn`, no `missing_since`, no counts, a group in another spelling."""
+    table = aws.table("vault")
+    store = DynamoUserStore(table, DynamoUserAliasStore(table, SystemRandom()))
+    groups = frozenset({"cn=staff\\, eu,dc=x", "S-1-5-21-1-2-3-9"})
+    store.enrol(replace(ALICE, groups=groups), sessions_until=NOW, at=NOW)
+    key = {KEY: f"USER#{ALICE.id}", SORT: "RECORD"}
+    item = table.get(key)
+    assert item is not None
+    table.put({name: value for name, value in item.items() if name not in ("dn", "missing_since")})
+    record = store.get(ALICE.id)
+    assert record is not None
+    assert (record.dn, record.missing_since) == ("", 0)
+    assert record.user.groups == {folded_dn("CN=Staff\\2C EU,DC=x"), "S-1-5-21-1-2-3-9"}
+    table.put({KEY: "SWEEP", SORT: "USERS", "started_at": NOW, "finished_at": 0, "cursor": "c", "checked": 7})
+    assert store.progress() == SweepProgress(NOW, 0, "c", 7)

@@ -41,12 +41,14 @@ def search(database, step):
 
 
 def perform(database, step):
-    """One step: search, create, erase, or one of _FLAGS on attributes."""
+    """One step: search, create, move, erase, or one of _FLAGS on attributes."""
     kind = step["kind"]
     if kind == "search":
         return search(database, step)
     if kind == "create":
         return database.add(message(database, step, ldb.FLAG_MOD_ADD))
+    if kind == "move":
+        return database.rename(step["dn"], step["to"])
     if kind == "erase":
         return database.delete(step["dn"])
     controls = _PAST_ALLOWED if "pwdLastSet" in step["attributes"] else []

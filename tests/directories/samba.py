@@ -203,10 +203,12 @@ class SambaController:
         self._do(*self._creation(person))
         self.passwords[person.login] = person.password
 
-    def add_group(self, name: str, *member_of: str) -> None:
+    def add_group(self, name: str, *member_of: str, common_name: str = "") -> None:
+        """`common_name` may have characters that a sAMAccountName may not."""
+        dn = self._group_dn(common_name or name)
         self._do(
-            self._group(name),
-            *(_step("add", self._group_dn(upper), {"member": self._group_dn(name)}) for upper in member_of),
+            _step("create", dn, {"objectClass": "group", "sAMAccountName": name}),
+            *(_step("add", self._group_dn(upper), {"member": dn}) for upper in member_of),
         )
 
     def change(self, name: str, **attributes: object) -> None:
@@ -228,6 +230,54 @@ class SambaController:
         self.change(sam, sAMAccountName=new_sam)
         self.passwords[new_sam] = self.passwords.pop(sam)
 
+    def add_policy(self, name: str, sam: str, *, threshold: int, minutes: int) -> str:
+        """A fine-grained password policy for one account; its DN."""
+        dn = f"CN={escape_rdn(name)},CN=Password Settings Container,CN=System,{self.base_dn}"
+        window = -minutes * 60 * 10_000_000
+        attributes = {
+            "objectClass": "msDS-PasswordSettings",
+            "msDS-PasswordSettingsPrecedence": 1,
+            "msDS-PasswordReversibleEncryptionEnabled": "FALSE",
+            "msDS-PasswordHistoryLength": 0,
+            "msDS-PasswordComplexityEnabled": "FALSE",
+            "msDS-MinimumPasswordLength": 0,
+            "msDS-MinimumPasswordAge": 0,
+            "msDS-MaximumPasswordAge": -42 * 24 * 3600 * 10_000_000,
+            "msDS-LockoutThreshold": threshold,
+            "msDS-LockoutObservationWindow": window,
+            "msDS-LockoutDuration": window,
+            "msDS-PSOAppliesTo": self.dn(sam),
+        }
+        self._do(_step("create", dn, attributes))
+        return dn
+
+    def add_unit(self, name: str) -> str:
+        """The DN of a new organizational unit at the domain's root."""
+        dn = f"OU={escape_rdn(name)},{self.base_dn}"
+        self._do(_step("create", dn, {"objectClass": "organizationalUnit"}))
+        return dn
+
+    def move(self, sam: str, unit_dn: str) -> None:
+        """Into another container."""
+        dn = self.dn(sam)
+        self._do({"kind": "move", "dn": dn, "to": f"{dn.partition(',CN=Users,')[0]},{unit_dn}"})
+
+    def hide(self, dn: str, from_name: str) -> None:
+        """Deny one account to read an entry and all below it; where others may not either, nothing changes."""
+        self._acl("deny", dn, f"(D;CI;RPLCLORC;;;{self.sid(from_name)})")
+
+    def allow(self, dn: str, name: str) -> None:
+        """Let one account read an entry."""
+        self._acl("allow", dn, f"(A;;RPLCLORC;;;{self.sid(name)})")
+
+    def _acl(self, action: str, dn: str, sddl: str) -> None:
+        database = self._folder / "private" / "sam.ldb"
+        command = [program("samba-tool"), "dsacl", "set", *self._config, f"--URL={database}", f"--action={action}"]
+        done = subprocess.run(  # noqa: S603 - the command is ours
+            [*command, f"--objectdn={dn}", f"--sddl={sddl}"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
     def add_to_group(self, name: str, group: str) -> None:
         self._do(_step("add", self.dn(group), {"member": self.dn(name)}))
 
@@ -235,7 +285,7 @@ class SambaController:
         self._do(_step("delete", self.dn(group), {"member": self.dn(name)}))
 
     def set_password(self, sam: str, password: str) -> None:
-        self.change(sam, unicodePwd=_quoted(password))
+        self.change(sam, unicodePwd=quoted(password))
         self.passwords[sam] = password
 
     def set_password_moment(self, sam: str, moment: datetime) -> None:
@@ -304,7 +354,7 @@ class SambaController:
             "sAMAccountName": person.login,
             "displayName": person.name,
             "mail": person.mail,
-            "unicodePwd": _quoted(person.password),
+            "unicodePwd": quoted(person.password),
             "userAccountControl": NORMAL_ACCOUNT,
             **upn,
         }
@@ -395,6 +445,6 @@ def _decoded(value: str | list[str]) -> str | list[bytes]:
     return value if isinstance(value, str) else [base64.b64decode(one) for one in value]
 
 
-def _quoted(password: str) -> bytes:
+def quoted(password: str) -> bytes:
     """As the attribute unicodePwd wants it ([MS-ADTS] 3.1.1.3.1.5)."""
     return f'"{password}"'.encode("utf-16-le")

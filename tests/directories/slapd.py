@@ -1,5 +1,7 @@
 """A real OpenLDAP server for tests: Debian's slapd in a folder of its own, on free ports, with no privileges needed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -54,6 +56,7 @@ pidfile {{folder}}/slapd.pid
 TLSCACertificateFile {{folder}}/ca.pem
 TLSCertificateFile {{folder}}/certificate.pem
 TLSCertificateKeyFile {{folder}}/key.pem
+{{access}}
 access to attrs=userPassword by anonymous auth by * none
 access to * by * read
 database mdb
@@ -63,6 +66,7 @@ suffix "{BASE_DN}"
 rootdn "{ROOT_DN}"
 rootpw {{root_password}}
 directory {{folder}}/data
+{{limits}}
 index objectClass,uid,member,memberOf eq
 overlay memberof
 memberof-refint TRUE
@@ -220,9 +224,53 @@ class OpenLdap:
         self.change(uid, pwdReset="TRUE")
 
     def delete(self, name: str) -> None:
-        dn = self.dn(name)
+        self.delete_entry(self.dn(name))
+
+    def delete_entry(self, dn: str) -> None:
         connection = self._root()
         _must(connection, connection.delete(dn))
+
+    @contextmanager
+    def configured(self, *, access: str = "", limits: str = "") -> Iterator[None]:
+        """Restarted with rules of access before all others, or limits of searches; as before at the end."""
+        self.stop()
+        self._write_configuration(access=access, limits=limits)
+        self.start()
+        try:
+            yield
+        finally:
+            self.stop()
+            self._write_configuration()
+            self.start()
+
+    def add_policy(self, name: str, uid: str, **attributes: str) -> str:
+        """A password policy for one account; its DN."""
+        dn = f"cn={escape_rdn(name)},ou=policies,{BASE_DN}"
+        self._create(dn, ["pwdPolicy", "device"], {"cn": name, "pwdAttribute": "userPassword", **attributes})
+        self.change(uid, pwdPolicySubentry=dn)
+        return dn
+
+    def add_unit(self, name: str) -> str:
+        """The DN of a new organizational unit."""
+        dn = f"ou={escape_rdn(name)},{BASE_DN}"
+        self._create(dn, "organizationalUnit", {"ou": name})
+        return dn
+
+    def move(self, uid: str, unit_dn: str) -> None:
+        dn, connection = self.dn(uid), self._root()
+        rdn = f"uid={escape_rdn(uid)}"
+        _must(connection, connection.modify_dn(dn, rdn, new_superior=unit_dn))
+
+    def add_group(self, name: str, *members: str) -> None:
+        """A new group with these people in it."""
+        first, *others = map(self.dn, members)
+        self._create(_group_dn(name), "groupOfNames", {"cn": name, "member": first})
+        if others:
+            self._modify(_group_dn(name), {"member": [(MODIFY_ADD, others)]})
+
+    def add_members(self, group_dn: str, members: list[str]) -> None:
+        """So many names at once, of people or of nobody."""
+        self._modify(group_dn, {"member": [(MODIFY_ADD, members)]})
 
     def add_to_group(self, name: str, group: str) -> None:
         self._modify(self.dn(group), {"member": [(MODIFY_ADD, [self.dn(name)])]})
@@ -233,7 +281,10 @@ class OpenLdap:
     def _configure(self) -> None:
         (self._folder / "data").mkdir(parents=True)
         self.present_certificate()
-        text = _CONFIGURATION.format(folder=self._folder, root_password=_ROOT_PASSWORD)
+        self._write_configuration()
+
+    def _write_configuration(self, *, access: str = "", limits: str = "") -> None:
+        text = _CONFIGURATION.format(folder=self._folder, root_password=_ROOT_PASSWORD, access=access, limits=limits)
         (self._folder / "slapd.conf").write_text(text, encoding="ascii")
 
     def _populate(self) -> None:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 
 from chalicelib.adapters.directory import check_password
 from chalicelib.domain.aliases import Bearing, bearing, normalized
-from chalicelib.domain.directory import NameForm, is_dn
+from chalicelib.domain.directory import NameForm
 from chalicelib.domain.directory_report import DirectoryReport, StepName, Steps
+from chalicelib.domain.distinguished_name import is_dn
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused, NotFound
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.throttle import Budget, folded_name
-from chalicelib.domain.user import Account, Called, Departure, LoginName, Standing, User, UserRecord
+from chalicelib.domain.user import Absence, Account, Called, Departure, LoginName, Standing, User, UserRecord
 
 DOMAIN_SID = "S-1-5-21-1004336348-1177238915-682003330"
 VAULT_ADMINISTRATORS = f"{DOMAIN_SID}-1601"
@@ -54,6 +55,15 @@ class FakeDirectory:
         self.asked = 0
         self.gone: dict[str, Departure] = {}
         self.changed: dict[str, User] = {}
+        self.allowed: frozenset[str] = frozenset()
+        """Groups whose members may use the vault; none: everybody may."""
+        self.absences: dict[str, Absence] = {}
+        """What a look for one person brings, where it is not that they are gone."""
+        self.looked_for: list[tuple[str, str]] = []
+        self.disagreed: set[str] = set()
+        """Of whom another controller says something else than the first."""
+        self.places: dict[str, str] = {}
+        """Distinguished names by user id."""
         self.named_groups: dict[str, str] = {}
         """Keys of groups by folded distinguished name."""
 
@@ -114,12 +124,12 @@ class FakeDirectory:
     def standings(self, users: Sequence[User]) -> Mapping[str, Standing]:
         if not self.available:
             raise DirectoryUnavailable
-        return {user.id: self._standing(self.changed.get(user.id, user)) for user in users}
+        return {user.id: self._standing(self.changed.get(user.id, user)) for user in users if user.domain}
 
     def _standing(self, user: User) -> Standing:
         gone = self.gone.get(user.id)
         named = None if gone is Departure.DELETED else replace(user, groups=frozenset())
-        return Standing(user.id, gone, user.password_stamp, user=named)
+        return Standing(user.id, gone, user.password_stamp, self.places.get(user.id, ""), named)
 
     def called(self, name: str) -> Called:
         if not self.looks_up:
@@ -138,6 +148,23 @@ class FakeDirectory:
     def hire(self, *people: Person) -> None:
         """Somebody new; a name that others had moves to them."""
         self._people |= {person.user.login_name.casefold(): person for person in people}
+
+    def may_use(self, user: User) -> bool:
+        return not self.allowed or not self.allowed.isdisjoint(user.groups)
+
+    def absence(self, user: User, dn: str) -> Absence:
+        if not self.available:
+            raise DirectoryUnavailable
+        self.looked_for.append((user.id, dn))
+        is_there = user.id in self.ids and self.gone.get(user.id) is not Departure.DELETED
+        return self.absences.get(user.id, Absence() if is_there else Absence(Departure.DELETED, is_certain=True))
+
+    @property
+    def ids(self) -> set[str]:
+        return {person.user.id for person in self._people.values()}
+
+    def is_back(self, user: User) -> bool:
+        return user.id not in self.disagreed
 
     def groups(self, user: User, standing: Standing) -> frozenset[str]:
         return self.changed.get(standing.user_id, user).groups

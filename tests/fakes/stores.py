@@ -112,7 +112,8 @@ class FakeUserStore:
         before, names = self.records.get(user.id), frozenset(aliases_of(user))
         known = before.names if before else None
         version = (before.version if before else 0) + (1 if known == names else 2)
-        self.records[user.id] = UserRecord(user, sessions_until, version, names=names, proved_at=at)
+        kept = {"dn": before.dn, "missing_since": before.missing_since} if before else {}
+        self.records[user.id] = UserRecord(user, sessions_until, version, names=names, proved_at=at, **kept)
         self._move(user.id, claimed_by(before) if before else frozenset(), known or frozenset(), names)
 
     def rename(self, record: UserRecord, user: User, *, at: int) -> UserRecord:

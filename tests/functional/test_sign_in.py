@@ -206,6 +206,34 @@ def test_only_those_whom_the_setting_names_may_use_the_vault(running: Running, i
     assert federated.sign_in(federated.browser(), groups=["7f2c"]).url == "/providers"
 
 
+def test_r97_who_is_not_allowed_any_more_is_out_everywhere_and_back_with_the_next_sign_in(
+    running: Running, identity: ScriptedCloud
+) -> None:
+    federated = with_identity(running, identity, allowed=["group:7f2c"])
+    browser = federated.browser()
+    federated.sign_in(browser, groups=["7f2c"])
+    federated.sign_in(federated.browser(), groups=["other"])
+    assert browser.get("/providers").url.startswith("/login")
+    (record,) = federated.vault.leavers.departed(None).users
+    assert (record.departure, federated.vault.leavers.removal_at(record)) == (Departure.NOT_ALLOWED, None)
+    federated.sign_in(browser, groups=["7f2c"])
+    assert federated.vault.leavers.departed(None).users == []
+
+
+@pytest.mark.parametrize(("days", "is_out"), [(0, False), (30, True)])
+def test_r97_what_a_sign_in_said_counts_for_so_many_days(
+    running: Running, identity: ScriptedCloud, days: int, is_out: bool
+) -> None:
+    federated = with_identity(running, identity, allowed=["group:7f2c"], allowed_days=days)
+    federated.sign_in(federated.browser(), groups=["7f2c"])
+    running.clock.advance(30 * 86400)
+    federated.vault.leavers.sweep()
+    assert federated.vault.leavers.departed(None).users == [], "sessions were over some hours later"
+    running.clock.advance(86400)
+    federated.vault.leavers.sweep()
+    assert bool(federated.vault.leavers.departed(None).users) is is_out
+
+
 @pytest.mark.parametrize(
     "claims",
     [

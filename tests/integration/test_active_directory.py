@@ -2,18 +2,21 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chalicelib.adapters.ldap_directory import REFUSED_SECONDS
 from chalicelib.adapters.system import SystemClock, SystemRandom
 from chalicelib.domain.aliases import normalized
 from chalicelib.domain.audit import Origin
-from chalicelib.domain.directory import folded_dn
+from chalicelib.domain.distinguished_name import folded_dn
 from chalicelib.domain.errors import DirectoryUnavailable, InvalidRequest, LoginRefused, NotFound, TooManyTries
 from chalicelib.domain.secret import Secret
+from chalicelib.domain.throttle import Budget
 from chalicelib.domain.user import Departure
 from chalicelib.services.leavers import LeaverService
 from chalicelib.services.login import Client, LoginService
@@ -21,8 +24,8 @@ from chalicelib.services.people import PeopleService
 from chalicelib.services.sessions import SessionService
 from chalicelib.services.throttle import Throttle
 from dev.directory import Authority
-from tests.directories.people import ADMINISTRATORS, REFUSED, USERS, Person
-from tests.directories.samba import SambaController
+from tests.directories.people import ADMINISTRATORS, NORMAL_ACCOUNT, REFUSED, USERS, Person
+from tests.directories.samba import SambaController, quoted
 from tests.directories.slapd import OpenLdap
 from tests.directories.vault import (
     SERVICE,
@@ -141,6 +144,23 @@ class TestPeople:
     def test_r25_what_is_no_password_never_reaches_the_controller(self, samba, domain, password):
         assert refusal(domain, "CONTOSO\\alice", password).cause in ("empty_password", "malformed_password")
         assert samba.bad_password_count("alice") == 0
+
+
+class TestAccountsThatNeedMore:
+    @pytest.mark.parametrize("password", ["protected-Pass1!", "wrong"])
+    def test_a_member_of_protected_users_is_told_apart_and_nothing_is_counted(self, samba, password):
+        if "protected" not in samba.passwords:
+            samba.add(Person("protected", "Pia Protected", (USERS,)))
+            samba.add_to_group("protected", "Protected Users")
+        error = refusal(directories(contoso(samba)), "CONTOSO\\protected", password)
+        assert (error.cause, error.sub_code, error.message) == ("account_restricted", "52f", LoginRefused.message)
+        assert (error.is_judged, samba.bad_password_count("protected")) == (False, 0)
+
+    def test_an_account_with_a_smart_card_only_is_told_apart(self, samba):
+        samba.add(Person("smart", "Sam Smart", (USERS,), {"userAccountControl": NORMAL_ACCOUNT | 0x40000}))
+        error = refusal(directories(contoso_with_service(samba)), "CONTOSO\\smart", "smart-Pass1!")
+        assert (error.cause, error.message) == ("smart_card_required", LoginRefused.message)
+        assert (error.is_judged, samba.bad_password_count("smart")) == (True, 1)
 
 
 class TestGroupsOfTheSettings:
@@ -276,12 +296,80 @@ class TestServiceAccount:
         assert domain.account("alice").user_id
         samba.set_password(SERVICE, "svc-vault-Pass1!")
 
+    @pytest.mark.parametrize("trouble", ["disabled", "expired", "must change", "wrong password"])
+    def test_one_that_was_repaired_works_again_within_seconds(self, samba, trouble, monkeypatch):
+        clock = _seconds(monkeypatch)
+        domain = directories(contoso_with_service(samba))
+        break_account(samba, trouble)
+        try:
+            for _ in range(3):
+                with pytest.raises(DirectoryUnavailable):
+                    domain.account("CONTOSO\\alice")
+        finally:
+            repair_account(samba)
+        clock.seconds += REFUSED_SECONDS
+        assert domain.account("CONTOSO\\alice").user_id == samba.sid("alice")
+
+    def test_r30_trying_it_again_does_not_lock_it_in_any_number_of_hours(self, samba, monkeypatch):
+        clock = _seconds(monkeypatch)
+        domain = directories(contoso_with_service(samba), secret="wrong")
+        for _ in range(100):
+            clock.seconds += 15
+            with pytest.raises(DirectoryUnavailable):
+                domain.account("CONTOSO\\alice")
+        assert samba.bad_password_count(SERVICE) == BUDGET
+
+    def test_a_check_that_can_bind_ends_the_pause(self, samba):
+        domain = directories(contoso_with_service(samba), secret="wrong")
+        with pytest.raises(DirectoryUnavailable):
+            domain.account("CONTOSO\\alice")
+        secret = domain._secrets.password = "svc-vault-Pass1!"
+        domain._of_domain("CONTOSO")._refused_secret = Secret(secret)
+        (report,) = domain.check()
+        assert report.is_good
+        assert domain.account("CONTOSO\\alice").user_id
+
     def test_a_connection_that_died_is_renewed(self, samba):
         domain = directories(contoso_with_service(samba))
         assert domain.account("alice").user_id
         samba.stop()
         samba.start()
         assert domain.account("alice").user_id
+
+
+@dataclass
+class _Seconds:
+    """Seconds that pass for pauses only; sockets have the real time."""
+
+    seconds: float = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.seconds
+
+
+def _seconds(monkeypatch: pytest.MonkeyPatch) -> _Seconds:
+    clock = _Seconds()
+    monkeypatch.setattr("chalicelib.adapters.ldap_directory.time", clock)
+    return clock
+
+
+def break_account(samba: SambaController, how: str) -> None:
+    match how:
+        case "disabled":
+            samba.disable(SERVICE)
+        case "expired":
+            samba.expire_account(SERVICE)
+        case "must change":
+            samba.must_change_password(SERVICE)
+        case _:
+            for password in ("Something-Else1!", "Something-Else2!"):  # Samba takes the one before for an hour
+                samba.change(SERVICE, unicodePwd=quoted(password))
+
+
+def repair_account(samba: SambaController) -> None:
+    samba.enable(SERVICE)
+    samba.expire_account(SERVICE, None)
+    samba.set_password(SERVICE, samba.passwords[SERVICE])
 
 
 class World:
@@ -355,6 +443,52 @@ class TestLockOut:
             samba.unlock_all()
         medians = [sorted(times)[len(times) // 2] for times in taken.values()]
         assert max(medians) - min(medians) < 0.01
+
+
+class TestOwnPolicies:
+    """The budget of an account is the smallest that any policy about it leaves (R30)."""
+
+    def test_r30_a_fine_grained_policy_counts_for_whom_it_is_about(self, samba):
+        samba.add(Person("vip", "Vera Vip", (USERS,)))
+        dn = samba.add_policy("VIPs", "vip", threshold=4, minutes=60)
+        samba.allow(dn, SERVICE)
+        one = contoso_with_service(samba)
+        domain = directories(one)
+        assert domain.account("CONTOSO\\vip").budget == Budget.of(4, 60)
+        assert domain.account("CONTOSO\\alice").budget == Budget.of(5, 30)
+        (report,) = domain.check()
+        assert report.is_good
+        assert "VIPs: after 4 wrong passwords, forgotten after 60 minutes" in str(report.steps)
+        world = World(domain)
+        for n in range(10):
+            world.outcome("CONTOSO\\vip", "wrong", source=f"198.51.100.{n}")
+        assert samba.bad_password_count("vip") <= 2
+        assert not samba.is_locked("vip")
+        samba.delete("vip")
+
+    def test_r30_the_domains_policy_counts_where_the_settings_promise_more(self, samba):
+        domain = directories(contoso_with_service(samba, lockout_threshold=0, lockout_minutes=5))
+        assert domain.account("CONTOSO\\alice").budget == Budget.of(5, 30)
+
+    def test_r30_what_may_not_be_read_leaves_what_the_settings_say(self, samba, monkeypatch):
+        monkeypatch.setattr("chalicelib.adapters.active_directory._lockout", lambda *_: None)
+        domain = directories(contoso_with_service(samba))
+        assert domain.account("CONTOSO\\alice").budget == Budget.of(5, 30)
+
+    def test_r30_a_policy_of_openldap_counts_for_whom_it_is_about(self, openldap):
+        openldap.add(Person("vip", "Vera Vip"))
+        openldap.add_policy("vips", "vip", pwdLockout="TRUE", pwdMaxFailure="4", pwdFailureCountInterval="3600")
+        domain = directories(example_with_service(openldap), secret=openldap.service_password)
+        assert domain.account("EXAMPLE\\vip").budget == Budget.of(4, 60)
+        world = World(domain)
+        for n in range(10):
+            world.outcome("EXAMPLE\\vip", "wrong", source=f"198.51.100.{n}")
+        assert openldap.bad_password_count("vip") <= 2
+        (report,) = domain.check()
+        assert "vips: after 4 wrong passwords, forgotten after 60 minutes" in str(report.steps)
+        assert domain.account("EXAMPLE\\alice").budget == Budget.of(4, 60), "whichever policy is the default"
+        openldap.delete("vip")
+        openldap.delete_entry(f"cn=vips,ou=policies,{openldap.base_dn}")
 
 
 class TestFailOver:
@@ -490,6 +624,7 @@ class TestLeavers:
             audit_log=world.audit_log,
             clock=world.clock,
             days=30,
+            engine=world.engine,
         )
         for login in ("leaver1", "leaver2", "leaver3", "alice"):
             user = log_in(world.directory, f"CONTOSO\\{login}", samba.passwords[login])
@@ -514,7 +649,9 @@ class TestLeavers:
         samba.add(Person("gone", "Gina Gone", (USERS,)))
         user = log_in(world.directory, "CONTOSO\\gone", "gone-Pass1!")
         world.users.enrol(user, sessions_until=0, at=world.clock.now())
+        self.departures(world)
         samba.delete("gone")
+        assert self.departures(world) == {}, "once is not enough"
         assert self.departures(world) == {"gone": Departure.DELETED}
 
     def test_r6_a_removed_group_and_a_changed_password(self, samba, world):
@@ -530,9 +667,9 @@ class TestLeavers:
         samba.set_password("leaver3", samba.passwords["leaver3"])
 
     def test_what_a_log_in_reads_and_what_the_sweep_reads_is_the_same(self, samba, world):
-        before = dict(world.users.records)
+        before = {record.user for record in world.users.records.values()}
         self.departures(world)
-        assert world.users.records == before
+        assert {record.user for record in world.users.records.values()} == before
 
     def test_r91_a_rename_moves_the_name_and_who_takes_the_old_one_gets_the_own(self, samba, world):
         world.directory, world.leavers._directory = (directories(contoso_with_service(samba)),) * 2

@@ -320,17 +320,19 @@ class TestOpenLdap:
             assert bound.response[0]["raw_attributes"]["userPassword"] == []
 
     def test_edits_count_at_once(self, openldap):
-        openldap.disable("leaver1")
-        assert self.bind(openldap, "leaver1") == "invalidCredentials"
-        openldap.enable("leaver1")
-        openldap.set_password("leaver1", "New-Pass1!")
-        openldap.remove_from_group("leaver1", USERS)
-        assert self.bind(openldap, "leaver1", "New-Pass1!") == "success"
-        assert openldap.attribute("leaver1", "memberOf") == []
-        openldap.add_to_group("leaver1", USERS)
-        openldap.delete("leaver2")
+        for login in ("edited", "removed"):
+            openldap.add(Person(login, login.title(), (USERS,)))
+        openldap.disable("edited")
+        assert self.bind(openldap, "edited") == "invalidCredentials"
+        openldap.enable("edited")
+        openldap.set_password("edited", "New-Pass1!")
+        openldap.remove_from_group("edited", USERS)
+        assert self.bind(openldap, "edited", "New-Pass1!") == "success"
+        assert openldap.attribute("edited", "memberOf") == []
+        openldap.delete("removed")
+        openldap.delete("edited")
         assert openldap.dn("leaver3").encode() in openldap.attribute(USERS, "member")
-        assert not [dn for dn in openldap.attribute(USERS, "member") if b"leaver2" in dn]
+        assert not [dn for dn in openldap.attribute(USERS, "member") if b"removed" in dn or b"edited" in dn]
 
     def test_wrong_passwords_are_counted_and_can_be_forgotten(self, openldap):
         for _ in range(2):

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from dev.directory import Authority, EmbeddedDirectory
 from dev.process import ROOT, Child, ChildDied
 from dev.stack import PortUnusable, Stack
 
@@ -45,10 +46,10 @@ def python(script: str, folder: Path, **environment: str) -> "subprocess.Popen[s
     )
 
 
-def launcher(folder: Path, port: int | str) -> "subprocess.Popen[str]":
+def launcher(folder: Path, port: int | str, **environment: str) -> "subprocess.Popen[str]":
     """`python -m dev.run`, but for its folder."""
     script = "import pathlib, sys; from dev import run; run.FOLDER = pathlib.Path(sys.argv[1]); sys.exit(run.main())"
-    return python(script, folder, PORT=str(port))
+    return python(script, folder, PORT=str(port), **({"VAULT_DIRECTORIES": ""} | environment))
 
 
 def free_port() -> int:
@@ -124,6 +125,30 @@ def test_the_launcher_says_where_and_who_and_ends_on_a_signal(tmp_path: Path, nu
     assert run.communicate(timeout=30)[0].splitlines()[-1] == "Token Vault has stopped."
     assert run.returncode == 0
     assert not listens(f"http://localhost:{port}")
+
+
+def test_the_launcher_takes_a_directory_of_ones_own(tmp_path: Path) -> None:
+    port, ca_file = free_port(), tmp_path / "ca.pem"
+    authority = Authority()
+    ca_file.write_text(authority.pem)
+    with EmbeddedDirectory(authority) as own:
+        described = {
+            "domain": "FABRIKAM",
+            "servers": [own.url],
+            "ca_file": str(ca_file),
+            "service_account": "FABRIKAM\\svc-vault",
+            "service_secret": "own/secret",
+        }
+        run = launcher(tmp_path, port, VAULT_DIRECTORIES=json.dumps([described]), DIRECTORY_PASSWORD="pass")
+        assert run.stdout
+        lines = []
+        while not lines or not lines[-1].startswith("Ctrl-C"):
+            lines.append(run.stdout.readline().rstrip("\n"))
+            assert lines[-1] or run.poll() is None, lines
+        assert "People log in at the directories of VAULT_DIRECTORIES." in lines
+        assert requests.get(f"http://localhost:{port}/login", timeout=5).status_code == 200
+        run.send_signal(signal.SIGTERM)
+        run.communicate(timeout=30)
 
 
 def test_nothing_survives_a_parent_that_is_killed(tmp_path: Path) -> None:

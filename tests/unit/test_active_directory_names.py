@@ -16,7 +16,7 @@ DN = "CN=alice,DC=contoso"
 
 
 def entry(user_id: str = ALICE.id, **values: str | bytes) -> Entry:
-    named = {"sAMAccountName": "alice"} | values
+    named = {"sAMAccountName": "alice", "userAccountControl": "512"} | values
     octets = {name: [value if isinstance(value, bytes) else value.encode()] for name, value in named.items() if value}
     return Entry(DN, {"objectSid": [sid_octets(user_id)], **octets})
 
@@ -28,7 +28,7 @@ class Connection:
 
     def find(self, _base_dn: str, condition: str, _attributes: object, *, at_most: int) -> list[Entry]:
         self.searched = condition
-        return list(self.entries)[:at_most]
+        return list(self.entries)[: at_most or None]
 
 
 def described(**settings: Any) -> DirectorySettings:

@@ -2,6 +2,7 @@
 
 import random
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -25,7 +26,7 @@ from chalicelib.adapters.ldap_connection import LdapConnection, Limits, tls_cont
 from chalicelib.adapters.ldap_directory import LdapDirectory
 from chalicelib.adapters.ldap_faults import Fault, ServerFailed, of_connection
 from chalicelib.domain.directory import DirectorySettings, ServerAddress
-from chalicelib.domain.directory_report import Steps
+from chalicelib.domain.directory_report import StepName, Steps
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused, VaultError
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.throttle import Budget
@@ -59,6 +60,7 @@ BOUND = [result(BIND, 0)]
 I_AM_ALICE = [who_am_i("u:CONTOSO\\alice")]
 DONE = result(SEARCH_DONE, 0)
 ROOT = [entry("", defaultNamingContext=["DC=contoso"], tokenGroups=[SID, sid_bytes(VAULT_USERS)]), DONE]
+ROOT_OF_NOBODY = [entry("", defaultNamingContext=["DC=contoso"], tokenGroups=[SID]), DONE]
 ROOT_WITHOUT_TOKEN = [entry("", defaultNamingContext=["DC=contoso"]), DONE]
 ALICES_ENTRY = entry("CN=alice,DC=contoso", objectSid=[SID], sAMAccountName=["alice"], mail=["alice@contoso.example"])
 FOUND = [ALICES_ENTRY, DONE]
@@ -283,9 +285,10 @@ class TestBind:
                 "bad_credentials",
             ),
             (
-                "80090346: LdapErr: DSID-0C0906B5, comment: AcceptSecurityContext error, data 80090346, v4563",
-                "sub_code_80090346",
+                "80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, data 52f, v4563",
+                "account_restricted",
             ),
+            ("80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, data 569, v4563", "sub_code_569"),
             ("", "bad_credentials"),
             ("data <script>", "bad_credentials"),
         ],
@@ -320,6 +323,107 @@ class TestBind:
         assert [controller.received.count(limit) for limit in limits] == [1, 1]
 
 
+class TestWhatTheServerMeans:
+    """A fault of the server is named as what it is, at its step; one of an account is the account's."""
+
+    @pytest.mark.parametrize(
+        ("answer", "fault"),
+        [
+            (result(BIND, 8, "BindSimple: Transport encryption required."), Fault.STRONGER_AUTH_REQUIRED),
+            (result(BIND, 13), Fault.STRONGER_AUTH_REQUIRED),
+            (result(BIND, 49, "AcceptSecurityContext error, data 80090346, v4563"), Fault.CHANNEL_BINDING),
+            (result(BIND, 2), Fault.UNUSABLE_ANSWER),
+            (result(BIND, 52), Fault.BUSY),
+        ],
+    )
+    def test_a_bind_that_the_server_could_not_take_is_no_wrong_password_and_no_search(
+        self, authority, tls, answer, fault
+    ):
+        steps = Steps(time.monotonic)
+        with ScriptedController(tls, [answer]) as controller, pytest.raises(DirectoryUnavailable) as caught:
+            directory(authority, controller.url).authenticate(account(NAME), Secret(PASSWORD), steps)
+
+        assert (steps.steps[-1].name, steps.steps[-1].code) == (StepName.BIND, fault.value)
+        assert not caught.value.was_asked
+
+    @pytest.mark.parametrize("code", [16, 19, 48, 53])
+    def test_r99_an_account_that_cannot_bind_makes_no_server_look_dead(self, authority, tls, code):
+        """An entry without a password (48), or one that 389 Directory Server has locked: anybody can type its name."""
+        with ScriptedController(tls, [result(BIND, code)]) as controller:
+            asked = directory(authority, controller.url)
+            with pytest.raises(LoginRefused) as caught:
+                asked.authenticate(account(NAME), Secret(PASSWORD))
+
+        assert (caught.value.cause, caught.value.message) == (f"result_{code}", LoginRefused.message)
+        assert not caught.value.is_judged
+        assert asked.controllers._dead_until == {}
+
+    @pytest.mark.parametrize(
+        ("sub_code", "is_judged"), [("52e", True), ("775", True), ("525", True), ("52f", False), ("999", False)]
+    )
+    def test_r30_only_what_the_directory_has_counted_counts(self, authority, tls, sub_code, is_judged):
+        with ScriptedController(
+            tls, [result(BIND, 49, f"AcceptSecurityContext error, data {sub_code}, v1")]
+        ) as controller:
+            assert refusal(authority, controller.url).is_judged is is_judged
+
+    def test_an_account_with_a_smart_card_only_is_told_apart(self, authority, tls):
+        smart = Account("key", Budget.of(5, 30), NAME, needs_smart_card=True)
+        with (
+            ScriptedController(tls, [result(BIND, 49, "data 52e")]) as controller,
+            pytest.raises(LoginRefused) as caught,
+        ):
+            directory(authority, controller.url).authenticate(smart, Secret(PASSWORD))
+        assert (caught.value.cause, caught.value.message) == ("smart_card_required", LoginRefused.message)
+        assert caught.value.is_judged
+
+    @pytest.mark.parametrize("code", [3, 4, 11])
+    def test_f42_an_answer_that_is_cut_short_is_none(self, authority, tls, code):
+        with ScriptedController(tls, BOUND, ROOT, [ALICES_ENTRY, result(SEARCH_DONE, code)]) as controller:
+            assert "incomplete_answer" in failure(authority, controller.url).detail
+
+    def test_f42_a_referral_is_said(self, authority, tls):
+        with ScriptedController(tls, BOUND, ROOT, [referral(SEARCH_DONE, "ldap://elsewhere/")]) as controller:
+            assert "referred" in failure(authority, controller.url).detail
+
+    @pytest.mark.skipif(
+        bool(ssl.create_default_context().verify_flags & ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN),
+        reason="this Python trusts an issuing authority alone",
+    )
+    def test_an_issuing_authority_alone_is_told_with_the_certificate_that_is_missing(self):
+        issuing = Authority("Issuing CA", above=Authority("Contoso Root CA"))
+        with ScriptedController(issuing.server_context(), BOUND) as controller:
+            error = failure(issuing, controller.url)
+        assert "certificate_chain" in error.detail
+        assert error.detail.endswith("missing: commonName=Contoso Root CA")
+
+    def test_an_issuing_authority_with_its_root_is_trusted(self, tls):
+        root = Authority("Contoso Root CA")
+        issuing = Authority("Issuing CA", above=root)
+        with ScriptedController(issuing.server_context(), [result(BIND, 49)]) as controller:
+            asked = directory(issuing, controller.url)
+            asked.controllers = DomainControllers(asked._settings, tls_context(root.pem + issuing.pem))
+            with pytest.raises(LoginRefused):
+                asked.authenticate(account(NAME), Secret(PASSWORD))
+
+    @pytest.mark.parametrize("content", [b"", b"\n", b"no certificate", b"\xff\xfe", None])
+    def test_r26_a_ca_file_without_certificates_trusts_nobody_and_not_the_system(self, tls, tmp_path, content, caplog):
+        ca_file = tmp_path / "ca.pem"
+        if content is not None:
+            ca_file.write_bytes(content)
+        with ScriptedController(tls, BOUND) as controller:
+            described = DirectorySettings(domain="CONTOSO", servers=(controller.url,), ca_file=str(ca_file))
+            made = LdapDirectory(described, None)
+            with pytest.raises(DirectoryUnavailable) as caught:
+                made.authenticate(account(NAME), Secret(PASSWORD))
+            report = check(described, LdapDirectory(described, None), None, FakeClock())
+
+        assert "ca_file_unusable" in caught.value.detail
+        assert [step.code for step in report.steps] == ["ca_file_unusable"]
+        assert "directory.ca_file_unusable" in caplog.messages
+        assert controller.connections == 0
+
+
 class TestIdentity:
     def test_r24_the_user_is_the_entry_that_was_bound(self, authority, tls):
         with ScriptedController(tls, BOUND, ROOT, FOUND) as controller:
@@ -327,6 +431,21 @@ class TestIdentity:
 
         groups = frozenset([VAULT_USERS])
         assert user == User(ALICE.user.id, "CONTOSO\\alice", "alice", "alice@contoso.example", groups)
+
+    def test_r24_sids_of_the_history_are_groups_and_no_identity(self, authority, tls):
+        """Windows has them in the token, the SID of the account of before among them."""
+        before, group = "S-1-5-21-9-9-9-1101", "S-1-5-21-9-9-9-1601"
+        token = [SID, *map(sid_bytes, (before, group, VAULT_USERS))]
+        root = [entry("", defaultNamingContext=["DC=contoso"], tokenGroups=token), DONE]
+        with ScriptedController(tls, BOUND, root, FOUND) as controller:
+            user = log_in(authority, controller.url, allowed_groups=(group,))
+        assert (user.id, user.groups) == (ALICE.user.id, {before, group, VAULT_USERS})
+
+    @pytest.mark.parametrize(("found", "user_id"), [([DONE], ""), ([ALICES_ENTRY, DONE], ALICE.user.id)])
+    def test_r98_a_refusal_names_who_is_out_only_where_the_allowed_group_is_seen(self, authority, tls, found, user_id):
+        with ScriptedController(tls, BOUND, ROOT_OF_NOBODY, FOUND, found) as controller:
+            error = refusal(authority, controller.url, allowed_groups=("CN=Staff,DC=contoso",))
+        assert (error.cause, error.user_id) == ("not_allowed", user_id)
 
     def test_r24_an_anonymous_bind_is_no_login(self, authority, tls):
         with ScriptedController(tls, BOUND, ROOT_WITHOUT_TOKEN, FOUND, [who_am_i("")]) as controller:
@@ -616,6 +735,14 @@ class TestServersFromDns:
             controllers.ask(lambda connection: connection.peer, Steps(time.monotonic))
         assert str(Fault.NO_SERVICE_RECORD) in caught.value.detail
 
+    def test_r26_hosts_outside_the_domain_are_said_and_nobody_is_asked(self, authority, found, caplog):
+        found.append(ServerFailed(Fault.FOREIGN_SERVICE_RECORDS, "dc.evil.example"))
+        with pytest.raises(DirectoryUnavailable, match="not where they should be") as caught:
+            self.controllers(authority).ask(lambda connection: connection.peer, Steps(time.monotonic))
+        assert "dc.evil.example" in caught.value.detail
+        (line,) = [line for line in caplog.records if line.message == "directory.foreign_service_records"]
+        assert line.levelname == "ERROR"
+
     def test_a_check_says_that_there_is_no_name_server(self, found):
         found.append(ServerFailed(Fault.NO_SERVICE_RECORD))
         described = DirectorySettings(domain="CONTOSO", dns_name="contoso.example")
@@ -653,6 +780,7 @@ class TestCheck:
             ROOT_WITHOUT_TOKEN,
             BOUND,
             FOUND,
+            ROOT_WITHOUT_TOKEN,
             [domain, DONE],
             secrets=Known(),
             service_account="CONTOSO\\vault",

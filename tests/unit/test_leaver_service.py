@@ -6,10 +6,17 @@ import pytest
 
 from chalicelib.domain.audit import AuditTag
 from chalicelib.domain.errors import CloudUnavailable, Conflict, DirectoryUnavailable, NotFound, StorageUnavailable
-from chalicelib.domain.user import Departure, Standing, SweepProgress, User
+from chalicelib.domain.user import Absence, Departure, Standing, SweepProgress, User
 from chalicelib.ports import UserPage
 from chalicelib.services import leavers
-from chalicelib.services.leavers import BUDGET, PAGE_SIZE, ROUND_SECONDS, LeaverService
+from chalicelib.services.leavers import (
+    BUDGET,
+    MISSING_SECONDS,
+    PAGE_SIZE,
+    ROUND_SECONDS,
+    UNCERTAIN_SECONDS,
+    LeaverService,
+)
 from tests.fakes.killing import every_point
 from tests.fakes.services import ORIGIN, FakeVault
 from tests.samples import ACCOUNT, ADMIN, ALICE, BOB, NOW, SESSION
@@ -44,6 +51,12 @@ class World(FakeVault):
         self.clock.advance(after)
         return self.leavers.sweep()
 
+    def lose(self, user: User) -> None:
+        """Both looks bring nothing."""
+        self.directory.gone[user.id] = Departure.DELETED
+        for _ in range(2):
+            self.sweep()
+
     def tags(self) -> list[AuditTag]:
         return [event.tag for event in self.audit_log.events]
 
@@ -61,10 +74,13 @@ def test_who_is_still_there_notices_nothing(world: World) -> None:
     assert (world.sessions_of(ALICE), world.sessions_of(BOB), world.tags()) == (1, 1, [])
 
 
-@pytest.mark.parametrize("departure", Departure)
+@pytest.mark.parametrize("departure", [Departure.DISABLED, Departure.EXPIRED, Departure.DELETED])
 def test_r6_who_left_loses_the_sessions_at_once_and_nobody_else_does(world: World, departure: Departure) -> None:
     world.directory.gone[ALICE.id] = departure
     world.sweep()
+    if departure is Departure.DELETED:  # once is not enough
+        assert (world.sessions_of(ALICE), world.tags()) == (1, [])
+        world.sweep()
     assert (world.sessions_of(ALICE), world.sessions_of(BOB)) == (0, 1)
     record = world.leavers.find(ALICE.id)
     assert (record.departure, record.departed_at) == (departure, world.clock.now())
@@ -77,6 +93,7 @@ def test_r6_who_left_loses_the_sessions_at_once_and_nobody_else_does(world: Worl
 def test_r6_everything_takes_effect_within_five_minutes() -> None:
     """A run each minute begins a round at the latest when the last began this long ago."""
     assert ROUND_SECONDS + 60 + BUDGET.run_seconds < 300
+    assert MISSING_SECONDS <= ROUND_SECONDS, "who was deleted is seen by two rounds, and not by three"
 
 
 def test_the_grants_stay_until_their_day(world: World) -> None:
@@ -90,8 +107,7 @@ def test_the_grants_stay_until_their_day(world: World) -> None:
 
 
 def test_r6_then_they_are_revoked_at_the_cloud_and_removed(world: World) -> None:
-    world.directory.gone[ALICE.id] = Departure.DELETED
-    world.sweep()
+    world.lose(ALICE)
     world.sweep(after=DAYS * DAY)
     assert world.grant() is None
     assert len(world.cloud.revoked) == 1
@@ -150,8 +166,7 @@ def test_nobody_who_is_still_there_can_be_removed_by_this_way(world: World) -> N
 
 
 def test_a_cloud_that_is_down_keeps_no_grant_alive_here(world: World) -> None:
-    world.directory.gone[ALICE.id] = Departure.DELETED
-    world.sweep()
+    world.lose(ALICE)
     world.cloud.fail_next(CloudUnavailable())
     world.sweep(after=DAYS * DAY)
     assert world.grant() is None
@@ -251,17 +266,202 @@ def test_somebody_of_a_directory_that_cannot_be_asked_stays(world: World, monkey
     assert (world.sessions_of(ALICE), world.tags()) == (1, [])
 
 
-def test_most_of_many_deleted_at_once_is_not_believed(world: World) -> None:
-    for number in range(10):
-        user = replace(BOB, id=f"S-1-5-21-1-2-3-{2000 + number}")
-        world.users.enrol(user, sessions_until=0, at=NOW)
-        world.directory.gone[user.id] = Departure.DELETED
-    world.sweep()
-    assert world.tags() == []
-    for user_id in list(world.directory.gone)[:5]:
-        del world.directory.gone[user_id]
-    world.sweep()
-    assert world.tags() == [AuditTag.USER_DEPARTED] * 5
+class TestAbsence:
+    """Absence is believed when it is complete, seen twice, and not everybody's at once (R98)."""
+
+    def enrol(self, world: World, number: int, domain: str = "CONTOSO") -> list[str]:
+        users = [
+            replace(BOB, id=f"S-1-5-21-{len(domain)}-2-3-{2000 + n}", login_name=f"{domain}\\p{n}")
+            for n in range(number)
+        ]
+        for user in users:
+            world.users.enrol(user, sessions_until=0, at=NOW)
+        return [user.id for user in users]
+
+    def departed(self, world: World) -> set[str]:
+        return {user_id for user_id, record in world.users.records.items() if record.departure}
+
+    @pytest.mark.parametrize(("people", "missing", "is_believed"), [
+        (4, 4, False), (4, 3, False), (4, 2, True), (4, 1, True), (1, 1, False),
+        (10_000, 5_001, False), (10_000, 5_000, True),
+    ])  # fmt: skip
+    def test_r98_most_people_of_a_domain_gone_at_once_is_not_believed_however_many_they_are(
+        self, world: World, people: int, missing: int, is_believed: bool, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ids = self.enrol(world, people, "FABRIKAM")
+        self.enrol(world, 30, "ELSEWHERE")  # another domain that is well is no reason to believe it
+        world.directory.gone = dict.fromkeys(ids[:missing], Departure.DELETED)
+        for _ in range(4):
+            world.sweep(after=1000)
+        assert self.departed(world) == (set(ids[:missing]) if is_believed else set())
+        assert ("leavers.implausible" in caplog.messages) is not is_believed
+
+    def test_r98_when_the_domain_is_seen_again_who_is_gone_counts(self, world: World) -> None:
+        ids = self.enrol(world, 12)
+        world.directory.gone = dict.fromkeys(ids, Departure.DELETED)
+        for _ in range(3):
+            world.sweep()
+        for user_id in ids[:9]:
+            del world.directory.gone[user_id]
+        for _ in range(3):
+            world.sweep()
+        assert self.departed(world) == set(ids[9:])
+
+    def test_r98_one_look_that_misses_somebody_is_no_departure(self, world: World) -> None:
+        for _ in range(80):  # a server that lags, asked every other time
+            world.directory.gone[ALICE.id] = Departure.DELETED
+            world.sweep()
+            del world.directory.gone[ALICE.id]
+            world.sweep()
+        assert (world.sessions_of(ALICE), world.tags(), world.directory.looked_for) == (1, [], [])
+
+    def test_r98_the_second_look_is_for_this_person_alone_where_they_were_last_seen(self, world: World) -> None:
+        world.directory.places[ALICE.id] = "CN=Alice,DC=contoso"
+        world.sweep()
+        world.lose(ALICE)
+        assert world.directory.looked_for == [(ALICE.id, "CN=Alice,DC=contoso")]
+        assert world.leavers.find(ALICE.id).departure is Departure.DELETED
+
+    def test_r98_who_is_found_after_all_stays(self, world: World) -> None:
+        world.directory.absences[ALICE.id] = Absence()
+        world.lose(ALICE)
+        for _ in range(50):
+            world.sweep()
+        assert (world.sessions_of(ALICE), world.tags()) == (1, [])
+
+    def test_r98_what_is_not_certain_takes_an_hour(self, world: World) -> None:
+        world.directory.absences[ALICE.id] = Absence(Departure.DELETED, is_certain=False)
+        world.lose(ALICE)
+        world.sweep(after=UNCERTAIN_SECONDS - 2 * ROUND_SECONDS)
+        assert world.tags() == []
+        world.sweep()
+        assert world.tags() == [AuditTag.USER_DEPARTED]
+
+    def test_r98_a_directory_that_fails_at_the_second_look_says_nothing(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(*_: object) -> Absence:
+            raise DirectoryUnavailable
+
+        with monkeypatch.context() as down:
+            down.setattr(world.directory, "absence", fails)
+            world.lose(ALICE)
+        assert (world.sessions_of(ALICE), world.tags()) == (1, [])
+        world.sweep()
+        assert world.tags() == [AuditTag.USER_DEPARTED]
+
+    def test_r98_while_servers_disagree_who_left_is_not_back(self, world: World) -> None:
+        """An account that one controller has disabled and the other not yet makes one event, not one each round."""
+        world.directory.disagreed.add(ALICE.id)
+        for _ in range(80):
+            world.directory.gone[ALICE.id] = Departure.DISABLED
+            world.sweep()
+            del world.directory.gone[ALICE.id]
+            world.sweep()
+        assert world.tags() == [AuditTag.USER_DEPARTED]
+        world.directory.disagreed.clear()
+        world.sweep()
+        assert world.tags() == [AuditTag.USER_DEPARTED, AuditTag.USER_RETURNED]
+
+    def test_r98_a_password_stamp_of_a_server_that_lags_ends_no_session(self, world: World) -> None:
+        old, new = (
+            replace(ALICE, password_stamp="133000000000000001"),
+            replace(ALICE, password_stamp="133000000000000002"),
+        )
+        for user in (old, new, old, new, old, replace(ALICE, password_stamp="")):
+            world.directory.changed[ALICE.id] = user
+            world.sweep()
+            if user is new and not world.sessions_of(ALICE):  # logs in with the new password
+                world.sessions.add(replace(SESSION, id_hash="c" * 64, user=new), 0)
+        assert [session.id_hash for session in world.sessions.of_user(ALICE.id)] == ["c" * 64]
+        assert world.tags() == [AuditTag.SESSION_ENDED]
+
+    def test_r6_an_ordered_change_of_the_password_ends_sessions_too(self, world: World) -> None:
+        world.directory.changed[ALICE.id] = replace(ALICE, password_stamp="0")
+        world.sweep()
+        assert world.sessions_of(ALICE) == 0
+
+
+class TestNotAllowed:
+    """Who may not use the vault any more is out within minutes, loses nothing, and is back when allowed again (R97)."""
+
+    @pytest.fixture
+    def world(self, world: World) -> World:
+        world.directory.allowed = frozenset({"S-1-5-21-1-2-3-77"})
+        for user in (ALICE, BOB):
+            world.directory.changed[user.id] = replace(user, groups=user.groups | world.directory.allowed)
+        world.sweep()
+        return world
+
+    def leave(self, world: World) -> None:
+        world.directory.changed[ALICE.id] = ALICE
+        world.sweep()
+
+    def test_r97_who_left_the_allowed_groups_is_signed_out_and_gets_no_release(self, world: World) -> None:
+        self.leave(world)
+        assert (world.sessions_of(ALICE), world.sessions_of(BOB)) == (0, 1)
+        assert world.leavers.find(ALICE.id).departure is Departure.NOT_ALLOWED
+        assert world.audit_log.events[-1].facts == {"cause": "not_allowed", "sessions": "1"}
+
+    def test_r97_nothing_is_removed_however_long_it_takes(self, world: World) -> None:
+        self.leave(world)
+        assert world.leavers.removal_at(world.leavers.find(ALICE.id)) is None
+        world.sweep(after=3 * DAYS * DAY)
+        assert world.grant() is not None
+
+    def test_r97_who_is_put_back_is_back_with_the_groups_of_now(self, world: World) -> None:
+        self.leave(world)
+        world.directory.changed[ALICE.id] = replace(ALICE, groups=world.directory.allowed)
+        world.sweep()
+        record = world.users.records[ALICE.id]
+        assert (record.departure, record.user.groups) == (None, world.directory.allowed)
+        assert world.tags() == [AuditTag.USER_DEPARTED, AuditTag.USER_RETURNED]
+
+    def test_r91_r97_who_is_renamed_on_the_way_out_has_the_new_name_and_the_old_one_is_free(self, world: World) -> None:
+        world.directory.changed[ALICE.id] = replace(ALICE, login_name="CONTOSO\\jones")
+        world.sweep()
+        record = world.leavers.find(ALICE.id)
+        assert (record.user.login_name, record.departure) == ("CONTOSO\\jones", Departure.NOT_ALLOWED)
+        assert not world.users.aliases.claims("contoso\\alice")
+        assert [claim.user_id for claim in world.users.aliases.claims("contoso\\jones")] == [ALICE.id]
+        grant = world.grant()
+        assert grant is not None
+        assert grant.user_name == "CONTOSO\\jones"
+
+    def test_r97_an_account_that_closes_meanwhile_leaves_for_good(self, world: World) -> None:
+        self.leave(world)
+        world.directory.gone[ALICE.id] = Departure.DISABLED
+        world.sweep()
+        record = world.leavers.find(ALICE.id)
+        assert (record.departure, record.departed_at) == (Departure.DISABLED, world.clock.now())
+        world.sweep(after=DAYS * DAY)
+        assert world.grant() is None
+
+    def test_r97_an_account_that_is_deleted_meanwhile_leaves_for_good_an_hour_later(self, world: World) -> None:
+        self.leave(world)
+        world.lose(ALICE)
+        assert world.leavers.find(ALICE.id).departure is Departure.NOT_ALLOWED
+        world.sweep(after=UNCERTAIN_SECONDS)
+        assert world.leavers.find(ALICE.id).departure is Departure.DELETED
+
+    def test_r97_an_account_that_opens_again_outside_the_groups_is_kept_out_and_nothing_is_removed(
+        self, world: World
+    ) -> None:
+        world.directory.gone[ALICE.id] = Departure.DISABLED
+        world.sweep()
+        del world.directory.gone[ALICE.id]
+        self.leave(world)
+        world.sweep(after=3 * DAYS * DAY)
+        assert world.leavers.find(ALICE.id).departure is Departure.NOT_ALLOWED
+        assert world.grant() is not None
+
+    def test_r97_who_is_moved_out_of_the_base_is_kept_out_and_not_deleted(self, world: World) -> None:
+        world.directory.absences[ALICE.id] = Absence(Departure.NOT_ALLOWED, is_certain=True)
+        world.lose(ALICE)
+        assert (world.sessions_of(ALICE), world.leavers.find(ALICE.id).departure) == (0, Departure.NOT_ALLOWED)
+        world.sweep(after=2 * DAYS * DAY)
+        assert world.leavers.find(ALICE.id).departure is Departure.NOT_ALLOWED
+        assert world.tags() == [AuditTag.USER_DEPARTED]
 
 
 class TestRounds:
@@ -329,9 +529,9 @@ class TestRounds:
     def test_r99_pages_are_noted_in_their_order_whichever_is_done_first(self, world: World) -> None:
         going = leavers._Round(world.users, world.clock, SweepProgress(started_at=NOW))
         first, second = UserPage([], "1"), UserPage([], None)
-        going.finish(1, second)
+        going.finish(1, second, {})
         assert world.users.progress() == SweepProgress()
-        going.finish(0, first)
+        going.finish(0, first, {})
         assert world.users.progress() == SweepProgress(NOW, world.clock.now(), None, 0)
 
     def test_r99_a_page_that_breaks_the_program_stops_nobody_behind_it(

@@ -7,11 +7,11 @@ import pytest
 
 from chalicelib.domain.audit import AuditTag, Origin, Outcome
 from chalicelib.domain.directory_report import ADVICE, StepName
-from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused, StorageUnavailable, TooManyTries
+from chalicelib.domain.errors import Conflict, DirectoryUnavailable, LoginRefused, StorageUnavailable, TooManyTries
 from chalicelib.domain.secret import Secret, fingerprint
 from chalicelib.domain.session import MAX_SESSIONS_PER_USER
 from chalicelib.domain.throttle import EVERYBODY, SOURCE
-from chalicelib.domain.user import User
+from chalicelib.domain.user import Departure, User
 from chalicelib.services.login import REFUSAL_SECONDS, Client, LoggedIn, LoginService
 from chalicelib.services.sessions import SessionService
 from chalicelib.services.throttle import MOST_VALUES, Attempt, Throttle
@@ -325,6 +325,57 @@ class TestThrottle:
         for _ in range(5):
             with pytest.raises(LoginRefused, match="closed"):
                 log_in(world, name="bob")
+
+    def test_r30_a_refusal_without_a_look_at_the_password_counts_for_its_source_only(self, world: World) -> None:
+        """Samba and Windows refuse members of Protected Users whatever the password is, and count nothing."""
+        restricted = LoginRefused("account_restricted", sub_code="52f", is_judged=False)
+        world.directory = FakeDirectory(directory.Person(directory.BOB.user, "bob-pass", restricted))
+        throttle = Throttle(world.tries, world.clock, world.random)
+        world.service = LoginService(world.directory, world.sessions, throttle, world.audit_log, world.clock)
+        for _ in range(SOURCE.tries):
+            with pytest.raises(LoginRefused):
+                log_in(world, name="bob")
+        assert world.directory.asked == SOURCE.tries
+        with pytest.raises(TooManyTries):
+            log_in(world, name="bob")
+
+
+class TestNotAllowedAnyMore:
+    """Where nobody can be asked about others, a log-in is the only way to hear that somebody may not use the vault."""
+
+    @pytest.fixture
+    def world(self, world: World) -> World:
+        log_in(world, name="bob")
+        refusal = LoginRefused("not_allowed", "You may not use this application.")
+        refusal.user_id = directory.BOB.user.id
+        world.directory = FakeDirectory(directory.ALICE, directory.Person(directory.BOB.user, "bob-pass", refusal))
+        throttle = Throttle(world.tries, world.clock, world.random)
+        world.service = LoginService(world.directory, world.sessions, throttle, world.audit_log, world.clock)
+        world.audit_log.events.clear()
+        return world
+
+    def test_r97_a_refused_log_in_ends_what_there_is(self, world: World) -> None:
+        for _ in range(2):
+            with pytest.raises(LoginRefused):
+                log_in(world, name="bob")
+        record = world.users.records[directory.BOB.user.id]
+        assert (record.departure, record.departed_at > 0) == (Departure.NOT_ALLOWED, True)
+        assert world.store.of_user(directory.BOB.user.id) == []
+        told = [event for event in world.audit_log.events if event.tag is AuditTag.USER_DEPARTED]
+        assert [event.facts for event in told] == [{"cause": "not_allowed", "sessions": "1"}]
+
+    def test_r97_whoever_knows_no_password_ends_nothing(self, world: World) -> None:
+        with pytest.raises(LoginRefused):
+            world.service.log_in("CONTOSO\\bob", Secret("wrong"), FIREFOX)
+        assert len(world.store.of_user(directory.BOB.user.id)) == 1
+
+    def test_r97_a_write_of_somebody_else_in_between_is_left_alone(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(world.users, "save", Mock(side_effect=Conflict))
+        with pytest.raises(LoginRefused):
+            log_in(world, name="bob")
+        assert world.users.records[directory.BOB.user.id].departure is None
 
 
 class TestTiming:

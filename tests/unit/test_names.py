@@ -50,6 +50,13 @@ class TestDomainControllers:
             found = domain_controllers("Contoso.Example", 5)
         assert [address.host for address in found] == ["dc1.contoso.example"]
 
+    def test_r26_hosts_outside_the_domain_only_are_told(self, asking):
+        with NameServer({QUESTION: [(0, 100, 389, "dc.evil.example")]}) as server:
+            asking(server)
+            with pytest.raises(ServerFailed) as caught:
+                domain_controllers("contoso.example", 5)
+        assert (caught.value.fault, caught.value.detail) == (Fault.FOREIGN_SERVICE_RECORDS, "dc.evil.example")
+
     def test_no_record(self, asking):
         with NameServer({}) as server:
             asking(server)

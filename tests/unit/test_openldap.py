@@ -146,12 +146,15 @@ class TestGroups:
         connection = Connection(entry())
         dialect().look_up(connection, BASE, LoginName("contoso.example", "alice"))
         dialect().look_up(connection, BASE, LoginName("CONTOSO", "alice"))
-        assert ["mail=" in condition for condition in connection.searched] == [True, False]
+        assert ["mail=" in condition for condition in connection.searched if "uid=" in condition] == [True, False]
 
-    def test_groups_of_an_entry_and_none_of_nobody(self) -> None:
+    def test_r98_an_entry_that_cannot_be_read_is_not_one_without_groups(self) -> None:
         assert dialect().groups(Connection(entry()), DN) == {STAFF}
-        assert dialect().groups(Connection(), DN) == frozenset()
-        assert not dialect().has_group(Connection(), BASE, "S-1-5-32")
+        for connection in (Connection(), Connection(entry(entryUUID=""))):
+            with pytest.raises(ServerFailed) as caught:
+                dialect().groups(connection, DN)
+            assert caught.value.fault is Fault.INCOMPLETE_ANSWER
+        assert dialect().group_dn(Connection(), BASE, "S-1-5-21-1-2-3-4") == ""
 
     def test_groups_that_contain_each_other_are_found_once(self) -> None:
         staff = Entry(STAFF, {"member": [DN.encode(), EVERYBODY.encode()]})

@@ -162,7 +162,7 @@ class TestWhoCouldGet:
 
     def test_who_left_gets_nothing_released(self, world: World) -> None:
         world.users.records[ALICE.id] = replace(world.users.records[ALICE.id], departure=Departure.DISABLED)
-        assert world.obstacles() == (Obstacle.PERSON_STOPPED,)
+        assert world.obstacles() == (Obstacle.ACCOUNT_CLOSED,)
 
     @pytest.mark.parametrize(("name", "provider"), [("nobody", "northwind"), (ALICE.id, "other")])
     def test_what_does_not_exist_is_not_found(self, world: World, name: str, provider: str) -> None:

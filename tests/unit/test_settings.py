@@ -108,10 +108,10 @@ def test_administrators_are_the_groups_of_all_directories() -> None:
     assert settings.administrator_groups == {"S-1-5-21-1-2-3-1601", "S-1-5-21-4-5-6-7", "cn=vault admins,dc=b"}
 
 
-@pytest.mark.parametrize("content", [None, "no certificate"])
+@pytest.mark.parametrize("content", [None, "no certificate", "", "\n"])
 def test_a_ca_that_cannot_be_used_is_named(tmp_path: Path, content: str | None) -> None:
     file = tmp_path / "ca.pem"
-    if content:
+    if content is not None:
         file.write_text(content)
     described = [{"domain": "CONTOSO", "servers": ["ldaps://dc"], "ca_file": str(file)}]
     with pytest.raises(SettingsError, match="CONTOSO: ca_file"):

@@ -561,7 +561,7 @@ def test_a_blocked_person_is_in_the_ledger_of_who_asked_in_vain(world: World) ->
     world.users.records[ALICE.id] = replace(world.users.records[ALICE.id], departure=Departure.DISABLED)
     assert world.refuse().reason is REASONS.BLOCKED
     line = world.line()
-    assert (line.user_id, line.user_name, line.facts["stopped"]) == (ALICE.id, ALICE.login_name, "person")
+    assert (line.user_id, line.user_name, line.facts["stopped"]) == (ALICE.id, ALICE.login_name, "directory")
 
 
 def test_r72_without_an_authenticated_caller_no_line_and_so_no_token_is_possible(world: World) -> None:
