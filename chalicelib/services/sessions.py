@@ -1,5 +1,6 @@
 """Signed-in browsers: made at log-in, found by cookie, ended by clock, person or limit."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from chalicelib.domain.access import is_administrator
@@ -15,7 +16,7 @@ from chalicelib.domain.session import (
     NoticeKind,
     Session,
 )
-from chalicelib.domain.user import Departure, User, is_outdated_stamp
+from chalicelib.domain.user import Departure, User, UserRecord, is_outdated_stamp
 from chalicelib.ports import (
     AdministratorStore,
     AuditLog,
@@ -162,24 +163,30 @@ class SessionService:
 
         Where nobody can be asked about others, this is the only way to hear of it (R97).
         """
-        try:
-            record = self._users.get(user_id) if user_id else None
-        except ItemUnreadable:
-            return  # such a person gets no release either way, and the refusal is the answer
-        if record is None or record.departure is not None:
+        if not user_id:
             return
+        # Read before the sessions end: a log-in in between makes the note a conflict
+        record = self._readable_record(user_id)
         sessions = self._sessions.of_user(user_id)
         for session in sessions:
             self._delete(session)
-        cause, now = Departure.NOT_ALLOWED, self._clock.now()
+        if record is not None and record.departure is None:
+            with suppress(Conflict):  # somebody else has written it: that stays
+                self._note_shut_out(record, len(sessions))
+
+    def _readable_record(self, user_id: str) -> UserRecord | None:
+        """None also for one that cannot be read: such a person gets no release either way."""
         try:
-            self._users.save(replace(record, departure=cause, departed_at=now, keeps_tokens=False, missing_since=0))
-        except Conflict:
-            return  # somebody else has written it, or the next log-in will
-        facts = {"cause": cause.value, "sessions": str(len(sessions))}
-        name = record.user.login_name
-        event = AuditEvent(AuditTag.USER_DEPARTED, Outcome.SUCCESS, "-", BACKGROUND, user_id, facts=facts)
-        self._audit_log.record(replace(event, user_name=name))
+            return self._users.get(user_id)
+        except ItemUnreadable:
+            return None
+
+    def _note_shut_out(self, record: UserRecord, ended: int) -> None:
+        user, cause, now = record.user, Departure.NOT_ALLOWED, self._clock.now()
+        self._users.save(replace(record, departure=cause, departed_at=now, keeps_tokens=False, missing_since=0))
+        facts = {"cause": cause.value, "sessions": str(ended)}
+        event = AuditEvent(AuditTag.USER_DEPARTED, Outcome.SUCCESS, "-", BACKGROUND, user.id, facts=facts)
+        self._audit_log.record(replace(event, user_name=user.login_name))
 
     def _end_all(self, sessions: list[Session], user: User, origin: Origin) -> None:
         for session in sessions:

@@ -7,7 +7,14 @@ import pytest
 
 from chalicelib.domain.audit import AuditTag, Origin, Outcome
 from chalicelib.domain.directory_report import ADVICE, StepName
-from chalicelib.domain.errors import Conflict, DirectoryUnavailable, LoginRefused, StorageUnavailable, TooManyTries
+from chalicelib.domain.errors import (
+    Conflict,
+    DirectoryUnavailable,
+    ItemUnreadable,
+    LoginRefused,
+    StorageUnavailable,
+    TooManyTries,
+)
 from chalicelib.domain.secret import Secret, fingerprint
 from chalicelib.domain.session import MAX_SESSIONS_PER_USER
 from chalicelib.domain.throttle import EVERYBODY, SOURCE
@@ -376,6 +383,14 @@ class TestNotAllowedAnyMore:
         with pytest.raises(LoginRefused):
             log_in(world, name="bob")
         assert world.users.records[directory.BOB.user.id].departure is None
+
+    def test_r97_f40_a_record_that_cannot_be_read_keeps_nobody_signed_in(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(world.users, "get", Mock(side_effect=ItemUnreadable))
+        with pytest.raises(LoginRefused):
+            log_in(world, name="bob")
+        assert world.store.of_user(directory.BOB.user.id) == []
 
 
 class TestTiming:
