@@ -40,16 +40,18 @@ def new_slot(now: int, random_part: str) -> str:
 def chosen(grants: Iterable[Grant], preferred: str | None, asked: str = "") -> Grant | None:
     """Which of one person's grants at one provider is meant; None where there is none that fits.
 
-    `asked` names an account by its subject or its label. Without it the default is meant, also where that one no
-    longer works: another account is never taken in its stead as long as anything is left of it.
+    `asked` names an account by its subject or its label; a label that several accounts have names none. Without it
+    the default is meant, also where that one no longer works: another account is never taken in its stead as long as
+    anything is left of it.
     """
     in_order = sorted(grants, key=lambda grant: grant.slot)
     if asked:
         # The subject first: at some clouds one account's label can be the subject of another
-        matching = sorted(
-            (grant for grant in in_order if grant.is_account(asked)), key=lambda grant: grant.account.subject != asked
-        )
-        return next((grant for grant in matching if grant.token_set is not None), next(iter(matching), None))
+        matching = [grant for grant in in_order if grant.account.subject == asked]
+        matching = matching or [grant for grant in in_order if grant.is_account(asked)]
+        matching = [grant for grant in matching if grant.token_set is not None] or matching
+        is_one = len({grant.account.subject for grant in matching}) == 1
+        return matching[0] if is_one else None
     default = next((grant for grant in in_order if grant.slot == preferred), None)
     return default or next(iter(in_order), None)
 

@@ -63,7 +63,10 @@ _WORDS = {
         "unauthorized_client",
         "Releases are stopped, for the application, the person, the provider or at all.",
     ),
-    RefusalReason.NOT_CONNECTED: ("invalid_grant", "The person has not authorized this provider."),
+    RefusalReason.NOT_CONNECTED: (
+        "invalid_grant",
+        "The person has not authorized this provider, or not with exactly one account of the name that was asked for.",
+    ),
     RefusalReason.NEEDS_REAUTHORIZATION: ("invalid_grant", "The person must authorize this provider again."),
     RefusalReason.MISSING_SCOPES: ("invalid_scope", "The person's authorization lacks a scope that was asked for."),
     RefusalReason.LIFE_TOO_SHORT: ("invalid_request", "The provider's tokens never live as long as was asked for."),

@@ -98,8 +98,9 @@ class GrantService:
             where = (brought.user.id, twin or holding, client, box)
             cloud = self.discard(*where, token_set=brought.token_set, account=brought.account)
             raise _not_kept(error, cloud) from error
-        if brought.slot != FIRST_SLOT and holding.preferred is None:
-            self._settle_default(brought.user.id, holding)
+        if grant.slot != FIRST_SLOT or holding.preferred is not None:
+            had_tokens = old is not None and old.token_set is not None
+            self._settle_default(brought.user.id, holding, first_again=None if had_tokens else grant.slot)
         if old is None or old.token_set is None or old.account.subject == brought.account.subject:
             return Kept(was_connected=twin is not None)
         self._end_replaced(old, holding, client, box)
@@ -121,11 +122,16 @@ class GrantService:
         and the person keeps an authorization of this account, or of one that may be it, nothing is sent: that one
         would end, and whatever ends it later ends this, too.
         """
-        held = holding.grant.account if holding.grant is not None and holding.grant.token_set is not None else None
-        is_kept = held is not None and (account is None or held.subject == account.subject)
-        if is_kept and self._type(holding).revocation_side_effect:
+        if self._type(holding).revocation_side_effect and self._is_kept(user_id, holding, account):
             return "kept"
         return self._revocations.end_received(holding, token_set, client, box, user_id=user_id, account=account)
+
+    def _is_kept(self, user_id: str, holding: Holding, account: CloudAccount | None) -> bool:
+        held = [holding.grant] if holding.grant is not None else []
+        with suppress(StorageUnavailable):
+            held = [*self._grants.at(user_id, holding.provider.id, holding.provider.generation)]
+        live = [grant.account.subject for grant in held if grant.token_set is not None]
+        return bool(live) if account is None else account.subject in live
 
     def prefer(self, user: User, provider_id: str, slot: str, origin: Origin) -> None:
         """Make one of the person's accounts their default. Raises NotFound where there is none in that slot."""
@@ -211,12 +217,17 @@ class GrantService:
                 tokens = TokenSet.from_bytes(box.decrypt(old.token_set or b"", old.encryption_context()))
                 self._revocations.end_received(holding, tokens, client, box, user_id=old.user_id, account=old.account)
 
-    def _settle_default(self, user_id: str, holding: Holding) -> None:
-        """Write down which account is the default, for who has several, so that a release need not look for it."""
+    def _settle_default(self, user_id: str, holding: Holding, *, first_again: str | None = None) -> None:
+        """Write down which account is the default, for who has several, so that a release need not look for it.
+
+        `first_again`: the slot of one that had no tokens until now. Where it is the only one that has some, after all
+        were removed, it is the default, as the very first one was.
+        """
         provider = holding.provider
         with suppress(StorageUnavailable):
             held = self._grants.at(user_id, provider.id, provider.generation).at(provider.id, provider.generation)
-            slot = held[0].slot if held else None
+            live = [grant.slot for grant in held if grant.token_set is not None]
+            slot = first_again if live == [first_again] else held[0].slot if held else None
             if slot != holding.preferred:
                 self._grants.prefer(user_id, provider.id, provider.generation, slot)
 
@@ -225,13 +236,14 @@ class GrantService:
         user_id, provider, subject = brought.user.id, holding.provider, brought.account.subject
         if holding.grant is None and brought.slot == FIRST_SLOT:
             return None
-        if holding.grant is not None and holding.grant.account.subject == subject:
+        is_its_own = holding.grant is not None and holding.grant.account.subject == subject
+        if is_its_own and holding.grant is not None and holding.grant.token_set is not None:
             return None
-        for other in self._grants.at(user_id, provider.id, provider.generation):
-            is_same = other.token_set is not None and other.account.subject == subject
-            if is_same and other.slot != brought.slot:
-                return self._grants.load(user_id, provider.id, other.slot)
-        return None
+        held = self._grants.at(user_id, provider.id, provider.generation)
+        others = [other for other in held if other.account.subject == subject and other.slot != brought.slot]
+        live = [other for other in others if other.token_set is not None]
+        found = next(iter(live if is_its_own else live or others), None)
+        return self._grants.load(user_id, provider.id, found.slot) if found else None
 
     def _replace(self, grant: Grant, brought: Brought, holding: Holding, box: Box) -> Grant | None:
         """Write over what is there and return it. A faster tab is written over once more: this consent is newer."""

@@ -203,6 +203,8 @@ class RevocationService:
         try:
             holding = self._grants.load(revocation.user_id, revocation.provider_id, revocation.slot)
             self._finish_deletion(revocation, holding)
+            if self._would_end_another(revocation, holding):
+                return self._give_up(revocation, "authorized_again")
             confirmed = self._attempt_with(revocation, holding)
         except (NotFound, IntegrityViolation) as error:
             # The provider or its key is gone: there is nothing left that could be sent
@@ -229,6 +231,17 @@ class RevocationService:
                 # Counted by that request already, unless it died before it could: then the receipt is ours to keep
                 self._note(revocation, of=grant.id, removed=1, asked=1)
                 self._grants.delete(grant)
+
+    def _would_end_another(self, revocation: Revocation, holding: Holding) -> bool:
+        """Whether the person authorized this account again, at a cloud where one token's end ends all of an account.
+
+        What ends the newer authorization ends this one, too.
+        """
+        provider = holding.provider
+        if not self._catalogue.get(provider.type_id).revocation_side_effect or not revocation.account.subject:
+            return False
+        held = self._grants.at(revocation.user_id, provider.id, provider.generation)
+        return any(one.token_set is not None and one.account.subject == revocation.account.subject for one in held)
 
     def _attempt_with(self, revocation: Revocation, holding: Holding) -> bool:
         """At the server that issued the tokens, as the client they were issued to (R92)."""

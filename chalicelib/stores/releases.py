@@ -60,22 +60,25 @@ class DynamoReleaseStore:
         if held.subject is None or held.holding is None:
             return held
         slot = self._slot(held.holding, user_id, likely, account)
+        if slot is None:
+            return replace(held, holding=replace(held.holding, grant=None))
         if slot == likely:
             return held
         _remember(self._likely_slot, (user_id, provider_id, account), slot)
         return self._read(application_id, provider_id, user_id, slot, alias)
 
-    def _slot(self, holding: Holding, user_id: str, likely: str, account: str) -> str:
-        """Where the account is that is meant; another read only for who has several, or asks for one in vain."""
+    def _slot(self, holding: Holding, user_id: str, likely: str, account: str) -> str | None:
+        """Where the account is that is meant, None where none is; another read only for who has several, or asks for
+        one in vain.
+        """
         grant, provider = holding.grant, holding.provider
         is_default = likely == (holding.preferred or FIRST_SLOT)
         if self._is_named(grant, account, (user_id, provider.id, account)) if account else is_default:
             return likely
         found = chosen(self._grants.at(user_id, provider.id, provider.generation), holding.preferred, account)
-        slot = found.slot if found else FIRST_SLOT
-        if account:
-            _remember(self._likely_slot, (user_id, provider.id, account), slot)
-        return slot
+        if account and found:
+            _remember(self._likely_slot, (user_id, provider.id, account), found.slot)
+        return found.slot if found else None
 
     def _is_named(self, grant: Grant | None, account: str, asked: tuple[str, str, str]) -> bool:
         """Whether it is the account that is asked for. By a label only if all accounts were looked at for it before:

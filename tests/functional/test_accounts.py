@@ -125,7 +125,7 @@ def test_after_everything_was_revoked_the_next_consent_is_the_default(api: Api) 
 def test_an_account_that_is_there_already_is_renewed_where_it_is(api: Api) -> None:
     before = api.fetch()["access_token"]
     page = add(api, "alice")
-    assert "This account was connected already" in page.text
+    assert "This account was among yours already" in page.text
     assert api.fetch()["access_token"] != before
     assert len(_forms(api.browser.get("/providers"), "Reauthorize")) == 1
 
@@ -133,7 +133,7 @@ def test_an_account_that_is_there_already_is_renewed_where_it_is(api: Api) -> No
 def test_reauthorizing_one_account_as_the_other_leaves_both(api: Api) -> None:
     add(api)
     page = reauthorize(api, 0, "alice2")
-    assert "This account was connected already" in page.text
+    assert "This account was among yours already" in page.text
     assert (account_of(api), account_of(api, account=PRIVATE)) == (WORK, PRIVATE)
 
 
@@ -169,6 +169,46 @@ def test_removing_a_later_account_removes_that_one(api: Api) -> None:
     later = next(form for form in rows if dict(form.fields)["token"].count(".") == 2)
     admin.press(admin.get(f"{later.action}?token={dict(later.fields)['token']}"), "Remove")
     assert (account_of(api), api.refuse(account=PRIVATE)[2]) == (WORK, "not_connected")
+
+
+def remove_all(api: Api) -> None:
+    admin = api.running.browser("admin")
+    admin.press(admin.get(f"/admin/tokens/remove-person?person={ALICE.user.id}"), "Remove")
+
+
+def authorize_again(api: Api, number: int, account: str) -> Answer:
+    going = press(api.browser, "Authorize", number)
+    return api.browser.get(api.running.callback(api.running.cloud.consent(going_to(going), account)))
+
+
+def test_after_all_were_removed_the_first_account_that_is_authorized_again_is_the_default(api: Api) -> None:
+    add(api)
+    remove_all(api)
+    assert api.refuse()[2] == "not_connected"
+    authorize_again(api, 1, "alice2")
+    assert account_of(api) == PRIVATE
+    authorize_again(api, 0, "alice")
+    assert (account_of(api), account_of(api, account=WORK)) == (PRIVATE, WORK)
+
+
+def test_an_account_that_was_removed_is_authorized_again_where_it_was(api: Api) -> None:
+    add(api)
+    remove_all(api)
+    authorize_again(api, 1, "alice")
+    assert account_of(api) == WORK
+    authorize_again(api, 0, "alice")
+    held = api.running.vault.grants._grants.of_user(ALICE.user.id)
+    assert [grant.account.subject for grant in held if grant.token_set is not None] == ["cloud-alice"]
+
+
+def test_a_name_that_two_accounts_have_means_neither(api: Api) -> None:
+    add(api)
+    grants = api.running.vault.grants._grants
+    for grant in grants.of_user(ALICE.user.id):
+        named = replace(grant, account=replace(grant.account, label="Alice"), version=grant.version + 1)
+        grants.save(named, replaces=grant.version)
+    for _ in range(2):
+        assert api.refuse(account="Alice") == (400, "invalid_grant", "not_connected")
 
 
 def test_removing_all_of_a_provider_removes_every_account(api: Api) -> None:

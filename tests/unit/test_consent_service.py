@@ -28,6 +28,7 @@ from chalicelib.domain.session import MAX_OPEN_REQUESTS
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.services import consent
 from chalicelib.services.consent import Callback, Consented, Departure
+from chalicelib.services.revocations import FIRST_RETRY_SECONDS
 from tests.fakes.services import ORIGIN, FakeVault
 from tests.samples import ACCOUNT, ALICE, BOB, OTHER_ACCOUNT, SESSION
 
@@ -612,6 +613,19 @@ class TestReceivedAndNotKept:
         vault.grant_store.fail_saving = True
         problem(vault, callback)
         assert len(vault.cloud.revoked) == 1
+
+    def test_r88_who_goes_back_to_the_account_of_before_keeps_what_that_gave_now(self, vault: FakeVault) -> None:
+        vault.catalogue.type = replace(vault.catalogue.type, revocation_side_effect="Ends everything of the account.")
+        for account in (ACCOUNT, OTHER_ACCOUNT, ACCOUNT):
+            vault.authorize(account)
+        ended = [one.account.subject for one in vault.revocation_store.revocations.values()]
+        assert sorted(ended) == sorted([ACCOUNT.subject, OTHER_ACCOUNT.subject])
+        vault.clock.advance(FIRST_RETRY_SECONDS)
+        assert vault.revocations.retry_due() == 1
+        assert len(vault.cloud.revoked) == 1
+        told = [event.facts["cloud"] for event in vault.audit_log.events if event.tag is AuditTag.REVOCATION_RETRIED]
+        assert sorted(told) == ["authorized_again", "revoked"]
+        assert vault.revocation_store.revocations == {}
 
 
 def test_r92_what_a_consent_brings_is_bound_to_the_server_and_client_that_gave_it(vault: FakeVault) -> None:
