@@ -104,7 +104,7 @@ class ProviderPages:
             name=provider.name,
             type_name=self._registration.type(provider.type_id).name,
             enabled=provider.enabled,
-            users=count.number,
+            authorizations=count.number,
             are_more=count.more,
             is_for_groups=bool(provider.visible_to),
             error=health.misconfigured_error if health.is_misconfigured(provider.version) else "",

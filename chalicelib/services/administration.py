@@ -1,6 +1,7 @@
 """What administrators see of everybody's tokens: pages of them, found by person, cloud account, state or age."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
@@ -83,12 +84,15 @@ class AdministrationService:
         return provider
 
     def person(self, typed: str) -> Person | None:
-        """Whom a complete name means: an id or an e-mail address. None for the beginning of a log-in name.
+        r"""Whom a complete name means: an id, an e-mail address or `DOMAIN\user`. None for the beginning of the latter.
 
-        Raises NotFound where nobody is called so, InvalidRequest where several people are.
+        Raises NotFound where nobody has such an id or address, InvalidRequest where several people are called so.
         """
-        is_complete = is_person_id(typed) or "@" in typed
-        return self._people.find(typed) if is_complete else None
+        if is_person_id(typed) or "@" in typed:
+            return self._people.find(typed)
+        with suppress(NotFound):
+            return self._people.find(typed) if "\\" in typed else None
+        return None
 
     def tokens(self, provider: Provider, search: GrantSearch, cursor: str | None) -> Tokens:
         """One page of a provider's live grants, by user name. Raises InvalidRequest for over-long text."""

@@ -35,9 +35,15 @@ class StopService:
         self._clock = clock
 
     def all(self) -> list[Stop]:
-        """What is stopped, newest first; everything, if that is, before all."""
-        found = self._stops.all() + [_stop_of(a) for a in self._applications.all() if not a.enabled]
+        """What is stopped, newest first; everything, if that is, before all. People are called what they are now."""
+        found = [self._as_named_now(stop) for stop in self._stops.all()]
+        found += [_stop_of(application) for application in self._applications.all() if not application.enabled]
         return sorted(found, key=lambda stop: (stop.kind is not StopKind.EVERYTHING, -stop.at))
+
+    def _as_named_now(self, stop: Stop) -> Stop:
+        if stop.kind is not StopKind.PERSON:
+            return stop
+        return replace(stop, target_name=self._people.with_id(stop.target, stop.target_name).name)
 
     def everything(self) -> Stop | None:
         """The stop of everything, while there is one."""

@@ -156,7 +156,7 @@ class ProviderRow:
     name: str
     type_name: str
     enabled: bool
-    users: int
+    authorizations: int
     are_more: bool = False
     is_for_groups: bool = False
     error: str = ""

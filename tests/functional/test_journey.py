@@ -221,11 +221,12 @@ class TestManageTokens:
         assert "An administrator removed your authorization" in alice.get("/activity").text
         assert running.cloud.requests["/revoke"] == 2
 
-    def test_removing_a_persons_tokens(self, running: Running) -> None:
+    @pytest.mark.parametrize("typed", ["bob%40contoso.example", "CONTOSO%5Cbob", "contoso%5CBOB"])
+    def test_removing_a_persons_tokens(self, running: Running, typed: str) -> None:
         alice, bob, admin = (running.browser(name) for name in ("alice", "bob", "admin"))
         running.authorize(alice)
         running.authorize(bob, "bob")
-        page = admin.press(admin.get("/admin/tokens?user=bob%40contoso.example"), "Remove all tokens of this person")
+        page = admin.press(admin.get(f"/admin/tokens?user={typed}"), "Remove all tokens of this person")
         assert "all tokens of CONTOSO\\bob" in page.text
         page = admin.press(page, "Remove", revoke="yes")
         assert "All tokens of CONTOSO\\bob were removed" in page.text

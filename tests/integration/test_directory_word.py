@@ -1,5 +1,7 @@
 """What a real directory says counts, all of it and nothing else (R97, R98): Samba's AD DC and slapd, and the sweep."""
 
+from itertools import product
+
 import pytest
 
 from chalicelib.domain.distinguished_name import folded_dn
@@ -183,13 +185,11 @@ class TestOpenLdap:
         world.enrol(openldap, "EXAMPLE\\alice", "EXAMPLE\\leaver1", "EXAMPLE\\leaver2", "EXAMPLE\\leaver3")
         return world
 
-    @pytest.mark.parametrize("group_search", [True, False])
-    def test_groups_are_matched_whatever_is_in_their_names(self, openldap, group_search):
-        names = ["Staff, EU", "C++", "a=b;c", '#1 <"x">', "back\\slash", "Grün"]
-        for name in names:
-            if group_search:
-                openldap.add_group(name, "alice")
-            for spelling in (openldap.dn(name), openldap.dn(name).upper(), _in_hexadecimal(openldap.dn(name))):
+    def test_groups_are_matched_whatever_is_in_their_names(self, openldap):
+        for name in ("Staff, EU", "C++", "a=b;c", '#1 <"x">', "back\\slash", "Grün"):
+            openldap.add_group(name, "alice")
+            dn = openldap.dn(name)
+            for spelling, group_search in product((dn, dn.upper(), _in_hexadecimal(dn)), (True, False)):
                 changed = {"allowed_groups": (spelling,), "administrator_groups": (spelling,)}
                 domain = self.of(openldap, group_search=group_search, **changed)
                 assert folded_dn(spelling) in log_in(domain, "EXAMPLE\\alice", "alice-Pass1!").groups

@@ -109,6 +109,14 @@ def test_a_stop_has_a_reason(world: World, kind: StopKind, reason: str) -> None:
     assert world.service.all() == []
 
 
+def test_r91_who_is_stopped_is_called_what_they_are_called_now(world: World) -> None:
+    world.stop(StopKind.PERSON, ALICE.id)
+    record = world.users.get(ALICE.id)
+    assert record is not None
+    world.users.rename(record, replace(ALICE, login_name="CONTOSO\\alice.adams"), at=NOW)
+    assert [stop.target_name for stop in world.service.all()] == ["CONTOSO\\alice.adams"]
+
+
 @pytest.mark.parametrize("kind", [StopKind.APPLICATION, StopKind.PROVIDER, StopKind.PERSON])
 def test_what_does_not_exist_is_not_found(world: World, kind: StopKind) -> None:
     with pytest.raises(NotFound):
