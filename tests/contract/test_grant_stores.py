@@ -36,6 +36,7 @@ from chalicelib.stores.provider_health import DynamoProviderHealthStore
 from chalicelib.stores.providers import DynamoProviderStore
 from chalicelib.stores.removals import DynamoRemovalStore
 from chalicelib.stores.revocations import DynamoRevocationStore
+from chalicelib.stores.table import Condition, Table
 from tests.aws import Aws
 from tests.fakes.stores import FakeCursorStore, FakeGrantStore, FakeProviderStore, FakeRemovalStore, FakeRevocationStore
 from tests.samples import ALICE, BOB, GRANT, KEY, NOW, OTHER_ACCOUNT, PROVIDER, REVOCATION, SERVER
@@ -547,6 +548,25 @@ class TestRevocationStore:
         stores.revocations.claim(waiting)
         assert list(stores.revocations.due("northwind", NOW + 60)) == []
         assert list(stores.revocations.due("northwind", NOW + 300)) == [waiting]
+
+    def test_f41_an_index_that_lags_brings_back_nothing_that_is_put_off_or_done(
+        self, stores: Stores, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        done, still = replace(REVOCATION, id="rev2"), replace(REVOCATION, id="rev3")
+        stores.revocations.add_all([REVOCATION, done, still])
+        query, seen = Table.query, {}
+
+        def as_it_was(table: Table, condition: Condition, **how: Any) -> Any:
+            asked = (condition.expression, str(sorted(condition.values.items())), str(how))
+            if asked not in seen:
+                seen[asked] = query(table, condition, **how)
+            return seen[asked]
+
+        monkeypatch.setattr(Table, "query", as_it_was)
+        assert len(list(stores.revocations.due("northwind", NOW + 60))) == 3
+        stores.revocations.claim(replace(REVOCATION, attempts=1, next_attempt_at=NOW + 300))
+        stores.revocations.delete(done.id)
+        assert list(stores.revocations.due("northwind", NOW + 60)) == [still]
 
     def test_f29_of_two_runs_one_claims_it(self, stores: Stores) -> None:
         stores.revocations.add(REVOCATION)
