@@ -31,6 +31,11 @@ class UserGrants:
         default = chosen(found, self.preferred.get(where))
         return sorted(found, key=lambda grant: grant is not default)
 
+    def holds(self, subject: str | None) -> bool:
+        """Whether there are tokens of the account with this subject; None: of any."""
+        live = {grant.account.subject for grant in self.grants if grant.token_set is not None}
+        return bool(live) if subject is None else subject in live
+
 
 def new_slot(now: int, random_part: str) -> str:
     """A slot that sorts after all that were made before."""

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from chalicelib.domain.accounts import UserGrants
 from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import ConsentFailed, ConsentProblem
 from chalicelib.domain.errors import Conflict, IntegrityViolation, NotFound, StorageUnavailable, VaultError
@@ -127,11 +128,10 @@ class GrantService:
         return self._revocations.end_received(holding, token_set, client, box, user_id=user_id, account=account)
 
     def _is_kept(self, user_id: str, holding: Holding, account: CloudAccount | None) -> bool:
-        held = [holding.grant] if holding.grant is not None else []
+        held = UserGrants((holding.grant,) if holding.grant is not None else (), {})
         with suppress(StorageUnavailable):
-            held = [*self._grants.at(user_id, holding.provider.id, holding.provider.generation)]
-        live = [grant.account.subject for grant in held if grant.token_set is not None]
-        return bool(live) if account is None else account.subject in live
+            held = self._grants.at(user_id, holding.provider.id, holding.provider.generation)
+        return held.holds(account.subject if account is not None else None)
 
     def prefer(self, user: User, provider_id: str, slot: str, origin: Origin) -> None:
         """Make one of the person's accounts their default. Raises NotFound where there is none in that slot."""

@@ -241,7 +241,7 @@ class RevocationService:
         if not self._catalogue.get(provider.type_id).revocation_side_effect or not revocation.account.subject:
             return False
         held = self._grants.at(revocation.user_id, provider.id, provider.generation)
-        return any(one.token_set is not None and one.account.subject == revocation.account.subject for one in held)
+        return held.holds(revocation.account.subject)
 
     def _attempt_with(self, revocation: Revocation, holding: Holding) -> bool:
         """At the server that issued the tokens, as the client they were issued to (R92)."""

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters.system import SystemRandom
 from chalicelib.domain.administrators import Appointment, Appointments
 from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome, Period
 from chalicelib.domain.client_application import (
@@ -36,27 +35,7 @@ from chalicelib.domain.session import Notice, NoticeKind
 from chalicelib.domain.stop import Block, Stop, StopKind
 from chalicelib.domain.user import AliasClaim, Departure, SweepProgress, UserRecord
 from chalicelib.ports import EARLIER
-from chalicelib.stores.administrators import DynamoAdministratorStore
-from chalicelib.stores.audit_log import DynamoAuditLog
-from chalicelib.stores.authorization_requests import DynamoAuthorizationRequestStore
-from chalicelib.stores.client_applications import DynamoClientApplicationStore
-from chalicelib.stores.cursors import DynamoCursorStore
-from chalicelib.stores.grants import DynamoGrantStore
-from chalicelib.stores.outbox import DynamoOutbox
-from chalicelib.stores.provider_health import DynamoProviderHealthStore
-from chalicelib.stores.providers import DynamoProviderStore
-from chalicelib.stores.releases import DynamoReleaseStore
-from chalicelib.stores.removals import DynamoRemovalStore
-from chalicelib.stores.revocations import DynamoRevocationStore
-from chalicelib.stores.seals import DynamoSealStore
-from chalicelib.stores.sessions import DynamoSessionStore
-from chalicelib.stores.stops import DynamoStopStore
-from chalicelib.stores.tries import DynamoTryStore
-from chalicelib.stores.usage import DynamoUsageStore
-from chalicelib.stores.user_aliases import DynamoUserAliasStore
-from chalicelib.stores.users import DynamoUserStore
 from tests.aws import TABLES, Aws
-from tests.fakes.system import FakeClock, FakeRandom
 from tests.samples import (
     ADMINISTRATOR,
     ALICE,
@@ -70,6 +49,8 @@ from tests.samples import (
     REVOCATION,
     SESSION,
 )
+
+from .stores import Stores
 
 SLOT = "006b49d200abc"
 ITEMS: dict[str, list[dict[str, Any]]] = json.loads((Path(__file__).parent / "items_of_before.json").read_text())
@@ -121,32 +102,6 @@ CHANGED = AuditEvent(
     "northwind", {"changed": "name"}, ADMINISTRATOR.name, ALICE.login_name,
 )  # fmt: skip
 DAY = date(2027, 1, 15)
-
-
-class Stores:
-    """All of today's, on the tables of before."""
-
-    def __init__(self, aws: Aws) -> None:
-        vault, keys, sessions = (aws.table(name) for name in TABLES)
-        self.aliases = DynamoUserAliasStore(vault, SystemRandom())
-        self.providers = DynamoProviderStore(vault, keys)
-        self.grants = DynamoGrantStore(vault, keys, sessions)
-        self.releases = DynamoReleaseStore(self.grants)
-        self.users = DynamoUserStore(vault, self.aliases)
-        self.applications = DynamoClientApplicationStore(vault)
-        self.stops = DynamoStopStore(vault)
-        self.health = DynamoProviderHealthStore(vault)
-        self.revocations = DynamoRevocationStore(vault)
-        self.outbox = DynamoOutbox(vault)
-        self.removals = DynamoRemovalStore(vault)
-        self.administrators = DynamoAdministratorStore(vault)
-        self.sessions = DynamoSessionStore(sessions)
-        self.requests = DynamoAuthorizationRequestStore(sessions)
-        self.cursors = DynamoCursorStore(vault)
-        self.seals = DynamoSealStore(vault, keys)
-        self.audit_log = DynamoAuditLog(vault, FakeClock(NOW), FakeRandom(), days=30)
-        self.tries = DynamoTryStore(sessions)
-        self.usage = DynamoUsageStore(sessions)
 
 
 def plain(value: Any) -> Any:

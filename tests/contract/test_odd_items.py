@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.adapters.system import SystemRandom
 from chalicelib.domain.administrators import Appointment, Appointments
 from chalicelib.domain.aliases import aliases_of
 from chalicelib.domain.authorization_request import ConsentFailed
@@ -36,23 +35,6 @@ from chalicelib.domain.stop import Block, Stop, StopKind
 from chalicelib.domain.use import UseCount
 from chalicelib.domain.user import Departure, SweepProgress
 from chalicelib.services.people import PeopleService
-from chalicelib.stores.administrators import DynamoAdministratorStore
-from chalicelib.stores.authorization_requests import DynamoAuthorizationRequestStore
-from chalicelib.stores.client_applications import DynamoClientApplicationStore
-from chalicelib.stores.cursors import DynamoCursorStore
-from chalicelib.stores.grants import DynamoGrantStore
-from chalicelib.stores.outbox import DynamoOutbox
-from chalicelib.stores.provider_health import DynamoProviderHealthStore
-from chalicelib.stores.providers import DynamoProviderStore
-from chalicelib.stores.releases import DynamoReleaseStore
-from chalicelib.stores.removals import DynamoRemovalStore
-from chalicelib.stores.revocations import DynamoRevocationStore
-from chalicelib.stores.seals import DynamoSealStore
-from chalicelib.stores.sessions import DynamoSessionStore
-from chalicelib.stores.stops import DynamoStopStore
-from chalicelib.stores.use_counts import DynamoUseCountStore
-from chalicelib.stores.user_aliases import DynamoUserAliasStore
-from chalicelib.stores.users import DynamoUserStore
 from tests.aws import Aws
 from tests.fakes.directory import FakeDirectory
 from tests.fakes.system import FakeClock
@@ -70,6 +52,8 @@ from tests.samples import (
     SESSION,
 )
 
+from .stores import Stores
+
 VAULT, KEYS, SESSIONS = "vault", "vault-keys", "vault-sessions"
 OTHER_PROVIDER = replace(PROVIDER, id="other", name="Other Cloud")
 OTHER_APPLICATION = replace(APPLICATION, id="other", name="Other program")
@@ -78,29 +62,8 @@ REMOVAL = Removal("r1", RemovalScope.TOKENS, True, ADMINISTRATOR, NOW, "t", "n",
 WORDS = ("state", "reason", "kind", "departure", "subject_mode", "client_authentication", "scope", "tag", "channel")
 
 
-class World:
-    """All stores on one AWS."""
-
-    def __init__(self, aws: Aws) -> None:
-        self.aws = aws
-        vault, keys, sessions = map(aws.table, (VAULT, KEYS, SESSIONS))
-        self.providers = DynamoProviderStore(vault, keys)
-        self.grants = DynamoGrantStore(vault, keys, sessions)
-        self.releases = DynamoReleaseStore(self.grants)
-        self.aliases = DynamoUserAliasStore(vault, SystemRandom())
-        self.users = DynamoUserStore(vault, self.aliases)
-        self.applications = DynamoClientApplicationStore(vault)
-        self.stops = DynamoStopStore(vault)
-        self.health = DynamoProviderHealthStore(vault)
-        self.revocations = DynamoRevocationStore(vault)
-        self.outbox = DynamoOutbox(vault)
-        self.removals = DynamoRemovalStore(vault)
-        self.administrators = DynamoAdministratorStore(vault)
-        self.sessions = DynamoSessionStore(sessions)
-        self.requests = DynamoAuthorizationRequestStore(sessions)
-        self.cursors = DynamoCursorStore(vault)
-        self.seals = DynamoSealStore(vault, keys)
-        self.uses = DynamoUseCountStore(vault)
+class World(Stores):
+    """All stores on one AWS, and what is put into them."""
 
     def provider(self) -> None:
         self.providers.add(PROVIDER, KEY)

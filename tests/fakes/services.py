@@ -9,12 +9,15 @@ from chalicelib.domain.provider_type import ProviderType, RevocationStyle
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.session import Session
 from chalicelib.domain.token_set import CloudAccount, TokenSet
+from chalicelib.services.administration import AdministrationService
 from chalicelib.services.background import Engine
 from chalicelib.services.consent import Callback, Consented, ConsentService
 from chalicelib.services.events import EventService, Outlets
 from chalicelib.services.generations import GenerationService
 from chalicelib.services.grants import GrantService
+from chalicelib.services.people import PeopleService
 from chalicelib.services.refresh import RefreshService
+from chalicelib.services.removals import RemovalService
 from chalicelib.services.revocations import RevocationService
 from tests.fakes.directory import FakeDirectory
 from tests.fakes.events import FakeBus, FakeMailer, FakeOutbox
@@ -167,3 +170,28 @@ class FakeVault:
         key = self.providers.key(grant.provider_id, grant.generation)
         with self.cipher.unlock(key) as box:
             return TokenSet.from_bytes(box.decrypt(grant.token_set or b"", grant.encryption_context()))
+
+
+class AdministeredVault(FakeVault):
+    """The same with what administrators do about tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.people = PeopleService(self.aliases, self.users, self.directory, self.clock)
+        self.administration = AdministrationService(
+            providers=self.providers, grants=self.grant_store, people=self.people
+        )
+        self.removals = RemovalService(
+            providers=self.providers,
+            generations=self.generations,
+            grants=self.grant_store,
+            removals=self.removal_store,
+            administration=self.administration,
+            revocations=self.revocations,
+            catalogue=self.catalogue,
+            cipher=self.cipher,
+            audit_log=self.audit_log,
+            clock=self.clock,
+            random=self.random,
+            engine=self.engine,
+        )

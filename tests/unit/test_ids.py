@@ -14,12 +14,9 @@ from chalicelib.domain.errors import InvalidRequest
 from chalicelib.domain.ids import GrantId, PersonId, is_person_id, is_provider_id
 from chalicelib.domain.sign_in import SignInSettings
 from chalicelib.domain.stop import StopKind
-from chalicelib.services.administration import AdministrationService
 from chalicelib.services.audit import AuditService
-from chalicelib.services.people import PeopleService
-from chalicelib.services.removals import RemovalService
 from chalicelib.services.stops import StopService
-from tests.fakes.services import ORIGIN, FakeVault
+from tests.fakes.services import ORIGIN, AdministeredVault
 from tests.fakes.system import FakeRandom
 from tests.samples import ADMINISTRATOR, ALICE, GRANT, NOW
 
@@ -39,27 +36,9 @@ IDS = [
 SLOTS = ["", new_slot(NOW, FakeRandom().token(6)), new_slot(NOW, "-_-_-_-_")]
 
 
-class World(FakeVault):
+class World(AdministeredVault):
     def __init__(self) -> None:
         super().__init__()
-        self.people = PeopleService(self.aliases, self.users, self.directory, self.clock)
-        self.administration = AdministrationService(
-            providers=self.providers, grants=self.grant_store, people=self.people
-        )
-        self.removals = RemovalService(
-            providers=self.providers,
-            generations=self.generations,
-            grants=self.grant_store,
-            removals=self.removal_store,
-            administration=self.administration,
-            revocations=self.revocations,
-            catalogue=self.catalogue,
-            cipher=self.cipher,
-            audit_log=self.audit_log,
-            clock=self.clock,
-            random=self.random,
-            engine=self.engine,
-        )
         self.stops = StopService(
             stops=self.stop_store,
             applications=self.applications,

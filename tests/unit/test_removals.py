@@ -26,13 +26,12 @@ from chalicelib.domain.removal import CloudReceipt, Everything, Removal, Removal
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.services import removals
-from chalicelib.services.administration import COUNT_LIMIT, EXPORT_LIMIT, AdministrationService
+from chalicelib.services.administration import COUNT_LIMIT, EXPORT_LIMIT
 from chalicelib.services.clean_up import CleanUpService
 from chalicelib.services.grant_import import GrantImportService, Imported
-from chalicelib.services.people import PeopleService, Person
+from chalicelib.services.people import Person
 from chalicelib.services.providers import ProviderService
-from chalicelib.services.removals import RemovalService
-from tests.fakes.services import FakeVault
+from tests.fakes.services import AdministeredVault
 from tests.samples import ACCOUNT, ADMIN, ALICE, BOB, GRANT, PROVIDER, REVOCATION
 
 ORIGIN = Origin("request-1", "127.0.0.1")
@@ -40,29 +39,11 @@ SECRETS = ClientSecrets(Secret("client-secret")).to_bytes()
 BY = Actor(ADMIN.id, ADMIN.login_name)
 
 
-class World(FakeVault):
+class World(AdministeredVault):
     """The vault with one provider; its removals, and the clean-up behind them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.people = PeopleService(self.aliases, self.users, self.directory, self.clock)
-        self.administration = AdministrationService(
-            providers=self.providers, grants=self.grant_store, people=self.people
-        )
-        self.removals = RemovalService(
-            providers=self.providers,
-            generations=self.generations,
-            grants=self.grant_store,
-            removals=self.removal_store,
-            administration=self.administration,
-            revocations=self.revocations,
-            catalogue=self.catalogue,
-            cipher=self.cipher,
-            audit_log=self.audit_log,
-            clock=self.clock,
-            random=self.random,
-            engine=self.engine,
-        )
         self.cleaning = CleanUpService(
             providers=self.providers,
             grants=self.grant_store,
