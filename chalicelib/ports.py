@@ -214,8 +214,8 @@ class SessionStore(Protocol):
     def update_user(self, id_hash: str, user: User) -> None:
         """Write what the directory now says of the session's user. Does nothing when it has ended meanwhile."""
 
-    def delete(self, id_hash: str) -> None:
-        """End a session; idempotent."""
+    def delete(self, *id_hashes: str) -> None:
+        """End sessions, all of them or none; idempotent."""
 
     def of_user(self, user_id: str) -> list[Session]:
         """All sessions of a user, newest first. May lag a write by a moment."""
@@ -252,8 +252,8 @@ class ProviderStore(Protocol):
     def save_everything(self, everything: Everything, *, replaces: int) -> None:
         """Write over the one whose last number is `replaces`: in effect for every read from now on. Raises Conflict."""
 
-    def add(self, provider: Provider, key: ProviderKey) -> None:
-        """Store a new provider and its first key. Raises Conflict when the id is taken."""
+    def add(self, provider: Provider) -> None:
+        """Store a new provider, whose first key is there. Raises Conflict when the id is taken."""
 
     def update(self, provider: Provider) -> Provider:
         """Write over `provider.version` and return it with the next one. Raises Conflict, also for what is ending."""
@@ -568,6 +568,13 @@ class JwtVerifier(Protocol):
 class AuditLog(Protocol):
     def record(self, event: AuditEvent) -> None:
         """Append one entry. Raises StorageUnavailable: an act that cannot be recorded is not reported as done."""
+
+    def recording(self, *events: AuditEvent) -> AbstractContextManager[None]:
+        """The entries of an act go with the first write inside: all are stored, or none (R93).
+
+        Where nothing is written inside, they are appended at the end: an act that changes nothing is recorded, too.
+        An error that comes before the write leaves no entry. Raises StorageUnavailable.
+        """
 
     def record_all(self, events: Sequence[AuditEvent]) -> None:
         """Append many entries in batches. Raises StorageUnavailable; some may be there then."""

@@ -55,8 +55,8 @@ class AdministratorService:
             person = self._people.find(typed, must_ask=True)
             key, name = person.id, person.name
         appointment = Appointment(key, is_for_group, name, self._clock.now(), Actor(by.id, by.login_name))
-        self._change(lambda appointments: appointments.with_one(appointment))
-        self._record(AuditTag.ADMINISTRATOR_APPOINTED, by, appointment, origin)
+        with self._audit_log.recording(_event(AuditTag.ADMINISTRATOR_APPOINTED, by, appointment, origin)):
+            self._change(lambda appointments: appointments.with_one(appointment))
         return appointment
 
     def dismiss(self, by: User, key: str, origin: Origin) -> None:
@@ -76,8 +76,8 @@ class AdministratorService:
                 )
             return remaining
 
-        self._change(without)
-        self._record(AuditTag.ADMINISTRATOR_DISMISSED, by, entry, origin)
+        with self._audit_log.recording(_event(AuditTag.ADMINISTRATOR_DISMISSED, by, entry, origin)):
+            self._change(without)
 
     def _is_person(self, typed: str) -> bool:
         """A SID may be either; whom the vault knows by it is a person."""
@@ -96,12 +96,10 @@ class AdministratorService:
             return
         raise Conflict
 
-    def _record(self, tag: AuditTag, by: User, entry: Appointment, origin: Origin) -> None:
-        facts = {"group" if entry.is_group else "person": entry.name}
-        user_id, user_name = ("", "") if entry.is_group else (entry.key, entry.name)
-        self._audit_log.record(
-            AuditEvent(
-                tag, Outcome.SUCCESS, by.id, origin, user_id, facts=facts, actor_name=by.login_name,
-                user_name=user_name,
-            )
-        )  # fmt: skip
+
+def _event(tag: AuditTag, by: User, entry: Appointment, origin: Origin) -> AuditEvent:
+    facts = {"group" if entry.is_group else "person": entry.name}
+    user_id, user_name = ("", "") if entry.is_group else (entry.key, entry.name)
+    return AuditEvent(
+        tag, Outcome.SUCCESS, by.id, origin, user_id, facts=facts, actor_name=by.login_name, user_name=user_name
+    )

@@ -169,10 +169,12 @@ class ConsentService:
             consented = self._complete(session, callback, origin)
         except ConsentFailed as failure:
             facts = {"problem": failure.problem.value} | ({"cloud": failure.cloud} if failure.cloud else {})
-            self._record(AuditTag.CONSENT_FAILED, session, callback, origin, **facts)
+            self._audit_log.record(_event(AuditTag.CONSENT_FAILED, session, callback, origin, **facts))
             raise
         if consented.tested:
-            self._record(AuditTag.PROVIDER_TESTED, session, callback, origin, account=consented.account.label)
+            self._audit_log.record(
+                _event(AuditTag.PROVIDER_TESTED, session, callback, origin, account=consented.account.label)
+            )
         return consented
 
     def _complete(self, session: Session, callback: Callback, origin: Origin) -> Consented:
@@ -197,12 +199,11 @@ class ConsentService:
                 return Consented(account, tested=self._tested(request, token_set))
             brought = Brought(session.user, request.slot, token_set, account, came_back)
 
-            def announce(*, changed: bool) -> None:
-                # What cannot be recorded is not kept; what is recorded and not kept gets a line of its own
+            def line(*, changed: bool) -> AuditEvent:
                 facts = {"account": account.label, "account_changed": str(changed).lower()}
-                self._record(AuditTag.GRANT_AUTHORIZED, session, callback, origin, **facts)
+                return _event(AuditTag.GRANT_AUTHORIZED, session, callback, origin, **facts)
 
-            kept = self._grants.keep(brought, holding, client=client, box=box, announce=announce)
+            kept = self._grants.keep(brought, holding, client=client, box=box, line=line)
         return Consented(account, kept.previous, was_connected=kept.was_connected)
 
     def _tested(self, request: AuthorizationRequest, token_set: TokenSet) -> Tested:
@@ -295,12 +296,11 @@ class ConsentService:
                 cloud = self._grants.discard(request.user_id, holding, client, box, token_set=error.received)
             raise ConsentFailed(_problem(error), detail=error.detail, cloud=cloud) from error
 
-    def _record(self, tag: AuditTag, session: Session, callback: Callback, origin: Origin, **facts: str) -> None:
-        outcome = Outcome.FAILURE if tag is AuditTag.CONSENT_FAILED else Outcome.SUCCESS
-        user_id, name = session.user.id, session.user.login_name
-        self._audit_log.record(
-            AuditEvent(tag, outcome, user_id, origin, user_id, callback.provider_id, facts, name, name)
-        )
+
+def _event(tag: AuditTag, session: Session, callback: Callback, origin: Origin, **facts: str) -> AuditEvent:
+    outcome = Outcome.FAILURE if tag is AuditTag.CONSENT_FAILED else Outcome.SUCCESS
+    user_id, name = session.user.id, session.user.login_name
+    return AuditEvent(tag, outcome, user_id, origin, user_id, callback.provider_id, facts, name, name)
 
 
 def _holds(holding: Holding, account: CloudAccount) -> bool:

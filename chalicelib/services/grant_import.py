@@ -80,12 +80,12 @@ class GrantImportService:
         with self._cipher.unlock(holding.key) as box:
             sealed = box.encrypt(tokens.to_bytes(), grant.encryption_context())
         try:
-            self._grants.save(
-                replace(grant, token_set=sealed), replaces=holding.grant.version if holding.grant else None
-            )
+            with self._audit_log.recording(_event(grant, by, origin)):
+                self._grants.save(
+                    replace(grant, token_set=sealed), replaces=holding.grant.version if holding.grant else None
+                )
         except Conflict:
             return None
-        self._record(grant, by, origin)
         return grant
 
     def _known(self, person: Person) -> Person:
@@ -104,17 +104,16 @@ class GrantImportService:
         self._users.enrol(user, sessions_until=0, at=self._clock.now())
         return self._people.with_id(person.id)
 
-    def _record(self, grant: Grant, by: Actor, origin: Origin) -> None:
-        self._audit_log.record(
-            AuditEvent(
-                AuditTag.GRANT_IMPORTED,
-                Outcome.SUCCESS,
-                by.id,
-                origin,
-                grant.user_id,
-                grant.provider_id,
-                {"account": grant.account.label},
-                actor_name=by.name,
-                user_name=grant.user_name,
-            )
-        )
+
+def _event(grant: Grant, by: Actor, origin: Origin) -> AuditEvent:
+    return AuditEvent(
+        AuditTag.GRANT_IMPORTED,
+        Outcome.SUCCESS,
+        by.id,
+        origin,
+        grant.user_id,
+        grant.provider_id,
+        {"account": grant.account.label},
+        actor_name=by.name,
+        user_name=grant.user_name,
+    )

@@ -110,13 +110,17 @@ class ReachService:
     def block(self, user: User, application_id: str, origin: Origin) -> None:
         """From the next call on this application gets nothing of this person. Raises NotFound for an unknown one."""
         application = self._applications.get(check_id(application_id))
-        if self._stops.block(Block(user.id, application.id, self._clock.now())):
-            self._record(AuditTag.CLIENT_BLOCKED, user, application.id, origin)
+        with self._audit_log.recording(_event(AuditTag.CLIENT_BLOCKED, user, application.id, origin)):
+            self._stops.block(Block(user.id, application.id, self._clock.now()))
 
     def unblock(self, user: User, application_id: str, origin: Origin) -> None:
         """Take that back, also for an application that does not exist any more."""
-        if self._stops.unblock(user.id, application_id):
-            self._record(AuditTag.CLIENT_UNBLOCKED, user, application_id, origin)
+        is_blocked = any(block.application_id == application_id for block in self._stops.blocks(user.id))
+        if not is_blocked and all(one.id != application_id for one in self._applications.all()):
+            # Text that names nothing is nothing to record
+            return
+        with self._audit_log.recording(_event(AuditTag.CLIENT_UNBLOCKED, user, application_id, origin)):
+            self._stops.unblock(user.id, application_id)
 
     def _last_releases(self, user: User, names: dict[str, str]) -> dict[str, tuple[int, str, str]]:
         """By application: when it last fetched a token, of which provider, and what it was called then."""
@@ -144,18 +148,11 @@ class ReachService:
                     reached[application.id] += (provider.name,)
         return reached
 
-    def _record(self, tag: AuditTag, user: User, application_id: str, origin: Origin) -> None:
-        event = AuditEvent(
-            tag,
-            Outcome.SUCCESS,
-            user.id,
-            origin,
-            user_id=user.id,
-            facts={"client": application_id},
-            actor_name=user.login_name,
-            user_name=user.login_name,
-        )
-        self._audit_log.record(event)
+
+def _event(tag: AuditTag, user: User, application_id: str, origin: Origin) -> AuditEvent:
+    name = user.login_name
+    facts = {"client": application_id}
+    return AuditEvent(tag, Outcome.SUCCESS, user.id, origin, user.id, facts=facts, actor_name=name, user_name=name)
 
 
 def _kinds(stops: list[Stop], provider_id: str, user_id: str, *, is_own: bool) -> frozenset[StopKind]:

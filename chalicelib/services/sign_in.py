@@ -95,9 +95,11 @@ class SignInService:
             if isinstance(failure, LoginRefused):
                 self._sessions.shut_out(failure.user_id)
             raise
-        started = self._sessions.start(user, client.browser, replaces=session, by_openid=True)
-        name = user.login_name
-        self._record(AuditEvent(tag, Outcome.SUCCESS, user.id, client.origin, user.id, actor_name=name, user_name=name))
+        name, facts = user.login_name, {"with": self.name}
+        line = AuditEvent(
+            tag, Outcome.SUCCESS, user.id, client.origin, user.id, facts=facts, actor_name=name, user_name=name
+        )
+        started = self._sessions.start(user, client.browser, line, replaces=session, by_openid=True)
         return LoggedIn(started.cookie, started.session)
 
     def sign_out_url(self) -> str:

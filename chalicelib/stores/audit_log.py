@@ -6,6 +6,7 @@ An entry about a user is in the listing index too, under that user: the index is
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, timedelta
 from hashlib import sha256
 from heapq import merge
@@ -45,6 +46,17 @@ class DynamoAuditLog:
         entry_id = self._random.token(12)
         self._table.put(self._item(event, at, entry_id), Condition.absent(KEY))
         _LOG.info(event.tag.value, extra=_to_line(event))
+
+    @contextmanager
+    def recording(self, *events: AuditEvent) -> Iterator[None]:
+        at, companions = self._clock.now(), None
+        try:
+            with self._table.together(*(self._item(one, at, self._random.token(12)) for one in events)) as companions:
+                yield
+        finally:
+            if companions is not None and companions.are_stored:
+                for event in events:
+                    _LOG.info(event.tag.value, extra=_to_line(event))
 
     def record_all(self, events: Sequence[AuditEvent]) -> None:
         at = self._clock.now()

@@ -47,9 +47,7 @@ class DynamoProviderStore:
         item = everything_key() | {"last": everything.last} | asdict(everything)
         _put(self._vault, item, Condition.equals(last=replaces) if replaces else Condition.absent(KEY))
 
-    def add(self, provider: Provider, key: ProviderKey) -> None:
-        # The key first: a provider without one could not be used, a key without a provider harms nobody
-        self.add_key(key)
+    def add(self, provider: Provider) -> None:
         _put(self._vault, _provider_to_item(provider), Condition.absent(KEY))
 
     def update(self, provider: Provider) -> Provider:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from itertools import count
@@ -52,8 +53,9 @@ class FakeSessionStore:
     def update_user(self, id_hash: str, user: User) -> None:
         self._change(id_hash, user=user)
 
-    def delete(self, id_hash: str) -> None:
-        self.sessions.pop(id_hash, None)
+    def delete(self, *id_hashes: str) -> None:
+        for id_hash in id_hashes:
+            self.sessions.pop(id_hash, None)
 
     def of_user(self, user_id: str) -> list[Session]:
         mine = [session for session in self.sessions.values() if session.user.id == user_id]
@@ -226,10 +228,9 @@ class FakeProviderStore:
             raise Conflict
         self.removed = everything
 
-    def add(self, provider: Provider, key: ProviderKey) -> None:
+    def add(self, provider: Provider) -> None:
         if provider.id in self.providers:
             raise Conflict
-        self.add_key(key)
         self.providers[provider.id] = provider
 
     def update(self, provider: Provider) -> Provider:
@@ -678,6 +679,20 @@ class FakeAuditLog:
         self.events.append(event)
         at = self._clock.now()
         self._entries.append(AuditEntry(position(at, f"entry{len(self.events):06}"), at, event))
+
+    @contextmanager
+    def recording(self, *events: AuditEvent) -> Iterator[None]:
+        """What is done is not taken back: a broken log keeps it from being begun, and who is killed has done it."""
+        if self.broken:
+            raise StorageUnavailable
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            self.record_all(events)
+            raise
+        self.record_all(events)
 
     def record_all(self, events: Sequence[AuditEvent]) -> None:
         for event in events:

@@ -122,7 +122,8 @@ def add_provider(vault: FakeVault, name: str) -> None:
     key = vault.cipher.new_key(name, 1)
     with vault.cipher.unlock(key) as box:
         secret = box.encrypt(ClientSecrets(Secret("client-secret")).to_bytes(), other.secret_context())
-    vault.providers.add(replace(other, client_secret=secret), key)
+    vault.providers.add_key(key)
+    vault.providers.add(replace(other, client_secret=secret))
 
 
 def add_entry(vault: FakeVault, entry: Revocation) -> None:
@@ -174,7 +175,8 @@ class TestRetry:
         revoke(vault)
         (entry,) = vault.revocation_store.revocations.values()
         broken = replace(vault.providers.get("northwind"), id="broken")
-        vault.providers.add(broken, vault.cipher.new_key("broken", 1))
+        vault.providers.add_key(vault.cipher.new_key("broken", 1))
+        vault.providers.add(broken)
         vault.providers.delete_key("broken", 1)
         earlier = replace(entry, id="broken", provider_id="broken", next_attempt_at=entry.next_attempt_at - 1)
         vault.revocation_store.add(earlier)
