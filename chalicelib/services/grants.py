@@ -159,12 +159,12 @@ class GrantService:
         raise Conflict
 
     def _revoked(self, holding: Holding, grant: Grant, origin: Origin, actor: Actor | None) -> Revoked:
-        def line(outcome: RevocationOutcome) -> AuditEvent:
-            if outcome is RevocationOutcome.UNREADABLE:
+        def line(cloud: str) -> AuditEvent:
+            if cloud == RevocationOutcome.UNREADABLE:
                 self._audit_log.record(
                     _event(AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, grant, origin, {}, actor=actor)
                 )
-            facts = {"cloud": outcome.value, "account": grant.account.label}
+            facts = {"cloud": cloud, "account": grant.account.label}
             return _event(AuditTag.GRANT_REVOKED, Outcome.SUCCESS, grant, origin, facts, actor=actor)
 
         outcome = self._end(holding, grant, line)
@@ -172,40 +172,38 @@ class GrantService:
             self._settle_default(grant.user_id, holding)
         return Revoked(outcome, grant.account)
 
-    def _end(
-        self, holding: Holding, grant: Grant, line: Callable[[RevocationOutcome], AuditEvent]
-    ) -> RevocationOutcome:
-        """Whoever dies on the way leaves a line in the log, or an entry from which the background makes one."""
+    def _end(self, holding: Holding, grant: Grant, line: Callable[[str], AuditEvent]) -> RevocationOutcome:
+        """Whoever dies on the way leaves the grant, or a line that it ended and an entry from which the cloud is asked."""
         if not self._type(holding).can_revoke(holding.provider.server):
-            with self._audit_log.recording(line(RevocationOutcome.NOT_OFFERED)):
+            with self._audit_log.recording(line(RevocationOutcome.NOT_OFFERED.value)):
                 self._grants.delete(grant)
             return RevocationOutcome.NOT_OFFERED
         with self._cipher.unlock(holding.key) as box:
             try:
                 revocation = self._revocations.schedule(grant, box)
             except IntegrityViolation:
-                with self._audit_log.recording(line(RevocationOutcome.UNREADABLE)):
+                with self._audit_log.recording(line(RevocationOutcome.UNREADABLE.value)):
                     self._grants.delete(grant)
                 return RevocationOutcome.UNREADABLE
-            self._delete(grant, revocation)
+            self._delete(grant, revocation, line("asked"))
             try:
                 client = client_of(holding.provider, box)
                 confirmed = self._revocations.attempt(revocation, self._type(holding), client, box)
             except IntegrityViolation:
                 # The client secret does not open: the grant is ended here all the same
                 confirmed = False
-        outcome = RevocationOutcome.REVOKED if confirmed else RevocationOutcome.PENDING
-        self._audit_log.record(line(outcome))
-        if confirmed:
-            # What stays behind is asked about once more, which no cloud minds
-            with suppress(StorageUnavailable):
-                self._revocations.forget(revocation)
-        return outcome
+        if not confirmed:
+            return RevocationOutcome.PENDING
+        # What stays behind is asked about once more, which no cloud minds
+        with suppress(StorageUnavailable):
+            self._revocations.done(revocation)
+        return RevocationOutcome.REVOKED
 
-    def _delete(self, grant: Grant, revocation: Revocation) -> None:
+    def _delete(self, grant: Grant, revocation: Revocation, line: AuditEvent) -> None:
         """After the revocation is written down: a crash between the two leaves work to do, not a lost token."""
         try:
-            self._grants.delete(grant)
+            with self._audit_log.recording(line):
+                self._grants.delete(grant)
         except Conflict:
             self._revocations.forget(revocation)
             raise

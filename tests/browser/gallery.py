@@ -211,6 +211,7 @@ ACTIVITY = (
     *(_act(6, AuditTag.CONSENT_FAILED, Outcome.FAILURE, facts={"problem": problem}) for problem in ConsentProblem),
     _act(7, AuditTag.SESSION_ENDED, facts={"count": "1"}),
     _act(8, AuditTag.SESSION_ENDED, facts={"count": "3"}),
+    _act(8, AuditTag.SESSION_ENDED, by_other=True, facts={"count": "2", "cause": "disabled"}),
     _act(9, AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE),
     _act(9, AuditTag.TOKEN_RELEASED, actor="Scan server", facts=ACCOUNT | {"reason": "nightly filing"}),
     *(

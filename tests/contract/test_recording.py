@@ -111,9 +111,8 @@ def test_r93_what_changes_nothing_is_recorded_too(world: World) -> None:
 
 def test_r93_a_refusal_that_is_caught_inside_is_recorded_alone(world: World) -> None:
     world.stops.add(STOP)
-    with world.audit_log.recording(LINE):
-        with suppress(Conflict):
-            world.stops.add(STOP)
+    with world.audit_log.recording(LINE), suppress(Conflict):
+        world.stops.add(STOP)
     assert world.tags() == [LINE.tag]
 
 

@@ -235,7 +235,7 @@ class World:
         key = (item["pk"]["S"], item["sk"]["S"])
         if operation == "DeleteItem":
             self.grant_writes.pop(key, None)
-        elif operation == "PutItem":
+        elif operation == "PutItem" and "version" in item:  # not which account is the default
             stored = unpack(item)
             write = GrantWrite(stored["version"], stored.get("fence", 0), stored["writer"], stored.get("token_set"))
             self.grant_writes.setdefault(key, []).append(write)

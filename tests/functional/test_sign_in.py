@@ -11,10 +11,12 @@ from chalicelib.adapters.endpoint_guard import EndpointGuard
 from chalicelib.adapters.oauth_client import AuthlibClient
 from chalicelib.bootstrap import create_vault
 from chalicelib.command_line import main
+from chalicelib.domain.errors import StorageUnavailable
 from chalicelib.domain.grant import Grant
 from chalicelib.domain.grant_search import GrantSearch
 from chalicelib.domain.sign_in import SignInFailed, SignInProblem, SignInSettings
 from chalicelib.domain.user import Departure
+from chalicelib.stores.audit_log import DynamoAuditLog
 from tests.fakes import directory
 from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET, ScriptedCloud, parameters
 from tests.fakes.misbehaviour import Answer as CloudAnswer
@@ -506,3 +508,21 @@ def test_without_a_directory_there_is_the_button_alone(running: Running, identit
     fields = {**dict(page.form(BUTTON).fields), "user_name": "CONTOSO\\alice", "password": "alice-pass"}
     assert browser.post("/login", fields).status == 401
     assert only.sign_in(browser).url == "/providers"
+
+
+def test_r93_a_sign_in_that_cannot_be_recorded_starts_no_session(
+    federated: Federated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every other act is in tests/faults/test_every_act.py."""
+
+    def unwritable(*_: object) -> None:
+        raise StorageUnavailable
+
+    browser = federated.browser()
+    url = federated.departure(browser)
+    with monkeypatch.context() as broken:
+        broken.setattr(DynamoAuditLog, "recording", unwritable)
+        answer = federated.return_from(browser, url)
+    assert answer.status == 503
+    assert not [item for item in federated.aws.items("vault-sessions") if item["pk"]["S"].startswith("SESSION#")]
+    assert browser.get("/providers").url.startswith("/login")

@@ -103,9 +103,10 @@ class TestRevoke:
 
     def test_r67_a_revocation_is_an_audit_event_with_what_the_cloud_did(self, vault: FakeVault) -> None:
         revoke(vault)
-        event = vault.audit_log.events[-1]
-        facts = {"cloud": "revoked", "account": ACCOUNT.label}
-        assert (event.tag, event.user_id, event.facts) == (AuditTag.GRANT_REVOKED, ALICE.id, facts)
+        assert [(event.tag, event.user_id, event.facts) for event in vault.audit_log.events[-2:]] == [
+            (AuditTag.GRANT_REVOKED, ALICE.id, {"cloud": "asked", "account": ACCOUNT.label}),
+            (AuditTag.REVOCATION_RETRIED, ALICE.id, {"cloud": "revoked", "attempts": "1"}),
+        ]
 
 
 def pending(vault: FakeVault) -> Revocation:
