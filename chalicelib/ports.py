@@ -286,7 +286,8 @@ class GrantStore(Protocol):
     def load(self, user_id: str, provider_id: str, slot: str = FIRST_SLOT) -> Holding:
         """Provider, its key and the user's grant in one consistent read. Raises NotFound: no such provider.
 
-        A grant of an earlier generation is not there.
+        A grant of an earlier generation is not there. One whose version has ended (`Holding.ended`) is removed, and put
+        back: only that read knows, no list does.
         """
 
     def of_user(self, user_id: str) -> UserGrants:
@@ -299,9 +300,17 @@ class GrantStore(Protocol):
         """Make the account in that slot the person's default at the provider; None where there is none any more."""
 
     def save(
-        self, grant: Grant, *, replaces: int | None, fence: int | None = None, expires_at: int | None = None
+        self,
+        grant: Grant,
+        *,
+        replaces: int | None,
+        fence: int | None = None,
+        expires_at: int | None = None,
+        ended: int | None = None,
     ) -> None:
         """Write the grant over the version `replaces` (None: there is none yet). Raises Conflict.
+
+        With `ended` all versions up to that have ended, by the same write, for good.
 
         With `fence` only while that is the number of the last lease. `expires_at` lets the store delete it some time
         later: for what is left of a removed grant.
@@ -319,8 +328,11 @@ class GrantStore(Protocol):
     def spilled(self, leased: Grant) -> Grant | None:
         """The outcome that was kept aside for exactly this version and lease."""
 
-    def delete(self, grant: Grant) -> None:
-        """Delete exactly this version; idempotent. Raises Conflict when another version is there."""
+    def delete(self, grant: Grant, *, ended: int) -> None:
+        """Delete exactly this version; idempotent. Raises Conflict when another version is there.
+
+        By the same write all versions up to `ended` have ended, for good.
+        """
 
     def page(
         self,

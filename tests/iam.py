@@ -83,6 +83,7 @@ def allowed(may: Permissions) -> set[Use]:
     """Everything but secrets, which no test reads through these clients."""
     named = ("vault", "keys", "sessions", "token_key", "audit_key")
     uses = {(name, action) for name in named for action in getattr(may, name)}
+    uses |= {("ends", "PutItem")} if may.ends else set()
     uses |= _SENT if may.events else set()
     uses |= {("describe", action) for action in _DESCRIBING} if may.describe else set()
     return uses | {(name, "Query") for name in _INDEXES.values() if getattr(may, name)}
@@ -110,7 +111,13 @@ def _uses(service: str, action: str, params: dict[str, Any]) -> list[Use]:
     if "IndexName" in params:
         return [(_INDEXES[params["IndexName"]], action)]
     writes = [(action, params)] if "TransactItems" not in params else _writes(params["TransactItems"])
-    return [(_TABLES[name], each) for each, of in writes for name in of.get("RequestItems", [of.get("TableName")])]
+    return [(_thing(name, of), each) for each, of in writes for name in of.get("RequestItems", [of.get("TableName")])]
+
+
+def _thing(table: str, params: dict[str, Any]) -> str:
+    """The table, or the marks of ended grants in it, which some may write and nothing else there."""
+    is_mark = params.get("Item", {}).get(tables.KEY, {}).get("S", "").startswith(tables.ENDED)
+    return "ends" if is_mark else _TABLES[table]
 
 
 def _writes(transaction: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:

@@ -43,6 +43,9 @@ LONGEST_SCOPES = 16 * 1024
 FIRST_SLOT = ""
 """Where a person's first cloud account at a provider is."""
 
+HIGHEST_VERSION = 2**53
+"""More than a grant comes to: what claims to be of a higher version was never sealed, and raises no other one."""
+
 TOMBSTONE_SECONDS = 90 * 24 * 3600
 """How long a removed grant still tells its user why it is gone."""
 
@@ -66,6 +69,8 @@ class GrantReason(StrEnum):
     REFUSED_BY_CLOUD = "refused_by_cloud"
     OUTCOME_UNKNOWN = "outcome_unknown"
     PERMISSIONS_CHANGED = "permissions_changed"
+    PUT_BACK = "put_back"
+    """It had ended, and somebody or a restore has put it back where it was stored."""
     UNREADABLE = "unreadable"
     CLOUD_UNAVAILABLE = "cloud_unavailable"
     REFUSED_FOR_NOW = "refused_for_now"
@@ -301,6 +306,15 @@ class Grant:
             lease=None,
         )
 
+    def under(self, ended: int) -> Self:
+        """As it counts where all versions up to `ended` have ended: removed, whatever is stored.
+
+        What claims no version that a grant can have is left to be found out: it does not open.
+        """
+        if self.token_set is None or not 0 < self.version <= ended:
+            return self
+        return replace(self, state=GrantState.REMOVED, reason=GrantReason.PUT_BACK, token_set=None, lease=None)
+
     def is_forgotten(self, now: int) -> bool:
         """True for a tombstone whose time is over: nothing is told of it any more, even where it is still stored."""
         return self.state is GrantState.REMOVED and now - self.state_at >= TOMBSTONE_SECONDS
@@ -325,6 +339,21 @@ class Holding:
     health: ProviderHealth
     preferred: str | None = None
     """The slot of the person's default account there; None while they never had several."""
+    ended: int = 0
+    """All versions up to this one have ended in this slot; kept where nothing is restored."""
+    is_put_back: bool = False
+    """A grant is stored that had ended (`Grant.under`): its version is the one that is stored."""
+
+    def end(self, now: int) -> int:
+        """What `ended` is once the grant has ended. Versions begin at the time: all that were ever stored are below,
+        also where somebody has lowered the one that is stored.
+        """
+        return max(self.ended, now, min(self.grant.version, HIGHEST_VERSION) if self.grant else 0)
+
+    def next_version(self, now: int) -> int:
+        """That of a new consent: of none that was ever stored here, so that what remembers one does not mean this."""
+        before = min(self.grant.version, HIGHEST_VERSION) if self.grant else 0
+        return max(now, before + 1, self.ended + 1)
 
 
 @dataclass(frozen=True, slots=True)

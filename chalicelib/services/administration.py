@@ -157,16 +157,17 @@ class AdministrationService:
     def find(self, grant_ids: Sequence[str]) -> list[Grant]:
         """The live grants among `grant_ids`, in that order; raises InvalidRequest for what is no grant id."""
         held = (self.holding(grant_id) for grant_id in dict.fromkeys(grant_ids))
-        return [one.grant for one in held if one is not None and one.grant is not None]
+        return [one.grant for one in held if one is not None and one.grant is not None and not one.is_put_back]
 
     def holding(self, grant_id: str) -> Holding | None:
-        """A live grant with its provider and key. Raises InvalidRequest for what is no grant id."""
+        """A live grant, or one that was put back, with its provider and key. Raises InvalidRequest for no grant id."""
         wanted = GrantId.parse(grant_id)
         try:
             holding = self._grants.load(wanted.user_id, wanted.provider_id, wanted.slot)
         except NotFound:
             return None
-        return holding if holding.grant is not None and holding.grant.token_set is not None else None
+        is_live = holding.grant is not None and holding.grant.token_set is not None
+        return holding if is_live or holding.is_put_back else None
 
     def of_person(self, person: Person) -> list[Grant]:
         """The live grants of one person at all providers."""

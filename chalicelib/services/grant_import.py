@@ -67,7 +67,7 @@ class GrantImportService:
             user_name=person.name,
             provider_id=provider_id,
             generation=holding.provider.generation,
-            version=holding.grant.version + 1 if holding.grant else now,
+            version=holding.next_version(now),
             state=GrantState.ACTIVE,
             account=CloudAccount.named(imported.account.subject, imported.account.label),
             scopes=imported.scopes,
@@ -81,9 +81,8 @@ class GrantImportService:
             sealed = box.encrypt(tokens.to_bytes(), grant.encryption_context())
         try:
             with self._audit_log.recording(_event(grant, by, origin)):
-                self._grants.save(
-                    replace(grant, token_set=sealed), replaces=holding.grant.version if holding.grant else None
-                )
+                replaces = holding.grant.version if holding.grant else None
+                self._grants.save(replace(grant, token_set=sealed), replaces=replaces, ended=grant.version - 1)
         except Conflict:
             return None
         return grant

@@ -152,6 +152,7 @@ class GrantService:
         for _ in range(_ATTEMPTS):
             holding = self._grants.load(user.id, provider_id, slot)
             if holding.grant is None or holding.grant.token_set is None:
+                self._revocations.end_again(holding)
                 return None
             # A refresh that ends at this moment makes another version: that one is to be revoked then
             with suppress(Conflict):
@@ -173,19 +174,20 @@ class GrantService:
         return Revoked(outcome, grant.account)
 
     def _end(self, holding: Holding, grant: Grant, line: Callable[[str], AuditEvent]) -> RevocationOutcome:
-        """Whoever dies on the way leaves the grant, or a line that it ended and an entry from which the cloud is asked."""
+        """Who dies on the way leaves the grant, or a line that it ended and an entry from which the cloud is asked."""
+        ended = holding.end(self._clock.now())
         if not self._type(holding).can_revoke(holding.provider.server):
             with self._audit_log.recording(line(RevocationOutcome.NOT_OFFERED.value)):
-                self._grants.delete(grant)
+                self._grants.delete(grant, ended=ended)
             return RevocationOutcome.NOT_OFFERED
         with self._cipher.unlock(holding.key) as box:
             try:
                 revocation = self._revocations.schedule(grant, box)
             except IntegrityViolation:
                 with self._audit_log.recording(line(RevocationOutcome.UNREADABLE.value)):
-                    self._grants.delete(grant)
+                    self._grants.delete(grant, ended=ended)
                 return RevocationOutcome.UNREADABLE
-            self._delete(grant, revocation, line("asked"))
+            self._delete(grant, ended, revocation, line("asked"))
             try:
                 client = client_of(holding.provider, box)
                 confirmed = self._revocations.attempt(revocation, self._type(holding), client, box)
@@ -199,11 +201,11 @@ class GrantService:
             self._revocations.done(revocation)
         return RevocationOutcome.REVOKED
 
-    def _delete(self, grant: Grant, revocation: Revocation, line: AuditEvent) -> None:
+    def _delete(self, grant: Grant, ended: int, revocation: Revocation, line: AuditEvent) -> None:
         """After the revocation is written down: a crash between the two leaves work to do, not a lost token."""
         try:
             with self._audit_log.recording(line):
-                self._grants.delete(grant)
+                self._grants.delete(grant, ended=ended)
         except Conflict:
             self._revocations.forget(revocation)
             raise
@@ -267,8 +269,7 @@ class GrantService:
             user_name=brought.user.login_name,
             provider_id=holding.provider.id,
             generation=holding.provider.generation,
-            # Not from 1 again after a revocation: what remembers the earlier grant's version must not mean this one
-            version=old.version + 1 if old and old.version > 0 else now,
+            version=holding.next_version(now),
             state=GrantState.ACTIVE,
             account=brought.account,
             scopes=token_set.scopes,
@@ -287,7 +288,9 @@ class GrantService:
 
     def _save(self, grant: Grant, holding: Holding) -> None:
         try:
-            self._grants.save(grant, replaces=holding.grant.version if holding.grant else None)
+            replaces = holding.grant.version if holding.grant else None
+            # What was there before has ended, also where somebody took it away and will put it back
+            self._grants.save(grant, replaces=replaces, ended=grant.version - 1)
         except StorageUnavailable:
             # Stored, and only the replies lost? Its tokens must not be ended at the cloud then
             if not self._is_stored(grant):

@@ -172,9 +172,14 @@ class RefreshService:
             patience.look_again()
             holding = reread()
 
+    def end_again(self, holding: Holding) -> None:
+        """Where what is held had ended and was put back: remove it again, with an entry (R50)."""
+        self._revocations.end_again(holding)
+
     def _look(self, holding: Holding, box: Box, need: Need) -> _Case:
         grant, now = holding.grant, self._clock.now()
         if grant is None or grant.token_set is None:
+            self.end_again(holding)
             raise TokenRefused(RefusalReason.NOT_CONNECTED)
         seen = grant.as_seen(holding.provider)
         if not seen.is_usable:

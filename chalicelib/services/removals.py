@@ -253,6 +253,9 @@ class RemovalService:
             holding = self._administration.holding(grant_id)
             if holding is None or holding.grant is None:
                 return None
+            if holding.is_put_back:
+                self._revocations.end_again(holding)
+                return None
             if is_first:
                 self._removals.add(removal)
             fate, revocation = self._scheduled(removal, holding, holding.grant)
@@ -264,7 +267,8 @@ class RemovalService:
             facts = {"account": holding.grant.account.label} | ({"cloud": fate[0]} if fate else {})
             try:
                 with self._audit_log.recording(grant_removed(removal.by, holding.grant, origin, facts)):
-                    self._grants.save(removed, replaces=holding.grant.version, expires_at=now + TOMBSTONE_SECONDS)
+                    until = now + TOMBSTONE_SECONDS
+                    self._grants.save(removed, replaces=holding.grant.version, expires_at=until, ended=holding.end(now))
             except Conflict:
                 if self._administration.holding(grant_id) is None:
                     # Somebody else has ended it: what the cloud is to be asked stays asked, the stronger wish wins

@@ -15,7 +15,7 @@ from chalicelib.domain.errors import (
     StorageUnavailable,
     VaultError,
 )
-from chalicelib.domain.grant import Grant, Holding, Revocation, RevocationOutcome
+from chalicelib.domain.grant import TOMBSTONE_SECONDS, Grant, Holding, Revocation, RevocationOutcome
 from chalicelib.domain.provider import ClientSecrets, Provider, ProviderKey
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.secret import fingerprint
@@ -189,6 +189,20 @@ class RevocationService:
             return False
         return True
 
+    def end_again(self, holding: Holding) -> None:
+        """What had ended and was put back is a tombstone again, so that lists know, too; recorded with that write."""
+        grant, now = holding.grant, self._clock.now()
+        if grant is None or not holding.is_put_back:
+            return
+        facts = {"reason": grant.reason.value, "account": grant.account.label}
+        line = AuditEvent(
+            AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, "-", BACKGROUND, grant.user_id, grant.provider_id, facts
+        )
+        removed = grant.removed(now, grant.reason)
+        # Another one has done it, or a consent has come
+        with suppress(Conflict), self._audit_log.recording(line):
+            self._grants.save(removed, replaces=grant.version, expires_at=now + TOMBSTONE_SECONDS)
+
     def retry_due(self, left: float | None = None) -> int:
         """Work off what is due, in turns between the clouds. Returns how many they confirmed.
 
@@ -235,7 +249,7 @@ class RevocationService:
             with suppress(Conflict):
                 # Counted by that request already, unless it died before it could: then the receipt is ours to keep
                 self._note(revocation, of=grant.id, removed=1, asked=1)
-                self._grants.delete(grant)
+                self._grants.delete(grant, ended=holding.end(self._clock.now()))
 
     def _would_end_another(self, revocation: Revocation, holding: Holding) -> bool:
         """Whether the person authorized this account again, at a cloud where one token's end ends all of an account.

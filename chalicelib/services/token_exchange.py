@@ -258,6 +258,7 @@ class TokenExchangeService:
         if held.holding is not None and held.holding.grant is not None:
             line.facts["account"] = held.holding.grant.account.label
             line.user_name = held.holding.grant.user_name
+            self._refresh.end_again(held.holding)
         return decide(
             held,
             provider_id=request.provider_id,

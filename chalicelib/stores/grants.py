@@ -14,11 +14,12 @@ from chalicelib.domain.accounts import UserGrants
 from chalicelib.domain.errors import Conflict, InvalidRequest, KeyUnavailable, NotFound
 from chalicelib.domain.grant import FIRST_SLOT, Grant, GrantReason, GrantState, Holding
 from chalicelib.domain.provider import Provider, ProviderKey
+from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.token_set import CloudAccount
 from chalicelib.domain.use import LastUse
 from chalicelib.ports import GrantPage
 
-from .items import Item, load, read_or, readable, version_of
+from .items import Item, load, read, read_or, readable, version_of
 from .provider_health import health_from_item, health_key
 from .providers import (
     everything_from_item,
@@ -30,7 +31,7 @@ from .providers import (
     wrapped_key_key,
 )
 from .table import Condition, ConditionFailed, Table
-from .tables import EXPIRES, KEY, LISTING, SORT
+from .tables import ENDED, EXPIRES, KEY, LISTING, SORT
 
 _GRANT = "GRANT#"
 _PREFERRED = "preferred"
@@ -84,8 +85,8 @@ class DynamoGrantStore:
         grant = _key(user_id, provider_id, generation, slot)
         preference = _preference_key(user_id, provider_id)
         wanted = [provider_key(provider_id), everything_key(), health_key(provider_id), grant, preference, *more]
-        wrapped = wrapped_key_key(provider_id, generation)
-        return {_position(item): item for item in self._vault.get_with(wanted, self._keys, [wrapped])}
+        kept = [wrapped_key_key(provider_id, generation), _ended_key(user_id, provider_id, generation, slot)]
+        return {_position(item): item for item in self._vault.get_with(wanted, self._keys, kept)}
 
     def of_user(self, user_id: str) -> UserGrants:
         return self._of_user(user_id, _GRANT)
@@ -112,12 +113,19 @@ class DynamoGrantStore:
             self._vault.put(key | {"provider_id": provider_id, "generation": generation, _PREFERRED: slot})
 
     def save(
-        self, grant: Grant, *, replaces: int | None, fence: int | None = None, expires_at: int | None = None
+        self,
+        grant: Grant,
+        *,
+        replaces: int | None,
+        fence: int | None = None,
+        expires_at: int | None = None,
+        ended: int | None = None,
     ) -> None:
         fenced = {} if fence is None else {"fence": fence}
         condition = Condition.absent(KEY) if replaces is None else Condition.version(replaces, **fenced)
         try:
-            self._vault.put(_to_item(grant) | {EXPIRES: expires_at}, condition)
+            also = [] if ended is None else [self._keys.writing(*_mark(grant, ended))]
+            self._vault.put(_to_item(grant) | {EXPIRES: expires_at}, condition, *also)
         except ConditionFailed:
             raise Conflict from None
 
@@ -141,14 +149,16 @@ class DynamoGrantStore:
         fits = outcome is not None and (outcome.version, outcome.fence) == (leased.version + 1, leased.fence)
         return outcome if fits else None
 
-    def delete(self, grant: Grant) -> None:
-        key = _key_of(grant)
+    def delete(self, grant: Grant, *, ended: int) -> None:
+        mark, rising = _mark(grant, ended)
         try:
-            self._vault.delete(key, Condition.version(grant.version))
+            self._vault.delete(_key_of(grant), Condition.version(grant.version), self._keys.writing(mark, rising))
         except ConditionFailed as failure:
             # Nothing there is what was wanted: the client repeats a delete whose reply was lost
             if failure.item is not None:
                 raise Conflict from None
+            with suppress(ConditionFailed):
+                self._keys.put(mark, rising)
 
     def page(
         self,
@@ -217,13 +227,18 @@ def _position(item: Item) -> tuple[str, ...]:
 
 def _holding(provider: Provider, user_id: str, slot: str, found: dict[tuple[str, ...], Item]) -> Holding:
     key = _key_of_holding(provider, found)
-    grant = found.get(_position(_key(user_id, provider.id, provider.generation, slot)))
+    item = found.get(_position(_key(user_id, provider.id, provider.generation, slot)))
     health = health_from_item(provider.id, found.get(_position(health_key(provider.id))))
     preference = found.get(_position(_preference_key(user_id, provider.id)))
     # One that cannot be read is none: what then is the default, `domain.accounts` says
     defaults = dict(readable("default account", [preference] if preference else [], _preferred_at))
     preferred = defaults.get((provider.id, provider.generation))
-    return Holding(provider, key, _from_item(grant).at(provider) if grant else None, health, preferred)
+    ended = _ended(found.get(_position(_ended_key(user_id, provider.id, provider.generation, slot))))
+    if item is None:
+        return Holding(provider, key, None, health, preferred, ended)
+    stored = _from_item(item).at(provider)
+    grant = stored.under(ended)
+    return Holding(provider, key, grant, health, preferred, ended, is_put_back=grant is not stored)
 
 
 def _key_of_holding(provider: Provider, found: dict[tuple[str, ...], Item]) -> ProviderKey:
@@ -258,6 +273,28 @@ def _owner(item: Item) -> tuple[str, str, int, str]:
 
 def _key_of(grant: Grant) -> Item:
     return _key(grant.user_id, grant.provider_id, grant.generation, grant.slot)
+
+
+def _ended_key(user_id: str, provider_id: str, generation: int, slot: str) -> Item:
+    """In the table that is never restored, beside the key that opens the grant. Hashed: it outlives the person."""
+    return {KEY: ENDED + fingerprint(f"{user_id}#{provider_id}#{_place(generation, slot)}")}
+
+
+def _mark(grant: Grant, ended: int) -> tuple[Item, Condition]:
+    key = _ended_key(grant.user_id, grant.provider_id, grant.generation, grant.slot)
+    # Never lowered, whoever comes late
+    rising = Condition(f"attribute_not_exists(#{KEY}) OR #version <= :version", {"version": ended})
+    return key | {"version": ended}, rising
+
+
+def _ended(item: Item | None) -> int:
+    """Raises ItemUnreadable: whether the grant has ended is not known then, so that it is not used."""
+    return read("end of a grant", item, lambda item: load(_Ended, item)).version if item else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    version: int
 
 
 def _preference_key(user_id: str, provider_id: str) -> Item:

@@ -23,6 +23,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _PATIENCE = 0.05, 1.0, 5.0
 time that it failed (R79)."""
 WRITER = "writer"
 
+Write = dict[str, Any]
+"""One write of a transaction, as DynamoDB takes it."""
+
 
 class ConditionFailed(Exception):
     """A conditional write found something else. `item` is what it found, None for nothing."""
@@ -90,10 +93,11 @@ class _Cancelled(Exception):
         return bool(self.reasons[number].get("Code") == "ConditionalCheckFailed")
 
     def check(self) -> None:
-        """Raises ConditionFailed for the first write's condition, StorageUnavailable for what will not pass."""
-        if self.is_condition(0):
-            found = self.reasons[0].get("Item")
-            raise ConditionFailed(unpack(found) if found else None)
+        """Raises ConditionFailed for the first condition that failed, StorageUnavailable for what will not pass."""
+        for number, reason in enumerate(self.reasons):
+            if self.is_condition(number):
+                found = reason.get("Item")
+                raise ConditionFailed(unpack(found) if found else None)
         codes = {str(reason.get("Code")) for reason in self.reasons}
         if not codes <= _PASSING:
             raise StorageUnavailable(detail=f"DynamoDB TransactWriteItems: {' '.join(sorted(codes))}")
@@ -117,8 +121,8 @@ class Table:
             answer = self._client.get_item(TableName=self.name, Key=pack(key), ConsistentRead=True)
         return unpack(answer["Item"]) if "Item" in answer else None
 
-    def put(self, item: Item, condition: Condition | None = None) -> None:
-        """Write the whole item. Raises ConditionFailed.
+    def put(self, item: Item, condition: Condition | None = None, *also: Write) -> None:
+        """Write the whole item; with `also` all of them are written, or none. Raises ConditionFailed.
 
         A write whose reply was lost is repeated by the client and then finds itself: the writer id tells.
         """
@@ -127,14 +131,19 @@ class Table:
         if condition is not None:
             arguments |= _conditional(condition)
         try:
-            if companions := _pending():
-                self._write_together([{"Put": arguments}], companions)
+            companions = _pending()
+            if companions or also:
+                self._write_together([{"Put": arguments}, *also], companions)
                 return
             with storage_errors():
                 self._client.put_item(**arguments)
         except ConditionFailed as failure:
             if failure.item is None or failure.item.get(WRITER) != writer:
                 raise
+
+    def writing(self, item: Item, condition: Condition) -> Write:
+        """A put of this table, to go with a write of the same or another one."""
+        return {"Put": {"TableName": self.name, "Item": pack(item), **_conditional(condition)}}
 
     def update(self, key: Item, expression: str, values: Item, condition: Condition | None = None) -> Item | None:
         """Change attributes of one item and return what it was; names are written `#name`. Raises ConditionFailed.
@@ -156,14 +165,15 @@ class Table:
             answer = self._client.update_item(ReturnValues="ALL_OLD", **arguments)
         return unpack(answer["Attributes"]) if "Attributes" in answer else None
 
-    def delete(self, key: Item, condition: Condition | None = None) -> Item | None:
-        """Delete one item and return what it was. Raises ConditionFailed."""
+    def delete(self, key: Item, condition: Condition | None = None, *also: Write) -> Item | None:
+        """Delete one item and return what it was; with `also` all is done, or nothing. Raises ConditionFailed."""
         arguments = _conditional(condition) if condition is not None else {}
         arguments |= {"TableName": self.name, "Key": pack(key)}
-        if companions := _pending():
+        companions = _pending()
+        if companions or also:
             before = self.get(key)
             if before is not None or condition is not None:
-                self._write_together([{"Delete": arguments}], companions)
+                self._write_together([{"Delete": arguments}, *also], companions)
             return before
         with storage_errors():
             answer = self._client.delete_item(ReturnValues="ALL_OLD", **arguments)
@@ -196,7 +206,7 @@ class Table:
             self._write_together([{"Delete": {"TableName": self.name, "Key": pack(key)}} for key in some], _pending())
 
     def _write_together(self, writes: list[dict[str, Any]], companions: Companions | None) -> None:
-        """One transaction. Raises ConditionFailed for the first one's condition.
+        """One transaction. Raises ConditionFailed for the first of the writes whose condition failed.
 
         Repeated by the client it happens once: the token tells, for ten minutes (API reference, ClientRequestToken).
         """

@@ -22,6 +22,8 @@ class Permissions:
     vault: tuple[str, ...] = ()
     listing: bool = False
     keys: tuple[str, ...] = ()
+    ends: bool = False
+    """Marks grants as ended, in the table of keys: no other item of it."""
     sessions: tuple[str, ...] = ()
     sessions_of_user: bool = False
     token_key: tuple[str, ...] = ()
@@ -38,6 +40,7 @@ FUNCTIONS = {
         vault=("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"),
         listing=True,
         keys=("BatchGetItem", *_READ_AND_KEEP),
+        ends=True,
         sessions=("DeleteItem", *_READ_AND_KEEP, "UpdateItem"),
         sessions_of_user=True,
         token_key=("Decrypt", "GenerateDataKeyWithoutPlaintext"),
@@ -47,6 +50,7 @@ FUNCTIONS = {
         vault=("BatchGetItem", "DeleteItem", *_READ_AND_KEEP, "Query", "UpdateItem"),
         listing=True,
         keys=("BatchGetItem", "GetItem"),
+        ends=True,
         token_key=("Decrypt",),
     ),
     "keep_alive": Permissions(
@@ -60,6 +64,7 @@ FUNCTIONS = {
         vault=("BatchGetItem", "DeleteItem", *_READ_AND_KEEP, "Query", "UpdateItem"),
         listing=True,
         keys=("BatchGetItem",),
+        ends=True,
         sessions=("DeleteItem", "GetItem", "UpdateItem"),
         sessions_of_user=True,
         token_key=("Decrypt",),
@@ -69,6 +74,7 @@ FUNCTIONS = {
         vault=("BatchGetItem", "BatchWriteItem", "DeleteItem", *_READ_AND_KEEP, "Query", "UpdateItem"),
         listing=True,
         keys=("BatchGetItem", "DeleteItem", *_READ_AND_KEEP),
+        ends=True,
         sessions=("GetItem",),
         token_key=("Decrypt", "GenerateDataKeyWithoutPlaintext"),
     ),
@@ -93,6 +99,7 @@ COMMANDS = Permissions(
     vault=("BatchGetItem", *_READ_AND_KEEP, "Query", "UpdateItem"),
     listing=True,
     keys=("BatchGetItem", *_READ_AND_KEEP),
+    ends=True,
     sessions=("DeleteItem", *_READ_AND_KEEP, "UpdateItem"),
     token_key=("Decrypt", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo"),
     audit_key=("VerifyMac",),
@@ -124,6 +131,8 @@ def operators_policy() -> dict[str, Any]:
 def _statements(may: Permissions) -> Iterator[dict[str, Any]]:
     yield from _table("Vault", may.vault)
     yield from _table("Keys", may.keys)
+    if may.ends and "PutItem" not in may.keys:
+        yield _mark_ended()
     yield from _table("Sessions", may.sessions)
     indexes = [_index("VaultTable", tables.LISTING.name)] * may.listing
     indexes += [_index("SessionsTable", tables.SESSIONS_OF_USER.name)] * may.sessions_of_user
@@ -145,6 +154,13 @@ def _statements(may: Permissions) -> Iterator[dict[str, Any]]:
     if may.events:
         yield {"Fn::If": ["HasEventBus", _put_events(), {"Ref": "AWS::NoValue"}]}
         yield {"Fn::If": ["HasMail", _send_mail(), {"Ref": "AWS::NoValue"}]}
+
+
+def _mark_ended() -> dict[str, Any]:
+    """Without the right to write a provider's key (DynamoDB's guide, "fine-grained access control")."""
+    marks = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{tables.ENDED}*"]}}
+    named = {"Null": {"dynamodb:LeadingKeys": "false"}}
+    return _allow("MarkEnded", "dynamodb", ("PutItem",), [_arn("KeysTable")]) | {"Condition": marks | named}
 
 
 def _describe() -> Iterator[dict[str, Any]]:

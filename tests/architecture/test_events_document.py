@@ -41,6 +41,7 @@ def test_every_reason_of_an_event_is_named() -> None:
         GrantReason.NONE,
         GrantReason.REMOVED_BY_ADMINISTRATOR,
         GrantReason.PROVIDER_CHANGED,
+        GrantReason.PUT_BACK,
         GrantReason.PERMISSIONS_CHANGED,
     }
     assert [reason.value for reason in GrantReason if reason not in never and f"`{reason.value}`" not in TEXT] == []

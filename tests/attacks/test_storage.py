@@ -4,7 +4,7 @@ Nothing is released that was not before, every answer is one of ours, and one od
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -197,6 +197,159 @@ def test_r50_a_removed_generation_stays_removed_whatever_is_put_back(api: Api, s
             surgeon.put("vault", item)
     status, token = outcome(api)
     assert (token, status in (400, 500, 503)) == ("", True)
+
+
+def _revoke(running: Running) -> None:
+    browser = running.browser("alice")
+    browser.press(browser.press(browser.get("/providers"), "Revoke authorization"), "Revoke")
+
+
+def _remove(running: Running, *, revoke: bool) -> None:
+    grant = running.vault.grants._grants.load(ALICE, NORTHWIND).grant
+    assert grant is not None
+    running.vault.removals.remove(ADMINISTRATOR, [grant.id], ORIGIN, revoke=revoke)
+
+
+ENDS: dict[str, Callable[[Running], object]] = {
+    "revoked": _revoke,
+    "removed": lambda running: _remove(running, revoke=False),
+    "removed and revoked": lambda running: _remove(running, revoke=True),
+    "left": lambda running: running.vault.grants.revoke(directory.ALICE.user, NORTHWIND, ORIGIN, actor=ADMINISTRATOR),
+    "replaced": lambda running: running.authorize(running.browser("alice"), "alice2", "Reauthorize"),
+    "renewed": lambda running: running.authorize(running.browser("alice"), "alice", "Reauthorize"),
+}
+
+
+def violations(running: Running) -> int:
+    return running.audit_tags().count("integrity.violated")
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_r50_no_row_of_a_grant_that_ended_is_released_when_it_is_put_back(api: Api, surgeon: Surgeon, end: str) -> None:
+    """All that the vault's table ever held of it, whole or with a higher or lower version, written back."""
+    rows = [surgeon.grant(ALICE)]
+    outcome(api)
+    for _ in range(2):
+        api.running.clock.advance(3600)
+        outcome(api)
+        rows.append(surgeon.grant(ALICE))
+    (_, alices), (_, bobs) = outcome(api), outcome(api, "CONTOSO\\bob")
+    assert len({row["version"]["N"] for row in rows}) == 3
+    ENDS[end](api.running)
+    stays = outcome(api)
+    assert alices not in stays
+    for number, row in enumerate(rows, 1):
+        surgeon.put("vault", row)
+        assert outcome(api) == (400, "")
+        assert violations(api.running) == number
+        # It is a tombstone again, told once
+        assert (surgeon.grant(ALICE)["state"], surgeon.grant(ALICE).get("token_set")) == ({"S": "removed"}, None)
+        assert outcome(api) == (400, "")
+        assert violations(api.running) == number
+    for version in (0, 1, api.running.clock.now() + 10**6, 10**30):
+        surgeon.put("vault", rows[-1] | {"version": {"N": str(version)}})
+        assert outcome(api) == (400, "")
+    surgeon.put("vault", rows[-1])
+    outcome(api)
+    browser = api.running.browser("alice")
+    assert "found in the storage again" in browser.get("/providers").text
+    api.running.authorize(browser)
+    status, token = outcome(api)
+    assert (status, token not in (alices, "")) == (200, True)
+    surgeon.put("vault", rows[-1])
+    assert outcome(api) == (400, "")
+    assert outcome(api, "CONTOSO\\bob") == (200, bobs)
+
+
+def test_r50_a_row_that_was_lowered_before_its_end_does_not_come_back(api: Api, surgeon: Surgeon) -> None:
+    """The version that ends is what time says, too, and not only what the row says."""
+    row = surgeon.grant(ALICE)
+    surgeon.put("vault", row | {"version": {"N": "1"}})
+    api.running.clock.advance(60)
+    _remove(api.running, revoke=False)
+    surgeon.put("vault", row)
+    assert outcome(api) == (400, "")
+
+
+def test_r50_a_row_that_somebody_took_away_does_not_come_back_over_a_newer_consent(api: Api, surgeon: Surgeon) -> None:
+    row = surgeon.grant(ALICE)
+    surgeon.drop("vault", row)
+    api.running.clock.advance(60)
+    api.running.authorize(api.browser, "alice2", "Authorize")
+    assert outcome(api)[0] == 200
+    surgeon.put("vault", row)
+    assert outcome(api) == (400, "")
+
+
+@pytest.mark.parametrize("act", ["revoke", "remove", "keep alive"])
+def test_r50_whoever_meets_a_row_that_was_put_back_removes_it_again(api: Api, surgeon: Surgeon, act: str) -> None:
+    row = surgeon.grant(ALICE)
+    _remove(api.running, revoke=False)
+    surgeon.put("vault", row)
+    running = api.running
+    if act == "revoke":
+        assert running.vault.grants.revoke(directory.ALICE.user, NORTHWIND, ORIGIN) is None
+    elif act == "remove":
+        receipt = running.vault.removals.remove(ADMINISTRATOR, [f"{NORTHWIND}.{ALICE}"], ORIGIN)
+        assert receipt.clouds == ()
+    else:
+        running.refresh(ALICE)
+    assert surgeon.grant(ALICE)["state"] == {"S": "removed"}
+    assert violations(running) == 1
+
+
+def test_r50_an_older_row_of_a_grant_that_lives_gives_its_own_person_an_older_token(api: Api, surgeon: Surgeon) -> None:
+    """What the threat model says such a hand can still do."""
+    row = surgeon.grant(ALICE)
+    _, first = outcome(api)
+    api.running.clock.advance(1800)
+    api.running.refresh(ALICE)
+    surgeon.put("vault", row)
+    assert outcome(api) == (200, first)
+    assert violations(api.running) == 0
+
+
+def test_r50_only_who_writes_the_table_of_keys_as_well_brings_back_what_ended(api: Api, surgeon: Surgeon) -> None:
+    """What the threat model says two hands can do: until the generation ends, whose key takes all with it."""
+    row = surgeon.grant(ALICE)
+    (_, alices) = outcome(api)
+    before = surgeon.items("vault-keys", "ENDED#")
+    _remove(api.running, revoke=False)
+    surgeon.put("vault", row)
+    for mark in surgeon.items("vault-keys", "ENDED#"):
+        surgeon.drop("vault-keys", mark)
+    for mark in before:
+        surgeon.put("vault-keys", mark)
+    assert outcome(api) == (200, alices)
+    api.running.vault.removals.remove_all(ADMINISTRATOR, NORTHWIND, ORIGIN)
+    surgeon.put("vault", row)
+    assert outcome(api) == (400, "")
+
+
+def test_r91_an_alias_alone_renames_nobody_and_with_the_record_the_line_says_whose_token_it_was(
+    api: Api, surgeon: Surgeon
+) -> None:
+    _, bobs = outcome(api, "CONTOSO\\bob")
+    (alices,), (bobs_alias,) = (surgeon.items("vault", f"ALIAS#contoso\\{name}") for name in ("alice", "bob"))
+    (record,) = [item for item in surgeon.items("vault", f"USER#{BOB}") if item["sk"]["S"] == "RECORD"]
+    surgeon.put("vault", bobs_alias | {"pk": alices["pk"]})
+    assert outcome(api) == (400, "")
+    surgeon.put("vault", record | {"names": {"L": [{"S": "contoso\\alice"}]}})
+    assert outcome(api) == (200, bobs)
+    lines = [item for item in surgeon.items("vault", "AUDIT#") if item["tag"]["S"] == "token.released"]
+    assert max(lines, key=lambda item: item["sk"]["S"])["user_id"] == {"S": BOB}
+
+
+def test_r50_an_end_that_cannot_be_read_releases_nothing(api: Api, surgeon: Surgeon) -> None:
+    (_, alices), (_, bobs) = outcome(api), outcome(api, "CONTOSO\\bob")
+    marks = surgeon.items("vault-keys", "ENDED#")
+    assert len(marks) == 2
+    for mark in marks:
+        surgeon.put("vault-keys", mark | {"version": {"S": "x"}})
+    assert outcome(api) == (503, "")
+    for mark in marks:
+        surgeon.put("vault-keys", mark)
+    rest(api, alices, bobs)
 
 
 KINDS = {

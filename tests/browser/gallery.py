@@ -120,7 +120,7 @@ WITHOUT_REVOCATION = replace(
 BROKEN = tuple(
     replace(CONNECTED, id=f"broken-{reason}", name="Tailspin", state=GrantState.NEEDS_REAUTHORIZATION, reason=reason)
     for reason in GrantReason
-    if reason not in (GrantReason.REMOVED_BY_ADMINISTRATOR, GrantReason.PROVIDER_CHANGED)
+    if reason not in (GrantReason.REMOVED_BY_ADMINISTRATOR, GrantReason.PROVIDER_CHANGED, GrantReason.PUT_BACK)
 )
 SEVERAL = replace(
     CONNECTED,
@@ -141,6 +141,7 @@ CARDS = (
     BROKEN[0],
     REMOVED,
     replace(REMOVED, id="moved", name="Fourth Coffee", reason=GrantReason.PROVIDER_CHANGED),
+    replace(REMOVED, id="back", name="Wide World Importers", reason=GrantReason.PUT_BACK),
 )
 
 

@@ -64,7 +64,9 @@ class _Dynalite(JsonClient):
         reasons: list[dict[str, Any]] = [{"Code": "None"} for _ in writes]
         reasons[number] = {"Code": code} | ({"Item": error.response["Item"]} if "Item" in error.response else {})
         for place, one in enumerate(writes[number + 1 :], number + 1):
-            # What comes behind is new, or it fails as well
+            # What has to be new, and is not, fails as well
+            if one["Put"]["ConditionExpression"] != "attribute_not_exists(#pk)":
+                continue
             key = {name: one["Put"]["Item"][name] for name in ("pk", "sk")}
             if "Item" in self.call("GetItem", TableName=one["Put"]["TableName"], Key=key):
                 reasons[place] = {"Code": "ConditionalCheckFailed"}

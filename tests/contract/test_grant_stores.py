@@ -267,7 +267,7 @@ class TestGrantStore:
         assert registered.grants.spilled(replace(GRANT, fence=1)) is None
         registered.grants.bury([grant.removed(NOW) for grant in page.grants], NOW + 60)
         assert all(grant.token_set is None for grant in registered.grants.at(ALICE.id, "northwind", 1))
-        registered.grants.delete(replace(later, version=2))
+        registered.grants.delete(replace(later, version=2), ended=2)
         assert [grant.slot for grant in registered.grants.of_user(ALICE.id)] == [""]
 
     def test_accounts_at_one_provider_are_of_one_generation(self, registered: Stores) -> None:
@@ -320,15 +320,64 @@ class TestGrantStore:
     def test_deletes_exactly_one_version(self, registered: Stores) -> None:
         registered.grants.save(GRANT, replaces=None)
         with pytest.raises(Conflict):
-            registered.grants.delete(replace(GRANT, version=2))
-        registered.grants.delete(GRANT)
+            registered.grants.delete(replace(GRANT, version=2), ended=2)
+        registered.grants.delete(GRANT, ended=1)
         assert not list(registered.grants.of_user(ALICE.id))
 
     def test_f9_a_delete_that_is_repeated_finds_its_work_done(self, registered: Stores) -> None:
         registered.grants.save(GRANT, replaces=None)
-        registered.grants.delete(GRANT)
-        registered.grants.delete(GRANT)
+        registered.grants.delete(GRANT, ended=1)
+        registered.grants.delete(GRANT, ended=1)
         assert not list(registered.grants.of_user(ALICE.id))
+
+    @pytest.mark.parametrize("end", ["deleted", "deleted by somebody else", "removed", "replaced"])
+    def test_r50_what_has_ended_stays_so_when_it_is_put_back(self, registered: Stores, end: str) -> None:
+        earlier, last = GRANT, replace(GRANT, version=2)
+        registered.grants.save(earlier, replaces=None)
+        registered.grants.save(last, replaces=1)
+        assert registered.grants.load(ALICE.id, "northwind").ended == 0
+        removed, new = last.removed(NOW), replace(GRANT, version=9, account=OTHER_ACCOUNT)
+        if end == "removed":
+            registered.grants.save(removed, replaces=2, ended=2)
+        elif end == "replaced":
+            registered.grants.save(new, replaces=2, ended=2)
+        else:
+            if end != "deleted":
+                registered.grants.bury([removed], NOW + 60)
+                registered.grants.delete(removed, ended=0)
+            registered.grants.delete(last, ended=2)
+        for put_back in (earlier, last):
+            registered.grants.bury([put_back], NOW + 60)
+            holding = registered.grants.load(ALICE.id, "northwind")
+            assert (holding.ended, holding.is_put_back) == (2, True)
+            assert holding.grant is not None
+            assert (holding.grant.state, holding.grant.reason) == (GrantState.REMOVED, GrantReason.PUT_BACK)
+            assert (holding.grant.token_set, holding.grant.version) == (None, put_back.version)
+        registered.grants.save(new, replaces=2)
+        again = registered.grants.load(ALICE.id, "northwind")
+        assert (again.grant, again.is_put_back) == (new, False)
+
+    def test_r50_an_end_is_about_one_slot_of_one_person_provider_and_generation(self, registered: Stores) -> None:
+        registered.grants.save(GRANT, replaces=None)
+        registered.grants.delete(GRANT, ended=GRANT.version)
+        others = [replace(GRANT, user_id=BOB.id), replace(GRANT, slot="0065a")]
+        for other in others:
+            registered.grants.save(other, replaces=None)
+            assert registered.grants.load(other.user_id, "northwind", other.slot).grant == other
+        registered.providers.add_key(replace(KEY, generation=2))
+        registered.providers.update(replace(PROVIDER, generation=2))
+        later = replace(GRANT, generation=2)
+        registered.grants.save(later, replaces=None)
+        assert registered.grants.load(ALICE.id, "northwind").grant == later
+
+    def test_r50_an_end_is_never_taken_back_by_who_comes_late(self, registered: Stores) -> None:
+        registered.grants.save(GRANT, replaces=None, ended=5)
+        with pytest.raises(Conflict):
+            registered.grants.save(replace(GRANT, version=2), replaces=1, ended=4)
+        registered.grants.bury([GRANT.removed(NOW)], NOW + 60)
+        registered.grants.delete(GRANT.removed(NOW), ended=5)
+        registered.grants.delete(GRANT, ended=3)
+        assert registered.grants.load(ALICE.id, "northwind").ended == 5
 
     def test_pages_by_user_name_without_token_sets(self, registered: Stores) -> None:
         grants = [replace(GRANT, user_id=f"S-{n}", user_name=f"CONTOSO\\User{n}") for n in range(5)]
@@ -460,7 +509,7 @@ class TestGrantStore:
         registered.grants.save(GRANT, replaces=None)
         leased = GRANT.leased(NOW)
         registered.grants.save(leased, replaces=1, fence=0)
-        registered.grants.delete(GRANT)
+        registered.grants.delete(GRANT, ended=1)
         with pytest.raises(Conflict):
             registered.grants.save(leased.refreshed(NOW + 9, (), NOW), replaces=1, fence=1)
         assert registered.grants.load(ALICE.id, "northwind").grant is None

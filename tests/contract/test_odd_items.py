@@ -376,7 +376,7 @@ class TestGrant:
     def test_r94_it_can_be_removed(self, odd: World) -> None:
         grant = odd.grants.load(ALICE.id, "northwind").grant
         assert grant
-        odd.grants.delete(grant)
+        odd.grants.delete(grant, ended=NOW)
         assert odd.grants.load(ALICE.id, "northwind").grant is None
 
     def test_r94_it_can_be_written_over(self, odd: World) -> None:

@@ -334,7 +334,7 @@ class TestAccounts:
 
     def test_a_default_that_is_gone_gives_way_to_the_first(self, several: Stores) -> None:
         several.grants.prefer(ALICE.id, "northwind", 1, "0065a")
-        several.grants.delete(self.LATER)
+        several.grants.delete(self.LATER, ended=1)
         assert self.meant(several) == GRANT
 
 

@@ -273,6 +273,7 @@ class FakeGrantStore:
         self.preferred: dict[tuple[str, str], tuple[int, str]] = {}
         self.health = FakeProviderHealthStore()
         self.spills: dict[tuple[str, str, int, str], Grant] = {}
+        self.ended: dict[tuple[str, str, int, str], int] = {}
         self.fail_saving = False
 
     def load(self, user_id: str, provider_id: str, slot: str = FIRST_SLOT) -> Holding:
@@ -283,11 +284,14 @@ class FakeGrantStore:
             if not provider.is_ending:
                 raise KeyUnavailable from None
             key = ProviderKey(provider_id, provider.generation, b"")
-        grant = self.grants.get((user_id, provider_id, provider.generation, slot))
-        grant = grant.at(provider) if grant else None
+        where = (user_id, provider_id, provider.generation, slot)
+        stored, ended = self.grants.get(where), self.ended.get(where, 0)
+        stored = stored.at(provider) if stored else None
+        grant = stored.under(ended) if stored else None
         generation, preferred = self.preferred.get((user_id, provider_id), (0, None))
-        is_current = generation == provider.generation
-        return Holding(provider, key, grant, self.health.get(provider_id), preferred if is_current else None)
+        preferred = preferred if generation == provider.generation else None
+        health = self.health.get(provider_id)
+        return Holding(provider, key, grant, health, preferred, ended, is_put_back=grant is not stored)
 
     def of_user(self, user_id: str) -> UserGrants:
         mine = ((at, *chosen) for (who, at), chosen in self.preferred.items() if who == user_id)
@@ -305,7 +309,13 @@ class FakeGrantStore:
             self.preferred[user_id, provider_id] = generation, slot
 
     def save(
-        self, grant: Grant, *, replaces: int | None, fence: int | None = None, expires_at: int | None = None
+        self,
+        grant: Grant,
+        *,
+        replaces: int | None,
+        fence: int | None = None,
+        expires_at: int | None = None,
+        ended: int | None = None,
     ) -> None:
         if self.fail_saving:
             raise StorageUnavailable
@@ -315,7 +325,14 @@ class FakeGrantStore:
             raise Conflict
         if fence is not None and (current is None or current.fence != fence):
             raise Conflict
+        if ended is not None:
+            self._mark(key, ended)
         self.grants[key] = grant
+
+    def _mark(self, key: tuple[str, str, int, str], ended: int) -> None:
+        if self.ended.get(key, ended) > ended:
+            raise Conflict
+        self.ended[key] = ended
 
     def note_use(self, use: LastUse) -> None:
         key = (use.user_id, use.provider_id, use.generation, use.slot)
@@ -333,10 +350,14 @@ class FakeGrantStore:
         fits = outcome is not None and (outcome.version, outcome.fence) == (leased.version + 1, leased.fence)
         return outcome if fits else None
 
-    def delete(self, grant: Grant) -> None:
-        if self.grants.get(_key(grant), grant).version != grant.version:
+    def delete(self, grant: Grant, *, ended: int) -> None:
+        key = _key(grant)
+        if self.grants.get(key, grant).version != grant.version:
             raise Conflict
-        self.grants.pop(_key(grant), None)
+        if key not in self.grants:
+            ended = max(ended, self.ended.get(key, 0))
+        self._mark(key, ended)
+        self.grants.pop(key, None)
 
     def page(
         self,

@@ -341,12 +341,12 @@ class TestTheGrantCannotBeSaved:
         save = vault.grant_store.save
         faster: list[Grant] = []
 
-        def save_second(grant: Grant, *, replaces: int | None, expires_at: int | None = None) -> None:
+        def save_second(grant: Grant, *, replaces: int | None, ended: int) -> None:
             if not faster:
                 faster.append(grant)
-                save(replace(grant, account=OTHER_ACCOUNT), replaces=replaces)
+                save(replace(grant, account=OTHER_ACCOUNT), replaces=replaces, ended=ended)
                 raise Conflict
-            save(grant, replaces=replaces, expires_at=expires_at)
+            save(grant, replaces=replaces, ended=ended)
 
         vault.grant_store.save = save_second
         vault.consent.complete(vault.session, callback, ORIGIN)

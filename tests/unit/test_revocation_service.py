@@ -88,7 +88,7 @@ class TestRevoke:
         assert len(vault.cloud.revoked) == 1
 
     def test_r84_two_clicks_at_once_have_one_effect(self, vault: FakeVault) -> None:
-        def already_deleted(_: Grant) -> None:
+        def already_deleted(_: Grant, **__: int) -> None:
             vault.grant_store.grants.clear()
             raise Conflict
 
