@@ -166,14 +166,20 @@ class Table:
         return unpack(answer["Attributes"]) if "Attributes" in answer else None
 
     def delete(self, key: Item, condition: Condition | None = None, *also: Write) -> Item | None:
-        """Delete one item and return what it was; with `also` all is done, or nothing. Raises ConditionFailed."""
+        """Delete one item and return what it was. Raises ConditionFailed.
+
+        With `also` all is done, or nothing, and nothing is returned.
+        """
         arguments = _conditional(condition) if condition is not None else {}
         arguments |= {"TableName": self.name, "Key": pack(key)}
         companions = _pending()
-        if companions or also:
+        if also:
+            self._write_together([{"Delete": arguments}, *also], companions)
+            return None
+        if companions:
             before = self.get(key)
             if before is not None or condition is not None:
-                self._write_together([{"Delete": arguments}, *also], companions)
+                self._write_together([{"Delete": arguments}], companions)
             return before
         with storage_errors():
             answer = self._client.delete_item(ReturnValues="ALL_OLD", **arguments)

@@ -96,7 +96,7 @@ def test_revoke(running: Running, calls: Calls) -> None:
     page = browser.press(browser.get("/providers"), "Revoke authorization")
     made = calls.of(lambda: browser.press(page, "Revoke", follow=False))
     assert made == [
-        "GetItem", "BatchGetItem", "Decrypt", "PutItem", "DeleteItem", "PutItem", "DeleteItem", "UpdateItem",
+        "GetItem", "BatchGetItem", "Decrypt", "PutItem", "TransactWriteItems", "PutItem", "DeleteItem", "UpdateItem",
     ]  # fmt: skip
 
 

@@ -492,7 +492,7 @@ class TestLease:
         assert world.revocation_store.revocations == {}
 
     def test_f28_a_revocation_that_never_gets_through_is_not_said_to_have_done_so(self, world: World) -> None:
-        def changed(*_: object) -> None:
+        def changed(*_: object, **__: object) -> None:
             raise Conflict
 
         world.grant_store.delete = changed  # type: ignore[method-assign]
@@ -593,7 +593,7 @@ class TestLease:
     def test_a_cloud_without_revocation_is_not_asked_to_end_anything(self, world: World) -> None:
         world.catalogue.type = replace(world.catalogue.type, revocation=RevocationStyle.NONE)
         world.clock.advance(HOUR)
-        world.cloud.meanwhile = lambda: world.grant_store.delete(world.held())
+        world.cloud.meanwhile = lambda: world.grant_store.delete(world.held(), ended=world.held().version)
         assert world.refuse().reason is REASONS.NOT_CONNECTED
         assert (world.cloud.revoked, world.revocation_store.revocations) == ([], {})
 
@@ -799,7 +799,7 @@ class TestTrouble:
         world.clock.advance(HOUR)
 
         def deleted() -> None:
-            world.grant_store.delete(world.held())
+            world.grant_store.delete(world.held(), ended=world.held().version)
 
         world.cloud.meanwhile = deleted
         assert world.refuse().reason is REASONS.NOT_CONNECTED
