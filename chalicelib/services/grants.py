@@ -173,7 +173,7 @@ class GrantService:
         return Revoked(outcome, grant.account)
 
     def _end(self, holding: Holding, grant: Grant, line: Callable[[str], AuditEvent]) -> RevocationOutcome:
-        """Whoever dies on the way leaves the grant, or a line that it ended and an entry from which the cloud is asked."""
+        """Whoever dies on the way leaves the grant, or the line of its end and an entry for the background."""
         if not self._type(holding).can_revoke(holding.provider.server):
             with self._audit_log.recording(line(RevocationOutcome.NOT_OFFERED.value)):
                 self._grants.delete(grant)
