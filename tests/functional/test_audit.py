@@ -176,7 +176,8 @@ class TestActivity:
         assert "revoked" not in text
         text = running.browser("alice").get("/activity").text
         assert "You revoked the authorization of Northwind Cloud as alice@contoso.example" in text
-        assert "Northwind Cloud confirmed that it has ended." in text
+        assert "Northwind Cloud is asked to end it, too." in text
+        assert "Northwind Cloud confirmed that a revoked authorization has ended." in text
         assert "bob" not in text
 
     def test_goes_to_older_pages(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
