@@ -662,8 +662,11 @@ class OAuthClient(Protocol):
         *,
         code: str,
         code_verifier: Secret,
+        brought: Mapping[str, str] | None = None,
     ) -> tuple[TokenSet, CloudAccount]:
         """Exchange the code once (never retried) and learn whose account it is, the id_token verified.
+
+        `brought`: what the callback said by the type's `callback_fields`; what the cloud says itself comes before it.
 
         Raises a CloudError, with `received` set where the cloud had given tokens by then.
         """

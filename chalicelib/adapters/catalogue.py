@@ -8,6 +8,7 @@ from chalicelib.domain.authorization_server import ClientAuthentication
 from chalicelib.domain.errors import NotFound
 from chalicelib.domain.provider_type import (
     AccountSource,
+    CallbackField,
     CheckItem,
     Choice,
     ErrorKind,
@@ -64,6 +65,7 @@ _READERS: dict[str, Any] = {
     "client_authentication": ClientAuthentication,
     "presets": lambda values: tuple(ScopePreset(**(one | {"scopes": tuple(one["scopes"])})) for one in values),
     "account_from": AccountSource,
+    "callback_fields": lambda values: {name: CallbackField(**one) for name, one in values.items()},
     "revocation": RevocationStyle,
     "error_words": lambda values: {word: ErrorKind(kind) for word, kind in values.items()},
     "quirks": lambda values: frozenset(map(Quirk, values)),

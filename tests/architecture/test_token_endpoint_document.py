@@ -2,6 +2,10 @@
 
 import re
 
+import pytest
+
+from chalicelib.adapters.catalogue import FileCatalogue
+from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.token_exchange import Detail, RefusalReason
 from chalicelib.routes import token
 from chalicelib.web.oauth import STATUS
@@ -20,6 +24,13 @@ def test_every_part_of_a_request_that_can_be_wrong_is_documented() -> None:
     assert re.findall(r"^\| `(\w+)` \| [^`|]*[^|]*\|$", TEXT.partition("### What `detail`")[2], re.MULTILINE) == list(
         Detail
     )
+
+
+@pytest.mark.parametrize("type_", FileCatalogue().all(), ids=lambda type_: type_.id)
+def test_every_field_of_a_cloud_is_documented(type_: ProviderType) -> None:
+    fields = sorted({*type_.extra_fields, *type_.account_extra_fields, *type_.callback_fields})
+    row = f"| `{type_.id}` | {', '.join(f'`{name}`' for name in fields)} |"
+    assert (row in TEXT.splitlines()) == bool(fields)
 
 
 def test_every_parameter_is_documented() -> None:
