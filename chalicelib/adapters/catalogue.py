@@ -19,6 +19,7 @@ from chalicelib.domain.provider_type import (
     ScopePreset,
     TypeField,
 )
+from chalicelib.domain.text import in_order
 
 FOLDER = Path(__file__).parent.parent / "data" / "providers"
 
@@ -31,7 +32,7 @@ class FileCatalogue:
 
     def __init__(self, folder: Path = FOLDER) -> None:
         types = [_read(path) for path in folder.glob("*.json")]
-        self._types = {type_.id: type_ for type_ in sorted(types, key=lambda type_: type_.name.casefold())}
+        self._types = {type_.id: type_ for type_ in sorted(types, key=lambda type_: in_order(type_.name))}
 
     def all(self) -> list[ProviderType]:
         return list(self._types.values())

@@ -25,6 +25,7 @@ _FIRST_JOINED = "\u0600"
 """Joiners are part of words from the Arabic block on, and of emoji; before it, they only hide."""
 _SPACES = dict.fromkeys(map(ord, "\t\n\v\f\r\x85\u2028\u2029"), " ")
 _INSTEAD = "\ufffd"
+_NUMBER = re.compile(r"([0-9]+)")
 _OPAQUE = re.compile(r"[A-Za-z0-9_~+/=%-]{20,}")
 """So long a run of characters without a break is no word: with a digit in it, it may be a token."""
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -58,6 +59,15 @@ def looks_like_a_token(word: str) -> bool:
 def tidy(text: str) -> str:
     """`text` as it is stored where what is not seen is refused: normalised (NFC), without spaces around it."""
     return unicodedata.normalize("NFC", text.strip())
+
+
+def in_order(name: str) -> tuple[tuple[str, int, str], ...]:
+    """What names are sorted by, as people read them: without case, and "2" before "10"."""
+    # Text and numbers take turns, so that each is compared with its like: a number by its length, then its digits
+    pieces = _NUMBER.split(name.casefold())
+    return tuple(
+        ("", len(piece.lstrip("0")), piece.lstrip("0")) if at % 2 else (piece, 0, "") for at, piece in enumerate(pieces)
+    )
 
 
 def is_clean(text: str) -> bool:

@@ -33,14 +33,18 @@ class ProviderService:
         self._clock = clock
 
     def offers(self, user: User) -> list[Offer]:
-        """Every provider that is enabled and for them, by name; and those of which they still hold something."""
+        """Every provider that is enabled and for them, and those of which they still hold something.
+
+        By name, but first those of which there is something to tell.
+        """
         grants, now = self._grants.of_user(user.id), self._clock.now()
         offers = [
             Offer(provider, self._catalogue.get(provider.type_id), _held(provider, grants, now))
             for provider in self._providers.all()
             if provider.enabled and not provider.is_deleted
         ]
-        return [offer for offer in offers if offer.provider.is_for(user.groups) or offer.is_held]
+        theirs = [offer for offer in offers if offer.provider.is_for(user.groups) or offer.is_held]
+        return sorted(theirs, key=lambda offer: not offer.grants)
 
 
 def _held(provider: Provider, grants: UserGrants, now: int) -> tuple[Grant, ...]:

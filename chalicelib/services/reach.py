@@ -11,6 +11,7 @@ from chalicelib.domain.provider import Provider
 from chalicelib.domain.reach import Reach, in_the_way, reach
 from chalicelib.domain.release import STOPS
 from chalicelib.domain.stop import Block, Stop, StopKind
+from chalicelib.domain.text import in_order
 from chalicelib.domain.user import User
 from chalicelib.ports import AuditLog, ClientApplicationStore, Clock, GrantStore, ProviderStore, StopStore
 
@@ -105,7 +106,7 @@ class ReachService:
             _own(client_id, registered, reached.get(client_id, ()), releases.get(client_id), blocks.get(client_id))
             for client_id in ids
         ]
-        return sorted(found, key=lambda one: (one.name.casefold(), one.id))
+        return sorted(found, key=lambda one: (in_order(one.name), one.id))
 
     def block(self, user: User, application_id: str, origin: Origin) -> None:
         """From the next call on this application gets nothing of this person. Raises NotFound for an unknown one."""

@@ -72,6 +72,12 @@ class ProviderCard:
     others: tuple["ProviderCard", ...] = ()
     """The other accounts there, if this is the default one."""
 
+    def matches(self, typed: str) -> bool:
+        """Whether every word typed into a search is somewhere in the names of provider, type or cloud accounts."""
+        names = (self.name, self.type_name, *(one.account or "" for one in self.accounts))
+        known = " ".join(names).casefold()
+        return all(word in known for word in typed.casefold().split())
+
     @property
     def is_connected(self) -> bool:
         """True while there is an authorization that can be revoked, whether or not it still works."""

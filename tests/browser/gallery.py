@@ -132,6 +132,7 @@ SEVERAL = replace(
         replace(REMOVED, id="several", slot="3", account="archive@contoso.example"),
     ),
 )
+MANY = (CONNECTED, *(replace(OFFERED, id=f"cloud-{n}", name=f"Cloud {n}") for n in range(1, 13)))
 CARDS = (
     CONNECTED,
     SEVERAL,
@@ -258,7 +259,7 @@ def _activity(**changes: Any) -> dict[str, Any]:
 
 
 def _providers(dialog: ProviderDialog | None = None, cards: tuple[ProviderCard, ...] = CARDS) -> dict[str, Any]:
-    return {"cards": cards, "dialog": dialog}
+    return {"cards": cards, "total": len(cards), "search": "", "dialog": dialog}
 
 
 def _tokens(**changes: Any) -> dict[str, Any]:
@@ -668,6 +669,9 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "providers_administrator": ("providers.html", _providers() | {"viewer": ADMIN}),
     "providers_broken": ("providers.html", _providers(cards=BROKEN)),
     "providers_empty": ("providers.html", _providers(cards=())),
+    "providers_many": ("providers.html", _providers(cards=MANY)),
+    "providers_searched": ("providers.html", _providers(cards=MANY[:2]) | {"total": 47, "search": "cloud 1"}),
+    "providers_not_found": ("providers.html", _providers(cards=()) | {"total": 47, "search": "nothing"}),
     "authorized": ("providers.html", _providers(AuthorizedDialog(CONNECTED, "alice@contoso.example"))),
     "authorized_other": (
         "providers.html",

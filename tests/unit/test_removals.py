@@ -526,10 +526,6 @@ class TestSearch:
         with pytest.raises(InvalidRequest, match="list-tokens"):
             world.administration.export([world.provider()], GrantSearch())
 
-    def test_over_long_text_is_refused(self, world: World) -> None:
-        with pytest.raises(InvalidRequest):
-            world.administration.tokens(world.provider(), GrantSearch(scope="x" * 129), None)
-
 
 def test_counting_stops_at_a_limit(world: World) -> None:
     world.hold(*(replace(GRANT, user_id=f"S-{n}") for n in range(COUNT_LIMIT)))
