@@ -17,6 +17,7 @@ from .domain.authorization_request import AuthorizationRequest
 from .domain.authorization_server import AuthorizationServer
 from .domain.client_application import ApplicationKey, ClientApplication, TrustedIssuer
 from .domain.configuration import ConfigurationFault
+from .domain.directory import Group
 from .domain.directory_report import DirectoryReport, Step, Steps
 from .domain.event import Channel, Delivery, Event, MailsSent
 from .domain.grant import FIRST_SLOT, Grant, Holding, ReleaseHolding, Revocation
@@ -65,8 +66,8 @@ class Directory(Protocol):
     def check(self) -> list[DirectoryReport]:
         """Look at every server of every directory as the settings have them. Never raises."""
 
-    def group(self, named: str) -> str:
-        """The key among `User.groups` of a group given by SID or distinguished name.
+    def group(self, named: str) -> Group:
+        """The group with this SID or distinguished name.
 
         Raises NotFound where no directory has it, InvalidRequest where none can be asked about a distinguished name.
         """

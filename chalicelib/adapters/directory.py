@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.directory import DirectorySettings, NameForm, group_key
+from chalicelib.domain.directory import DirectorySettings, Group, NameForm, group_key
 from chalicelib.domain.directory_report import DirectoryReport, Steps
 from chalicelib.domain.distinguished_name import is_dn
 from chalicelib.domain.errors import DirectoryUnavailable, InvalidRequest, LoginRefused, NotFound
@@ -79,15 +79,16 @@ class Directories:
 
         return [check(one, self._of_domain(one.domain), self._secrets, self._clock) for one in self._settings]
 
-    def group(self, named: str) -> str:
+    def group(self, named: str) -> Group:
         """See `ports.Directory`. A SID is its own key; whether a directory has it, the check of the settings tells."""
         key, able = group_key(named), [one for one in self._settings if one.can_look_up]
         if not is_dn(named) or any(one.knows_group(key) for one in self._settings):
-            return key
+            written = next(filter(None, (one.written(key) for one in self._settings)), named)
+            return Group(key, written)
         if not able:
             raise InvalidRequest("The directory cannot be asked without a service account. Please give a SID.")
         for one in able:
-            if found := self._of_domain(one.domain).group_id(named):
+            if found := self._of_domain(one.domain).group(named):
                 return found
         raise NotFound("No directory has a group with this distinguished name.")
 
