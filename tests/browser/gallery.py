@@ -285,6 +285,8 @@ REMOVALS = (
     Removal("r2", RemovalScope.PROVIDER, False, ADELE, NOW - DAY, "box", "Box"),
     Removal("r3", RemovalScope.PERSON, True, ADELE, NOW - 2 * DAY, BOB.id, BOB.name),
     Removal("r4", RemovalScope.TOKENS, True, ADELE, NOW - 3 * DAY),
+    Removal("r5", RemovalScope.TOKENS, True, ADELE, NOW - 3 * DAY, people=(BOB.name,)),
+    Removal("r6", RemovalScope.TOKENS, True, ADELE, NOW - 3 * DAY, people=(BOB.name, "CONTOSO\\alice", "x", "y")),
 )
 GROUP = "CN=Vault Helpdesk,OU=Groups,DC=contoso,DC=example"
 APPOINTMENTS = (

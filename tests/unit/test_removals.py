@@ -22,7 +22,7 @@ from chalicelib.domain.grant import Grant, GrantReason, GrantState
 from chalicelib.domain.grant_search import GrantSearch
 from chalicelib.domain.provider import ClientSecrets, Provider
 from chalicelib.domain.provider_type import RevocationStyle
-from chalicelib.domain.removal import CloudReceipt, Everything, Removal, RemovalOrder
+from chalicelib.domain.removal import CloudReceipt, Everything, Removal, RemovalOrder, RemovalScope
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.services import removals
@@ -951,3 +951,10 @@ class TestMoreThanOneRequestCanDo:
         hurried.removals.finish_open()
         assert "background.failed" in caplog.text
         assert self.left(hurried) == 2
+
+
+def test_a_receipt_names_three_people_and_says_that_there_are_others() -> None:
+    removal = Removal("r1", RemovalScope.TOKENS, revoke=False, by=BY, at=0)
+    for name in ("a", "b", "a", "c", "d", "e"):
+        removal = removal.of(name)
+    assert removal.people == ("a", "b", "c", "d")
