@@ -89,7 +89,10 @@ def _card(offer: Offer) -> ProviderCard:
         side_effect=provider_type.revocation_side_effect,
         account_page=provider_type.account_page,
     )
-    accounts = [_account(card, provider_type, grant) for grant in offer.grants]
+    accounts = [
+        replace(_account(card, provider_type, grant), is_misconfigured=grant.slot in offer.misconfigured)
+        for grant in offer.grants
+    ]
     return replace(accounts[0], others=tuple(accounts[1:])) if accounts else card
 
 

@@ -51,6 +51,8 @@ class ProviderCard:
     state: GrantState | None = None
     """None: never authorized, or revoked by the person."""
     reason: GrantReason = GrantReason.NONE
+    is_misconfigured: bool = False
+    """The token has to be renewed, and the cloud refuses the vault itself: administrators have to act."""
     account: str | None = None
     """The cloud account that is connected, as its owner knows it: e-mail address or log-in name."""
     since: int | None = None

@@ -117,6 +117,7 @@ WITHOUT_REVOCATION = replace(
     type_name="Microsoft 365",
     account="a.very.long.address.of.alice.adams@engineering.contoso-international.example",
 )
+MISCONFIGURED = replace(CONNECTED, id="refused", name="Tailspin Files", is_misconfigured=True)
 BROKEN = tuple(
     replace(CONNECTED, id=f"broken-{reason}", name="Tailspin", state=GrantState.NEEDS_REAUTHORIZATION, reason=reason)
     for reason in GrantReason
@@ -669,7 +670,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "going_sign_in": ("going.html", _going("Microsoft", is_sign_in=True)),
     "providers": ("providers.html", _providers()),
     "providers_administrator": ("providers.html", _providers() | {"viewer": ADMIN}),
-    "providers_broken": ("providers.html", _providers(cards=BROKEN)),
+    "providers_broken": ("providers.html", _providers(cards=(MISCONFIGURED, *BROKEN))),
     "providers_empty": ("providers.html", _providers(cards=())),
     "providers_many": ("providers.html", _providers(cards=MANY)),
     "providers_searched": ("providers.html", _providers(cards=MANY[:2]) | {"total": 47, "search": "cloud 1"}),

@@ -723,7 +723,10 @@ class TestEverything:
         person = Person(ALICE.id, ALICE.login_name, Subject(ALICE.id))
         assert many.administration.count_all().number == 0
         assert many.administration.of_person(person) == []
-        offers = ProviderService(many.providers, many.grant_store, many.catalogue, many.clock).offers(ALICE)
+        providers = ProviderService(
+            many.providers, many.grant_store, many.grant_store.health, many.catalogue, many.clock
+        )
+        offers = providers.offers(ALICE)
         assert {grant.state for offer in offers for grant in offer.grants} == {GrantState.REMOVED}
 
     def test_f27_killed_anywhere_it_goes_on_and_every_provider_is_raised_once(self, many: World) -> None:
