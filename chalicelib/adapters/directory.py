@@ -37,7 +37,8 @@ class Directories:
     `ambiguous_name`, `empty_password` and `malformed_password` without a bind; `bad_credentials`, `locked_out`,
     `disabled`, `account_expired`, `password_expired`, `must_change_password`, `logon_hours`, `workstation` or
     `sub_code_<hex>` from the directory; `anonymous_bind`, `no_entry`, `other_entry` when the bind did not prove who
-    this is; `not_allowed` when it did, and the person is in none of the allowed groups.
+    this is; `not_allowed` when it did, and the person is in none of the allowed groups; `not_asked` where somebody is
+    looked for by id, and not every directory can be asked.
     """
 
     def __init__(self, settings: Sequence[DirectorySettings], secrets: SecretsManager, clock: Clock) -> None:
@@ -98,7 +99,8 @@ class Directories:
         for one in self._settings if is_person_id(user_id) else ():
             if one.can_look_up and (user := self._of_domain(one.domain).person(user_id, now)):
                 return user
-        raise LoginRefused("no_such_account", _NOT_THERE)
+        everybody_asked = bool(self._settings) and all(one.can_look_up for one in self._settings)
+        raise LoginRefused("no_such_account" if everybody_asked else "not_asked", _NOT_THERE)
 
     def called(self, name: str) -> Called:
         """See `ports.Directory`."""

@@ -119,7 +119,8 @@ class FakeDirectory:
             raise DirectoryUnavailable
         found = [person for person in self._people.values() if person.user.id == user_id]
         if not found:
-            raise LoginRefused("no_such_account", "The directory does not know your account.")
+            cause = "no_such_account" if self.looks_up else "not_asked"
+            raise LoginRefused(cause, "The directory does not know your account.")
         if user_id in self.gone:
             raise LoginRefused(self.gone[user_id].value)
         return self.changed.get(user_id, found[0].user)
