@@ -309,7 +309,9 @@ class Vault:
         )
         throttle = Throttle(DynamoTryStore(session_table), world.clock, world.random)
         self.login = LoginService(world.directory, self.sessions, throttle, audit_log, world.clock)
-        self.providers = ProviderService(provider_store, grant_store, world.catalogue, world.clock)
+        self.providers = ProviderService(
+            provider_store, grant_store, self.provider_health, world.catalogue, world.clock
+        )
         self.revocations = RevocationService(
             catalogue=world.catalogue,
             revocations=revocation_store,
@@ -483,6 +485,7 @@ class Vault:
             providers=provider_store,
             grants=grant_store,
             stops=stop_store,
+            health=self.provider_health,
             people=self.people,
             audit_log=audit_log,
             clock=world.clock,

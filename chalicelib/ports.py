@@ -17,6 +17,7 @@ from .domain.authorization_request import AuthorizationRequest
 from .domain.authorization_server import AuthorizationServer
 from .domain.client_application import ApplicationKey, ClientApplication, TrustedIssuer
 from .domain.configuration import ConfigurationFault
+from .domain.directory import Group
 from .domain.directory_report import DirectoryReport, Step, Steps
 from .domain.event import Channel, Delivery, Event, MailsSent
 from .domain.grant import FIRST_SLOT, Grant, Holding, ReleaseHolding, Revocation
@@ -65,8 +66,8 @@ class Directory(Protocol):
     def check(self) -> list[DirectoryReport]:
         """Look at every server of every directory as the settings have them. Never raises."""
 
-    def group(self, named: str) -> str:
-        """The key among `User.groups` of a group given by SID or distinguished name.
+    def group(self, named: str) -> Group:
+        """The group with this SID or distinguished name.
 
         Raises NotFound where no directory has it, InvalidRequest where none can be asked about a distinguished name.
         """
@@ -669,8 +670,11 @@ class OAuthClient(Protocol):
         *,
         code: str,
         code_verifier: Secret,
+        brought: Mapping[str, str] | None = None,
     ) -> tuple[TokenSet, CloudAccount]:
         """Exchange the code once (never retried) and learn whose account it is, the id_token verified.
+
+        `brought`: what the callback said by the type's `callback_fields`; what the cloud says itself comes before it.
 
         Raises a CloudError, with `received` set where the cloud had given tokens by then.
         """

@@ -6,10 +6,11 @@ client_credentials request with our secret (R42).
 """
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit
 
@@ -35,7 +36,7 @@ from chalicelib.ports import Client, Clock
 
 from . import cloud_transport
 from .cloud_transport import CloudTransport
-from .dialects import STANDARD, api_request, scope_parameters
+from .dialects import STANDARD, api_request, scope_parameters, token_request
 from .endpoint_guard import EndpointGuard
 from .id_token import IdTokenVerifier
 from .oauth_answers import account, extra, json_object, names_somebody, raise_for_error, token_answer, token_set
@@ -47,7 +48,7 @@ _GONE = (204, 404)
 """Deleted now, or before."""
 _SKEW_SECONDS = 60
 _WRONG_SECRET = ("invalid_client", "bad_client_secret", "incorrect_client_credentials")
-_JSON = {"Accept": "application/json"}
+_JSON: Mapping[str, str] = MappingProxyType({"Accept": "application/json"})
 
 
 class AuthlibClient:
@@ -79,6 +80,7 @@ class AuthlibClient:
         *,
         code: str,
         code_verifier: Secret,
+        brought: Mapping[str, str] | None = None,
     ) -> tuple[TokenSet, CloudAccount]:
         """See `ports.OAuthClient` (RFC 6749 4.1.3, RFC 7636 4.5)."""
         _check_identity_source(request, provider_type)
@@ -91,7 +93,9 @@ class AuthlibClient:
             with _received(tokens):
                 claims = self._claims(session, provider_type, request, answer, tokens.access_token)
                 more = extra(claims, provider_type.account_extra_fields)
-                return replace(tokens, extra=tokens.extra | more), account(claims, provider_type)
+                less = brought or {}
+                known = account({**less, **claims}, provider_type)
+                return replace(tokens, extra={**less, **tokens.extra, **more}), known
 
     def identify(
         self, client: Client, request: AuthorizationRequest, *, code: str, code_verifier: Secret, asks_userinfo: bool
@@ -298,24 +302,22 @@ def _ask_for_tokens(
     the older one is tried.
     """
     try:
-        return token_answer(_posted(session, client, form), client.secret, *hide, provider_type=provider_type)
+        response = _posted(session, client, provider_type, form)
+        return token_answer(response, client.secret, *hide, provider_type=provider_type)
     except CloudMisconfigured as error:
         if client.older_secret is None or error.error not in _WRONG_SECRET:
             raise
     older = replace(client, secret=client.older_secret, older_secret=None)
     with_older = _authenticated(older)
     with_older.adapters = session.adapters
-    return token_answer(_posted(with_older, older, form), older.secret, *hide, provider_type=provider_type)
+    response = _posted(with_older, older, provider_type, form)
+    return token_answer(response, older.secret, *hide, provider_type=provider_type)
 
 
-def _posted(session: Any, client: Client, form: dict[str, str]) -> Response:
-    response: Response = session.post(
-        client.server.token_endpoint,
-        data=form,
-        auth=session.client_auth(client.server.client_authentication.value),
-        headers=_JSON,
-        withhold_token=True,
-    )
+def _posted(session: Any, client: Client, provider_type: ProviderType, form: dict[str, str]) -> Response:
+    url, carried = token_request(client.server.token_endpoint, form, provider_type)
+    authentication = session.client_auth(client.server.client_authentication.value)
+    response: Response = session.post(url, **carried, auth=authentication, headers=_JSON, withhold_token=True)
     return response
 
 
@@ -329,7 +331,14 @@ def _to_be_revoked(tokens: TokenSet, provider_type: ProviderType) -> list[Secret
 
 def _revoke_as_client(session: Any, _client: Client, endpoint: str, token: Secret) -> Response:
     """RFC 7009 2.1. No hint goes along: it is optional, and a wrong one only costs time."""
-    response: Response = session.revoke_token(endpoint, token=token.reveal(), headers=_JSON)
+    response: Response = session.revoke_token(endpoint, token=token.reveal(), headers={**_JSON})
+    return response
+
+
+def _revoke_by_json(session: Any, client: Client, endpoint: str, token: Secret) -> Response:
+    authentication = session.client_auth(client.server.client_authentication.value)
+    body = {"token": token.reveal()}
+    response: Response = session.post(endpoint, json=body, auth=authentication, headers=_JSON, withhold_token=True)
     return response
 
 
@@ -339,14 +348,14 @@ def _revoke_as_nobody(session: Any, _client: Client, endpoint: str, token: Secre
 
 
 def _revoke_by_call(session: Any, _client: Client, endpoint: str, token: Secret) -> Response:
-    headers = _JSON | {"Authorization": f"Bearer {token.reveal()}"}
+    headers = {**_JSON, "Authorization": f"Bearer {token.reveal()}"}
     response: Response = session.post(endpoint, headers=headers, withhold_token=True)
     return response
 
 
 def _revoke_by_delete(session: Any, client: Client, endpoint: str, token: Secret) -> Response:
     pair = base64.b64encode(f"{client.id}:{client.secret.reveal()}".encode()).decode()
-    headers = _JSON | {"Authorization": f"Basic {pair}"}
+    headers = {**_JSON, "Authorization": f"Basic {pair}"}
     body = {"access_token": token.reveal()}
     response: Response = session.delete(endpoint, json=body, headers=headers, withhold_token=True)
     return response
@@ -354,6 +363,7 @@ def _revoke_by_delete(session: Any, client: Client, endpoint: str, token: Secret
 
 _REVOCATIONS = {
     RevocationStyle.RFC7009: _revoke_as_client,
+    RevocationStyle.RFC7009_JSON: _revoke_by_json,
     RevocationStyle.RFC7009_WITHOUT_CLIENT: _revoke_as_nobody,
     RevocationStyle.BEARER: _revoke_by_call,
     RevocationStyle.REST_DELETE: _revoke_by_delete,
@@ -364,9 +374,9 @@ def _get(
     session: Any, url: str, access_token: Secret | None = None, provider_type: ProviderType = STANDARD
 ) -> dict[str, Any]:
     """The JSON object at `url`. Tried twice where nothing came back: reading changes nothing."""
-    method, authorization = api_request(access_token.reveal(), provider_type) if access_token else ("GET", {})
-    headers = {"Accept": "application/json"} | authorization
-    get = partial(session.request, method, url, headers=headers, withhold_token=True)
+    method, carried = api_request(access_token.reveal(), provider_type) if access_token else ("GET", {})
+    headers = {**_JSON, **carried.pop("headers", {})}
+    get = partial(session.request, method, url, headers=headers, withhold_token=True, **carried)
     try:
         response = get()
     except CloudUnavailable as error:

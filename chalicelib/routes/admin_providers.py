@@ -50,7 +50,7 @@ def blueprint(
     def ask_new(request: Request) -> Answer:
         type_id = request.query.text("type")
         if not type_id:
-            return pages.types(request.query.text("search"))
+            return pages.types(request.query.searched("search", "Search"))
         provider_type = registration.type(type_id)
         new_id = provider_forms.new_id(provider_type)
         return pages.form(provider_type, new_id, provider_forms.empty(provider_type))

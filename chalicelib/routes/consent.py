@@ -1,5 +1,7 @@
 """To a cloud and back."""
 
+from collections.abc import Sequence
+
 from chalice.app import Blueprint
 
 from chalicelib.domain.access import Access
@@ -32,6 +34,7 @@ _NOT_OURS = {
 def blueprint(endpoints: Endpoints, consent: ConsentService, sessions: SessionService) -> Blueprint:
     routes = Blueprint(__name__)
     flow_cookie = endpoints.cookie_names.flow
+    kept = consent.callback_parameters()
 
     @endpoints.route(routes, Route("POST", "/providers/{provider_id}/authorize", Access.USER, fields=("account",)))
     def authorize(request: Request) -> Answer:
@@ -50,14 +53,14 @@ def blueprint(endpoints: Endpoints, consent: ConsentService, sessions: SessionSe
             "GET",
             "/oauth/callback/{provider_id}",
             Access.USER,
-            query=("state", "code", "error", "iss"),
+            query=("state", "code", "error", "iss", *kept),
             is_callback=True,
             login_hint="consent",
         ),
     )
     def callback(request: Request) -> Answer:
         session, provider_id = request.session, request.path["provider_id"]
-        returned = _callback(request, provider_id, request.cookies.get(flow_cookie, ""))
+        returned = _callback(request, provider_id, request.cookies.get(flow_cookie, ""), kept)
         state_hash = fingerprint(returned.state)
         told = sessions.told_of(session, state_hash)
         if told is not None:
@@ -95,7 +98,7 @@ def _facts(tested: Tested) -> dict[str, str]:
     }
 
 
-def _callback(request: Request, provider_id: str, flow: str) -> Callback:
+def _callback(request: Request, provider_id: str, flow: str, kept: Sequence[str]) -> Callback:
     query = request.query
     return Callback(
         provider_id=provider_id,
@@ -104,4 +107,5 @@ def _callback(request: Request, provider_id: str, flow: str) -> Callback:
         code=query.text("code"),
         error=query.text("error"),
         iss=query.text("iss") if "iss" in query.values else None,
+        parameters={name: query.text(name) for name in kept if name in query.values},
     )

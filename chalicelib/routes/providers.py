@@ -32,11 +32,12 @@ def blueprint(
 ) -> Blueprint:
     routes = Blueprint(__name__)
 
-    @endpoints.route(routes, Route("GET", "/providers", Access.USER, query=("notice",)))
+    @endpoints.route(routes, Route("GET", "/providers", Access.USER, query=("notice", "search")))
     def show(request: Request) -> Answer:
+        search = request.query.searched("search", "Search")
         cards = _cards(providers.offers(request.session.user))
         notice = sessions.notice(request.session, request.query.text("notice"))
-        return _page(cards, _report(notice, cards) if notice else None)
+        return _page(cards, _report(notice, cards) if notice else None, search)
 
     @endpoints.route(routes, Route("GET", "/providers/{provider_id}/revoke", Access.USER, query=("account",)))
     def ask(request: Request) -> Answer:
@@ -67,8 +68,10 @@ def blueprint(
     return routes
 
 
-def _page(cards: dict[str, ProviderCard], dialog: ProviderDialog | None) -> Page:
-    return Page("providers.html", {"cards": tuple(cards.values()), "dialog": dialog})
+def _page(cards: dict[str, ProviderCard], dialog: ProviderDialog | None, search: str = "") -> Page:
+    shown = tuple(card for card in cards.values() if card.matches(search))
+    context = {"cards": shown, "total": len(cards), "search": search, "dialog": dialog}
+    return Page("providers.html", context)
 
 
 def _cards(offers: list[Offer]) -> dict[str, ProviderCard]:
@@ -86,7 +89,10 @@ def _card(offer: Offer) -> ProviderCard:
         side_effect=provider_type.revocation_side_effect,
         account_page=provider_type.account_page,
     )
-    accounts = [_account(card, provider_type, grant) for grant in offer.grants]
+    accounts = [
+        replace(_account(card, provider_type, grant), is_misconfigured=grant.slot in offer.misconfigured)
+        for grant in offer.grants
+    ]
     return replace(accounts[0], others=tuple(accounts[1:])) if accounts else card
 
 

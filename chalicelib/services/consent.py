@@ -1,6 +1,7 @@
 """The trip to a cloud: started by a person in a browser, finished in the same browser by the same person."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from chalicelib.domain.accounts import MAX_ACCOUNTS, new_slot
 from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
@@ -61,6 +62,8 @@ class Callback:
     code: str = ""
     error: str = ""
     iss: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Others that some type keeps, by their names at the cloud."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,11 @@ class ConsentService:
         self._clock = clock
         self._random = random
         self._public_url = public_url
+
+    def callback_parameters(self) -> tuple[str, ...]:
+        """What callbacks may bring beside the protocol's own parameters, for any type of the catalogue."""
+        kept = {one.parameter for type_ in self._catalogue.all() for one in type_.callback_fields.values()}
+        return tuple(sorted(kept))
 
     def start(
         self,
@@ -187,11 +195,11 @@ class ConsentService:
             now=came_back,
         )
         request.check_issuer(callback.iss)
-        code = code_of(callback)
+        code_of(callback)  # before anything is read: an error ends the trip here
         holding = self._unchanged(request)
         with self._cipher.unlock(holding.key) as box:
             client = client_of(holding.provider, box)
-            token_set, account = self._exchange(client, holding, request, code, box)
+            token_set, account = self._exchange(client, holding, request, callback, box)
             if request.is_test:
                 # Many clouds end everything of an account at once: what the administrator holds must not go along
                 if not _holds(holding, account):
@@ -278,7 +286,7 @@ class ConsentService:
         return holding
 
     def _exchange(
-        self, client: Client, holding: Holding, request: AuthorizationRequest, code: str, box: Box
+        self, client: Client, holding: Holding, request: AuthorizationRequest, callback: Callback, box: Box
     ) -> tuple[TokenSet, CloudAccount]:
         try:
             code_verifier = Secret(box.decrypt(request.code_verifier, request.verifier_context()).decode())
@@ -288,7 +296,12 @@ class ConsentService:
         provider_type = self._catalogue.get(holding.provider.type_id)
         try:
             return self._oauth_client.exchange_code(
-                client, provider_type, request, code=code, code_verifier=code_verifier
+                client,
+                provider_type,
+                request,
+                code=code_of(callback),
+                code_verifier=code_verifier,
+                brought=provider_type.brought(callback.parameters),
             )
         except CloudError as error:
             cloud = ""
@@ -310,9 +323,10 @@ def _holds(holding: Holding, account: CloudAccount) -> bool:
 
 def code_of(callback: Callback) -> str:
     """The code, or ConsentFailed; `error` wins over it, whatever else the answer has (RFC 6749 4.1.2.1, R42)."""
-    if callback.error == "access_denied":
+    error = callback.error.lower()  # some clouds write the standards' words in capitals
+    if error == "access_denied":
         raise ConsentFailed(ConsentProblem.DENIED)
-    if callback.error in ("server_error", "temporarily_unavailable"):
+    if error in ("server_error", "temporarily_unavailable"):
         raise ConsentFailed(ConsentProblem.CLOUD_UNAVAILABLE)
     if callback.error:
         raise ConsentFailed(ConsentProblem.CLOUD_ERROR)

@@ -117,6 +117,7 @@ WITHOUT_REVOCATION = replace(
     type_name="Microsoft 365",
     account="a.very.long.address.of.alice.adams@engineering.contoso-international.example",
 )
+MISCONFIGURED = replace(CONNECTED, id="refused", name="Tailspin Files", is_misconfigured=True)
 BROKEN = tuple(
     replace(CONNECTED, id=f"broken-{reason}", name="Tailspin", state=GrantState.NEEDS_REAUTHORIZATION, reason=reason)
     for reason in GrantReason
@@ -132,6 +133,7 @@ SEVERAL = replace(
         replace(REMOVED, id="several", slot="3", account="archive@contoso.example"),
     ),
 )
+MANY = (CONNECTED, *(replace(OFFERED, id=f"cloud-{n}", name=f"Cloud {n}") for n in range(1, 13)))
 CARDS = (
     CONNECTED,
     SEVERAL,
@@ -259,7 +261,7 @@ def _activity(**changes: Any) -> dict[str, Any]:
 
 
 def _providers(dialog: ProviderDialog | None = None, cards: tuple[ProviderCard, ...] = CARDS) -> dict[str, Any]:
-    return {"cards": cards, "dialog": dialog}
+    return {"cards": cards, "total": len(cards), "search": "", "dialog": dialog}
 
 
 def _tokens(**changes: Any) -> dict[str, Any]:
@@ -285,6 +287,8 @@ REMOVALS = (
     Removal("r2", RemovalScope.PROVIDER, False, ADELE, NOW - DAY, "box", "Box"),
     Removal("r3", RemovalScope.PERSON, True, ADELE, NOW - 2 * DAY, BOB.id, BOB.name),
     Removal("r4", RemovalScope.TOKENS, True, ADELE, NOW - 3 * DAY),
+    Removal("r5", RemovalScope.TOKENS, True, ADELE, NOW - 3 * DAY, people=(BOB.name,)),
+    Removal("r6", RemovalScope.TOKENS, True, ADELE, NOW - 3 * DAY, people=(BOB.name, "CONTOSO\\alice", "x", "y")),
 )
 GROUP = "CN=Vault Helpdesk,OU=Groups,DC=contoso,DC=example"
 APPOINTMENTS = (
@@ -667,8 +671,11 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "going_sign_in": ("going.html", _going("Microsoft", is_sign_in=True)),
     "providers": ("providers.html", _providers()),
     "providers_administrator": ("providers.html", _providers() | {"viewer": ADMIN}),
-    "providers_broken": ("providers.html", _providers(cards=BROKEN)),
+    "providers_broken": ("providers.html", _providers(cards=(MISCONFIGURED, *BROKEN))),
     "providers_empty": ("providers.html", _providers(cards=())),
+    "providers_many": ("providers.html", _providers(cards=MANY)),
+    "providers_searched": ("providers.html", _providers(cards=MANY[:2]) | {"total": 47, "search": "cloud 1"}),
+    "providers_not_found": ("providers.html", _providers(cards=()) | {"total": 47, "search": "nothing"}),
     "authorized": ("providers.html", _providers(AuthorizedDialog(CONNECTED, "alice@contoso.example"))),
     "authorized_other": (
         "providers.html",

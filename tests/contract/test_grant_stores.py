@@ -191,6 +191,11 @@ class TestRemovalStore:
         }
         assert stores.removals.receipt("r1").clouds[0].pending in (0, 1)
 
+    def test_of_single_tokens_it_is_noted_whose_they_were(self, stores: Stores) -> None:
+        removal = replace(REMOVAL, scope=RemovalScope.TOKENS, tokens=("northwind.S-1",), people=("CONTOSO\\bob",))
+        stores.removals.add(removal)
+        assert stores.removals.receipt("r1").removal == removal
+
     def test_the_same_counted_twice_running_counts_once(self, stores: Stores) -> None:
         stores.removals.add(REMOVAL)
         for what in ("a", "a", "b"):

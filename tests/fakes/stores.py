@@ -23,6 +23,7 @@ from chalicelib.domain.seal import Seal, StoredEntry, Tip
 from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.session import Notice, Session
 from chalicelib.domain.stop import ALL, Block, Stop, StopKind
+from chalicelib.domain.text import in_order
 from chalicelib.domain.use import LastUse, UseCount
 from chalicelib.domain.user import AliasClaim, SweepProgress, User, UserRecord
 from chalicelib.ports import Clock, GrantPage, UserPage
@@ -213,7 +214,7 @@ class FakeProviderStore:
 
     def all(self) -> list[Provider]:
         found = (provider.under(self.removed) for provider in self.providers.values())
-        return sorted(found, key=lambda provider: provider.name.casefold())
+        return sorted(found, key=lambda provider: in_order(provider.name))
 
     def get(self, provider_id: str) -> Provider:
         if provider_id not in self.providers:
@@ -540,7 +541,7 @@ class FakeClientApplicationStore:
         self.applications: dict[str, ClientApplication] = {}
 
     def all(self) -> list[ClientApplication]:
-        return sorted(self.applications.values(), key=lambda application: application.name.casefold())
+        return sorted(self.applications.values(), key=lambda application: in_order(application.name))
 
     def get(self, application_id: str) -> ClientApplication:
         if application_id not in self.applications:

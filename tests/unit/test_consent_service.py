@@ -192,6 +192,7 @@ class TestRefusedBeforeTheCloudIsAsked:
         ("error", "expected"),
         [
             ("access_denied", ConsentProblem.DENIED),
+            ("ACCESS_DENIED", ConsentProblem.DENIED),
             ("temporarily_unavailable", ConsentProblem.CLOUD_UNAVAILABLE),
             ("server_error", ConsentProblem.CLOUD_UNAVAILABLE),
             ("invalid_scope", ConsentProblem.CLOUD_ERROR),
