@@ -411,3 +411,13 @@ def test_r17_a_link_to_the_log_in_page_says_nothing_but_sentences_of_ours(
     assert "AADSTS50105" not in page.text
     assert "call" not in page.text.replace("call your", "")
     assert federated.browser().get("/login?problem=anything").status == 200
+
+
+def test_r22_callbacks_alone_may_be_long_and_not_longer_than_the_gateway_takes(federated: Federated) -> None:
+    browser = federated.browser()
+    for path, length, refused_as in (
+        ("/login", 4 * 1024, 413),
+        ("/login/callback", 4 * 1024, 400),
+        ("/login/callback", 9 * 1024, 413),
+    ):
+        assert browser.get(f"{path}?code={'x' * length}").status == refused_as
