@@ -541,7 +541,7 @@ class Vault:
             static.blueprint(endpoints),
             login.blueprint(endpoints, self.login, self.sessions, self.sign_in, login_pages),
             sign_in.blueprint(endpoints, self.sign_in, self.sessions, login_pages),
-            providers.blueprint(endpoints, self.providers, self.grants, self.sessions),
+            providers.blueprint(endpoints, self.providers, self.grants, self.sessions, urls),
             consent.blueprint(endpoints, self.consent, self.sessions),
             sessions.blueprint(endpoints, self.sessions),
             admin_leavers.blueprint(endpoints, self.leavers),

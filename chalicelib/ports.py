@@ -702,6 +702,12 @@ class OAuthClient(Protocol):
     def discover(self, issuer: str) -> AuthorizationServer:
         """Read the OpenID Connect discovery document of `issuer`. Raises a CloudError."""
 
+    def clock_ahead(self, issuer: str) -> int | None:
+        """Seconds by which the clock of the issuer's server is ahead of ours; None where it does not say.
+
+        Raises a CloudError.
+        """
+
     def endpoint_faults(self, server: AuthorizationServer) -> Mapping[str, str]:
         """What is wrong with the server's endpoints (R103): a sentence for each, by the names of its `endpoints`.
 

@@ -6,6 +6,7 @@ client_credentials request with our secret (R42).
 """
 
 import base64
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -22,6 +23,7 @@ from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 from chalicelib.domain.authorization_request import AuthorizationRequest
 from chalicelib.domain.authorization_server import AuthorizationServer, ClientAuthentication
 from chalicelib.domain.errors import (
+    CloudAnswerForged,
     CloudAnswerInvalid,
     CloudError,
     CloudMisconfigured,
@@ -42,6 +44,10 @@ from .id_token import IdTokenVerifier
 from .oauth_answers import account, extra, json_object, names_somebody, raise_for_error, token_answer, token_set
 from .oauth_discovery import authorization_server, document_url
 
+_LOG = logging.getLogger(__name__)
+
+NOTICEABLE_SECONDS = 60
+"""By so much two clocks that are set by a time server never differ."""
 _OPENID = "openid"
 _HTTP_OK = 200
 _GONE = (204, 404)
@@ -109,6 +115,7 @@ class AuthlibClient:
         }
         with self.session(client) as session:
             answer = _ask_for_tokens(session, client, STANDARD, form, Secret(code), code_verifier)
+            _note_clock(session, client.server.token_endpoint)
             claims = self._id_tokens.verify(answer.get("id_token"), request, partial(_get, session))
             if not asks_userinfo or not request.server.userinfo_endpoint:
                 return claims
@@ -177,6 +184,13 @@ class AuthlibClient:
             self._guard.check(url)
         return server
 
+    def clock_ahead(self, issuer: str) -> int | None:
+        """See `ports.OAuthClient`."""
+        url = document_url(issuer)
+        with self.session() as session:
+            _get(session, url)
+            return _clock_ahead(session, url)
+
     def endpoint_faults(self, server: AuthorizationServer) -> dict[str, str]:
         """See `ports.OAuthClient`."""
         faults = {name: self._guard.fault(url) for name, url in server.endpoints().items()}
@@ -237,10 +251,22 @@ def _received(tokens: TokenSet) -> Iterator[None]:
         raise known from error
 
 
+def _clock_ahead(session: Any, url: str) -> int | None:
+    ahead: int | None = session.get_adapter(url).ahead
+    return ahead
+
+
+def _note_clock(session: Any, url: str) -> None:
+    """A line of the log where the other clock is noticeably wrong, or ours is."""
+    ahead = _clock_ahead(session, url)
+    if ahead is not None and abs(ahead) > NOTICEABLE_SECONDS:
+        _LOG.warning("cloud.clock_differs", extra={"server": urlsplit(url).hostname, "seconds": ahead})
+
+
 def _of_same_subject(userinfo: dict[str, Any], claims: dict[str, Any]) -> dict[str, Any]:
     """Both together; what is signed wins (OpenID Connect Core 5.3.2)."""
     if userinfo.get("sub") != claims["sub"]:
-        raise CloudAnswerInvalid(detail="userinfo: another sub")
+        raise CloudAnswerForged(detail="userinfo: another sub")
     return userinfo | claims
 
 

@@ -1,10 +1,10 @@
 """Kinds of cloud: what is the same for every registration of one, as the catalogue's data files say it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from .authorization_server import AuthorizationServer, ClientAuthentication
 from .errors import InvalidForm
@@ -218,6 +218,10 @@ class ProviderType:
     quirks: frozenset[Quirk] = frozenset()
     account_page: str | None = None
     """Where a person ends an authorization at the cloud by hand."""
+    approval_endpoint: str = ""
+    """Template of the page where an administrator of the person's company approves the vault for all of it."""
+    approval_instead: dict[str, str] = field(default_factory=dict)
+    """Values of fields in whose place another one stands in that template."""
     app_page: str = ""
     """Where an administrator registers the vault at the cloud."""
     documentation: str = ""
@@ -257,6 +261,17 @@ class ProviderType:
         filled = {name: url for name, url in filled.items() if url}
         return AuthorizationServer(**filled, client_authentication=self._authentication(values))  # type: ignore[arg-type]
 
+    def approval_url(
+        self, values: Mapping[str, str], *, client_id: str, scopes: Iterable[str], redirect_uri: str
+    ) -> str:
+        """Where an administrator of a company approves the vault; empty where the cloud has no page for it."""
+        if not self.approval_endpoint:
+            return ""
+        meant = {name: self.approval_instead.get(value, value) for name, value in values.items()}
+        return approval_url(
+            self._filled(self.approval_endpoint, meant), client_id=client_id, scopes=scopes, redirect_uri=redirect_uri
+        )
+
     def field_of(self, endpoint: str) -> str:
         """The id of the field that `endpoint` of a server was made from; empty where the type alone says it."""
         template = self.endpoints.get("issuer" if self.is_discovered else endpoint, "")
@@ -287,6 +302,12 @@ class ProviderType:
     @staticmethod
     def _filled(template: str, values: Mapping[str, str]) -> str:
         return _VARIABLE.sub(lambda found: values.get(found[1], found[0]), template)
+
+
+def approval_url(endpoint: str, *, client_id: str, scopes: Iterable[str], redirect_uri: str) -> str:
+    """As Entra ID takes it (https://learn.microsoft.com/entra/identity-platform/v2-admin-consent)."""
+    asked = {"client_id": client_id, "scope": " ".join(scopes), "redirect_uri": redirect_uri, "state": "approval"}
+    return f"{endpoint}?{urlencode(asked, quote_via=quote)}"
 
 
 def _is_url(value: str) -> bool:

@@ -40,7 +40,9 @@ def blueprint(
     def show_one(request: Request) -> Answer:
         provider = registration.get(request.path["provider"])
         notice = sessions.notice(request.session, request.query.text("notice"))
-        return pages.one(provider, consent=consent_view(notice, provider) if notice else None)
+        return pages.one(
+            provider, consent=consent_view(notice, provider, pages.approval_url(provider)) if notice else None
+        )
 
     # Registering
 

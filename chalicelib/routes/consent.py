@@ -53,13 +53,16 @@ def blueprint(endpoints: Endpoints, consent: ConsentService, sessions: SessionSe
             "GET",
             "/oauth/callback/{provider_id}",
             Access.USER,
-            query=("state", "code", "error", "iss", *kept),
+            query=("state", "code", "error", "error_description", "iss", "admin_consent", *kept),
             is_callback=True,
             login_hint="consent",
         ),
     )
     def callback(request: Request) -> Answer:
         session, provider_id = request.session, request.path["provider_id"]
+        if "admin_consent" in request.query.values:
+            # An administrator comes from approving the vault for a company: nobody's authorization
+            return Redirect("/providers")
         returned = _callback(request, provider_id, request.cookies.get(flow_cookie, ""), kept)
         state_hash = fingerprint(returned.state)
         told = sessions.told_of(session, state_hash)
@@ -78,7 +81,7 @@ def blueprint(endpoints: Endpoints, consent: ConsentService, sessions: SessionSe
         except ConsentFailed as failure:
             if failure.problem in _NOT_OURS:
                 raise InvalidRequest(_NOT_OURS[failure.problem], detail=failure.detail) from None
-            kind, facts = NoticeKind.CONSENT_FAILED, {"problem": failure.problem.value}
+            kind, facts = NoticeKind.CONSENT_FAILED, {"problem": failure.problem.value, "code": failure.cloud_code}
         facts |= {"provider": provider_id, "state": state_hash}
         return back(returned, sessions.notify(session, kind, facts, finished=state_hash).id)
 
@@ -106,6 +109,7 @@ def _callback(request: Request, provider_id: str, flow: str, kept: Sequence[str]
         flow=flow,
         code=query.text("code"),
         error=query.text("error"),
+        description=query.text("error_description"),
         iss=query.text("iss") if "iss" in query.values else None,
         parameters={name: query.text(name) for name in kept if name in query.values},
     )

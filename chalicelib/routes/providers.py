@@ -25,19 +25,26 @@ from chalicelib.web.pages import (
 )
 from chalicelib.web.request import Request
 from chalicelib.web.route import Route
+from chalicelib.web.urls import Urls
+
+from .provider_views import approval_url
 
 
 def blueprint(
-    endpoints: Endpoints, providers: ProviderService, grants: GrantService, sessions: SessionService
+    endpoints: Endpoints, providers: ProviderService, grants: GrantService, sessions: SessionService, urls: Urls
 ) -> Blueprint:
     routes = Blueprint(__name__)
 
     @endpoints.route(routes, Route("GET", "/providers", Access.USER, query=("notice", "search")))
     def show(request: Request) -> Answer:
         search = request.query.searched("search", "Search")
-        cards = _cards(providers.offers(request.session.user))
+        offers = providers.offers(request.session.user)
+        cards = _cards(offers)
         notice = sessions.notice(request.session, request.query.text("notice"))
-        return _page(cards, _report(notice, cards) if notice else None, search)
+        dialog = _report(notice, cards) if notice else None
+        if isinstance(dialog, ConsentFailedDialog):
+            dialog = _with_approval(dialog, offers)
+        return _page(cards, dialog, search)
 
     @endpoints.route(routes, Route("GET", "/providers/{provider_id}/revoke", Access.USER, query=("account",)))
     def ask(request: Request) -> Answer:
@@ -64,6 +71,12 @@ def blueprint(
         facts = {"provider": provider_id, "outcome": revoked.outcome.value, "account": revoked.account.label}
         notice = sessions.notify(session, NoticeKind.REVOKED, facts)
         return Redirect(f"/providers?notice={notice.id}")
+
+    def _with_approval(dialog: ConsentFailedDialog, offers: list[Offer]) -> ConsentFailedDialog:
+        if dialog.problem is not ConsentProblem.APPROVAL_NEEDED:
+            return dialog
+        offer = next(one for one in offers if one.provider.id == dialog.provider.id)
+        return replace(dialog, approval_url=approval_url(offer.type, offer.provider, urls))
 
     return routes
 
@@ -131,7 +144,7 @@ def _report(notice: Notice, cards: dict[str, ProviderCard]) -> ProviderDialog | 
         case NoticeKind.AUTHORIZED if _is_active(card, facts["account"]):
             return AuthorizedDialog(card, facts["account"], facts.get("previous"), "was_connected" in facts)
         case NoticeKind.CONSENT_FAILED:
-            return ConsentFailedDialog(card, ConsentProblem(facts["problem"]))
+            return ConsentFailedDialog(card, ConsentProblem(facts["problem"]), facts.get("code", ""))
         case NoticeKind.REVOKED:
             return RevokedDialog(card, facts["account"], RevocationOutcome(facts["outcome"]))
     return None

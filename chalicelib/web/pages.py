@@ -112,6 +112,10 @@ class ConsentFailedDialog:
 
     provider: ProviderCard
     problem: ConsentProblem
+    code: str = ""
+    """The cloud's own, for the help desk."""
+    approval_url: str = ""
+    """Where an administrator of the person's company approves the vault, if that is what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +229,8 @@ class TestConsentView:
     __test__: ClassVar[bool] = False  # its name begins as tests do
 
     problem: ConsentProblem | None = None
+    code: str = ""
+    approval_url: str = ""
     account: str = ""
     scopes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()

@@ -601,9 +601,12 @@ OUTDATED_PROVIDER = FormView(
 )
 
 
+APPROVAL = "https://northwind.example/tenant/adminconsent?client_id=a&state=approval"
+
+
 def _login(**changes: Any) -> dict[str, Any]:
     form = {"csrf": "csrf-token", "user_name": "", "user_name_hint": HINT, "error": "", "info": ""}
-    form |= {"sign_in_name": "", "sign_out_url": ""}
+    form |= {"sign_in_name": "", "sign_out_url": "", "code": "", "approval_url": ""}
     return {"viewer": None} | form | changes
 
 
@@ -632,6 +635,8 @@ def _outcomes() -> dict[str, tuple[str, dict[str, Any]]]:
         for problem in ConsentProblem
         for card in [OFFERED if problem is ConsentProblem.EXPIRED else CONNECTED]
     }
+    needed = ConsentFailedDialog(CONNECTED, ConsentProblem.APPROVAL_NEEDED, "AADSTS90094", APPROVAL)
+    problems["consent_failed_approval_needed"] = ("providers.html", _providers(needed))
     revoked = {
         f"revoked_{outcome}": ("providers.html", _providers(RevokedDialog(OFFERED, "alice@contoso.example", outcome)))
         for outcome in RevocationOutcome
@@ -651,6 +656,24 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "login_openid_failed": (
         "login.html",
         _login(sign_in_name="Microsoft", error=SignInFailed(SignInProblem.UNAVAILABLE, "Microsoft").message),
+    ),
+    "login_openid_approval": (
+        "login.html",
+        _login(
+            sign_in_name="Microsoft",
+            user_name_hint="",
+            error=SignInFailed(SignInProblem.APPROVAL_NEEDED, "Microsoft").message,
+            code="AADSTS90094",
+            approval_url=APPROVAL,
+        ),
+    ),
+    "login_openid_not_assigned": (
+        "login.html",
+        _login(
+            sign_in_name="Microsoft",
+            error=SignInFailed(SignInProblem.NOT_ASSIGNED, "Microsoft").message,
+            code="AADSTS50105",
+        ),
     ),
     "login_signed_out": (
         "login.html",
@@ -807,7 +830,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "provider_consent_failed": (
         "manage_provider.html",
-        _provider(consent=TestConsentView(ConsentProblem.MISCONFIGURED)),
+        _provider(consent=TestConsentView(ConsentProblem.APPROVAL_NEEDED, "AADSTS90094", APPROVAL)),
     ),
     "provider_outdated": ("manage_provider.html", _provider(is_outdated=True)),
     "provider_new_disabled": (

@@ -119,6 +119,10 @@ class FakeOAuthClient:
             raise CloudUnavailable(detail="nobody there")
         return self.servers[issuer]
 
+    def clock_ahead(self, issuer: str) -> int | None:
+        self._fail()
+        return 0
+
     def endpoint_faults(self, server: AuthorizationServer) -> dict[str, str]:
         bad = (name for name, url in server.endpoints().items() if not url.startswith(("https://", "http://")))
         return dict.fromkeys(bad, "This is no address of an endpoint.")

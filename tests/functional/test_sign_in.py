@@ -263,7 +263,8 @@ def test_r37_an_answer_works_once(federated: Federated) -> None:
     assert browser.get(callback).url == "/providers"
     again = Browser(federated.app)
     again.cookies = dict(browser.cookies)
-    page = again.get(callback)
+    assert again.get(callback).url == "/providers", "with the session's cookie: where they stand"
+    page = Browser(federated.app).get(callback)
     assert (page.status, NOT_OURS in page.text) == (400, True)
     assert federated.identity.requests["/token"] == 1
 
@@ -298,10 +299,11 @@ def test_a_consent_and_a_sign_in_are_not_taken_for_each_other(federated: Federat
     browser = federated.browser("alice")
     going = browser.press(browser.get("/providers"), "Authorize")
     consent = parameters(federated.cloud.consent(going_to(going), "alice"))
-    page = browser.get(
-        f"/login/callback?code={consent['code']}&state={consent['state']}&iss={federated.identity.issuer}"
-    )
+    callback = f"/login/callback?code={consent['code']}&state={consent['state']}&iss={federated.identity.issuer}"
+    assert browser.get(callback).url == "/providers"
+    page = Browser(federated.app).get(callback)
     assert (page.status, NOT_OURS in page.text) == (400, True)
+    assert federated.identity.requests["/token"] == 0
 
 
 def test_pkce_and_nonce_go_along_and_the_verifier_is_stored_nowhere(federated: Federated) -> None:
@@ -326,7 +328,7 @@ def test_nothing_of_the_provider_s_tokens_is_kept(federated: Federated) -> None:
     [
         ("/token", CloudAnswer.json({"error": "invalid_client"}, 401), 400, "not set up correctly"),
         ("/token", CloudAnswer(503), 400, "cannot be reached"),
-        ("/token", CloudAnswer.json({"access_token": "a", "token_type": "bearer"}), 400, "cannot be trusted"),
+        ("/token", CloudAnswer.json({"access_token": "a", "token_type": "bearer"}), 400, "that cannot be used"),
         ("/jwks", CloudAnswer.json({"keys": []}), 400, "cannot be trusted"),
     ],
     ids=["wrong secret", "down", "no id_token", "no keys"],
