@@ -323,11 +323,20 @@ class Vault:
             random=world.random,
             engine=engine,
         )
+        self.events = EventService(
+            outbox=DynamoOutbox(vault),
+            outlets=_outlets(settings, world),
+            grants=grant_store,
+            users=user_store,
+            clock=world.clock,
+            engine=engine,
+        )
         self.grants = GrantService(
             grants=grant_store,
             cipher=world.cipher,
             catalogue=world.catalogue,
             revocations=self.revocations,
+            events=self.events,
             audit_log=audit_log,
             clock=world.clock,
         )
@@ -342,14 +351,6 @@ class Vault:
             days=settings.leaver_days,
             engine=engine,
             claims_days=settings.sign_in.allowed_days if settings.sign_in and settings.sign_in.allowed else 0,
-        )
-        self.events = EventService(
-            outbox=DynamoOutbox(vault),
-            outlets=_outlets(settings, world),
-            grants=grant_store,
-            users=user_store,
-            clock=world.clock,
-            engine=engine,
         )
         self.refresh = RefreshService(
             grants=grant_store,

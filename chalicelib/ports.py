@@ -342,6 +342,9 @@ class GrantStore(Protocol):
     def sealed(self, grants: Sequence[Grant]) -> list[Grant]:
         """The same grants as stored now, with their token sets (strongly consistent); those that are gone left out."""
 
+    def of_these(self, provider_id: str, generation: int, whose: Iterable[tuple[str, str]]) -> list[Grant]:
+        """The grants of these user ids and slots as stored now, in batches; in any order, who has none left out."""
+
     def count(self, provider_id: str, generation: int, *, at_most: int) -> int:
         """How many live grants there are, counting no further than `at_most`."""
 
@@ -462,11 +465,17 @@ class Outbox(Protocol):
     def claim(self, delivery: Delivery, now: int) -> None:
         """Let nobody else try for a while. Raises Conflict when somebody was faster."""
 
-    def finish(self, delivery: Delivery) -> None:
-        """Delivered or given up: never due again, and remembered for `add`."""
+    def hold(self, delivery: Delivery, until: int) -> None:
+        """Not due before; told then. Raises Conflict when somebody was faster."""
 
-    def mails_sent(self, channel: Channel, provider_id: str, user_id: str) -> MailsSent:
-        """Empty where there were none lately."""
+    def finish(self, deliveries: Sequence[Delivery], *, told: Collection[str] = ()) -> None:
+        """Delivered, passed or given up: never due again, and remembered for `add`. `told`: ids of what went out."""
+
+    def told(self, channel: Channel, event_ids: Iterable[str]) -> frozenset[str]:
+        """Which of these events went out by that channel (strongly consistent)."""
+
+    def mails_sent(self, subject: str) -> MailsSent:
+        """What administrators were told of this subject. Empty where that was nothing lately."""
 
     def note_mails(self, mails: MailsSent, now: int) -> None:
         """Raises Conflict when somebody else has noted one meanwhile."""
@@ -478,8 +487,11 @@ class EventBus(Protocol):
 
 
 class Mailer(Protocol):
-    def send(self, event: Event, channel: Channel, addresses: tuple[str, ...]) -> None:
-        """One mail, in words for the person or the administrators. Raises Undeliverable."""
+    def send(self, events: Sequence[Event], channel: Channel, address: str) -> None:
+        """One mail to one reader, in words for the person or the administrators. Raises Undeliverable.
+
+        `events` are of one kind and about one provider or application, earliest first; to the person, one.
+        """
 
 
 EARLIER = ""

@@ -1,5 +1,6 @@
 """Mails through Amazon SES, built here as MIME so that no text of others can become a header."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -7,7 +8,7 @@ from email.utils import format_datetime
 
 from chalicelib.domain.event import Channel, Event
 from chalicelib.ports import Clock
-from chalicelib.web.mails import MailWriter
+from chalicelib.web.mails import Mail, MailWriter
 
 from .aws import AwsClients, delivery_errors
 
@@ -23,20 +24,19 @@ class SesMailer:
         self._writer = writer
         self._clock = clock
 
-    def send(self, event: Event, channel: Channel, addresses: tuple[str, ...]) -> None:
-        message = self._message(event, channel, addresses)
+    def send(self, events: Sequence[Event], channel: Channel, address: str) -> None:
+        message = self._message(self._writer.write(events, channel), address)
         with delivery_errors("SES"):
             self._aws.mail.send_email(
                 FromEmailAddress=self._sender,
-                Destination={"ToAddresses": list(addresses)},
+                Destination={"ToAddresses": [address]},
                 Content={"Raw": {"Data": message.as_bytes(policy=SMTP)}},
             )
 
-    def _message(self, event: Event, channel: Channel, addresses: tuple[str, ...]) -> EmailMessage:
-        mail = self._writer.write(event, channel)
+    def _message(self, mail: Mail, address: str) -> EmailMessage:
         message = EmailMessage(policy=SMTP)
         message["From"] = f"{_FROM_NAME} <{self._sender}>"
-        message["To"] = ", ".join(addresses)
+        message["To"] = address
         message["Subject"] = mail.subject
         message["Date"] = format_datetime(datetime.fromtimestamp(self._clock.now(), UTC))
         # So that nobody's absence answers (RFC 3834)

@@ -41,9 +41,13 @@ class CloudWatch:
             raise TokenRefused(RefusalReason.PROVIDER_UNAVAILABLE, retry_after=PAUSE_SECONDS) from None
 
     def recovered(self, holding: Holding) -> None:
-        """Somebody got a token."""
-        if not holding.health.is_well:
-            self._note(holding.provider, lambda health: health.recovered())
+        """Somebody got a token. Told to the administrators where the cloud had refused our registration."""
+        if holding.health.is_well:
+            return
+        before = self._note(holding.provider, lambda health: health.recovered())
+        if before is not None and before.misconfigured_error:
+            event = Event.of_provider(EventKind.PROVIDER_RECOVERED, holding.provider, "", self._clock.now())
+            self._events.tell(event)
 
     def failed(self, holding: Holding, person: str, retry_after: int | None, *, doubt: str = "") -> None:
         """The cloud did not answer, or not with anything about a grant; `doubt`: it refused several in this word."""

@@ -322,7 +322,8 @@ class RefreshService:
             return fresh
         self._watch.recovered(case.holding)
         if case.grant.state is GrantState.FAILING:
-            self._tell(EventKind.GRANT_RECOVERED, grant, case.holding.provider)
+            now = self._clock.now()
+            self._events.tell(Event.of_recovery(case.grant, grant, case.holding.provider, now))
             self._record(AuditTag.GRANT_RECOVERED, Outcome.SUCCESS, grant)
         _LOG.info("grant.refreshed", extra=_line(grant))
         return fresh

@@ -1,6 +1,6 @@
 """Events on their way out. One that was delivered stays for a while, so that it is not told again."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from chalicelib.domain.errors import Conflict
@@ -12,6 +12,8 @@ from .table import Condition, ConditionFailed, Table
 from .tables import EXPIRES, KEY, SORT
 
 _LISTING = "OUTBOX"
+_TOLD = "told"
+"""Whether it went out: what was no longer so by then is finished, and nobody heard of it."""
 _KEPT_SECONDS = 90 * 24 * 3600
 
 
@@ -31,18 +33,29 @@ class DynamoOutbox:
         return due(self._table, "delivery", _listing(channel), now, _parsed)
 
     def claim(self, delivery: Delivery, now: int) -> None:
-        claimed = delivery.claimed(now)
+        self._put_off(delivery, delivery.claimed(now))
+
+    def hold(self, delivery: Delivery, until: int) -> None:
+        self._put_off(delivery, delivery.held(until))
+
+    def _put_off(self, delivery: Delivery, later: Delivery) -> None:
         try:
-            self._table.put(_to_item(claimed) | _listed(claimed), Condition.equals(attempts=delivery.attempts))
+            self._table.put(_to_item(later) | _listed(later), Condition.equals(attempts=delivery.attempts))
         except ConditionFailed:
             raise Conflict from None
 
-    def finish(self, delivery: Delivery) -> None:
-        # As the claim left it, so that nobody who read it earlier can claim it again
-        self._table.put(_to_item(replace(delivery, attempts=delivery.attempts + 1)))
+    def finish(self, deliveries: Sequence[Delivery], *, told: Collection[str] = ()) -> None:
+        # As a claim left it, so that nobody who read it earlier can claim it again
+        over = (replace(one, attempts=one.attempts + 1) for one in deliveries)
+        self._table.put_all([_to_item(one) | {_TOLD: one.event.id in told} for one in over])
 
-    def mails_sent(self, channel: Channel, provider_id: str, user_id: str) -> MailsSent:
-        empty = MailsSent(channel, provider_id, user_id)
+    def told(self, channel: Channel, event_ids: Iterable[str]) -> frozenset[str]:
+        keys = {event_id: {KEY: f"EVENT#{event_id}", SORT: channel.value} for event_id in event_ids}
+        found = {item[KEY] for item in self._table.get_all(list(keys.values())) if item.get(_TOLD) is True}
+        return frozenset(event_id for event_id, key in keys.items() if key[KEY] in found)
+
+    def mails_sent(self, subject: str) -> MailsSent:
+        empty = MailsSent(subject)
         item = self._table.get(_mails_key(empty))
         if item is None:
             return empty
@@ -63,7 +76,7 @@ class DynamoOutbox:
 
 
 def _mails_key(mails: MailsSent) -> Item:
-    return {KEY: f"MAILS#{mails.user_id or '-'}#{mails.provider_id}", SORT: mails.channel.value}
+    return {KEY: f"MAILS#-#{mails.subject}", SORT: Channel.ADMINISTRATORS.value}
 
 
 def _listing(channel: Channel | None) -> str:
@@ -88,7 +101,7 @@ def _to_item(delivery: Delivery) -> Item:
 
 
 def _parsed(item: Item) -> Delivery:
-    return load(Delivery, {**item, "channel": item[SORT]}, later=("client_id", "client_name", "slot"))
+    return load(Delivery, {**item, "channel": item[SORT]}, later=("client_id", "client_name", "slot", "loss"))
 
 
 @dataclass(frozen=True, slots=True)

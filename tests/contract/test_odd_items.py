@@ -192,7 +192,7 @@ def _used(world: World) -> list[UseCount]:
 
 
 def _mails(world: World) -> None:
-    mails = MailsSent(Channel.PERSON, "northwind", ALICE.id)
+    mails = MailsSent("northwind")
     world.outbox.note_mails(replace(mails, sent={EventKind.GRANT_FAILING: (NOW, "e1")}), NOW)
 
 
@@ -246,8 +246,8 @@ KINDS = [
     Kind("delivery", VAULT, f"EVENT#{EVENT.id}", "bus", _outbox,
          lambda w: [one for one in w.outbox.due(Channel.BUS, NOW) if one.event.user_id == ALICE.id],
          lambda w: [one for one in w.outbox.due(Channel.BUS, NOW) if one.event.user_id == BOB.id]),
-    Kind("mails sent", VAULT, f"MAILS#{ALICE.id}#northwind", "person", _mails,
-         lambda w: w.outbox.mails_sent(Channel.PERSON, "northwind", ALICE.id).sent),
+    Kind("mails sent", VAULT, "MAILS#-#northwind", "administrators", _mails,
+         lambda w: w.outbox.mails_sent("northwind").sent),
     Kind("removal", VAULT, "REMOVAL#r1", "HEAD", _removals, lambda w: w.removals.receipt("r1"),
          lambda w: (w.removals.receipt("r2"), len(w.removals.recent(limit=9)) > 0), fails=True),
     Kind("receipt", VAULT, "REMOVAL#r2", "CLOUD#northwind", _removals, lambda w: w.removals.receipt("r2").clouds,
@@ -442,7 +442,7 @@ def test_f40_what_is_only_noted_is_written_anew(world: World, kind: str) -> None
         case "provider health":
             world.health.save(replace(before, version=world.health.get("northwind").version))
         case "mails sent":
-            mails = world.outbox.mails_sent(Channel.PERSON, "northwind", ALICE.id)
+            mails = world.outbox.mails_sent("northwind")
             world.outbox.note_mails(replace(mails, sent=before), NOW)
         case "appointments":
             world.administrators.save(replace(before, version=world.administrators.get().version))

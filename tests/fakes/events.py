@@ -1,6 +1,6 @@
 """Outbox, bus and mail service in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from chalicelib.domain.errors import Conflict, StorageUnavailable, Undeliverable
@@ -13,7 +13,8 @@ class FakeOutbox:
     def __init__(self) -> None:
         self.waiting: dict[tuple[str, Channel], Delivery] = {}
         self.known: set[tuple[str, Channel]] = set()
-        self.mails: dict[tuple[Channel, str, str], MailsSent] = {}
+        self.gone: set[tuple[str, Channel]] = set()
+        self.mails: dict[str, MailsSent] = {}
         self.fail_adding = False
 
     def add(self, delivery: Delivery) -> None:
@@ -28,22 +29,33 @@ class FakeOutbox:
         return iter(sorted(due, key=lambda one: one.due_at))
 
     def claim(self, delivery: Delivery, now: int) -> None:
+        self._put_off(delivery, delivery.claimed(now))
+
+    def hold(self, delivery: Delivery, until: int) -> None:
+        self._put_off(delivery, delivery.held(until))
+
+    def _put_off(self, delivery: Delivery, later: Delivery) -> None:
         current = self.waiting.get(_key(delivery))
         if current is None or current.attempts != delivery.attempts:
             raise Conflict
-        self.waiting[_key(delivery)] = delivery.claimed(now)
+        self.waiting[_key(delivery)] = later
 
-    def finish(self, delivery: Delivery) -> None:
-        self.waiting.pop(_key(delivery), None)
+    def finish(self, deliveries: Sequence[Delivery], *, told: Collection[str] = ()) -> None:
+        for delivery in deliveries:
+            self.waiting.pop(_key(delivery), None)
+            if delivery.event.id in told:
+                self.gone.add(_key(delivery))
 
-    def mails_sent(self, channel: Channel, provider_id: str, user_id: str) -> MailsSent:
-        return self.mails.get((channel, provider_id, user_id), MailsSent(channel, provider_id, user_id))
+    def told(self, channel: Channel, event_ids: Iterable[str]) -> frozenset[str]:
+        return frozenset(event_id for event_id in event_ids if (event_id, channel) in self.gone)
+
+    def mails_sent(self, subject: str) -> MailsSent:
+        return self.mails.get(subject, MailsSent(subject))
 
     def note_mails(self, mails: MailsSent, now: int) -> None:
-        key = (mails.channel, mails.provider_id, mails.user_id)
-        if self.mails_sent(*key).version != mails.version:
+        if self.mails_sent(mails.subject).version != mails.version:
             raise Conflict
-        self.mails[key] = replace(mails, version=mails.version + 1)
+        self.mails[mails.subject] = replace(mails, version=mails.version + 1)
 
 
 def _key(delivery: Delivery) -> tuple[str, Channel]:
@@ -68,11 +80,11 @@ class FakeMailer:
     """Implements `ports.Mailer`; the next `fails` calls fail."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[Event, Channel, tuple[str, ...]]] = []
+        self.sent: list[tuple[tuple[Event, ...], Channel, str]] = []
         self.fails = 0
 
-    def send(self, event: Event, channel: Channel, addresses: tuple[str, ...]) -> None:
+    def send(self, events: Sequence[Event], channel: Channel, address: str) -> None:
         if self.fails:
             self.fails -= 1
             raise Undeliverable(detail="SES: TooManyRequestsException")
-        self.sent.append((event, channel, addresses))
+        self.sent.append((tuple(events), channel, address))

@@ -98,14 +98,6 @@ class FakeVault:
         self.generations = GenerationService(
             providers=self.providers, cipher=self.cipher, audit_log=self.audit_log, clock=self.clock
         )
-        self.grants = GrantService(
-            grants=self.grant_store,
-            cipher=self.cipher,
-            catalogue=self.catalogue,
-            revocations=self.revocations,
-            audit_log=self.audit_log,
-            clock=self.clock,
-        )
         self.outbox, self.bus, self.mailer = FakeOutbox(), FakeBus(), FakeMailer()
         self.events = EventService(
             outbox=self.outbox,
@@ -114,6 +106,15 @@ class FakeVault:
             users=self.users,
             clock=self.clock,
             engine=self.engine,
+        )
+        self.grants = GrantService(
+            grants=self.grant_store,
+            cipher=self.cipher,
+            catalogue=self.catalogue,
+            revocations=self.revocations,
+            events=self.events,
+            audit_log=self.audit_log,
+            clock=self.clock,
         )
         self.refresh = RefreshService(
             grants=self.grant_store,
