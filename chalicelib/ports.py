@@ -18,8 +18,9 @@ from .domain.authorization_server import AuthorizationServer
 from .domain.client_application import ApplicationKey, ClientApplication, TrustedIssuer
 from .domain.configuration import ConfigurationFault
 from .domain.directory_report import DirectoryReport, Step, Steps
-from .domain.event import Channel, Delivery, Event, MailsSent
+from .domain.event import Channel, Delivery, Event, EventKind, MailsSent
 from .domain.grant import FIRST_SLOT, Grant, Holding, ReleaseHolding, Revocation
+from .domain.mail import MailRefusal, MailStanding
 from .domain.provider import Provider, ProviderKey
 from .domain.provider_health import ProviderHealth
 from .domain.provider_type import ProviderType
@@ -462,11 +463,17 @@ class Outbox(Protocol):
         None: those that were written down before each channel had a list of its own.
         """
 
-    def claim(self, delivery: Delivery, now: int) -> None:
-        """Let nobody else try for a while. Raises Conflict when somebody was faster."""
+    def change(self, delivery: Delivery, to: Delivery) -> None:
+        """Write `to` over `delivery`, on the list of its channel. Raises Conflict when somebody was faster."""
 
-    def hold(self, delivery: Delivery, until: int) -> None:
-        """Not due before; told then. Raises Conflict when somebody was faster."""
+    def bury(self, delivery: Delivery) -> None:
+        """Given up: never due again, and on the list of `dead`."""
+
+    def dead(self, *, limit: int) -> list[Delivery]:
+        """What was given up, what happened last first; may lag by a moment."""
+
+    def dead_one(self, event_id: str, channel: Channel) -> Delivery:
+        """As of the last write. Raises NotFound, also where it was sent again meanwhile."""
 
     def finish(self, deliveries: Sequence[Delivery], *, told: Collection[str] = ()) -> None:
         """Delivered, passed or given up: never due again, and remembered for `add`. `told`: ids of what went out."""
@@ -482,16 +489,38 @@ class Outbox(Protocol):
 
 
 class EventBus(Protocol):
-    def publish(self, event: Event) -> None:
-        """Raises Undeliverable."""
+    def publish(self, events: Sequence[Event]) -> Mapping[str, str]:
+        """Ten at most, in their order. What it did not take: a code of AWS by the event's id.
+
+        Raises Undeliverable where it took none, or nobody knows.
+        """
 
 
 class Mailer(Protocol):
+    def rate(self) -> float:
+        """Mails a second that the mail service takes; asked each time."""
+
     def send(self, events: Sequence[Event], channel: Channel, address: str) -> None:
         """One mail to one reader, in words for the person or the administrators. Raises Undeliverable.
 
         `events` are of one kind and about one provider or application, earliest first; to the person, one.
         """
+
+
+class MailStore(Protocol):
+    """Which addresses refused mails, and which mails people do without."""
+
+    def standing(self, user_id: str, address: str) -> MailStanding:
+        """Both, in one strongly consistent read. Addresses are compared without case."""
+
+    def refuse(self, refusal: MailRefusal) -> None:
+        """Note it, over what was noted of the address before."""
+
+    def accept(self, address: str) -> None:
+        """Forget that the address refused anything; idempotent."""
+
+    def choose(self, user_id: str, unwanted: Iterable[EventKind]) -> None:
+        """The person does without mails of these kinds, and of no others."""
 
 
 EARLIER = ""

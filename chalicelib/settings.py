@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from .domain.description import InvalidDescription
 from .domain.directory import DirectorySettings, group_key
-from .domain.event import is_mail_address
+from .domain.mail import is_mail_address
 from .domain.sign_in import SignInSettings
 
 MINIMUM_AUDIT_DAYS = 30
@@ -88,6 +88,12 @@ class Settings:
         "Addresses of the administrators that get these mails as well, separated by commas.",
         (),
         example="cloud-team@contoso.com",
+    )
+    mail_configuration_set: str = _setting(
+        "Configuration set of Amazon SES that mails are sent with, so that SES says which came back; empty: the "
+        "identity's own, if it has one.",
+        "",
+        example="token-vault-prod",
     )
     audit_days: int = _setting(
         "Days after which entries of the audit log are deleted from the table; what was exported to S3 stays there.",

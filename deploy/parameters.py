@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from chalicelib.domain.directory import DirectorySettings
-from chalicelib.domain.event import is_mail_address
+from chalicelib.domain.mail import is_mail_address
 from chalicelib.domain.sign_in import SignInSettings
 
 from .errors import BuildError

@@ -1,10 +1,10 @@
 """Events for programs: EventBridge, where a company routes them to whatever it has. docs/events.md has the JSON."""
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from chalicelib.domain.errors import Undeliverable
 from chalicelib.domain.event import Event
 from chalicelib.web.urls import Urls
 
@@ -23,18 +23,25 @@ class EventBridge:
         self._name = name
         self._urls = urls
 
-    def publish(self, event: Event) -> None:
-        entry = {
+    def publish(self, events: Sequence[Event]) -> Mapping[str, str]:
+        # Ten entries in one call (its service model), taken in their order ("Sending events with PutEvents", AWS). All
+        # of ours together are far below what they may have of bytes
+        entries = [self._entry(event) for event in events]
+        with delivery_errors("EventBridge"):
+            answer = self._aws.events.put_events(Entries=entries)
+        if not answer["FailedEntryCount"]:
+            return {}
+        said = zip(events, answer["Entries"], strict=True)
+        return {event.id: f"EventBridge: {one['ErrorCode']}" for event, one in said if one.get("ErrorCode")}
+
+    def _entry(self, event: Event) -> dict[str, Any]:
+        return {
             "Source": SOURCE,
             "DetailType": event.kind.value,
             "Detail": json.dumps(self._detail(event)),
             "Time": datetime.fromtimestamp(event.at, UTC),
             "EventBusName": self._name,
         }
-        with delivery_errors("EventBridge"):
-            answer = self._aws.events.put_events(Entries=[entry])
-        if answer["FailedEntryCount"]:
-            raise Undeliverable(detail=f"EventBridge: {answer['Entries'][0].get('ErrorCode')}")
 
     def _detail(self, event: Event) -> dict[str, Any]:
         person = {"user_id": event.user_id, "user_name": event.user_name, "account": event.account}

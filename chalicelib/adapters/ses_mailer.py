@@ -1,11 +1,13 @@
 """Mails through Amazon SES, built here as MIME so that no text of others can become a header."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
+from chalicelib.domain.errors import Undeliverable
 from chalicelib.domain.event import Channel, Event
 from chalicelib.ports import Clock
 from chalicelib.web.mails import Mail, MailWriter
@@ -13,29 +15,50 @@ from chalicelib.web.mails import Mail, MailWriter
 from .aws import AwsClients, delivery_errors
 
 _FROM_NAME = "Token Vault"
+_SLOWEST = 1.0
+"""Mails a second, where SES does not say: what it allows an account in its sandbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailSender:
+    """Who mails come from, and the configuration set of SES that they are sent with (empty: the identity's own)."""
+
+    address: str
+    configuration_set: str = ""
 
 
 class SesMailer:
     """Implements `ports.Mailer` with SendEmail of SES's second API."""
 
-    def __init__(self, aws: AwsClients, sender: str, writer: MailWriter, clock: Clock) -> None:
+    def __init__(self, aws: AwsClients, sender: MailSender, writer: MailWriter, clock: Clock) -> None:
         self._aws = aws
         self._sender = sender
         self._writer = writer
         self._clock = clock
 
+    def rate(self) -> float:
+        try:
+            with delivery_errors("SES"):
+                quota = self._aws.mail.get_account()["SendQuota"]
+            return float(quota["MaxSendRate"]) or _SLOWEST
+        except (Undeliverable, KeyError):
+            return _SLOWEST
+
     def send(self, events: Sequence[Event], channel: Channel, address: str) -> None:
         message = self._message(self._writer.write(events, channel), address)
+        named = self._sender.configuration_set
+        configured = {"ConfigurationSetName": named} if named else {}
         with delivery_errors("SES"):
             self._aws.mail.send_email(
-                FromEmailAddress=self._sender,
+                FromEmailAddress=self._sender.address,
                 Destination={"ToAddresses": [address]},
                 Content={"Raw": {"Data": message.as_bytes(policy=SMTP)}},
+                **configured,
             )
 
     def _message(self, mail: Mail, address: str) -> EmailMessage:
         message = EmailMessage(policy=SMTP)
-        message["From"] = f"{_FROM_NAME} <{self._sender}>"
+        message["From"] = f"{_FROM_NAME} <{self._sender.address}>"
         message["To"] = address
         message["Subject"] = mail.subject
         message["Date"] = format_datetime(datetime.fromtimestamp(self._clock.now(), UTC))

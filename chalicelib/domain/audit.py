@@ -62,6 +62,8 @@ class AuditTag(StrEnum):
     RELEASES_RESUMED = "releases.resumed"
     ADMINISTRATOR_APPOINTED = "administrator.appointed"
     ADMINISTRATOR_DISMISSED = "administrator.dismissed"
+    MAIL_CHANGED = "mail.changed"
+    EVENT_SENT_AGAIN = "event.sent_again"
     AUDIT_TAMPERED = "audit.tampered"
     AUDIT_UNREADABLE = "audit.unreadable"
     """Stands for an entry that the vault did not write: what is stored there cannot be read as one."""

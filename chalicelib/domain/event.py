@@ -1,6 +1,5 @@
 """What befell an authorization or a provider that people and programs outside are told about. Never a token."""
 
-import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
@@ -21,9 +20,6 @@ FIRST_RETRY_SECONDS = 60
 LONGEST_WAIT_SECONDS = 6 * 3600
 GIVE_UP_SECONDS = 3 * 24 * 3600
 """A mail that comes later than that helps nobody."""
-
-_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
-_MAX_ADDRESS = 254
 
 
 class EventKind(StrEnum):
@@ -133,6 +129,11 @@ class Event:
         return self.user_id, self.slot
 
     @property
+    def line(self) -> tuple[str, ...]:
+        """Of which grant, provider or application it is: events of one go out in the order in which they happened."""
+        return (self.provider_id, self.user_id, self.slot, self.client_id)
+
+    @property
     def grant_id(self) -> tuple[str, str, str]:
         """As `ports.GrantStore.load` takes it."""
         return self.user_id, self.provider_id, self.slot
@@ -185,6 +186,13 @@ class Delivery:
     channel: Channel
     due_at: int
     attempts: int = 0
+    """Rises with each attempt, and with each time that it is put off."""
+    busy_until: int = 0
+    """Somebody is at it; nobody else tries before."""
+    tried_since: int = 0
+    """When an administrator sent it again, with a life as long as its first one."""
+    error: str = ""
+    """What the last attempt that failed met, as a code of AWS."""
 
     @classmethod
     def first(cls, event: Event, channel: Channel) -> Self:
@@ -193,7 +201,12 @@ class Delivery:
         return cls(event, channel, event.at + (PATIENCE_SECONDS if waits else 0))
 
     def claimed(self, now: int) -> Self:
-        """As whoever tries leaves it: should it fail or die, somebody tries again later."""
+        """As whoever tries leaves it: should it fail or die, somebody tries again later.
+
+        One to the bus keeps its place in the list: no later event of the grant may overtake it.
+        """
+        if self.channel is Channel.BUS:
+            return replace(self, attempts=self.attempts + 1, busy_until=now + FIRST_RETRY_SECONDS)
         wait = min(FIRST_RETRY_SECONDS * 4**self.attempts, LONGEST_WAIT_SECONDS)
         return replace(self, attempts=self.attempts + 1, due_at=now + wait)
 
@@ -201,8 +214,17 @@ class Delivery:
         """Told later, together with what else happens until then."""
         return replace(self, attempts=self.attempts + 1, due_at=until)
 
+    def failed(self, error: str) -> Self:
+        """As whoever claimed it leaves it for the next attempt."""
+        return replace(self, busy_until=0, error=error)
+
+    def again(self, now: int) -> Self:
+        """As an administrator sends it again."""
+        return replace(self, attempts=self.attempts + 1, due_at=now, busy_until=0, tried_since=now, error="")
+
     def is_hopeless(self, now: int) -> bool:
-        return now - self.event.at >= GIVE_UP_SECONDS
+        """Tried, and for as long as is promised."""
+        return self.attempts > 0 and now - (self.tried_since or self.event.at) >= GIVE_UP_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +256,3 @@ class MailsSent:
         """What was noted did not go out: the next attempt need not wait for an hour."""
         at = now - DIGEST_SECONDS + DIGEST_RETRY_SECONDS
         return replace(self.with_sent(event, at), version=self.version + 1)
-
-
-def is_mail_address(text: str) -> bool:
-    """Whether mail can be sent there: one plain address, without names, quotes, comments or line ends."""
-    return len(text) <= _MAX_ADDRESS and _ADDRESS.fullmatch(text) is not None

@@ -1,6 +1,6 @@
 """Lists by due time in the index `listing`: what waits for its moment, each kind and provider in a list of its own."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from chalicelib.domain.errors import ItemUnreadable
@@ -9,7 +9,7 @@ from .items import Item, Kind, read
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, LISTING, SORT
 
-_PAGE = 25
+_PAGE = 100
 _PUT_OFF_SECONDS = 24 * 3600
 
 
@@ -18,11 +18,20 @@ def listed(listing: str, due_at: int) -> Item:
     return {LISTING.key: listing, LISTING.sort: _moment(due_at)}
 
 
-def due(table: Table, kind: str, listing: str, now: int, parse: Callable[[Item], Kind]) -> Iterator[Kind]:
+def due(
+    table: Table,
+    kind: str,
+    listing: str,
+    now: int,
+    parse: Callable[[Item], Kind],
+    *,
+    give_up: Callable[[Item], bool] = lambda _: False,
+) -> Iterator[Kind]:
     """What of a list is due, the longest due first, page by page as it is taken.
 
     The index lags and only says where to look: an item counts as it is stored now, and one that was put off or done
-    meanwhile is left out. One that cannot be read is put off by a day, and told again then.
+    meanwhile is left out. One that cannot be read is put off by a day, and told again then, until `give_up` says that
+    it need not be.
     """
     condition = Condition(
         f"#{LISTING.key} = :listing AND #{LISTING.sort} <= :now", {"listing": listing, "now": _moment(now)}
@@ -33,30 +42,27 @@ def due(table: Table, kind: str, listing: str, now: int, parse: Callable[[Item],
         keys = [{KEY: item[KEY], SORT: item[SORT]} for item in page.items]
         found = table.get_all(keys)
         still = [i for i in found if i.get(LISTING.key) == listing and i[LISTING.sort] <= _moment(now)]
-        yield from _readable(table, kind, sorted(still, key=lambda item: str(item[LISTING.sort])), parse, now)
+        for item in sorted(still, key=lambda item: str(item[LISTING.sort])):
+            try:
+                entry = read(kind, item, parse)
+            except ItemUnreadable:
+                _put_off(table, item, None if give_up(item) else now + _PUT_OFF_SECONDS)
+                continue
+            yield entry
         after = page.last_key
         if after is None:
             return
 
 
-def _readable(
-    table: Table, kind: str, items: Iterable[Item], parse: Callable[[Item], Kind], now: int
-) -> Iterator[Kind]:
-    for item in items:
-        try:
-            entry = read(kind, item, parse)
-        except ItemUnreadable:
-            _put_off(table, item, now)
-            continue
-        yield entry
-
-
-def _put_off(table: Table, item: Item, now: int) -> None:
-    """Where it stands the list would look late, and each run would tell it again (R94)."""
+def _put_off(table: Table, item: Item, until: int | None) -> None:
+    """Where it stands the list would look late, and each run would tell it again (R94). None: off the list."""
     key = {name: item[name] for name in (KEY, SORT)}
-    values = {"later": _moment(now + _PUT_OFF_SECONDS)}
     with suppress(ConditionFailed):
-        table.update(key, f"SET #{LISTING.sort} = :later", values, Condition.present(LISTING.key))
+        if until is None:
+            table.update(key, f"REMOVE #{LISTING.key} , #{LISTING.sort}", {}, Condition.present(LISTING.key))
+        else:
+            values = {"later": _moment(until)}
+            table.update(key, f"SET #{LISTING.sort} = :later", values, Condition.present(LISTING.key))
 
 
 def _moment(at: int) -> str:

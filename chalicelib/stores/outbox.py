@@ -1,20 +1,27 @@
 """Events on their way out. One that was delivered stays for a while, so that it is not told again."""
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
-from chalicelib.domain.errors import Conflict
-from chalicelib.domain.event import Channel, Delivery, EventKind, MailsSent
+from chalicelib.domain.errors import Conflict, NotFound
+from chalicelib.domain.event import GIVE_UP_SECONDS, Channel, Delivery, EventKind, MailsSent
 
 from .due import due, listed
-from .items import Item, load, read_or, version_of
+from .items import Item, load, read, read_or, readable, version_of
 from .table import Condition, ConditionFailed, Table
-from .tables import EXPIRES, KEY, SORT
+from .tables import EXPIRES, KEY, LISTING, SORT
+
+_LOG = logging.getLogger(__name__)
 
 _LISTING = "OUTBOX"
 _TOLD = "told"
 """Whether it went out: what was no longer so by then is finished, and nobody heard of it."""
+_DEAD = "OUTBOX#dead"
 _KEPT_SECONDS = 90 * 24 * 3600
+_LATER = ("client_id", "client_name", "slot", "loss", "busy_until", "tried_since", "error")
+"""What earlier versions did not write."""
 
 
 class DynamoOutbox:
@@ -30,19 +37,28 @@ class DynamoOutbox:
             return
 
     def due(self, channel: Channel | None, now: int) -> Iterator[Delivery]:
-        return due(self._table, "delivery", _listing(channel), now, _parsed)
+        return due(self._table, "delivery", _listing(channel), now, _parsed, give_up=partial(_is_lost, now))
 
-    def claim(self, delivery: Delivery, now: int) -> None:
-        self._put_off(delivery, delivery.claimed(now))
-
-    def hold(self, delivery: Delivery, until: int) -> None:
-        self._put_off(delivery, delivery.held(until))
-
-    def _put_off(self, delivery: Delivery, later: Delivery) -> None:
+    def change(self, delivery: Delivery, to: Delivery) -> None:
         try:
-            self._table.put(_to_item(later) | _listed(later), Condition.equals(attempts=delivery.attempts))
+            self._table.put(_to_item(to) | _listed(to), Condition.equals(attempts=delivery.attempts))
         except ConditionFailed:
             raise Conflict from None
+
+    def bury(self, delivery: Delivery) -> None:
+        over = replace(delivery, attempts=delivery.attempts + 1)
+        self._table.put(_to_item(over) | listed(_DEAD, delivery.event.at))
+
+    def dead(self, *, limit: int) -> list[Delivery]:
+        condition = Condition(f"#{LISTING.key} = :listing", {"listing": _DEAD})
+        page = self._table.listed(condition, index=LISTING, limit=limit, descending=True)
+        return list(readable("delivery", page.items, _parsed))
+
+    def dead_one(self, event_id: str, channel: Channel) -> Delivery:
+        item = self._table.get({KEY: f"EVENT#{event_id}", SORT: channel.value})
+        if item is None or item.get(LISTING.key) != _DEAD:
+            raise NotFound
+        return read("delivery", item, _parsed)
 
     def finish(self, deliveries: Sequence[Delivery], *, told: Collection[str] = ()) -> None:
         # As a claim left it, so that nobody who read it earlier can claim it again
@@ -75,6 +91,15 @@ class DynamoOutbox:
             raise Conflict from None
 
 
+def _is_lost(now: int, item: Item) -> bool:
+    """Whether one that cannot be read has had the life that is promised; said in the log, as of every other."""
+    expires_at = item.get(EXPIRES)
+    if type(expires_at) is not int or now - (expires_at - _KEPT_SECONDS) < GIVE_UP_SECONDS:
+        return False
+    _LOG.error("event.lost", extra={"detail": f"{item[KEY]}/{item[SORT]}"})
+    return True
+
+
 def _mails_key(mails: MailsSent) -> Item:
     return {KEY: f"MAILS#-#{mails.subject}", SORT: Channel.ADMINISTRATORS.value}
 
@@ -96,12 +121,15 @@ def _to_item(delivery: Delivery) -> Item:
         "event": asdict(event) | {"kind": event.kind.value},
         "due_at": delivery.due_at,
         "attempts": delivery.attempts,
+        "busy_until": delivery.busy_until,
+        "tried_since": delivery.tried_since,
+        "error": delivery.error,
         EXPIRES: event.at + _KEPT_SECONDS,
     }
 
 
 def _parsed(item: Item) -> Delivery:
-    return load(Delivery, {**item, "channel": item[SORT]}, later=("client_id", "client_name", "slot", "loss"))
+    return load(Delivery, {**item, "channel": item[SORT]}, later=_LATER)
 
 
 @dataclass(frozen=True, slots=True)

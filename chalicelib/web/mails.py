@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from chalicelib.domain.event import Channel, Event, EventKind, is_mail_address
+from chalicelib.domain.event import Channel, Event, EventKind
 from chalicelib.domain.grant import GrantReason, GrantState
+from chalicelib.domain.mail import is_mail_address
 from chalicelib.domain.text import clean
 
 from .render import Renderer

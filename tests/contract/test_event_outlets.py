@@ -12,15 +12,18 @@ import pytest
 from moto.backends import get_backend
 
 from chalicelib.adapters.event_bridge import EventBridge
-from chalicelib.adapters.ses_mailer import SesMailer
-from chalicelib.domain.errors import Conflict, Undeliverable
-from chalicelib.domain.event import Channel, Delivery, Event, EventKind, MailsSent
-from chalicelib.ports import Outbox
+from chalicelib.adapters.ses_mailer import MailSender, SesMailer
+from chalicelib.domain.errors import Conflict, NotFound, Undeliverable
+from chalicelib.domain.event import GIVE_UP_SECONDS, Channel, Delivery, Event, EventKind, MailsSent
+from chalicelib.domain.mail import OPTIONAL, MailRefusal, MailStanding, RefusalKind
+from chalicelib.ports import MailStore, Outbox
+from chalicelib.stores.mail import DynamoMailStore
 from chalicelib.stores.outbox import DynamoOutbox
 from chalicelib.web.mails import MailWriter
 from chalicelib.web.urls import Urls
+from dev import ses_account
 from tests.aws import ACCOUNT_ID, ENVIRONMENT, Aws
-from tests.fakes.events import FakeOutbox
+from tests.fakes.events import FakeMailStore, FakeOutbox
 from tests.fakes.system import FakeClock
 from tests.samples import ALICE, GRANT, NOW, PROVIDER
 
@@ -53,47 +56,75 @@ class TestOutbox:
         assert list(outbox.due(None, NOW + 5)) == []
 
     def test_what_is_claimed_is_due_later_and_one_alone_claims_it(self, outbox: Outbox) -> None:
+        delivery = Delivery.first(EVENT, Channel.PERSON)
+        outbox.add(delivery)
+        outbox.change(delivery, delivery.claimed(NOW))
+        with pytest.raises(Conflict):
+            outbox.change(delivery, delivery.claimed(NOW))
+        assert list(outbox.due(Channel.PERSON, NOW + 59)) == []
+        assert list(outbox.due(Channel.PERSON, NOW + 60)) == [delivery.claimed(NOW)]
+
+    def test_what_is_claimed_for_the_bus_keeps_its_place(self, outbox: Outbox) -> None:
         delivery = Delivery.first(EVENT, Channel.BUS)
         outbox.add(delivery)
-        outbox.claim(delivery, NOW)
+        outbox.change(delivery, claimed := delivery.claimed(NOW))
+        assert list(outbox.due(Channel.BUS, NOW)) == [claimed]
+        assert claimed.busy_until == NOW + 60
+        outbox.change(claimed, claimed.failed("EventBridge: InternalFailure"))
+        (again,) = outbox.due(Channel.BUS, NOW)
+        assert (again.busy_until, again.error, again.attempts) == (0, "EventBridge: InternalFailure", 1)
+
+    def test_what_was_given_up_is_listed_until_it_is_sent_again(self, outbox: Outbox) -> None:
+        first, second = Delivery.first(EVENT, Channel.BUS), Delivery.first(LATER, Channel.PERSON)
+        for delivery in (first, second):
+            outbox.add(delivery)
+            outbox.bury(delivery)
+        assert [one.event for one in outbox.dead(limit=9)] == [LATER, EVENT]
+        assert [one.event for one in outbox.dead(limit=1)] == [LATER]
+        assert list(outbox.due(Channel.BUS, NOW + 10**6)) == []
+        found = outbox.dead_one(EVENT.id, Channel.BUS)
+        outbox.change(found, found.again(NOW + 9))
+        assert [one.event for one in outbox.dead(limit=9)] == [LATER]
+        assert list(outbox.due(Channel.BUS, NOW + 9)) == [found.again(NOW + 9)]
         with pytest.raises(Conflict):
-            outbox.claim(delivery, NOW)
-        assert list(outbox.due(Channel.BUS, NOW + 59)) == []
-        assert list(outbox.due(Channel.BUS, NOW + 60)) == [delivery.claimed(NOW)]
+            outbox.change(found, found.again(NOW + 9))
+        for event_id, channel in ((EVENT.id, Channel.BUS), ("unknown", Channel.BUS), (LATER.id, Channel.BUS)):
+            with pytest.raises(NotFound):
+                outbox.dead_one(event_id, channel)
 
     def test_what_was_delivered_is_never_due_nor_taken_again(self, outbox: Outbox) -> None:
         delivery = Delivery.first(EVENT, Channel.BUS)
         outbox.add(delivery)
-        outbox.claim(delivery, NOW)
+        outbox.change(delivery, delivery.claimed(NOW))
         outbox.finish([delivery])
         outbox.add(delivery)
         assert list(outbox.due(Channel.BUS, NOW + 10**6)) == []
         with pytest.raises(Conflict):
-            outbox.claim(delivery, NOW)
+            outbox.change(delivery, delivery.claimed(NOW))
 
     def test_a_second_telling_changes_nothing(self, outbox: Outbox) -> None:
         delivery = Delivery.first(EVENT, Channel.BUS)
         outbox.add(delivery)
-        outbox.claim(delivery, NOW)
+        outbox.change(delivery, delivery.claimed(NOW))
         outbox.add(delivery)
-        assert list(outbox.due(Channel.BUS, NOW)) == []
+        assert list(outbox.due(Channel.BUS, NOW)) == [delivery.claimed(NOW)]
 
     def test_more_than_a_page_is_read_as_it_is_taken_and_not_twice(self, outbox: Outbox) -> None:
-        deliveries = [Delivery.first(replace(EVENT, stamp=n), Channel.BUS) for n in range(60)]
+        deliveries = [Delivery.first(replace(EVENT, stamp=n), Channel.BUS) for n in range(240)]
         for number, delivery in enumerate(deliveries):
             outbox.add(replace(delivery, due_at=NOW + number))
         taken = []
-        for delivery in outbox.due(Channel.BUS, NOW + 60):
-            outbox.claim(delivery, NOW + 60)
+        for delivery in outbox.due(Channel.BUS, NOW + 240):
+            outbox.change(delivery, delivery.claimed(NOW + 60))
             taken.append(delivery.event.stamp)
-        assert taken == list(range(60))
+        assert taken == list(range(240))
 
     def test_what_is_held_is_due_then_and_one_alone_holds_it(self, outbox: Outbox) -> None:
         delivery = Delivery.first(EVENT, Channel.ADMINISTRATORS)
         outbox.add(delivery)
-        outbox.hold(delivery, NOW + 99)
+        outbox.change(delivery, delivery.held(NOW + 99))
         with pytest.raises(Conflict):
-            outbox.hold(delivery, NOW + 50)
+            outbox.change(delivery, delivery.held(NOW + 50))
         assert list(outbox.due(Channel.ADMINISTRATORS, NOW + 98)) == []
         assert list(outbox.due(Channel.ADMINISTRATORS, NOW + 99)) == [delivery.held(NOW + 99)]
 
@@ -129,12 +160,41 @@ class TestOutbox:
         assert outbox.mails_sent("northwind").next_at(EVENT.kind) == NOW + 60
 
 
+class TestMailStore:
+    @pytest.fixture(params=STORES)
+    def mail(self, request: pytest.FixtureRequest) -> MailStore:
+        if request.param == "fake":
+            return FakeMailStore()
+        aws: Aws = request.getfixturevalue("aws")
+        return DynamoMailStore(aws.table("vault"))
+
+    def test_who_said_nothing_gets_everything(self, mail: MailStore) -> None:
+        assert mail.standing(ALICE.id, ALICE.email) == MailStanding()
+
+    def test_a_refusal_is_the_addresss_however_it_is_written_until_it_is_taken_back(self, mail: MailStore) -> None:
+        mail.refuse(MailRefusal("Alice@Contoso.Example", RefusalKind.BOUNCED, NOW))
+        later = MailRefusal(ALICE.email, RefusalKind.COMPLAINED, NOW + 9)
+        mail.refuse(later)
+        assert mail.standing(ALICE.id, ALICE.email.upper()).refusal == later
+        assert mail.standing(ALICE.id, "bob@contoso.example").refusal is None
+        mail.accept(ALICE.email)
+        mail.accept(ALICE.email)
+        assert mail.standing(ALICE.id, ALICE.email).refusal is None
+
+    def test_the_last_choice_counts(self, mail: MailStore) -> None:
+        mail.choose(ALICE.id, OPTIONAL)
+        mail.choose(ALICE.id, [EventKind.GRANT_FAILING])
+        assert mail.standing(ALICE.id, ALICE.email).unwanted == {EventKind.GRANT_FAILING}
+        mail.choose(ALICE.id, [])
+        assert mail.standing(ALICE.id, "").unwanted == frozenset()
+
+
 class TestEventBridge:
     def test_the_entry_is_as_documented(self, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
         sent: list[dict[str, Any]] = []
         put = aws.clients.events.put_events
         monkeypatch.setattr(aws.clients.events, "put_events", lambda **a: (sent.extend(a["Entries"]), put(**a))[1])
-        EventBridge(aws.clients, "default", URLS).publish(EVENT)
+        EventBridge(aws.clients, "default", URLS).publish([EVENT])
         (entry,) = sent
         assert (entry["Source"], entry["DetailType"]) == ("token-vault", "grant.needs_reauthorization")
         assert (entry["EventBusName"], int(entry["Time"].timestamp())) == ("default", NOW)
@@ -154,15 +214,25 @@ class TestEventBridge:
 
     def test_a_bus_that_is_not_there_is_said(self, aws: Aws) -> None:
         with pytest.raises(Undeliverable) as failed:
-            EventBridge(aws.clients, "no-such-bus", URLS).publish(EVENT)
+            EventBridge(aws.clients, "no-such-bus", URLS).publish([EVENT])
         assert failed.value.detail == "EventBridge: ResourceNotFoundException"
 
     def test_an_entry_that_was_not_taken_is_said(self, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-        refused = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}
+        refused = {"FailedEntryCount": 1, "Entries": [{"EventId": "1"}, {"ErrorCode": "InternalFailure"}]}
         monkeypatch.setattr(aws.clients.events, "put_events", lambda **_: refused)
-        with pytest.raises(Undeliverable) as failed:
-            EventBridge(aws.clients, "default", URLS).publish(EVENT)
-        assert failed.value.detail == "EventBridge: InternalFailure"
+        said = EventBridge(aws.clients, "default", URLS).publish([EVENT, LATER])
+        assert said == {LATER.id: "EventBridge: InternalFailure"}
+
+    def test_ten_of_the_largest_are_far_below_what_one_call_takes(self, aws: Aws, monkeypatch: Any) -> None:
+        sent: list[dict[str, Any]] = []
+        monkeypatch.setattr(
+            aws.clients.events, "put_events", lambda **a: (sent.extend(a["Entries"]), {"FailedEntryCount": 0})[1]
+        )
+        long = "\U0001f600" * 320
+        event = replace(LATER, provider_name=long, user_name=long, account=long, reason=long, client_name=long)
+        EventBridge(aws.clients, "default", URLS).publish([event] * 10)
+        # 256 KB until 2025, 1 MB since
+        assert sum(len(entry["Detail"]) for entry in sent) < 256 * 1024
 
 
 class TestSes:
@@ -176,7 +246,7 @@ class TestSes:
 
     @pytest.fixture
     def mailer(self, aws: Aws) -> SesMailer:
-        return SesMailer(aws.clients, SENDER, MailWriter(URLS), FakeClock(NOW))
+        return SesMailer(aws.clients, MailSender(SENDER), MailWriter(URLS), FakeClock(NOW))
 
     @staticmethod
     def parsed(sent: Any) -> EmailMessage:
@@ -209,9 +279,14 @@ class TestSes:
         assert message["Subject"].startswith("People must authorize ")
         assert max(map(len, mails[0].raw_data.splitlines())) < 998
 
+    def test_the_rate_is_what_ses_says_else_the_slowest(self, mailer: SesMailer, monkeypatch: Any) -> None:
+        assert mailer.rate() == ses_account.RATE
+        monkeypatch.setattr(mailer._aws.mail, "get_account", dict)
+        assert mailer.rate() == 1
+
     def test_a_sender_that_is_not_verified_is_said(self, aws: Aws) -> None:
         with pytest.raises(Undeliverable) as failed:
-            SesMailer(aws.clients, "other@contoso.example", MailWriter(URLS), FakeClock(NOW)).send(
+            SesMailer(aws.clients, MailSender("other@contoso.example"), MailWriter(URLS), FakeClock(NOW)).send(
                 [EVENT], Channel.PERSON, ALICE.email
             )
         assert failed.value.detail.startswith("SES: ")
@@ -228,7 +303,7 @@ def test_what_the_version_before_wrote_down_is_delivered_in_its_order(aws: Aws) 
     table.put(item | {"listing": "OUTBOX"})
     assert list(outbox.due(Channel.PERSON, NOW)) == []
     assert list(outbox.due(None, NOW)) == [delivery]
-    outbox.claim(delivery, NOW)
+    outbox.change(delivery, delivery.claimed(NOW))
     assert list(outbox.due(None, NOW + 60)) == []
     assert list(outbox.due(Channel.PERSON, NOW + 60)) == [delivery.claimed(NOW)]
 
@@ -246,3 +321,10 @@ def test_r94_f40_a_delivery_that_cannot_be_read_keeps_none_behind_it_waiting(
     table.put(item | {"event": item["event"] | {"kind": "of.tomorrow"}})
     assert list(outbox.due(Channel.BUS, NOW + 1)) == [replace(second, due_at=NOW + 1)]
     assert "item.unreadable" in caplog.messages
+    # After the life that is promised it is given up, and said
+    assert list(outbox.due(Channel.BUS, NOW + GIVE_UP_SECONDS - 1)) == [replace(second, due_at=NOW + 1)]
+    assert "event.lost" not in caplog.messages
+    assert list(outbox.due(Channel.BUS, NOW + 2 * GIVE_UP_SECONDS)) == [replace(second, due_at=NOW + 1)]
+    assert caplog.messages.count("event.lost") == 1
+    assert list(outbox.due(Channel.BUS, NOW + 3 * GIVE_UP_SECONDS)) == [replace(second, due_at=NOW + 1)]
+    assert caplog.messages.count("event.lost") == 1

@@ -20,6 +20,7 @@ from chalicelib.domain.authorization_request import ConsentFailed
 from chalicelib.domain.errors import ItemUnreadable, StorageUnavailable
 from chalicelib.domain.event import Channel, Delivery, Event, EventKind, MailsSent
 from chalicelib.domain.grant import GrantReason, GrantState, RefreshLease
+from chalicelib.domain.mail import OPTIONAL, MailRefusal, MailStanding, RefusalKind
 from chalicelib.domain.provider_health import Doubt, ProviderHealth
 from chalicelib.domain.removal import (
     Everything,
@@ -152,6 +153,15 @@ def _preferred(world: World) -> None:
     world.grants.prefer(ALICE.id, "northwind", 1, "s1")
 
 
+def _mail(world: World) -> None:
+    world.mail.refuse(MailRefusal(ALICE.email, RefusalKind.BOUNCED, NOW))
+    world.mail.choose(ALICE.id, OPTIONAL)
+
+
+def _standing(world: World) -> MailStanding:
+    return world.mail.standing(ALICE.id, ALICE.email)
+
+
 def _outbox(world: World) -> None:
     world.outbox.add(Delivery(EVENT, Channel.BUS, NOW))
     world.outbox.add(Delivery(replace(EVENT, user_id=BOB.id), Channel.BUS, NOW))
@@ -248,6 +258,9 @@ KINDS = [
          lambda w: [one for one in w.outbox.due(Channel.BUS, NOW) if one.event.user_id == BOB.id]),
     Kind("mails sent", VAULT, "MAILS#-#northwind", "administrators", _mails,
          lambda w: w.outbox.mails_sent("northwind").sent),
+    Kind("mail refusal", VAULT, f"ADDRESS#{ALICE.email}", "REFUSAL", _mail, lambda w: _standing(w).refusal,
+         lambda w: _standing(w).unwanted),
+    Kind("mail wishes", VAULT, USER, "MAIL", _mail, lambda w: _standing(w).unwanted, lambda w: _standing(w).refusal),
     Kind("removal", VAULT, "REMOVAL#r1", "HEAD", _removals, lambda w: w.removals.receipt("r1"),
          lambda w: (w.removals.receipt("r2"), len(w.removals.recent(limit=9)) > 0), fails=True),
     Kind("receipt", VAULT, "REMOVAL#r2", "CLOUD#northwind", _removals, lambda w: w.removals.receipt("r2").clouds,

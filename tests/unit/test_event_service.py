@@ -1,12 +1,14 @@
 """Events: each told once, by whom it concerns and only while it is so, whatever the bus and the mail service do."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.errors import CloudMisconfigured, CloudRefused, CloudUnavailable, Undeliverable
+from chalicelib.domain.audit import Actor, AuditTag
+from chalicelib.domain.errors import CloudMisconfigured, CloudRefused, CloudUnavailable, NotFound, Undeliverable
 from chalicelib.domain.event import (
     AUTHORIZED_AGAIN,
     DIGEST_SECONDS,
@@ -23,10 +25,11 @@ from chalicelib.domain.user import Departure
 from chalicelib.services.background import RESERVE_SECONDS
 from chalicelib.services.events import BUDGET, EventService, Outlets
 from tests.fakes.events import FakeOutbox
-from tests.fakes.services import FakeVault
+from tests.fakes.services import ORIGIN, FakeVault
 from tests.samples import ACCOUNT, ALICE, APPLICATION, NOW, PROVIDER
 
 HOUR = 3600
+BY = Actor("S-admin", "CONTOSO\\admin")
 TEAM = "team@contoso.example"
 
 
@@ -71,6 +74,19 @@ class World(FakeVault):
             other = replace(other, state=GrantState.NEEDS_REAUTHORIZATION)
             self.grant_store.grants[(other.user_id, "northwind", 1, "")] = other
             self.events.tell(Event.of_grant(EventKind.GRANT_NEEDS_REAUTHORIZATION, other, PROVIDER, self.clock.now()))
+
+    def lose_alice(self) -> None:
+        """Her cloud refuses for good, whatever she has authorized before."""
+        self.authorize(ACCOUNT)
+        self.clock.advance(HOUR)
+        self.fail(CloudRefused("invalid_grant"))
+
+    def fail_and_recover(self) -> None:
+        """After so long that people are told."""
+        self.fail(CloudUnavailable())
+        self.deliver_later(PATIENCE_SECONDS)
+        self.fetch()
+        self.events.deliver_due()
 
     def deliver_later(self, seconds: int) -> int:
         self.clock.advance(seconds)
@@ -331,7 +347,7 @@ class TestDelivery:
         return world
 
     def test_what_fails_is_tried_again_until_it_works(self, told: World) -> None:
-        told.bus.fails, told.mailer.fails = 1, 2
+        told.bus.fails, told.mailer.fails = 2, 2
         assert told.events.deliver_due() == 0
         assert told.events.deliver_due() == 0
         assert told.deliver_later(60) == 3
@@ -340,11 +356,13 @@ class TestDelivery:
 
     def test_it_is_given_up_after_days_and_said(self, told: World, lines: list[str]) -> None:
         told.bus.fails = 1000
-        for _ in range(GIVE_UP_SECONDS // HOUR + 7):
+        for _ in range(GIVE_UP_SECONDS // HOUR):
             told.deliver_later(HOUR)
         assert told.outbox.waiting == {}
         assert lines.count("event.lost") == 1
         assert lines[-1] == "event.lost"
+        (lost,) = told.events.lost()
+        assert (lost.channel, lost.error) == (Channel.BUS, "EventBridge: InternalFailure")
 
     def test_f29_what_another_run_has_claimed_is_left_alone(self, told: World) -> None:
         due = told.outbox.due
@@ -385,15 +403,51 @@ class TestDelivery:
     def test_r99_a_delivery_that_breaks_the_program_ends_no_run(self, told: World) -> None:
         publish, tries = told.bus.publish, []
 
-        def breaks(event: Event) -> None:
-            tries.append(event)
+        def breaks(events: Sequence[Event]) -> Mapping[str, str]:
+            tries.append(events)
             if len(tries) == 1:
                 raise ZeroDivisionError
-            publish(event)
+            return publish(events)
 
         told.bus.publish = breaks  # type: ignore[method-assign]
         assert told.events.deliver_due() == 2
         assert told.deliver_later(60) == 1
+
+    def test_r99_a_delivery_that_always_breaks_the_program_is_given_up(self, told: World, lines: list[str]) -> None:
+        def breaks(*_: object) -> None:
+            raise ZeroDivisionError
+
+        told.mailer.send = breaks  # type: ignore[method-assign]
+        for _ in range(GIVE_UP_SECONDS // HOUR + 7):
+            told.deliver_later(HOUR)
+        assert [key for key in told.outbox.waiting if key[1] is Channel.PERSON] == []
+        assert "event.lost" in lines
+
+    def test_what_never_had_a_try_is_never_given_up(self, told: World) -> None:
+        told.deliver_later(2 * GIVE_UP_SECONDS)
+        assert (len(told.bus.published), len(told.mailer.sent), told.events.lost()) == (1, 2, [])
+
+    def test_what_was_lost_is_sent_again_by_an_administrator_and_has_a_life_anew(self, told: World) -> None:
+        told.bus.fails = told.mailer.fails = 10**6
+        for _ in range(GIVE_UP_SECONDS // HOUR + 7):
+            told.deliver_later(HOUR)
+        lost = {one.channel: one for one in told.events.lost()}
+        assert set(lost) == set(Channel)
+        event = lost[Channel.BUS].event
+        told.events.send_again(event.id, Channel.BUS, BY, ORIGIN)
+        with pytest.raises(NotFound):
+            told.events.send_again(event.id, Channel.BUS, BY, ORIGIN)
+        told.deliver_later(60)
+        told.bus.fails = told.mailer.fails = 0
+        told.deliver_later(60)
+        assert (told.published(), told.mailer.sent) == (["grant.needs_reauthorization"], [])
+        told.events.send_all_again(BY, ORIGIN)
+        told.events.deliver_due()
+        assert (len(told.mailer.sent), told.events.lost()) == (2, [])
+        entries = [one for one in told.audit_log.events if one.tag is AuditTag.EVENT_SENT_AGAIN]
+        assert {(one.actor, one.user_id, one.facts["channel"]) for one in entries} == {
+            (BY.id, ALICE.id, channel.value) for channel in Channel
+        }
 
     def test_r84_the_same_event_told_twice_is_one(self, told: World) -> None:
         (delivery, *_) = told.outbox.waiting.values()
@@ -408,6 +462,8 @@ class TestDelivery:
             outlets=Outlets(),
             grants=world.grant_store,
             users=world.users,
+            mail=world.mail_store,
+            audit_log=world.audit_log,
             clock=world.clock,
             engine=world.engine,
         )
@@ -418,6 +474,85 @@ class TestDelivery:
 
     def test_administrators_without_a_sender_hear_nothing(self) -> None:
         assert Outlets(administrators=TEAM).channels == frozenset()
+
+
+def counted(calls: Counter[str], name: str, call: Callable[..., object]) -> Callable[..., object]:
+    def counting(*arguments: object, **named: object) -> object:
+        calls[name] += 1
+        return call(*arguments, **named)
+
+    return counting
+
+
+class TestManyAtOnce:
+    """Counted in calls, since seconds are the machine's."""
+
+    def test_a_thousand_go_out_in_a_run_and_in_calls_of_ten(self, world: World) -> None:
+        for number in range(1000):
+            world.users.enrol(replace(ALICE, id=f"S-{number}"), sessions_until=0, at=NOW)
+        world.lose(range(1000))
+        calls = Counter[str]()
+        for name in ("change", "finish", "told", "mails_sent", "note_mails"):
+            setattr(world.outbox, name, counted(calls, name, getattr(world.outbox, name)))
+        for name in ("load", "of_these"):
+            setattr(world.grant_store, name, counted(calls, name, getattr(world.grant_store, name)))
+        assert world.events.deliver_due() == 3000
+        # Each event and each mail to a person is claimed; ends are noted together, and the digest is one thing
+        assert calls == {
+            "change": 2000, "finish": 100 + 1000 + 1, "load": 1001, "of_these": 1, "mails_sent": 2,
+            "note_mails": 1,
+        }  # fmt: skip
+        assert (world.bus.calls, len(world.bus.published)) == (100, 1000)
+        assert len(world.mails(Channel.PERSON)) == 1000
+        assert world.digests() == [1000]
+        assert world.outbox.waiting == {}
+
+    def test_mails_keep_to_the_rate_that_the_mail_service_gives_and_ask_for_it_once(self, world: World) -> None:
+        for number in range(100):
+            world.users.enrol(replace(ALICE, id=f"S-{number}"), sessions_until=0, at=NOW)
+        world.mailer.per_second = 14
+        world.lose(range(100))
+        began = world.clock.monotonic()
+        world.events.deliver_due()
+        assert len(world.mailer.sent) == 101
+        assert world.clock.monotonic() - began == pytest.approx(100 / 14)
+        assert world.mailer.asked == 1
+
+    def test_what_the_bus_does_not_take_is_tried_again_and_the_rest_is_not(self, world: World) -> None:
+        world.lose(range(30))
+        world.bus.refused = {"S-3", "S-17"}
+        world.events.deliver_due()
+        assert len(world.bus.published) == 28
+        world.bus.refused.clear()
+        world.events.deliver_due()
+        assert [event.user_id for event in world.bus.published[28:]] == ["S-3", "S-17"]
+
+    def test_events_of_one_grant_go_out_in_their_order(self, world: World) -> None:
+        grant = world.grant()
+        assert grant is not None
+        for number in range(5):
+            for user_id in ("S-1", "S-2"):
+                other = replace(grant, user_id=user_id, state_at=number)
+                world.events.tell(Event.of_grant(EventKind.GRANT_FAILING, other, PROVIDER, NOW + number))
+        world.bus.refused = {"S-1"}
+        world.events.deliver_due()
+        assert [event.user_id for event in world.bus.published] == ["S-2"] * 5
+        world.bus.refused.clear()
+        world.bus.fails = 1
+        world.events.deliver_due()
+        world.events.deliver_due()
+        assert [event.stamp for event in world.bus.published] == [*range(5), *range(5)]
+
+    def test_a_bus_that_is_down_is_asked_once_a_run_and_what_waits_for_it_is_in_the_metric(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        world.lose(range(50))
+        world.bus.fails = 10
+        world.deliver_later(900)
+        assert world.bus.calls == 1
+        (line,) = [record for record in caplog.records if record.getMessage() == "background.ran"]
+        assert line.__dict__["seconds"] == 900
 
 
 def test_the_id_follows_from_what_happened(world: World) -> None:
@@ -444,7 +579,7 @@ def test_a_lapse_is_told_once_between_two_refreshes(world: World) -> None:
 def test_each_attempt_waits_longer(world: World) -> None:
     grant = world.grant()
     assert grant is not None
-    delivery = Delivery.first(Event.of_grant(EventKind.GRANT_RECOVERED, grant, PROVIDER, NOW), Channel.BUS)
+    delivery = Delivery.first(Event.of_grant(EventKind.GRANT_RECOVERED, grant, PROVIDER, NOW), Channel.PERSON)
     waits = []
     for _ in range(6):
         delivery = delivery.claimed(NOW)

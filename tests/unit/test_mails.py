@@ -6,8 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from chalicelib.domain.event import Channel, Event, EventKind, is_mail_address
+from chalicelib.domain.event import Channel, Event, EventKind
 from chalicelib.domain.grant import GrantReason
+from chalicelib.domain.mail import is_mail_address
 from chalicelib.web.mails import MailWriter
 from chalicelib.web.urls import Urls
 from tests.samples import APPLICATION, GRANT, NOW, PROVIDER
@@ -131,7 +132,9 @@ def test_addresses(address: str) -> None:
 @pytest.mark.parametrize(
     "address",
     ["", "a", "@b", "a@", "a@b@c", "a b@c.example", "a@b.example\n", '"a"@b.example', "a@b.example,c@d.example",
-     "ä@b.example", "a@-b..example", "x" * 65 + "@b.example", "a@" + "b." * 140 + "c"],
+     "ä@b.example", "a@-b..example", "x" * 65 + "@b.example", "..x.@contoso.com", ".x@b.example", "x.@b.example",
+     "x..y@b.example",
+     "x@b-.example", "x@b.example.", "x@" + "b" * 64 + ".example", "a@" + "b." * 140 + "c"],
 )  # fmt: skip
 def test_what_is_no_address(address: str) -> None:
     assert not is_mail_address(address)
