@@ -38,6 +38,9 @@ class Clock(Protocol):
     def now(self) -> int:
         """The time, in whole epoch seconds."""
 
+    def milliseconds(self) -> int:
+        """The time, in epoch milliseconds."""
+
     def monotonic(self) -> float:
         """Seconds from some moment on that no setting of the clock changes."""
 
@@ -477,6 +480,9 @@ class Outbox(Protocol):
 
     def finish(self, deliveries: Sequence[Delivery], *, told: Collection[str] = ()) -> None:
         """Delivered, passed or given up: never due again, and remembered for `add`. `told`: ids of what went out."""
+
+    def published(self, period: Period) -> Iterator[Delivery]:
+        """What the bus took of what happened on these days, of the last 90; earliest first, read as it is taken."""
 
     def told(self, channel: Channel, event_ids: Iterable[str]) -> frozenset[str]:
         """Which of these events went out by that channel (strongly consistent)."""

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chalicelib.domain.event import Event
+from chalicelib.domain.ids import GrantId, PersonId
 from chalicelib.web.urls import Urls
 
 from .aws import AwsClients, delivery_errors
@@ -39,20 +40,22 @@ class EventBridge:
             "Source": SOURCE,
             "DetailType": event.kind.value,
             "Detail": json.dumps(self._detail(event)),
-            "Time": datetime.fromtimestamp(event.at, UTC),
+            "Time": datetime.fromtimestamp(event.at, UTC) + timedelta(milliseconds=event.ms),
             "EventBusName": self._name,
         }
 
     def _detail(self, event: Event) -> dict[str, Any]:
         person = {"user_id": event.user_id, "user_name": event.user_name, "account": event.account}
+        grant_id = str(GrantId(event.provider_id, PersonId(event.user_id), event.slot))
+        grant: dict[str, Any] = {"grant_id": grant_id, "sequence": event.sequence}
         detail = {
             "version": _VERSION,
             "id": event.id,
             "kind": event.kind.value,
-            "at": _moment(event.at),
+            "at": f"{_moment(event.at)[:-1]}.{event.ms:03d}Z",
             **_about(event),
             "reason": event.reason,
-            **(person | {"connect_url": self._urls.connect(event.provider_id)} if event.user_id else {}),
+            **(grant | person | {"connect_url": self._urls.connect(event.provider_id)} if event.user_id else {}),
         }
         return detail | ({"lapses_at": _moment(event.lapses_at)} if event.lapses_at else {})
 

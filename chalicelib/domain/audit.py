@@ -63,6 +63,7 @@ class AuditTag(StrEnum):
     ADMINISTRATOR_APPOINTED = "administrator.appointed"
     ADMINISTRATOR_DISMISSED = "administrator.dismissed"
     MAIL_CHANGED = "mail.changed"
+    EVENTS_REPLAYED = "events.replayed"
     EVENT_SENT_AGAIN = "event.sent_again"
     AUDIT_TAMPERED = "audit.tampered"
     AUDIT_UNREADABLE = "audit.unreadable"

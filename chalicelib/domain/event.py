@@ -68,6 +68,10 @@ class Event:
     client_name: str = ""
     slot: str = FIRST_SLOT
     """Which of the person's accounts at the provider (`domain.accounts`)."""
+    sequence: int = 0
+    """Of a grant: its version then. A later event of it has a higher one."""
+    ms: int = 0
+    """Milliseconds after `at`."""
     loss: str = ""
     """Of a recovery: the id of the event of the loss that it ends."""
 
@@ -86,6 +90,7 @@ class Event:
             grant.user_name,
             grant.account.label,
             slot=grant.slot,
+            sequence=grant.version,
         )
 
     @classmethod

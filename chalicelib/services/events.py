@@ -13,8 +13,8 @@ from functools import partial
 from itertools import islice
 from threading import Lock
 
-from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
-from chalicelib.domain.errors import Conflict, NotFound, VaultError
+from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome, Period
+from chalicelib.domain.errors import Conflict, InvalidRequest, NotFound, VaultError
 from chalicelib.domain.event import Channel, Delivery, Event, EventKind, MailsSent
 from chalicelib.domain.mail import is_mail_address
 from chalicelib.ports import AuditLog, Clock, EventBus, GrantStore, Mailer, MailStore, Outbox, UserStore
@@ -83,6 +83,11 @@ class EventService:
 
     def tell(self, event: Event) -> None:
         """Write the event down for everybody who is told. Never fails: what it is about has happened already."""
+        if not self.is_on:
+            return
+        # What is told has just happened, by the same clock
+        ms = min(max(self._clock.milliseconds() - 1000 * event.at, 0), 999)
+        event = replace(event, ms=ms)
         for channel in event.channels:
             if channel not in self._outlets.channels:
                 continue
@@ -295,6 +300,28 @@ class EventService:
                 _LOG.warning("event.undelivered", extra=_line(events[0], Channel.ADMINISTRATORS) | _cause(error))
         if len(failures) == len(self._outlets.administrators):
             raise failures[0]
+
+    # What went out once more
+
+    def replay(self, period: Period, *, provider_id: str, kind: EventKind | None, by: Actor, origin: Origin) -> int:
+        """Send the bus again what it took of these days; an empty `provider_id` and no kind ask for all. How many.
+
+        Raises InvalidRequest where no bus is named.
+        """
+        if self._outlets.bus is None:
+            raise InvalidRequest("VAULT_EVENT_BUS names no bus.")
+        facts = {"from": period.first.isoformat(), "to": period.last.isoformat(), "kind": kind.value if kind else "-"}
+        event = AuditEvent(AuditTag.EVENTS_REPLAYED, Outcome.SUCCESS, by.id, origin, "", provider_id, facts, by.name)
+        self._audit_log.record(event)
+        number = 0
+        for delivery in self._outbox.published(period):
+            if provider_id in ("", delivery.event.provider_id) and kind in (None, delivery.event.kind):
+                with suppress(Conflict):
+                    # In the order in which they happened
+                    again = replace(delivery.again(self._clock.now()), due_at=delivery.event.at)
+                    self._outbox.change(delivery, again)
+                    number += 1
+        return number
 
     # What was lost
 

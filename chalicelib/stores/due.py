@@ -1,7 +1,8 @@
 """Lists by due time in the index `listing`: what waits for its moment, each kind and provider in a list of its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from typing import Any
 
 from chalicelib.domain.errors import ItemUnreadable
 
@@ -26,12 +27,13 @@ def due(
     parse: Callable[[Item], Kind],
     *,
     give_up: Callable[[Item], bool] = lambda _: False,
+    order: Callable[[Kind], Any] | None = None,
 ) -> Iterator[Kind]:
     """What of a list is due, the longest due first, page by page as it is taken.
 
     The index lags and only says where to look: an item counts as it is stored now, and one that was put off or done
     meanwhile is left out. One that cannot be read is put off by a day, and told again then, until `give_up` says that
-    it need not be.
+    it need not be. `order`: a key by which those of a page come, where the time to the second does not say enough.
     """
     condition = Condition(
         f"#{LISTING.key} = :listing AND #{LISTING.sort} <= :now", {"listing": listing, "now": _moment(now)}
@@ -42,16 +44,30 @@ def due(
         keys = [{KEY: item[KEY], SORT: item[SORT]} for item in page.items]
         found = table.get_all(keys)
         still = [i for i in found if i.get(LISTING.key) == listing and i[LISTING.sort] <= _moment(now)]
-        for item in sorted(still, key=lambda item: str(item[LISTING.sort])):
-            try:
-                entry = read(kind, item, parse)
-            except ItemUnreadable:
-                _put_off(table, item, None if give_up(item) else now + _PUT_OFF_SECONDS)
-                continue
-            yield entry
+        at_their_time = sorted(still, key=lambda item: str(item[LISTING.sort]))
+        entries = _readable(table, kind, at_their_time, parse, now=now, give_up=give_up)
+        yield from sorted(entries, key=order) if order else entries
         after = page.last_key
         if after is None:
             return
+
+
+def _readable(
+    table: Table,
+    kind: str,
+    items: Iterable[Item],
+    parse: Callable[[Item], Kind],
+    *,
+    now: int,
+    give_up: Callable[[Item], bool],
+) -> Iterator[Kind]:
+    for item in items:
+        try:
+            entry = read(kind, item, parse)
+        except ItemUnreadable:
+            _put_off(table, item, None if give_up(item) else now + _PUT_OFF_SECONDS)
+            continue
+        yield entry
 
 
 def _put_off(table: Table, item: Item, until: int | None) -> None:

@@ -3,8 +3,10 @@
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from chalicelib.domain.audit import Period
 from chalicelib.domain.errors import Conflict, NotFound
 from chalicelib.domain.event import GIVE_UP_SECONDS, Channel, Delivery, EventKind, MailsSent
 
@@ -19,8 +21,10 @@ _LISTING = "OUTBOX"
 _TOLD = "told"
 """Whether it went out: what was no longer so by then is finished, and nobody heard of it."""
 _DEAD = "OUTBOX#dead"
+_PUBLISHED = "PUBLISHED"
+_PAGE = 100
 _KEPT_SECONDS = 90 * 24 * 3600
-_LATER = ("client_id", "client_name", "slot", "loss", "busy_until", "tried_since", "error")
+_LATER = ("client_id", "client_name", "slot", "loss", "sequence", "ms", "busy_until", "tried_since", "error")
 """What earlier versions did not write."""
 
 
@@ -37,7 +41,9 @@ class DynamoOutbox:
             return
 
     def due(self, channel: Channel | None, now: int) -> Iterator[Delivery]:
-        return due(self._table, "delivery", _listing(channel), now, _parsed, give_up=partial(_is_lost, now))
+        return due(
+            self._table, "delivery", _listing(channel), now, _parsed, give_up=partial(_is_lost, now), order=_in_order
+        )
 
     def change(self, delivery: Delivery, to: Delivery) -> None:
         try:
@@ -63,7 +69,19 @@ class DynamoOutbox:
     def finish(self, deliveries: Sequence[Delivery], *, told: Collection[str] = ()) -> None:
         # As a claim left it, so that nobody who read it earlier can claim it again
         over = (replace(one, attempts=one.attempts + 1) for one in deliveries)
-        self._table.put_all([_to_item(one) | {_TOLD: one.event.id in told} for one in over])
+        self._table.put_all([_to_item(one) | _ended(one, is_told=one.event.id in told) for one in over])
+
+    def published(self, period: Period) -> Iterator[Delivery]:
+        for number in range(period.days):
+            day = period.first + timedelta(days=number)
+            condition = Condition(f"#{LISTING.key} = :listing", {"listing": f"{_PUBLISHED}#{day.isoformat()}"})
+            after = None
+            while True:
+                page = self._table.listed(condition, index=LISTING, limit=_PAGE, after=after)
+                yield from sorted(readable("delivery", page.items, _parsed), key=_in_order)
+                after = page.last_key
+                if after is None:
+                    break
 
     def told(self, channel: Channel, event_ids: Iterable[str]) -> frozenset[str]:
         keys = {event_id: {KEY: f"EVENT#{event_id}", SORT: channel.value} for event_id in event_ids}
@@ -89,6 +107,20 @@ class DynamoOutbox:
             self._table.put(_mails_key(mails) | values, condition)
         except ConditionFailed:
             raise Conflict from None
+
+
+def _ended(delivery: Delivery, *, is_told: bool) -> Item:
+    """What the bus took stays on a list of its day, for whoever needs it once more."""
+    ended: Item = {_TOLD: is_told}
+    if is_told and delivery.channel is Channel.BUS:
+        day = datetime.fromtimestamp(delivery.event.at, UTC).date()
+        ended |= listed(f"{_PUBLISHED}#{day.isoformat()}", delivery.event.at)
+    return ended
+
+
+def _in_order(delivery: Delivery) -> tuple[int, int, int]:
+    """Of what happened in one second, what a grant's versions say."""
+    return delivery.due_at, delivery.event.ms, delivery.event.sequence
 
 
 def _is_lost(now: int, item: Item) -> bool:

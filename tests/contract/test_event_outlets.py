@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date, timedelta
 from email import message_from_string
 from email.message import EmailMessage
 from email.policy import default
@@ -13,6 +14,7 @@ from moto.backends import get_backend
 
 from chalicelib.adapters.event_bridge import EventBridge
 from chalicelib.adapters.ses_mailer import MailSender, SesMailer
+from chalicelib.domain.audit import Period
 from chalicelib.domain.errors import Conflict, NotFound, Undeliverable
 from chalicelib.domain.event import GIVE_UP_SECONDS, Channel, Delivery, Event, EventKind, MailsSent
 from chalicelib.domain.mail import OPTIONAL, MailRefusal, MailStanding, RefusalKind
@@ -128,6 +130,21 @@ class TestOutbox:
         assert list(outbox.due(Channel.ADMINISTRATORS, NOW + 98)) == []
         assert list(outbox.due(Channel.ADMINISTRATORS, NOW + 99)) == [delivery.held(NOW + 99)]
 
+    def test_what_the_bus_took_is_found_by_its_day(self, outbox: Outbox) -> None:
+        day = date(2027, 1, 15)
+        events = [replace(EVENT, stamp=n, at=NOW + n // 2, sequence=9 - n) for n in range(4)]
+        next_day = replace(EVENT, at=NOW + 24 * 3600, stamp=99)
+        for event in (*events, next_day, LATER):
+            for channel in (Channel.BUS, Channel.PERSON):
+                outbox.add(delivery := Delivery.first(event, channel))
+                outbox.finish([delivery], told=[] if event is LATER else [event.id])
+        found = list(outbox.published(Period(day, day)))
+        assert [one.event.stamp for one in found] == [1, 0, 3, 2]
+        assert [one.event for one in outbox.published(Period(day, day + timedelta(days=1)))][-1] == next_day
+        outbox.change(found[0], found[0].again(NOW))
+        assert len(list(outbox.published(Period(day, day)))) == 3
+        assert [one.event for one in outbox.due(Channel.BUS, NOW)] == [found[0].event]
+
     def test_it_is_remembered_what_went_out_and_by_which_channel(self, outbox: Outbox) -> None:
         events = [replace(EVENT, stamp=n) for n in range(60)]
         deliveries = [Delivery.first(event, channel) for event in events for channel in Channel]
@@ -194,7 +211,7 @@ class TestEventBridge:
         sent: list[dict[str, Any]] = []
         put = aws.clients.events.put_events
         monkeypatch.setattr(aws.clients.events, "put_events", lambda **a: (sent.extend(a["Entries"]), put(**a))[1])
-        EventBridge(aws.clients, "default", URLS).publish([EVENT])
+        EventBridge(aws.clients, "default", URLS).publish([replace(EVENT, ms=250)])
         (entry,) = sent
         assert (entry["Source"], entry["DetailType"]) == ("token-vault", "grant.needs_reauthorization")
         assert (entry["EventBusName"], int(entry["Time"].timestamp())) == ("default", NOW)
@@ -202,7 +219,9 @@ class TestEventBridge:
             "version": "1",
             "id": EVENT.id,
             "kind": "grant.needs_reauthorization",
-            "at": "2027-01-15T08:00:00Z",
+            "at": "2027-01-15T08:00:00.250Z",
+            "grant_id": f"northwind.{ALICE.id}",
+            "sequence": GRANT.version,
             "provider_id": "northwind",
             "provider_name": "Northwind Cloud",
             "reason": "",

@@ -86,7 +86,9 @@ HEALTH = ProviderHealth(
 )  # fmt: skip
 # Stamped with the version of the grant then
 NEEDS = replace(
-    Event.of_grant(EventKind.GRANT_NEEDS_REAUTHORIZATION, replace(GRANT, slot="s"), PROVIDER, NOW), stamp=GRANT.version
+    Event.of_grant(EventKind.GRANT_NEEDS_REAUTHORIZATION, replace(GRANT, slot="s"), PROVIDER, NOW),
+    stamp=GRANT.version,
+    sequence=0,
 )
 FROZEN = Event.of_client(APPLICATION, "calls", NOW)
 REMOVAL = Removal(

@@ -2,7 +2,9 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
+from chalicelib.domain.audit import Period
 from chalicelib.domain.errors import Conflict, NotFound, StorageUnavailable, Undeliverable
 from chalicelib.domain.event import Channel, Delivery, Event, EventKind, MailsSent
 from chalicelib.domain.mail import MailRefusal, MailStanding
@@ -15,6 +17,7 @@ class FakeOutbox:
         self.waiting: dict[tuple[str, Channel], Delivery] = {}
         self.known: set[tuple[str, Channel]] = set()
         self.buried: dict[tuple[str, Channel], Delivery] = {}
+        self.delivered: dict[tuple[str, Channel], Delivery] = {}
         self.gone: set[tuple[str, Channel]] = set()
         self.mails: dict[str, MailsSent] = {}
         self.fail_adding = False
@@ -28,10 +31,11 @@ class FakeOutbox:
 
     def due(self, channel: Channel | None, now: int) -> Iterator[Delivery]:
         due = [one for one in self.waiting.values() if one.channel is channel and one.due_at <= now]
-        return iter(sorted(due, key=lambda one: one.due_at))
+        return iter(sorted(due, key=lambda one: (one.due_at, one.event.ms, one.event.sequence)))
 
     def change(self, delivery: Delivery, to: Delivery) -> None:
-        current = self.waiting.get(_key(delivery)) or self.buried.pop(_key(delivery), None)
+        ended = self.buried.pop(_key(delivery), None) or self.delivered.pop(_key(delivery), None)
+        current = self.waiting.get(_key(delivery)) or ended
         if current is None or current.attempts != delivery.attempts:
             raise Conflict
         self.waiting[_key(delivery)] = to
@@ -51,8 +55,15 @@ class FakeOutbox:
     def finish(self, deliveries: Sequence[Delivery], *, told: Collection[str] = ()) -> None:
         for delivery in deliveries:
             self.waiting.pop(_key(delivery), None)
+            if delivery.event.id in told and delivery.channel is Channel.BUS:
+                self.delivered[_key(delivery)] = replace(delivery, attempts=delivery.attempts + 1)
             if delivery.event.id in told:
                 self.gone.add(_key(delivery))
+
+    def published(self, period: Period) -> Iterator[Delivery]:
+        found = sorted(self.delivered.values(), key=lambda one: (one.event.at, one.event.ms, one.event.sequence))
+        days = ((one, datetime.fromtimestamp(one.event.at, UTC).date()) for one in found)
+        return iter([one for one, day in days if period.first <= day <= period.last])
 
     def told(self, channel: Channel, event_ids: Iterable[str]) -> frozenset[str]:
         return frozenset(event_id for event_id in event_ids if (event_id, channel) in self.gone)

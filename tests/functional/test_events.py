@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from chalicelib import bootstrap
+from chalicelib.command_line import main
 from chalicelib.domain.event import GIVE_UP_SECONDS, Delivery, Event, EventKind
 from chalicelib.domain.grant import GrantState
 from tests.fakes import directory
 from tests.fakes.misbehaviour import error, status
+from tests.unit.test_event_schema import VALID
 
 from .client import BASE, Browser
 from .conftest import NORTHWIND, TEAM, Running, Telling
@@ -31,6 +34,8 @@ def published(telling: Telling, monkeypatch: pytest.MonkeyPatch) -> list[dict[st
 
     def put_events(**arguments: Any) -> Any:
         entries.extend(arguments["Entries"])
+        for entry in arguments["Entries"]:
+            VALID.validate(json.loads(entry["Detail"]))
         return put(**arguments)
 
     monkeypatch.setattr(telling.aws.clients.events, "put_events", put_events)
@@ -129,6 +134,47 @@ def test_what_was_lost_is_shown_to_administrators_and_sent_again(
     assert "event.sent_again" in telling.audit_tags()
     assert telling.vault.events.deliver_due() == 1
     assert telling.browser("alice").get("/admin/undelivered").status == HTTPStatus.FORBIDDEN
+
+
+def test_what_the_bus_took_goes_out_once_more_when_operators_say_so(
+    telling: Telling,
+    published: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(bootstrap, "create_vault", lambda *_, **__: telling.vault)
+    telling.authorize(telling.browser("alice"))
+    telling.clock.advance(HOUR)
+    telling.cloud.misbehave("/token", status(503))
+    telling.refresh(directory.ALICE.user.id)
+    telling.clock.advance(60)
+    telling.refresh(directory.ALICE.user.id)
+    telling.vault.events.deliver_due()
+    before = [entry["Detail"] for entry in published]
+    telling.clock.advance(80 * 24 * HOUR)
+    today = ["replay-events", "--from", "2027-01-15"]
+    for command, number in (
+        ([*today, "--kind", "client.frozen"], 0),
+        ([*today, "--provider", "another"], 0),
+        (["replay-events", "--from", "2027-01-16", "--to", "2027-02-01"], 0),
+        (today, 2),
+        (today, 0),
+    ):
+        assert main(command) == 0
+        assert capsys.readouterr().out == f"Events that go out once more: {number}.\n"
+    assert main([*today, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"events": 0}
+    telling.vault.events.deliver_due()
+    assert [entry["Detail"] for entry in published] == [*before, *before]
+    assert "events.replayed" in telling.audit_tags()
+
+
+def test_without_a_bus_there_is_nothing_to_send_once_more(
+    running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bootstrap, "create_vault", lambda *_, **__: running.vault)
+    assert main(["replay-events", "--from", "2027-01-15"]) != 0
+    assert "VAULT_EVENT_BUS" in capsys.readouterr().err
 
 
 def test_what_came_back_stops_mails_and_shows_to_the_person(telling: Telling) -> None:
