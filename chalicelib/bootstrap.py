@@ -591,7 +591,7 @@ def _outlets(settings: Settings, world: World) -> Outlets:
     bus = EventBridge(world.aws, settings.event_bus, urls) if settings.event_bus else None
     mailer = None
     if settings.mail_from:
-        sender = MailSender(settings.mail_from, settings.mail_configuration_set)
+        sender = MailSender(settings.mail_from, settings.mail_configuration_set, settings.mail_reply_to, urls.host)
         mailer = SesMailer(world.aws, sender, MailWriter(urls), world.clock)
     return Outlets(bus, mailer, settings.admin_mail)
 

@@ -14,7 +14,7 @@ from itertools import islice
 from threading import Lock
 
 from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome, Period
-from chalicelib.domain.errors import Conflict, InvalidRequest, NotFound, VaultError
+from chalicelib.domain.errors import Conflict, InvalidRequest, NotFound, Undeliverable, VaultError
 from chalicelib.domain.event import Channel, Delivery, Event, EventKind, MailsSent
 from chalicelib.domain.mail import is_mail_address
 from chalicelib.ports import AuditLog, Clock, EventBus, GrantStore, Mailer, MailStore, Outbox, UserStore
@@ -290,15 +290,18 @@ class EventService:
 
     def _send_to_each(self, events: Sequence[Event]) -> None:
         """Raises Undeliverable where nobody got it: who has it is not to get it again for somebody who has not."""
-        failures = []
-        for address in self._outlets.administrators:
+        kind, now = events[0].kind, self._clock.now()
+        known = ((address, self._mail_store.standing("", address)) for address in self._outlets.administrators)
+        addresses = [address for address, standing in known if standing.takes(kind, now)]
+        failures: list[VaultError] = [] if addresses else [Undeliverable(detail="SES: every address has refused mail")]
+        for address in addresses:
             self._pace.wait()
             try:
                 self._outlets.mailer.send(events, Channel.ADMINISTRATORS, address)  # type: ignore[union-attr]
             except VaultError as error:
                 failures.append(error)
                 _LOG.warning("event.undelivered", extra=_line(events[0], Channel.ADMINISTRATORS) | _cause(error))
-        if len(failures) == len(self._outlets.administrators):
+        if len(failures) >= len(addresses):
             raise failures[0]
 
     # What went out once more

@@ -64,9 +64,9 @@ _WORDS: dict[tuple[EventKind, Channel], _Words] = {
     ),
     (EventKind.GRANT_ABOUT_TO_LAPSE, Channel.PERSON): _Words(
         "Your authorization at {provider} ends on {day}",
-        "Your authorization at {provider}{account} ends on {day}, and Token Vault cannot renew it by itself. After "
-        "that, programs cannot act for you there.",
-        "Open the page below before that day, log in with your Windows account and choose Reauthorize.",
+        "Your authorization at {provider}{account} ends on {moment}, and Token Vault cannot renew it by itself. "
+        "After that, programs cannot act for you there.",
+        "Open the page below before then, log in with your Windows account and choose Reauthorize.",
         "Authorize {provider} again",
     ),
     (EventKind.GRANT_FAILING, Channel.ADMINISTRATORS): _Words(
@@ -91,9 +91,9 @@ _WORDS: dict[tuple[EventKind, Channel], _Words] = {
     ),
     (EventKind.GRANT_ABOUT_TO_LAPSE, Channel.ADMINISTRATORS): _Words(
         "Authorizations at {provider} are about to end: {number}",
-        "The authorization of {people} at {provider} is about to end, the first on {day}, and Token Vault cannot renew "
-        "it by itself.",
-        "People with a mail address have been told and need to authorize again before that day.",
+        "The authorization of {people} at {provider} is about to end, the first on {moment}, and Token Vault cannot "
+        "renew it by itself.",
+        "People with a mail address have been told and need to authorize again before then.",
         _TOKENS,
     ),
     (EventKind.PROVIDER_MISCONFIGURED, Channel.ADMINISTRATORS): _Words(
@@ -138,6 +138,7 @@ _WHY = {
     Channel.ADMINISTRATORS: "Token Vault sends this to its administrators: for each provider or application, one mail "
     "of a kind an hour at most.",
 }
+_NOTICED = "{noticed} on {at}."
 _NEVER_ASKED = "No mail of Token Vault asks for a password or has an attachment."
 
 
@@ -154,7 +155,7 @@ class MailWriter:
         words, names = _WORDS[event.kind, channel], _names(events)
         parts = {
             "subject": words.subject.format(**names),
-            "happened": words.happened.format(**names),
+            "happened": f"{words.happened.format(**names)} {_NOTICED.format(**names)}",
             "to_do": words.to_do.format(**names),
             "label": words.label.format(**names),
             "link": self._link(event, channel),
@@ -175,8 +176,13 @@ class MailWriter:
 
 def _text(parts: dict[str, str]) -> str:
     """For readers without HTML; the link has a line for itself, however long it is."""
-    happened, to_do, why = (textwrap.fill(parts[name], _COLUMNS) for name in ("happened", "to_do", "why"))
+    happened, to_do, why = (_filled(parts[name]) for name in ("happened", "to_do", "why"))
     return f"{happened}\n\n{to_do}\n\n{parts['label']}:\n{parts['link']}\n\n-- \n{why}\n"
+
+
+def _filled(text: str) -> str:
+    """In short lines; what stands between two spaces stays whole, since nobody could copy half an address."""
+    return textwrap.fill(text, _COLUMNS, break_long_words=False, break_on_hyphens=False)
 
 
 def _names(events: Sequence[Event]) -> dict[str, str]:
@@ -187,9 +193,11 @@ def _names(events: Sequence[Event]) -> dict[str, str]:
         "provider": _plain(event.provider_name),
         "client": _plain(event.client_name),
         "reason": _plain(event.reason),
-        # What a cloud calls an account is shown only where it cannot be a link to elsewhere
-        "account": f" ({event.account})" if is_mail_address(event.account) else "",
+        "account": _account(event),
         "day": _day(min(event.lapses_at for event in events)),
+        "moment": _moment(min(event.lapses_at for event in events)),
+        "noticed": "Noticed" if len(events) == 1 else "First noticed",
+        "at": _moment(min(event.at for event in events)),
     }
     reason = event.reason if event.kind is EventKind.GRANT_NEEDS_REAUTHORIZATION else ""
     cause = next((words for known, words in _CAUSES.items() if known == reason), _REFUSED)
@@ -198,12 +206,27 @@ def _names(events: Sequence[Event]) -> dict[str, str]:
 
 def _people(events: Sequence[Event], number: int) -> str:
     """The first of them by name, and how many more there are."""
-    named = [_plain(name) for name in {event.user_id: event.user_name for event in events}.values()][:_NAMED]
+    first: dict[str, Event] = {}
+    for event in events:
+        first.setdefault(event.user_id, event)
+    named = [_plain(one.user_name) + _account(one) for one in first.values()][:_NAMED]
     others = number - len(named)
     if others:
         return f"{', '.join(named)} and {others:,} {'other person' if others == 1 else 'other people'}"
     *most, last = named
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def _account(event: Event) -> str:
+    """The cloud account in brackets. What a cloud calls it is no link to elsewhere: no mail program makes one of it."""
+    label = _plain(event.account)
+    if not is_mail_address(label):
+        label = label.replace("://", "[:]//").replace(".", "[.]")
+    return f" ({label})" if label else ""
+
+
+def _moment(at: int) -> str:
+    return f"{_day(at)}, {datetime.fromtimestamp(at, UTC):%H:%M} UTC"
 
 
 def _day(at: int) -> str:

@@ -1,6 +1,7 @@
 """What every outbox, bus and mail service does."""
 
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
@@ -292,11 +293,39 @@ class TestSes:
         mailer.send([replace(EVENT, provider_name=name)], Channel.ADMINISTRATORS, "a@b.example")
         message = self.parsed(mails[0])
         assert sorted(message.keys()) == [
-            "Auto-Submitted", "Content-Type", "Date", "From", "MIME-Version", "Subject", "To",
+            "Auto-Submitted", "Content-Type", "Date", "From", "List-Id", "MIME-Version", "Message-ID", "Subject", "To",
+            "X-Auto-Response-Suppress", "X-Token-Vault-Event",
         ]  # fmt: skip
         assert message["To"] == "a@b.example"
         assert message["Subject"].startswith("People must authorize ")
         assert max(map(len, mails[0].raw_data.splitlines())) < 998
+
+    def test_a_program_wrote_it_and_the_help_desk_answers(
+        self, aws: Aws, mails: list[Any], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        sender = MailSender(SENDER, reply_to="helpdesk@contoso.example", list_host="vault.contoso.com")
+        mailer = SesMailer(aws.clients, sender, MailWriter(URLS), FakeClock(NOW))
+        for address in (ALICE.email, "bob@contoso.example"):
+            mailer.send([EVENT], Channel.PERSON, address)
+        first, second = map(self.parsed, mails)
+        assert first["Reply-To"] == "helpdesk@contoso.example"
+        assert (first["Auto-Submitted"], first["X-Auto-Response-Suppress"]) == ("auto-generated", "All")
+        assert first["List-Id"] == "Token Vault <token-vault.vault.contoso.com>"
+        assert first["X-Token-Vault-Event"] == second["X-Token-Vault-Event"] == EVENT.id
+        assert first["Message-ID"].startswith(f"<{EVENT.id}.")
+        assert first["Message-ID"].endswith("@contoso.example>")
+        assert first["Message-ID"] != second["Message-ID"]
+        lines = [record for record in caplog.records if record.getMessage() == "mail.sent"]
+        assert all(line.__dict__["facts"]["message"] for line in lines)
+        assert len(lines) == 2
+
+    def test_it_is_sent_with_the_configuration_set_that_is_named(self, aws: Aws, monkeypatch: Any) -> None:
+        sent: list[dict[str, Any]] = []
+        monkeypatch.setattr(aws.clients.mail, "send_email", lambda **named: (sent.append(named), {})[1])
+        for sender in (MailSender(SENDER), MailSender(SENDER, "token-vault-prod")):
+            SesMailer(aws.clients, sender, MailWriter(URLS), FakeClock(NOW)).send([EVENT], Channel.PERSON, ALICE.email)
+        assert [one.get("ConfigurationSetName") for one in sent] == [None, "token-vault-prod"]
 
     def test_the_rate_is_what_ses_says_else_the_slowest(self, mailer: SesMailer, monkeypatch: Any) -> None:
         assert mailer.rate() == ses_account.RATE

@@ -1,12 +1,13 @@
 """Whom mails reach: what comes back stops them, people choose, and what they must know comes in any case."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chalicelib.adapters.ses_feedback import refusals_in
 from chalicelib.domain.audit import AuditTag
-from chalicelib.domain.event import Channel, EventKind
+from chalicelib.domain.event import GIVE_UP_SECONDS, Channel, EventKind
 from chalicelib.domain.mail import KEPT_SECONDS, OPTIONAL, MailRefusal, RefusalKind
 from tests.fakes.services import ORIGIN
 from tests.samples import ALICE, NOW
@@ -71,6 +72,19 @@ class TestSending:
         world.lose_alice()
         world.events.deliver_due()
         assert world.mails(Channel.PERSON) == ["grant.needs_reauthorization"]
+
+    def test_an_administrators_address_is_left_out_and_where_none_is_left_it_is_said(self, world: World) -> None:
+        team, second = "team@contoso.example", "second@contoso.example"
+        world.events._outlets = replace(world.events._outlets, administrators=(team, second))
+        world.mail.refused([MailRefusal(team, RefusalKind.BOUNCED, world.clock.now())])
+        world.lose([1])
+        world.events.deliver_due()
+        assert [address for _, _, address in world.mailer.sent] == [second]
+        world.mail.refused([MailRefusal(second, RefusalKind.BOUNCED, world.clock.now())])
+        world.lose([2])
+        for _ in range(GIVE_UP_SECONDS // 3600 + 2):
+            world.deliver_later(3600)
+        assert [one.error for one in world.events.lost()] == ["SES: every address has refused mail"]
 
     def test_it_is_tried_again_after_a_while(self, world: World) -> None:
         world.mail.refused([MailRefusal(ALICE.email, RefusalKind.COMPLAINED, world.clock.now() - KEPT_SECONDS)])

@@ -78,15 +78,15 @@ def test_the_person_is_led_to_the_provider_and_administrators_to_theirs() -> Non
 @pytest.mark.parametrize(
     ("number", "counted", "named"),
     [
-        (1, "1 person", r"CONTOSO\0 must"),
-        (2, "2 people", r"CONTOSO\0 and CONTOSO\1 must"),
-        (4, "4 people", r"CONTOSO\0, CONTOSO\1, CONTOSO\2 and 1 other person must"),
-        (1300, "1,300 people", r"CONTOSO\0, CONTOSO\1, CONTOSO\2 and 1,297 other people must"),
+        (1, "1 person", r"CONTOSO\0 (a) must"),
+        (2, "2 people", r"CONTOSO\0 (a) and CONTOSO\1 (a) must"),
+        (4, "4 people", r"CONTOSO\0 (a), CONTOSO\1 (a), CONTOSO\2 (a) and 1 other person must"),
+        (1300, "1,300 people", r"CONTOSO\0 (a), CONTOSO\1 (a), CONTOSO\2 (a) and 1,297 other people must"),
     ],
 )
 def test_administrators_read_how_many_and_who(number: int, counted: str, named: str) -> None:
     event = replace(LAPSE, kind=EventKind.GRANT_NEEDS_REAUTHORIZATION)
-    events = [replace(event, user_id=f"S-{n}", user_name=rf"CONTOSO\{n}") for n in range(number)]
+    events = [replace(event, user_id=f"S-{n}", user_name=rf"CONTOSO\{n}", account="a") for n in range(number)]
     # Two accounts of one person are one person
     mail = WRITER.write([*events, replace(events[0], slot="s")], Channel.ADMINISTRATORS)
     assert mail.subject == f"People must authorize Northwind Cloud again: {counted}"
@@ -110,9 +110,32 @@ def test_the_cause_is_said_in_words(reason: str) -> None:
     assert "(alice@contoso.example)" in text
 
 
-@pytest.mark.parametrize("account", ["https://evil.example/", "www.evil.example", "a b@c.example"])
-def test_what_a_cloud_calls_an_account_is_shown_only_as_an_address(account: str) -> None:
-    assert account not in WRITER.write([replace(LAPSE, account=account)], Channel.PERSON).text
+@pytest.mark.parametrize(
+    ("account", "shown"),
+    [
+        ("alice@cloud.example", "(alice@cloud.example)"),
+        ("Alice A.", "(Alice A[.])"),
+        ("https://evil.example/", "(https[:]//evil[.]example/)"),
+        ("www.evil.example", "(www[.]evil[.]example)"),
+        ("a b@c.example", "(a b@c[.]example)"),
+    ],
+)
+@pytest.mark.parametrize("kind", [kind for kind, channel in MAILED if channel is Channel.PERSON])
+def test_the_account_is_always_named_and_never_a_link(kind: EventKind, account: str, shown: str) -> None:
+    text = " ".join(WRITER.write([replace(LAPSE, kind=kind, account=account)], Channel.PERSON).text.split())
+    assert shown in text
+
+
+@pytest.mark.parametrize(("kind", "channel"), MAILED)
+def test_times_have_hour_and_zone(kind: EventKind, channel: Channel) -> None:
+    text = " ".join(WRITER.write([replace(LAPSE, kind=kind, at=NOW + 60)], channel).text.split())
+    assert "oticed on 15 Jan 2027, 08:01 UTC." in text
+    assert ("ends on 15 Jan 2027, 08:00 UTC" in text) is ((kind, channel) == (LAPSE.kind, Channel.PERSON))
+
+
+def test_no_address_is_broken_over_two_lines() -> None:
+    address = "a-very-long-name-with-many-hyphens-in-it.of-somebody@a-long-domain-with-hyphens.contoso.example"
+    assert address in WRITER.write([replace(LAPSE, account=address)], Channel.PERSON).text
 
 
 def test_the_day_is_the_day_of_the_end() -> None:
