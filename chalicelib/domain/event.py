@@ -228,8 +228,9 @@ class Delivery:
         return replace(self, attempts=self.attempts + 1, due_at=now, busy_until=0, tried_since=now, error="")
 
     def is_hopeless(self, now: int) -> bool:
-        """Tried, and for as long as is promised."""
-        return self.attempts > 0 and now - (self.tried_since or self.event.at) >= GIVE_UP_SECONDS
+        """Tried, and for as long as is promised. One to administrators may have been put off without a try."""
+        is_tried = bool(self.error) or (self.attempts > 0 and self.channel is not Channel.ADMINISTRATORS)
+        return is_tried and now - (self.tried_since or self.event.at) >= GIVE_UP_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

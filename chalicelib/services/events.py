@@ -272,11 +272,15 @@ class EventService:
             self._outbox.note_mails(mails.with_sent(events[0], now), now)
             try:
                 self._send_to_each(events)
-            except VaultError as error:
+            except Exception as error:
+                # Also what breaks the program: it is noted, so that it is given up after its life
                 with suppress(Conflict):
                     self._outbox.note_mails(mails.failed(events[0], now), now)
-                for one in (one for one in group if one.error != error.detail):
-                    self._failed(one, replace(one.held(now), error=error.detail))
+                said = error.detail if isinstance(error, VaultError) else type(error).__name__
+                for one in (one for one in group if one.error != said):
+                    self._failed(one, replace(one.held(now), error=said))
+                if not isinstance(error, VaultError):
+                    raise
                 return None
         self._outbox.finish(group, told=[event.id for event in events])
         return len(events)
