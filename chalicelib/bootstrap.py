@@ -1,6 +1,6 @@
 """The only place that constructs stores, adapters and services, and so decides what stands behind each port."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from .adapters.endpoint_guard import EndpointGuard
 from .adapters.event_bridge import EventBridge
 from .adapters.late import Late
 from .adapters.secrets_manager import SecretsManager
-from .adapters.ses_mailer import SesMailer
+from .adapters.ses_feedback import refusals_in
+from .adapters.ses_mailer import MailSender, SesMailer
 from .adapters.system import SystemClock, SystemRandom
 from .domain.configuration import ConfigurationFault
 from .domain.directory import user_name_hint
@@ -48,9 +49,11 @@ from .routes import (
     admin_removals,
     admin_stops,
     admin_tokens,
+    admin_undelivered,
     applications,
     consent,
     login,
+    mail,
     providers,
     sessions,
     sign_in,
@@ -77,6 +80,7 @@ from .services.key_rotation import KeyRotationService
 from .services.leavers import LeaverService
 from .services.limits import LimitService
 from .services.login import LoginService
+from .services.mail import MailService
 from .services.people import PeopleService
 from .services.providers import ProviderService
 from .services.reach import ReachService
@@ -99,6 +103,7 @@ from .stores.authorization_requests import DynamoAuthorizationRequestStore
 from .stores.client_applications import DynamoClientApplicationStore
 from .stores.cursors import DynamoCursorStore
 from .stores.grants import DynamoGrantStore
+from .stores.mail import DynamoMailStore
 from .stores.outbox import DynamoOutbox
 from .stores.provider_health import DynamoProviderHealthStore
 from .stores.providers import DynamoProviderStore
@@ -269,9 +274,8 @@ class Vault:
 
     def __init__(self, settings: Settings, world: World) -> None:
         self.settings = settings
-        self._aws = world.aws
+        self._aws, self._clock = world.aws, world.clock
         self._identity_provider = world.identity_provider
-        groups = settings.administrator_groups
         vault, keys, session_table = (
             Table(world.aws.dynamodb, name, world.random, world.clock)
             for name in (settings.table, settings.keys_table, settings.sessions_table)
@@ -280,7 +284,7 @@ class Vault:
         provider_store = DynamoProviderStore(vault, keys)
         grant_store = DynamoGrantStore(vault, keys, session_table)
         revocation_store = DynamoRevocationStore(vault)
-        removal_store = DynamoRemovalStore(vault)
+        removal_store, mail_store = DynamoRemovalStore(vault), DynamoMailStore(vault)
         alias_store = DynamoUserAliasStore(vault, world.random)
         user_store = DynamoUserStore(vault, alias_store)
         application_store = DynamoClientApplicationStore(vault)
@@ -305,7 +309,7 @@ class Vault:
             random=world.random,
             users=user_store,
             administrators=administrator_store,
-            administrator_groups=groups,
+            administrator_groups=settings.administrator_groups,
         )
         throttle = Throttle(DynamoTryStore(session_table), world.clock, world.random)
         self.login = LoginService(world.directory, self.sessions, throttle, audit_log, world.clock)
@@ -325,11 +329,23 @@ class Vault:
             random=world.random,
             engine=engine,
         )
+        self.events = EventService(
+            outbox=DynamoOutbox(vault),
+            outlets=_outlets(settings, world),
+            grants=grant_store,
+            users=user_store,
+            mail=mail_store,
+            audit_log=audit_log,
+            clock=world.clock,
+            engine=engine,
+        )
+        self.mail = MailService(mail_store, audit_log, world.clock, is_on=bool(settings.mail_from))
         self.grants = GrantService(
             grants=grant_store,
             cipher=world.cipher,
             catalogue=world.catalogue,
             revocations=self.revocations,
+            events=self.events,
             audit_log=audit_log,
             clock=world.clock,
         )
@@ -344,14 +360,6 @@ class Vault:
             days=settings.leaver_days,
             engine=engine,
             claims_days=settings.sign_in.allowed_days if settings.sign_in and settings.sign_in.allowed else 0,
-        )
-        self.events = EventService(
-            outbox=DynamoOutbox(vault),
-            outlets=_outlets(settings, world),
-            grants=grant_store,
-            users=user_store,
-            clock=world.clock,
-            engine=engine,
         )
         self.refresh = RefreshService(
             grants=grant_store,
@@ -394,7 +402,7 @@ class Vault:
         self.people = PeopleService(alias_store, user_store, world.directory, world.clock)
         self.administrators = AdministratorService(
             administrators=administrator_store,
-            groups=groups,
+            groups=settings.administrator_groups,
             people=self.people,
             directory=world.directory,
             audit_log=audit_log,
@@ -514,6 +522,10 @@ class Vault:
         if self._identity_provider:
             yield from self._identity_provider.faults()
 
+    def note_feedback(self, detail: Mapping[str, Any]) -> None:
+        """What SES says of a mail that came back, as EventBridge brings it."""
+        self.mail.refused(refusals_in(detail, self._clock.now()))
+
     def app(self) -> Chalice:
         """The Chalice app with all routes."""
         app = Chalice(app_name="token-vault", configure_logs=False)
@@ -563,6 +575,8 @@ class Vault:
             admin_audit.blueprint(endpoints, self.audit),
             activity.blueprint(endpoints, self.audit),
             applications.blueprint(endpoints, self.reach),
+            mail.blueprint(endpoints, self.mail),
+            admin_undelivered.blueprint(endpoints, self.events),
             admin_clients.blueprint(endpoints, self.client_applications, self.reach, client_pages),
             admin_client_keys.blueprint(endpoints, self.client_applications, client_pages),
             admin_client_rules.blueprint(
@@ -578,7 +592,10 @@ def _outlets(settings: Settings, world: World) -> Outlets:
     """Where events go, as far as the settings name it."""
     urls = Urls(settings.public_url)
     bus = EventBridge(world.aws, settings.event_bus, urls) if settings.event_bus else None
-    mailer = SesMailer(world.aws, settings.mail_from, MailWriter(urls), world.clock) if settings.mail_from else None
+    mailer = None
+    if settings.mail_from:
+        sender = MailSender(settings.mail_from, settings.mail_configuration_set, settings.mail_reply_to, urls.host)
+        mailer = SesMailer(world.aws, sender, MailWriter(urls), world.clock)
     return Outlets(bus, mailer, settings.admin_mail)
 
 

@@ -19,8 +19,9 @@ from .domain.client_application import ApplicationKey, ClientApplication, Truste
 from .domain.configuration import ConfigurationFault
 from .domain.directory import Group
 from .domain.directory_report import DirectoryReport, Step, Steps
-from .domain.event import Channel, Delivery, Event, MailsSent
+from .domain.event import Channel, Delivery, Event, EventKind, MailsSent
 from .domain.grant import FIRST_SLOT, Grant, Holding, ReleaseHolding, Revocation
+from .domain.mail import MailRefusal, MailStanding
 from .domain.provider import Provider, ProviderKey
 from .domain.provider_health import ProviderHealth
 from .domain.provider_type import ProviderType
@@ -37,6 +38,9 @@ from .domain.user import Absence, Account, AliasClaim, Called, Standing, SweepPr
 class Clock(Protocol):
     def now(self) -> int:
         """The time, in whole epoch seconds."""
+
+    def milliseconds(self) -> int:
+        """The time, in epoch milliseconds."""
 
     def monotonic(self) -> float:
         """Seconds from some moment on that no setting of the clock changes."""
@@ -343,6 +347,9 @@ class GrantStore(Protocol):
     def sealed(self, grants: Sequence[Grant]) -> list[Grant]:
         """The same grants as stored now, with their token sets (strongly consistent); those that are gone left out."""
 
+    def of_these(self, provider_id: str, generation: int, whose: Iterable[tuple[str, str]]) -> list[Grant]:
+        """The grants of these user ids and slots as stored now, in batches; in any order, who has none left out."""
+
     def count(self, provider_id: str, generation: int, *, at_most: int) -> int:
         """How many live grants there are, counting no further than `at_most`."""
 
@@ -460,27 +467,67 @@ class Outbox(Protocol):
         None: those that were written down before each channel had a list of its own.
         """
 
-    def claim(self, delivery: Delivery, now: int) -> None:
-        """Let nobody else try for a while. Raises Conflict when somebody was faster."""
+    def change(self, delivery: Delivery, to: Delivery) -> None:
+        """Write `to` over `delivery`, on the list of its channel. Raises Conflict when somebody was faster."""
 
-    def finish(self, delivery: Delivery) -> None:
-        """Delivered or given up: never due again, and remembered for `add`."""
+    def bury(self, delivery: Delivery) -> None:
+        """Given up: never due again, and on the list of `dead`."""
 
-    def mails_sent(self, channel: Channel, provider_id: str, user_id: str) -> MailsSent:
-        """Empty where there were none lately."""
+    def dead(self, *, limit: int) -> list[Delivery]:
+        """What was given up, what happened last first; may lag by a moment."""
+
+    def dead_one(self, event_id: str, channel: Channel) -> Delivery:
+        """As of the last write. Raises NotFound, also where it was sent again meanwhile."""
+
+    def finish(self, deliveries: Sequence[Delivery], *, told: Collection[str] = ()) -> None:
+        """Delivered, passed or given up: never due again, and remembered for `add`. `told`: ids of what went out."""
+
+    def published(self, period: Period) -> Iterator[Delivery]:
+        """What the bus took of what happened on these days, of the last 90; earliest first, read as it is taken."""
+
+    def told(self, channel: Channel, event_ids: Iterable[str]) -> frozenset[str]:
+        """Which of these events went out by that channel (strongly consistent)."""
+
+    def mails_sent(self, subject: str) -> MailsSent:
+        """What administrators were told of this subject. Empty where that was nothing lately."""
 
     def note_mails(self, mails: MailsSent, now: int) -> None:
         """Raises Conflict when somebody else has noted one meanwhile."""
 
 
 class EventBus(Protocol):
-    def publish(self, event: Event) -> None:
-        """Raises Undeliverable."""
+    def publish(self, events: Sequence[Event]) -> Mapping[str, str]:
+        """Ten at most, in their order. What it did not take: a code of AWS by the event's id.
+
+        Raises Undeliverable where it took none, or nobody knows.
+        """
 
 
 class Mailer(Protocol):
-    def send(self, event: Event, channel: Channel, addresses: tuple[str, ...]) -> None:
-        """One mail, in words for the person or the administrators. Raises Undeliverable."""
+    def rate(self) -> float:
+        """Mails a second that the mail service takes; asked each time."""
+
+    def send(self, events: Sequence[Event], channel: Channel, address: str) -> None:
+        """One mail to one reader, in words for the person or the administrators. Raises Undeliverable.
+
+        `events` are of one kind and about one provider or application, earliest first; to the person, one.
+        """
+
+
+class MailStore(Protocol):
+    """Which addresses refused mails, and which mails people do without."""
+
+    def standing(self, user_id: str, address: str) -> MailStanding:
+        """Both, in one strongly consistent read. Addresses are compared without case."""
+
+    def refuse(self, refusal: MailRefusal) -> None:
+        """Note it, over what was noted of the address before."""
+
+    def accept(self, address: str) -> None:
+        """Forget that the address refused anything; idempotent."""
+
+    def choose(self, user_id: str, unwanted: Iterable[EventKind]) -> None:
+        """The person does without mails of these kinds, and of no others."""
 
 
 EARLIER = ""

@@ -324,7 +324,8 @@ class RefreshService:
             return fresh
         self._watch.recovered(case.holding)
         if is_news:
-            self._tell(EventKind.GRANT_RECOVERED, grant, case.holding.provider)
+            now = self._clock.now()
+            self._events.tell(Event.of_recovery(case.grant, grant, case.holding.provider, now))
         _LOG.info("grant.refreshed", extra=_line(grant))
         return fresh
 

@@ -171,7 +171,8 @@ class SessionService:
         # Read before the sessions end: a log-in in between makes the note a conflict
         record = self._readable_record(user_id)
         sessions = self._sessions.of_user(user_id)
-        self._delete(*sessions)
+        if sessions:
+            self._end_all(sessions, _out(AuditTag.SESSION_ENDED, sessions[0].user, {"count": str(len(sessions))}))
         if record is not None and record.departure is None:
             with suppress(Conflict):  # somebody else has written it: that stays
                 self._note_shut_out(record, len(sessions))
@@ -184,13 +185,9 @@ class SessionService:
             return None
 
     def _note_shut_out(self, record: UserRecord, ended: int) -> None:
-        user, cause, now = record.user, Departure.NOT_ALLOWED, self._clock.now()
-        facts, name = {"cause": cause.value, "sessions": str(ended)}, user.login_name
-        event = AuditEvent(
-            AuditTag.USER_DEPARTED, Outcome.SUCCESS, "-", BACKGROUND, user.id, facts=facts, user_name=name
-        )
-        with self._audit_log.recording(event):
-            self._users.save(replace(record, departure=cause, departed_at=now, keeps_tokens=False, missing_since=0))
+        out = replace(record, departure=Departure.NOT_ALLOWED, departed_at=self._clock.now(), keeps_tokens=False)
+        with self._audit_log.recording(_out(AuditTag.USER_DEPARTED, record.user, {"sessions": str(ended)})):
+            self._users.save(replace(out, missing_since=0))
 
     def _end_all(self, sessions: list[Session], line: AuditEvent) -> None:
         self._discard_requests(sessions)
@@ -219,3 +216,8 @@ class SessionService:
 def _event(tag: AuditTag, user: User, origin: Origin, count: int) -> AuditEvent:
     name, facts = user.login_name, {"count": str(count)}
     return AuditEvent(tag, Outcome.SUCCESS, user.id, origin, user.id, facts=facts, actor_name=name, user_name=name)
+
+
+def _out(tag: AuditTag, user: User, facts: dict[str, str]) -> AuditEvent:
+    facts = {"cause": Departure.NOT_ALLOWED.value, **facts}
+    return AuditEvent(tag, Outcome.SUCCESS, "-", BACKGROUND, user.id, facts=facts, user_name=user.login_name)

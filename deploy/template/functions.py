@@ -26,6 +26,8 @@ _SETTINGS = {
     "event_bus": {"Ref": "EventBus"},
     "mail_from": {"Ref": "MailFrom"},
     "admin_mail": {"Ref": "AdminMail"},
+    "mail_reply_to": {"Ref": "MailReplyTo"},
+    "mail_configuration_set": {"Fn::If": ["HasMail", {"Ref": "AWS::StackName"}, ""]},
     "metrics": NAMESPACE,
     "gateway_stage": STAGE,
     "log_level": {"Ref": "LogLevel"},

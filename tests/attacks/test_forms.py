@@ -7,6 +7,8 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from chalicelib.domain.access import Access
+from chalicelib.domain.event import Channel, Delivery, Event
+from chalicelib.domain.mail import MailRefusal, RefusalKind
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.stop import StopKind
 from chalicelib.domain.user import Departure
@@ -50,7 +52,10 @@ class Site:
 
 
 def furnish(running: Running) -> None:
-    """Bob has authorized and left, alice has authorized and is asked about by two applications, one of them stopped."""
+    """Bob has authorized and left, alice has authorized and is asked about by two applications, one of them stopped.
+
+    A mail to her came back, and an event was lost.
+    """
     running.authorize(running.browser("bob"), "bob")
     running.directory.gone[directory.BOB.user.id] = Departure.DISABLED
     running.vault.leavers.sweep()
@@ -67,6 +72,10 @@ def furnish(running: Running) -> None:
     providers = running.vault.administration._providers
     providers.update(replace(providers.get("southwind"), enabled=False))
     running.vault.administrators.appoint(directory.ADMIN.user, "S-1-5-21-9-9-9-513", ORIGIN)
+    now = running.clock.now()
+    running.vault.mail.refused([MailRefusal(directory.ALICE.user.email, RefusalKind.BOUNCED, now)])
+    lost = Delivery.first(Event.of_client(APPLICATION, "calls", now), Channel.BUS)
+    running.vault.events._outbox.bury(lost)
     alice = running.browser("alice")
     alice.post("/applications/archiver/block", {"csrf": token_of(alice)})
 

@@ -18,7 +18,9 @@ from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.client_application import Subject
 from chalicelib.domain.directory_report import Step, StepName
 from chalicelib.domain.errors import LoginRefused
+from chalicelib.domain.event import Channel, Delivery, Event, EventKind
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
+from chalicelib.domain.mail import OPTIONAL, MailRefusal, MailStanding, RefusalKind
 from chalicelib.domain.provider_report import CLOUD_ADVICE, CloudStep
 from chalicelib.domain.release import Obstacle
 from chalicelib.domain.removal import CloudReceipt, Removal, RemovalScope
@@ -75,6 +77,7 @@ from chalicelib.web.pages import (
     Viewer,
 )
 from chalicelib.web.render import Renderer
+from tests.samples import GRANT, PROVIDER
 
 NONCE = "gallery"
 NOW = 1_795_408_920
@@ -519,6 +522,23 @@ def _stops(*rows: StopRow, form: FormView | None = None, dialog: StopDialog | No
     return {"rows": rows, "applications": choices, "providers": choices, "form": form or FormView({}), "dialog": dialog}
 
 
+LOST = Event.of_grant(EventKind.GRANT_NEEDS_REAUTHORIZATION, GRANT, PROVIDER, NOW - 4 * DAY)
+UNDELIVERED = (
+    Delivery(LOST, Channel.BUS, NOW, 9, error="EventBridge: ResourceNotFoundException"),
+    Delivery(LOST, Channel.PERSON, NOW, 9, error="SES: MessageRejected"),
+    Delivery(
+        replace(LOST, kind=EventKind.PROVIDER_MISCONFIGURED, user_id="", user_name=""), Channel.ADMINISTRATORS, NOW
+    ),
+)
+
+
+def _mail(
+    refusal: MailRefusal | None = None, *, address: str = "alice@contoso.example", is_on: bool = True
+) -> dict[str, Any]:
+    standing = MailStanding(refusal, frozenset({EventKind.GRANT_FAILING}))
+    return {"is_on": is_on, "address": address, "standing": standing, "optional": OPTIONAL}
+
+
 OWN = (
     OwnApplicationRow("archive-robot", "Archive robot", ("Northwind Cloud", "Box"), NOW - 300, "Box", None),
     OwnApplicationRow("mailer", "Mail poller", ("Northwind Cloud",), NOW - DAY, "Northwind Cloud", NOW - 3600),
@@ -925,6 +945,12 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
             )
         ),
     ),
+    "undelivered": ("undelivered.html", {"rows": UNDELIVERED}),
+    "undelivered_none": ("undelivered.html", {"rows": ()}),
+    "mail": ("mail_choices.html", _mail()),
+    "mail_refused": ("mail_choices.html", _mail(MailRefusal("alice@contoso.example", RefusalKind.BOUNCED, NOW - DAY))),
+    "mail_no_address": ("mail_choices.html", _mail(address="")),
+    "mail_off": ("mail_choices.html", _mail(is_on=False)),
     "applications": ("applications.html", {"rows": OWN}),
     "applications_none": ("applications.html", {"rows": ()}),
     "audit": ("audit.html", _audit()),

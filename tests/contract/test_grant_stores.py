@@ -266,6 +266,9 @@ class TestGrantStore:
         page = registered.grants.page("northwind", 1, user_prefix="", limit=9, cursor=None)
         assert sorted(grant.slot for grant in page.grants) == ["", "0065a"]
         assert {grant.token_set for grant in registered.grants.sealed(page.grants)} == {b"encrypted", b"other"}
+        whose = [(ALICE.id, ""), (ALICE.id, "0065a"), (ALICE.id, ""), (BOB.id, "")]
+        assert sorted(one.slot for one in registered.grants.of_these("northwind", 1, whose)) == ["", "0065a"]
+        assert registered.grants.of_these("northwind", 2, whose) == []
         outcome = replace(later, version=2, fence=1)
         registered.grants.spill(outcome, NOW + 60)
         assert registered.grants.spilled(replace(later, fence=1)) == outcome

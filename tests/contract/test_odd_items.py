@@ -20,6 +20,7 @@ from chalicelib.domain.authorization_request import ConsentFailed
 from chalicelib.domain.errors import ItemUnreadable, StorageUnavailable
 from chalicelib.domain.event import Channel, Delivery, Event, EventKind, MailsSent
 from chalicelib.domain.grant import GrantReason, GrantState, RefreshLease
+from chalicelib.domain.mail import OPTIONAL, MailRefusal, MailStanding, RefusalKind
 from chalicelib.domain.provider_health import Doubt, ProviderHealth
 from chalicelib.domain.removal import (
     Everything,
@@ -155,6 +156,15 @@ def _preferred(world: World) -> None:
     world.grants.prefer(ALICE.id, "northwind", 1, "s1")
 
 
+def _mail(world: World) -> None:
+    world.mail.refuse(MailRefusal(ALICE.email, RefusalKind.BOUNCED, NOW))
+    world.mail.choose(ALICE.id, OPTIONAL)
+
+
+def _standing(world: World) -> MailStanding:
+    return world.mail.standing(ALICE.id, ALICE.email)
+
+
 def _outbox(world: World) -> None:
     world.outbox.add(Delivery(EVENT, Channel.BUS, NOW))
     world.outbox.add(Delivery(replace(EVENT, user_id=BOB.id), Channel.BUS, NOW))
@@ -195,7 +205,7 @@ def _used(world: World) -> list[UseCount]:
 
 
 def _mails(world: World) -> None:
-    mails = MailsSent(Channel.PERSON, "northwind", ALICE.id)
+    mails = MailsSent("northwind")
     world.outbox.note_mails(replace(mails, sent={EventKind.GRANT_FAILING: (NOW, "e1")}), NOW)
 
 
@@ -249,8 +259,11 @@ KINDS = [
     Kind("delivery", VAULT, f"EVENT#{EVENT.id}", "bus", _outbox,
          lambda w: [one for one in w.outbox.due(Channel.BUS, NOW) if one.event.user_id == ALICE.id],
          lambda w: [one for one in w.outbox.due(Channel.BUS, NOW) if one.event.user_id == BOB.id]),
-    Kind("mails sent", VAULT, f"MAILS#{ALICE.id}#northwind", "person", _mails,
-         lambda w: w.outbox.mails_sent(Channel.PERSON, "northwind", ALICE.id).sent),
+    Kind("mails sent", VAULT, "MAILS#-#northwind", "administrators", _mails,
+         lambda w: w.outbox.mails_sent("northwind").sent),
+    Kind("mail refusal", VAULT, f"ADDRESS#{ALICE.email}", "REFUSAL", _mail, lambda w: _standing(w).refusal,
+         lambda w: _standing(w).unwanted),
+    Kind("mail wishes", VAULT, USER, "MAIL", _mail, lambda w: _standing(w).unwanted, lambda w: _standing(w).refusal),
     Kind("removal", VAULT, "REMOVAL#r1", "HEAD", _removals, lambda w: w.removals.receipt("r1"),
          lambda w: (w.removals.receipt("r2"), len(w.removals.recent(limit=9)) > 0), fails=True),
     Kind("receipt", VAULT, "REMOVAL#r2", "CLOUD#northwind", _removals, lambda w: w.removals.receipt("r2").clouds,
@@ -445,7 +458,7 @@ def test_f40_what_is_only_noted_is_written_anew(world: World, kind: str) -> None
         case "provider health":
             world.health.save(replace(before, version=world.health.get("northwind").version))
         case "mails sent":
-            mails = world.outbox.mails_sent(Channel.PERSON, "northwind", ALICE.id)
+            mails = world.outbox.mails_sent("northwind")
             world.outbox.note_mails(replace(mails, sent=before), NOW)
         case "appointments":
             world.administrators.save(replace(before, version=world.administrators.get().version))

@@ -360,6 +360,10 @@ class FakeGrantStore:
     def sealed(self, grants: Sequence[Grant]) -> list[Grant]:
         return [self.grants[_key(grant)] for grant in grants if _key(grant) in self.grants]
 
+    def of_these(self, provider_id: str, generation: int, whose: Iterable[tuple[str, str]]) -> list[Grant]:
+        keys = [(user_id, provider_id, generation, slot) for user_id, slot in whose]
+        return [self.grants[key] for key in dict.fromkeys(keys) if key in self.grants]
+
     def count(self, provider_id: str, generation: int, *, at_most: int) -> int:
         return min(len(self._listed(provider_id, generation)), at_most)
 

@@ -240,6 +240,7 @@ def test_commands(running: Running, recorder: Recorder, monkeypatch: pytest.Monk
         ["remove-tokens", "--all-of", "second", "--yes"],
         ["remove-tokens", grant.id, "--revoke", "--yes"],
         ["after-restore"],
+        ["replay-events", "--from", "2027-01-15"],
     ):
         main(command)
     for password in ("alice-pass", "wrong"):
