@@ -36,6 +36,8 @@ def blueprint(
     def show(request: Request) -> Answer:
         cards = _cards(providers.offers(request.session.user))
         notice = sessions.notice(request.session, request.query.text("notice"))
+        if notice and notice.kind is NoticeKind.GROUPS_NOT_NAMED:
+            return _page(cards, None, groups_not_named_at=notice.facts["at"])
         return _page(cards, _report(notice, cards) if notice else None)
 
     @endpoints.route(routes, Route("GET", "/providers/{provider_id}/revoke", Access.USER, query=("account",)))
@@ -67,8 +69,9 @@ def blueprint(
     return routes
 
 
-def _page(cards: dict[str, ProviderCard], dialog: ProviderDialog | None) -> Page:
-    return Page("providers.html", {"cards": tuple(cards.values()), "dialog": dialog})
+def _page(cards: dict[str, ProviderCard], dialog: ProviderDialog | None, groups_not_named_at: str = "") -> Page:
+    shown = {"cards": tuple(cards.values()), "dialog": dialog, "groups_not_named_at": groups_not_named_at}
+    return Page("providers.html", shown)
 
 
 def _cards(offers: list[Offer]) -> dict[str, ProviderCard]:

@@ -64,7 +64,9 @@ def blueprint(
             logged_in = service().complete(callback(request), client(request))
         except _NOT_SIGNED_IN as error:
             return pages.form(request, error=error)
-        return Redirect("/providers", (*pages.cookies_of(logged_in), Cookie(names.login, "")))
+        notice = logged_in.session.notice
+        page = f"/providers?notice={notice.id}" if notice else "/providers"
+        return Redirect(page, (*pages.cookies_of(logged_in), Cookie(names.login, "")))
 
     def confirmed(request: Request, next_page: str) -> Answer:
         session = sessions.find(request.cookies.get(names.session, ""))
