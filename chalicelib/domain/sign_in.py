@@ -246,14 +246,14 @@ class SignInSettings:
 
     def lacks_groups(self, claims: Mapping[str, Any]) -> bool:
         """Whether the person is in more groups than the claims name, or than can be kept."""
-        return self.names_no_groups(claims) or len(dict.fromkeys(self._grounds(claims))) > _MAX_GROUPS
+        return self.names_no_groups(claims) or len(tuple(self._grounds(claims))) > _MAX_GROUPS
 
     def names_no_groups(self, claims: Mapping[str, Any]) -> bool:
         """Whether the provider says that there are groups, and not which: Entra ID beyond 200 (`_claim_names`)."""
-        elsewhere = claims.get("_claim_names")
-        names = set(self.groups_claims)
+        elsewhere, names = claims.get("_claim_names"), set(self.groups_claims)
         is_elsewhere = isinstance(elsewhere, Mapping) and not names.isdisjoint(elsewhere)
-        return (is_elsewhere or claims.get("hasgroups") is True) and names.isdisjoint(claims)
+        is_said = is_elsewhere or claims.get("hasgroups") is True
+        return is_said and bool(names) and names.isdisjoint(claims)
 
     def check_allowed(self, claims: Mapping[str, Any], user_id: str) -> None:
         """Raise LoginRefused unless who has these claims may use the vault; `user_id` is who is out from now on.
@@ -318,13 +318,14 @@ class SignInSettings:
             yield f"domain:{domain}"
 
     def _address(self, claims: Mapping[str, Any]) -> str:
-        """The mail address, where the provider has verified it and is the one to know."""
+        """The mail address, where the provider has verified it and is the one to know.
+
+        Of an address at another company Google says what was so once (identity/gsi, verify-google-id-token).
+        """
         is_verified = claims.get("email_verified") is True or claims.get("xms_edov") in (True, 1, "1", "true")
         email = name_at(claims, "email") if is_verified else ""
         if self.kind == ProviderKind.GOOGLE and not _hosted(claims) and domain_of(email) not in _GOOGLE_MAIL:
-            return (
-                ""  # of another company's address Google says what was so once (identity/gsi, verify-google-id-token)
-            )
+            return ""
         return email
 
     def _owns(self, name: str, claims: Mapping[str, Any], elsewhere: frozenset[str]) -> bool | None:

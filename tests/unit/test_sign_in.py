@@ -227,6 +227,7 @@ def test_r98_who_is_in_more_groups_than_are_named_is_not_refused_for_that() -> N
         settings(allowed=["group:7f2c"]).check_allowed(overage, "me")
     assert raised.value.problem is SignInProblem.TOO_MANY_GROUPS
     settings(allowed=["group:7f2c", "role:Vault.User"]).check_allowed(overage, "me")
+    assert not settings(groups_claims=[]).lacks_groups(CLAIMS | {"hasgroups": True})
     with pytest.raises(LoginRefused):
         settings(allowed=["role:Vault.Admin"]).check_allowed(overage, "me")
 
