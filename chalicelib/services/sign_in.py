@@ -124,7 +124,7 @@ class SignInService:
             self._record(event)
             return LoggedIn(started.cookie, started.session)
         self._record(replace(event, facts={"groups": "not all named"}))
-        _LOG.warning("sign_in.groups_not_named", extra={"user": user.id})
+        _LOG.warning("sign_in.groups_not_named", extra={"user_id": user.id})
         notice = self._sessions.notify(started.session, NoticeKind.GROUPS_NOT_NAMED, {"at": self.name})
         return LoggedIn(started.cookie, replace(started.session, notice=notice))
 

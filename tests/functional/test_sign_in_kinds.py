@@ -221,7 +221,9 @@ def test_who_is_in_too_many_groups_gets_them_from_graph(running: Running, entra:
     assert admin.get("/admin/tokens").status == 200
 
 
-def test_groups_that_nobody_names_are_said_to_the_person_and_in_the_log(running: Running, entra: Vendor) -> None:
+def test_groups_that_nobody_names_are_said_to_the_person_and_in_the_log(
+    running: Running, entra: Vendor, caplog: pytest.LogCaptureFixture
+) -> None:
     there = tenant(running, entra, administrators=["group:7f2c", "role:Vault.Admin"])
     admin, other = there.browser(), there.browser()
     page = there.sign_in(admin, **OVERAGE, roles=["Vault.Admin"])
@@ -230,6 +232,8 @@ def test_groups_that_nobody_names_are_said_to_the_person_and_in_the_log(running:
     there.sign_in(other, "bob", **OVERAGE)
     assert (admin.get("/admin/tokens").status, other.get("/admin/tokens").status) == (200, 403)
     assert "groups: not all named" in admin.get("/admin/audit").text
+    told = [vars(one)["user_id"] for one in caplog.records if one.getMessage() == "sign_in.groups_not_named"]
+    assert told == [f"{TENANT}.{OIDS[name]}" for name in ("alice", "bob")]
 
 
 def test_r98_who_is_in_too_many_groups_is_not_shut_out_for_it(running: Running, entra: Vendor) -> None:
