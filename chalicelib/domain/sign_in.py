@@ -28,6 +28,8 @@ _GRAPH_HOSTS = {
     "login.partner.microsoftonline.cn": ("microsoftgraph.chinacloudapi.cn",),
 }
 """Microsoft Graph of each national cloud, by the host of its sign-in (graph/deployments)."""
+_OF_GUESTS = ("#ext#", "_ext_@")
+"""In the user principal name of a guest, casefolded; the second where the tenant leaves out hash marks."""
 _GOOGLE_MAIL = frozenset({"gmail.com", "googlemail.com"})
 _MAX_GROUPS = 500
 """More would not fit into a session; Entra ID itself names 200 at most."""
@@ -281,7 +283,8 @@ class SignInSettings:
             return claims["acct"] not in (0, "0")
         names = (str(claims.get(claim, "")).casefold() for claim in ("upn", "preferred_username"))
         idp = claims.get("idp")
-        return any("#ext#" in name for name in names) or (idp is not None and tenant[1] not in str(idp))
+        is_named_so = any(mark in name for name in names for mark in _OF_GUESTS)
+        return is_named_so or (idp is not None and tenant[1] not in str(idp))
 
     def _refusal(self, cause: str, user_id: str) -> LoginRefused:
         refusal = LoginRefused(

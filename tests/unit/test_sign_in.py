@@ -1,5 +1,6 @@
 """Whom claims name, and which descriptions of an OpenID provider are taken."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from chalicelib.domain.description import InvalidDescription
 from chalicelib.domain.errors import LoginRefused
 from chalicelib.domain.ids import is_person_id
 from chalicelib.domain.sign_in import SignInFailed, SignInProblem, SignInSettings
+from chalicelib.domain.sign_in_kinds import ProviderKind
 from chalicelib.domain.text import clean
 
 TENANT, OTHER_TENANT = "aaaabbbb-0000-cccc-1111-dddd2222eeee", "bbbbcccc-1111-dddd-2222-eeee3333ffff"
@@ -205,6 +207,8 @@ def test_at_google_the_workspace_counts_and_not_what_an_address_looks_like(claim
         ({"idp": f"https://sts.windows.net/{OTHER_TENANT}/"}, True),
         ({"preferred_username": "alice_gmail.com#EXT#@contoso.onmicrosoft.com"}, True),
         ({"upn": "alice_gmail.com#ext#@contoso.onmicrosoft.com"}, True),
+        ({"upn": "alice_gmail.com_EXT_@contoso.onmicrosoft.com"}, True),
+        ({"upn": "alice_ext@contoso.onmicrosoft.com"}, False),
     ],
 )
 def test_guests_of_the_tenant_may_not_sign_in_unless_the_setting_says_so(
@@ -259,6 +263,39 @@ def test_the_kind_stands_for_defaults_and_what_is_given_counts() -> None:
     keycloak = settings(OPENID | {"kind": "keycloak"}, roles_claims=["roles"])
     assert (keycloak.name, keycloak.roles_claims, keycloak.groups_claims) == ("Contoso ID", ("roles",), ("groups",))
     assert settings(GOOGLE).name_claim == "email"
+
+
+ODD: tuple[object, ...] = (
+    None,
+    7,
+    True,
+    float("nan"),
+    "",
+    "é\u202e",
+    [],
+    [[[]]],
+    {},
+    {"a": {"roles": 1}},
+    [{"name": [1]}],
+)
+READ = (
+    "email", "email_verified", "xms_edov", "preferred_username", "upn", "name", "hd", "acct", "idp", "groups", "group",
+    "roles", "role", "realm_access", "resource_access", "cognito:groups", "_claim_names", "_claim_sources", "hasgroups",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ProviderKind)
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_claims_of_odd_types_give_no_right_and_break_nothing(kind: ProviderKind, odd: object) -> None:
+    described = settings(ENTRA if kind == ProviderKind.ENTRA else GOOGLE | {"kind": kind.value})
+    for claim in READ:
+        claims = {"sub": "pairwise", "tid": TENANT, "oid": OID, claim: odd}
+        user = described.user(claims)
+        assert user.login_name
+        assert {one.partition(":")[0] for one in user.groups} == {"user"}, claim
+        described.lacks_groups(claims)
+        with suppress(LoginRefused):
+            described.check_allowed(claims, user.id)
 
 
 def test_a_client_id_with_dots_is_one_name_on_the_way_to_its_roles() -> None:
