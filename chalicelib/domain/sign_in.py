@@ -144,8 +144,8 @@ class SignInSettings:
     administrators: tuple[str, ...] = setting("Who administrates the vault, in the same form. None: nobody does.", ())
     guests: bool = setting("Entra ID: whether guests of the tenant may sign in. Their names mean nobody.", False)
     id_token_hint: bool = setting(
-        "Whether signing out there takes the id_token, as at Okta, AD FS, PingAM and Oracle: then it is kept with the "
-        "session, encrypted with what only the browser has.",
+        "Whether signing out there takes the id_token, as at PingAM and Oracle (the kinds `okta` and `adfs` have it "
+        "on): then it is kept with the session, encrypted with what only the browser has.",
         False,
     )
     graph_host: str = setting(
