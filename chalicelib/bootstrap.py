@@ -322,7 +322,9 @@ class Vault:
         )
         throttle = Throttle(DynamoTryStore(session_table), world.clock, world.random)
         self.login = LoginService(world.directory, self.sessions, throttle, audit_log, world.clock)
-        self.providers = ProviderService(provider_store, grant_store, world.catalogue, world.clock)
+        self.providers = ProviderService(
+            provider_store, grant_store, self.provider_health, world.catalogue, world.clock
+        )
         self.revocations = RevocationService(
             catalogue=world.catalogue,
             revocations=revocation_store,
@@ -496,6 +498,7 @@ class Vault:
             providers=provider_store,
             grants=grant_store,
             stops=stop_store,
+            health=self.provider_health,
             people=self.people,
             audit_log=audit_log,
             clock=world.clock,
@@ -551,7 +554,7 @@ class Vault:
             static.blueprint(endpoints),
             login.blueprint(endpoints, self.login, self.sessions, self.sign_in, login_pages),
             sign_in.blueprint(endpoints, self.sign_in, self.sessions, login_pages),
-            providers.blueprint(endpoints, self.providers, self.grants, self.sessions),
+            providers.blueprint(endpoints, self.providers, self.grants, self.sessions, urls),
             consent.blueprint(endpoints, self.consent, self.sessions),
             sessions.blueprint(endpoints, self.sessions),
             admin_leavers.blueprint(endpoints, self.leavers),

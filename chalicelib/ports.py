@@ -17,6 +17,7 @@ from .domain.authorization_request import AuthorizationRequest
 from .domain.authorization_server import AuthorizationServer
 from .domain.client_application import ApplicationKey, ClientApplication, TrustedIssuer
 from .domain.configuration import ConfigurationFault
+from .domain.directory import Group
 from .domain.directory_report import DirectoryReport, Step, Steps
 from .domain.event import Channel, Delivery, Event, MailsSent
 from .domain.grant import FIRST_SLOT, Grant, Holding, ReleaseHolding, Revocation
@@ -65,8 +66,8 @@ class Directory(Protocol):
     def check(self) -> list[DirectoryReport]:
         """Look at every server of every directory as the settings have them. Never raises."""
 
-    def group(self, named: str) -> str:
-        """The key among `User.groups` of a group given by SID or distinguished name.
+    def group(self, named: str) -> Group:
+        """The group with this SID or distinguished name.
 
         Raises NotFound where no directory has it, InvalidRequest where none can be asked about a distinguished name.
         """
@@ -232,8 +233,8 @@ class SessionStore(Protocol):
     def update_user(self, id_hash: str, user: User) -> None:
         """Write what the directory now says of the session's user. Does nothing when it has ended meanwhile."""
 
-    def delete(self, id_hash: str) -> None:
-        """End a session; idempotent."""
+    def delete(self, *id_hashes: str) -> None:
+        """End sessions, all of them or none; idempotent."""
 
     def of_user(self, user_id: str) -> list[Session]:
         """All sessions of a user, newest first. May lag a write by a moment."""
@@ -270,8 +271,8 @@ class ProviderStore(Protocol):
     def save_everything(self, everything: Everything, *, replaces: int) -> None:
         """Write over the one whose last number is `replaces`: in effect for every read from now on. Raises Conflict."""
 
-    def add(self, provider: Provider, key: ProviderKey) -> None:
-        """Store a new provider and its first key. Raises Conflict when the id is taken."""
+    def add(self, provider: Provider) -> None:
+        """Store a new provider, whose first key is there. Raises Conflict when the id is taken."""
 
     def update(self, provider: Provider) -> Provider:
         """Write over `provider.version` and return it with the next one. Raises Conflict, also for what is ending."""
@@ -587,6 +588,13 @@ class AuditLog(Protocol):
     def record(self, event: AuditEvent) -> None:
         """Append one entry. Raises StorageUnavailable: an act that cannot be recorded is not reported as done."""
 
+    def recording(self, *events: AuditEvent) -> AbstractContextManager[None]:
+        """The entries of an act go with the first write inside: all are stored, or none (R93).
+
+        Where nothing is written inside, they are appended at the end: an act that changes nothing is recorded, too.
+        An error that comes before the write leaves no entry. Raises StorageUnavailable.
+        """
+
     def record_all(self, events: Sequence[AuditEvent]) -> None:
         """Append many entries in batches. Raises StorageUnavailable; some may be there then."""
 
@@ -685,8 +693,11 @@ class OAuthClient(Protocol):
         *,
         code: str,
         code_verifier: Secret,
+        brought: Mapping[str, str] | None = None,
     ) -> tuple[TokenSet, CloudAccount]:
         """Exchange the code once (never retried) and learn whose account it is, the id_token verified.
+
+        `brought`: what the callback said by the type's `callback_fields`; what the cloud says itself comes before it.
 
         Raises a CloudError, with `received` set where the cloud had given tokens by then.
         """
@@ -721,6 +732,12 @@ class OAuthClient(Protocol):
 
     def discover(self, issuer: str) -> AuthorizationServer:
         """Read the OpenID Connect discovery document of `issuer`. Raises a CloudError."""
+
+    def clock_ahead(self, issuer: str) -> int | None:
+        """Seconds by which the clock of the issuer's server is ahead of ours; None where it does not say.
+
+        Raises a CloudError.
+        """
 
     def endpoint_faults(self, server: AuthorizationServer) -> Mapping[str, str]:
         """What is wrong with the server's endpoints (R103): a sentence for each, by the names of its `endpoints`.

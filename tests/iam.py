@@ -109,4 +109,10 @@ def _uses(service: str, action: str, params: dict[str, Any]) -> list[Use]:
         return [(service, action)]
     if "IndexName" in params:
         return [(_INDEXES[params["IndexName"]], action)]
-    return [(_TABLES[name], action) for name in params.get("RequestItems", [params.get("TableName")])]
+    writes = [(action, params)] if "TransactItems" not in params else _writes(params["TransactItems"])
+    return [(_TABLES[name], each) for each, of in writes for name in of.get("RequestItems", [of.get("TableName")])]
+
+
+def _writes(transaction: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """A transaction is no right of its own ("Using IAM with DynamoDB transactions", developer guide)."""
+    return [(f"{kind}Item", write) for one in transaction for kind, write in one.items()]

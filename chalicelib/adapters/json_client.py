@@ -37,7 +37,7 @@ _THROTTLED = frozenset({
 })  # fmt: skip
 """Error codes of a service that wants fewer calls, as botocore's standard mode knows them."""
 _TRANSIENT = frozenset({"PriorRequestNotComplete", "ReplicatedWriteConflictException", "RequestTimeout",
-                        "RequestTimeoutException"})  # fmt: skip
+                        "RequestTimeoutException", "TransactionConflictException"})  # fmt: skip
 _TRANSIENT_STATUSES = frozenset({500, 502, 503, 504})
 _THROTTLED_SCALE, _TRANSIENT_SCALE = 1.0, 0.025
 """Seconds before the second attempt, at most; twice as many before the third."""

@@ -6,10 +6,12 @@ client_credentials request with our secret (R42).
 """
 
 import base64
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit
 
@@ -21,6 +23,7 @@ from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 from chalicelib.domain.authorization_request import AuthorizationRequest
 from chalicelib.domain.authorization_server import AuthorizationServer, ClientAuthentication
 from chalicelib.domain.errors import (
+    CloudAnswerForged,
     CloudAnswerInvalid,
     CloudError,
     CloudMisconfigured,
@@ -35,12 +38,16 @@ from chalicelib.ports import Client, Clock, Completion, Identity
 
 from . import cloud_transport
 from .cloud_transport import CloudTransport
-from .dialects import STANDARD, api_request, scope_parameters
+from .dialects import STANDARD, api_request, scope_parameters, token_request
 from .endpoint_guard import EndpointGuard
 from .id_token import IdTokenVerifier
 from .oauth_answers import account, extra, json_object, names_somebody, raise_for_error, token_answer, token_set
 from .oauth_discovery import authorization_server, document_url
 
+_LOG = logging.getLogger(__name__)
+
+NOTICEABLE_SECONDS = 60
+"""By so much two clocks that are set by a time server never differ."""
 _OPENID = "openid"
 _HTTP_OK = 200
 _GONE = (204, 404)
@@ -48,7 +55,7 @@ _GONE = (204, 404)
 _SKEW_SECONDS = 60
 WRONG_SECRET = ("invalid_client", "bad_client_secret", "incorrect_client_credentials")
 """Words for a client whose secret a server does not know."""
-_JSON = {"Accept": "application/json"}
+_JSON: Mapping[str, str] = MappingProxyType({"Accept": "application/json"})
 
 
 class AuthlibClient:
@@ -80,6 +87,7 @@ class AuthlibClient:
         *,
         code: str,
         code_verifier: Secret,
+        brought: Mapping[str, str] | None = None,
     ) -> tuple[TokenSet, CloudAccount]:
         """See `ports.OAuthClient` (RFC 6749 4.1.3, RFC 7636 4.5)."""
         _check_identity_source(request, provider_type)
@@ -92,7 +100,9 @@ class AuthlibClient:
             with _received(tokens):
                 claims = self._claims(session, provider_type, request, answer, tokens.access_token)
                 more = extra(claims, provider_type.account_extra_fields)
-                return replace(tokens, extra=tokens.extra | more), account(claims, provider_type)
+                less = brought or {}
+                known = account({**less, **claims}, provider_type)
+                return replace(tokens, extra={**less, **tokens.extra, **more}), known
 
     def identify(
         self,
@@ -113,6 +123,7 @@ class AuthlibClient:
         }
         with self.session(client) as session:
             answer = _ask_for_tokens(session, client, STANDARD, form, Secret(code), code_verifier)
+            _note_clock(session, client.server.token_endpoint)
 
             def access_token() -> Secret:
                 return token_set(answer, STANDARD, request.scopes, self._clock.now()).access_token
@@ -187,6 +198,13 @@ class AuthlibClient:
             self._guard.check(url)
         return server
 
+    def clock_ahead(self, issuer: str) -> int | None:
+        """See `ports.OAuthClient`."""
+        url = document_url(issuer)
+        with self.session() as session:
+            _get(session, url)
+            return _clock_ahead(session, url)
+
     def endpoint_faults(self, server: AuthorizationServer) -> dict[str, str]:
         """See `ports.OAuthClient`."""
         faults = {name: self._guard.fault(url) for name, url in server.endpoints().items()}
@@ -247,10 +265,22 @@ def _received(tokens: TokenSet) -> Iterator[None]:
         raise known from error
 
 
+def _clock_ahead(session: Any, url: str) -> int | None:
+    ahead: int | None = session.get_adapter(url).ahead
+    return ahead
+
+
+def _note_clock(session: Any, url: str) -> None:
+    """A line of the log where the other clock is noticeably wrong, or ours is."""
+    ahead = _clock_ahead(session, url)
+    if ahead is not None and abs(ahead) > NOTICEABLE_SECONDS:
+        _LOG.warning("cloud.clock_differs", extra={"server": urlsplit(url).hostname, "seconds": ahead})
+
+
 def _of_same_subject(userinfo: dict[str, Any], claims: Mapping[str, Any]) -> dict[str, Any]:
     """Both together; what is signed wins (OpenID Connect Core 5.3.2)."""
     if userinfo.get("sub") != claims["sub"]:
-        raise CloudAnswerInvalid(detail="userinfo: another sub")
+        raise CloudAnswerForged(detail="userinfo: another sub")
     return {**userinfo, **claims}
 
 
@@ -312,24 +342,22 @@ def _ask_for_tokens(
     the older one is tried.
     """
     try:
-        return token_answer(_posted(session, client, form), client.secret, *hide, provider_type=provider_type)
+        response = _posted(session, client, provider_type, form)
+        return token_answer(response, client.secret, *hide, provider_type=provider_type)
     except CloudMisconfigured as error:
         if client.older_secret is None or error.error not in WRONG_SECRET:
             raise
     older = replace(client, secret=client.older_secret, older_secret=None)
     with_older = _authenticated(older)
     with_older.adapters = session.adapters
-    return token_answer(_posted(with_older, older, form), older.secret, *hide, provider_type=provider_type)
+    response = _posted(with_older, older, provider_type, form)
+    return token_answer(response, older.secret, *hide, provider_type=provider_type)
 
 
-def _posted(session: Any, client: Client, form: dict[str, str]) -> Response:
-    response: Response = session.post(
-        client.server.token_endpoint,
-        data=form,
-        auth=session.client_auth(client.server.client_authentication.value),
-        headers=_JSON,
-        withhold_token=True,
-    )
+def _posted(session: Any, client: Client, provider_type: ProviderType, form: dict[str, str]) -> Response:
+    url, carried = token_request(client.server.token_endpoint, form, provider_type)
+    authentication = session.client_auth(client.server.client_authentication.value)
+    response: Response = session.post(url, **carried, auth=authentication, headers=_JSON, withhold_token=True)
     return response
 
 
@@ -343,7 +371,14 @@ def _to_be_revoked(tokens: TokenSet, provider_type: ProviderType) -> list[Secret
 
 def _revoke_as_client(session: Any, _client: Client, endpoint: str, token: Secret) -> Response:
     """RFC 7009 2.1. No hint goes along: it is optional, and a wrong one only costs time."""
-    response: Response = session.revoke_token(endpoint, token=token.reveal(), headers=_JSON)
+    response: Response = session.revoke_token(endpoint, token=token.reveal(), headers={**_JSON})
+    return response
+
+
+def _revoke_by_json(session: Any, client: Client, endpoint: str, token: Secret) -> Response:
+    authentication = session.client_auth(client.server.client_authentication.value)
+    body = {"token": token.reveal()}
+    response: Response = session.post(endpoint, json=body, auth=authentication, headers=_JSON, withhold_token=True)
     return response
 
 
@@ -353,14 +388,14 @@ def _revoke_as_nobody(session: Any, _client: Client, endpoint: str, token: Secre
 
 
 def _revoke_by_call(session: Any, _client: Client, endpoint: str, token: Secret) -> Response:
-    headers = _JSON | {"Authorization": f"Bearer {token.reveal()}"}
+    headers = {**_JSON, "Authorization": f"Bearer {token.reveal()}"}
     response: Response = session.post(endpoint, headers=headers, withhold_token=True)
     return response
 
 
 def _revoke_by_delete(session: Any, client: Client, endpoint: str, token: Secret) -> Response:
     pair = base64.b64encode(f"{client.id}:{client.secret.reveal()}".encode()).decode()
-    headers = _JSON | {"Authorization": f"Basic {pair}"}
+    headers = {**_JSON, "Authorization": f"Basic {pair}"}
     body = {"access_token": token.reveal()}
     response: Response = session.delete(endpoint, json=body, headers=headers, withhold_token=True)
     return response
@@ -368,6 +403,7 @@ def _revoke_by_delete(session: Any, client: Client, endpoint: str, token: Secret
 
 _REVOCATIONS = {
     RevocationStyle.RFC7009: _revoke_as_client,
+    RevocationStyle.RFC7009_JSON: _revoke_by_json,
     RevocationStyle.RFC7009_WITHOUT_CLIENT: _revoke_as_nobody,
     RevocationStyle.BEARER: _revoke_by_call,
     RevocationStyle.REST_DELETE: _revoke_by_delete,
@@ -378,9 +414,9 @@ def _get(
     session: Any, url: str, access_token: Secret | None = None, provider_type: ProviderType = STANDARD
 ) -> dict[str, Any]:
     """The JSON object at `url`. Tried twice where nothing came back: reading changes nothing."""
-    method, authorization = api_request(access_token.reveal(), provider_type) if access_token else ("GET", {})
-    headers = {"Accept": "application/json"} | authorization
-    get = partial(session.request, method, url, headers=headers, withhold_token=True)
+    method, carried = api_request(access_token.reveal(), provider_type) if access_token else ("GET", {})
+    headers = {**_JSON, **carried.pop("headers", {})}
+    get = partial(session.request, method, url, headers=headers, withhold_token=True, **carried)
     try:
         response = get()
     except CloudUnavailable as error:
@@ -392,7 +428,7 @@ def _get(
 
 def _post(session: Any, url: str, access_token: Secret, body: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON object that comes back for one."""
-    headers = _JSON | {"Authorization": f"Bearer {access_token.reveal()}"}
+    headers = {**_JSON, "Authorization": f"Bearer {access_token.reveal()}"}
     response = session.post(url, json=dict(body), headers=headers, withhold_token=True)
     return json_object(response, access_token)
 

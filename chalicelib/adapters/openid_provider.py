@@ -14,7 +14,7 @@ from chalicelib.domain.sign_in import SignInSettings
 from chalicelib.ports import Client, Clock, Identity, OAuthClient, PostAsPerson
 
 from .dialects import STANDARD
-from .oauth_client import WRONG_SECRET
+from .oauth_client import NOTICEABLE_SECONDS, WRONG_SECRET
 from .secrets_manager import SecretsManager, SecretUnreadable
 
 SERVER_SECONDS = 3600
@@ -103,11 +103,20 @@ class OpenIdProvider:
         except SecretUnreadable as error:
             words = f"The secret {name} (client_secret) cannot be read from Secrets Manager: {error}."
             yield ConfigurationFault(_SETTING, "secret_unreadable", words)
+        issuer = self._settings.issuer
         try:
-            self._oauth_client.discover(self._settings.issuer)
+            self._oauth_client.discover(issuer)
+            ahead = self._oauth_client.clock_ahead(issuer) or 0
         except CloudError as error:
-            words = f"The discovery document of {self._settings.issuer} cannot be used: {error.detail or error.code}."
+            words = f"The discovery document of {issuer} cannot be used: {error.detail or error.code}."
             yield ConfigurationFault(_SETTING, "discovery_failed", words)
+            return
+        if abs(ahead) > NOTICEABLE_SECONDS:
+            where = "ahead of" if ahead > 0 else "behind"
+            words = (
+                f"The clock of {issuer} is {abs(ahead)} seconds {where} this machine's. More than 300 sign nobody in."
+            )
+            yield ConfigurationFault(_SETTING, "clock_differs", words)
 
     def _client_secret(self, *, anew: bool = False) -> Secret:
         try:

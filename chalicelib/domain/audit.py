@@ -100,7 +100,8 @@ BACKGROUND = Origin(request_id="-", source="background")
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """One entry. `facts` holds codes, counts and names; never a token, secret or text of a cloud.
+    """One entry. `facts` holds codes, counts and names; never a token or secret, and text of a cloud as `detail` alone,
+    where it says why it refused, cleaned (`text.loggable`).
 
     `actor` and `user_id` say who it was; their names are what these were called then, for people to read.
     """

@@ -11,17 +11,27 @@ _CLIENT_ID = "{client_id}"
 
 
 def name_at(claims: Mapping[str, Any], claim: str) -> str:
-    r"""A claim that people are called by; empty where a part is not seen, or it looks like `DOMAIN\user`."""
+    """A claim that people are called by; empty where a part is not seen."""
     value = claims.get(claim)
-    if not isinstance(value, str) or len(value) > _LONGEST or not is_clean(value) or "\\" in value:
-        return ""
-    return value.strip()
+    return _seen(_not_of_a_directory(value)) if isinstance(value, str) else ""
 
 
 def shown_at(claims: Mapping[str, Any], claim: str) -> str:
-    r"""A claim for display only, cleaned; empty where it looks like a name of a directory (`DOMAIN\user`)."""
+    """A claim for display only, cleaned."""
     value = claims.get(claim)
-    return clean(value) if isinstance(value, str) and "\\" not in value else ""
+    return clean(_not_of_a_directory(value)) if isinstance(value, str) else ""
+
+
+def text_at(claims: Mapping[str, Any], claim: str) -> str:
+    r"""A claim that is known as it is; empty where a part is not seen, or it looks like `DOMAIN\user`."""
+    value = claims.get(claim)
+    return _seen(value) if isinstance(value, str) else ""
+
+
+def is_true_at(claims: Mapping[str, Any], claim: str) -> bool:
+    """Whether the claim says yes. Some providers send it as text."""
+    value = claims.get(claim)
+    return isinstance(value, bool | int | str) and str(value).casefold() in ("true", "1")
 
 
 def id_at(claims: Mapping[str, Any], claim: str) -> str:
@@ -64,6 +74,18 @@ def _inside(value: Any, parts: Sequence[str], *, at_blanks: bool) -> Iterator[An
         yield from value.split()
     else:
         yield value
+
+
+def _not_of_a_directory(value: str) -> str:
+    r"""`DOMAIN\user` as `user (DOMAIN)`, which is a name and is nobody's of a directory; empty for what is neither."""
+    domain, backslash, user = map(str.strip, value.partition("\\"))
+    if not backslash:
+        return value
+    return f"{user} ({domain})" if domain and user and "\\" not in user else ""
+
+
+def _seen(text: str) -> str:
+    return "" if len(text) > _LONGEST or not is_clean(text) or "\\" in text else text.strip()
 
 
 def _is_value(text: str) -> bool:

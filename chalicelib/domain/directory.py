@@ -136,13 +136,17 @@ class DirectorySettings:
         """True when a service account can find people before, and long after, they log in."""
         return bool(self.service_account)
 
+    def written(self, key: str) -> str:
+        """How these settings write the group with this key; empty where they name none."""
+        named = (*self.allowed_groups, *self.administrator_groups)
+        return next((group for group in named if group_key(group) == key), "")
+
     def knows_group(self, key: str) -> bool:
         """Whether members of the group with this folded DN have that DN among their groups, without any look-up.
 
         Groups of OpenLDAP are known by their DN; of Active Directory's only those that the settings name so.
         """
-        named = {group_key(group) for group in (*self.allowed_groups, *self.administrator_groups)}
-        return key in named or (self.kind == DirectoryKind.OPENLDAP and not self.can_look_up)
+        return bool(self.written(key)) or (self.kind == DirectoryKind.OPENLDAP and not self.can_look_up)
 
     @property
     def budget(self) -> Budget:
@@ -220,6 +224,14 @@ def is_group(text: str) -> bool:
 def is_claimed_group(text: str) -> bool:
     """Whether this names a group or role of an id_token's claims, or what is verified there of a person."""
     return _CLAIMED_GROUP.match(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group by its key among `User.groups`, and by its name as the directory writes it where that could be asked."""
+
+    key: str
+    name: str
 
 
 def group_key(group: str) -> str:

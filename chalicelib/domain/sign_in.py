@@ -9,14 +9,16 @@ from itertools import islice
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from .claims import domain_of, id_at, name_at, shown_at, values_at
+from .claims import domain_of, id_at, is_true_at, name_at, shown_at, text_at, values_at
 from .description import from_mapping, require, setting
 from .directory import group_key, is_claimed_group
 from .errors import DirectoryUnavailable, LoginRefused, VaultError
+from .provider_type import approval_url
 from .sign_in_kinds import PRESETS, Preset, ProviderKind
 from .user import User
 
 _TENANT = re.compile(r"https://[^/?#]+/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/v2\.0\Z")
+_ANY_TENANT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _DOMAIN = re.compile(r"[^@\s]+\Z")
 _PERSONAL_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
@@ -33,8 +35,10 @@ _OF_GUESTS = ("#ext#", "_ext_@")
 _GOOGLE_MAIL = frozenset({"gmail.com", "googlemail.com"})
 _MAX_GROUPS = 500
 """More would not fit into a session; Entra ID itself names 200 at most."""
-_MOVED_SECONDS = 60
-"""How far the provider's clock may differ from ours."""
+_CLOCK_SECONDS = 5 * 60
+"""How far the provider's clock may be behind ours, as with Kerberos (RFC 4120 8.2)."""
+_SLACK_SECONDS = 10
+"""Whole seconds, and several servers behind one name."""
 
 
 class SignInProblem(StrEnum):
@@ -44,7 +48,18 @@ class SignInProblem(StrEnum):
     DENIED = "denied"
     UNAVAILABLE = "unavailable"
     MISCONFIGURED = "misconfigured"
+    NOT_ASSIGNED = "not_assigned"
+    NOT_A_MEMBER = "not_a_member"
+    ACCOUNT_CLOSED = "account_closed"
+    DEVICE_REFUSED = "device_refused"
+    REFUSED_BY_RULES = "refused_by_rules"
+    SECOND_FACTOR = "second_factor"
+    APPROVAL_NEEDED = "approval_needed"
+    INTERACTION_NEEDED = "interaction_needed"
+    CLOCKS_DIFFER = "clocks_differ"
+    UNUSABLE_ANSWER = "unusable_answer"
     WRONG_ANSWER = "wrong_answer"
+    """Of another server or trip, or wrongly signed. All else that goes wrong has a reason of its own."""
     NOT_ANEW = "not_anew"
     ANOTHER_PERSON = "another_person"
     TOO_MANY_GROUPS = "too_many_groups"
@@ -58,6 +73,39 @@ _SENTENCES = {
     SignInProblem.UNAVAILABLE: "{name} cannot be reached at the moment. Please try again in a minute.",
     SignInProblem.MISCONFIGURED: (
         "Signing in with {name} is not set up correctly. Please contact your administrator; the log says what is wrong."
+    ),
+    SignInProblem.NOT_ASSIGNED: (
+        "Your account at {name} is not assigned to this application. Please ask your administrator to assign it."
+    ),
+    SignInProblem.NOT_A_MEMBER: (
+        "The account that you used at {name} belongs to another company. Please try again with your work account."
+    ),
+    SignInProblem.ACCOUNT_CLOSED: (
+        "Your account at {name} is locked or disabled, or its password has expired. Please contact your administrator."
+    ),
+    SignInProblem.DEVICE_REFUSED: (
+        "Your company's rules at {name} refuse this device. Please use one of your company, or contact your "
+        "administrator."
+    ),
+    SignInProblem.REFUSED_BY_RULES: (
+        "Your company's rules at {name} refuse this sign-in, for example from where you are. Please contact your "
+        "administrator."
+    ),
+    SignInProblem.SECOND_FACTOR: (
+        "{name} asks for a second factor and did not get one. Please try again. If you have none, set one up there."
+    ),
+    SignInProblem.APPROVAL_NEEDED: (
+        "An administrator must first approve this application at {name}. Please contact your administrator."
+    ),
+    SignInProblem.INTERACTION_NEEDED: (
+        "{name} has to ask you something before you can go on. Please try again and answer it there."
+    ),
+    SignInProblem.CLOCKS_DIFFER: (
+        "The clocks of {name} and of this application differ by more than five minutes, so nobody was signed in. "
+        "Please contact your administrator."
+    ),
+    SignInProblem.UNUSABLE_ANSWER: (
+        "{name} gave an answer that cannot be used. Please try again, or contact your administrator."
     ),
     SignInProblem.WRONG_ANSWER: (
         "What {name} answered cannot be trusted, so nobody was signed in. Please contact your administrator."
@@ -76,12 +124,20 @@ _SENTENCES = {
 
 
 class SignInFailed(VaultError):
-    """The trip to the OpenID provider brought nobody; `problem` says why."""
+    """The trip to the OpenID provider brought nobody; `problem` says why.
+
+    `provider_code` is what a help desk can look up, fit to be shown. `approval_url`: where an administrator approves
+    the vault, if that is what is missing.
+    """
 
     code = "sign_in_failed"
 
-    def __init__(self, problem: SignInProblem, name: str, *, detail: str = "") -> None:
+    def __init__(
+        self, problem: SignInProblem, name: str, *, detail: str = "", provider_code: str = "", approval_url: str = ""
+    ) -> None:
         self.problem = problem
+        self.provider_code = provider_code
+        self.approval_url = approval_url
         super().__init__(_SENTENCES[problem].format(name=name), detail=detail or problem.value)
 
 
@@ -176,7 +232,7 @@ class SignInSettings:
         require(is_url, "issuer", "is no URL of an issuer")
         tenant = _TENANT.match(self.issuer)
         is_one = not is_entra or tenant is not None
-        require(is_one, "issuer", "must be https://login.microsoftonline.com/<id of the tenant>/v2.0")
+        require(is_one, "issuer", f"must be {_entra_issuer(self.issuer)}")
         is_personal = is_entra and tenant is not None and tenant[1] == _PERSONAL_TENANT
         require(not is_personal, "issuer", "is the tenant of all personal Microsoft accounts: anybody could sign in")
         hosts = _GRAPH_HOSTS.get(url.hostname or "", ()) if is_entra else ()
@@ -215,9 +271,20 @@ class SignInSettings:
         is_only = self.kind == ProviderKind.GOOGLE and len(domains) == len(self.allowed) == 1
         return domains[0] if is_only else ""
 
+    def approval_url(self, redirect_uri: str) -> str:
+        """Where an administrator approves the vault for the company; empty where no such page is known."""
+        if self.kind != ProviderKind.ENTRA:
+            return ""
+        return approval_url(
+            f"{self.issuer}/adminconsent",
+            client_id=self.client_id,
+            scopes=self.scopes_to_ask,
+            redirect_uri=redirect_uri,
+        )
+
     def directory_id(self, claims: Mapping[str, Any]) -> str:
         """The id in a directory, where the settings trust a claim for it; else empty."""
-        return name_at(claims, self.directory_id_claim) if self.directory_id_claim else ""
+        return text_at(claims, self.directory_id_claim) if self.directory_id_claim else ""
 
     def user(self, claims: Mapping[str, Any], elsewhere: frozenset[str] = frozenset()) -> User:
         """Who the verified claims say this is; `elsewhere` are the domains whose names directories give out.
@@ -325,8 +392,8 @@ class SignInSettings:
 
         Of an address at another company Google says what was so once (identity/gsi, verify-google-id-token).
         """
-        is_verified = claims.get("email_verified") is True or claims.get("xms_edov") in (True, 1, "1", "true")
-        email = name_at(claims, "email") if is_verified else ""
+        is_verified = is_true_at(claims, "email_verified") or is_true_at(claims, "xms_edov")
+        email = text_at(claims, "email") if is_verified else ""
         if self.kind == ProviderKind.GOOGLE and not _hosted(claims) and domain_of(email) not in _GOOGLE_MAIL:
             return ""
         return email
@@ -346,14 +413,16 @@ class SignInSettings:
             return domain in _GOOGLE_MAIL or domain == _hosted(claims)
         return True if self.kind == ProviderKind.ENTRA else None
 
-    def check_anew(self, claims: Mapping[str, Any], since: int) -> None:
+    def check_anew(self, claims: Mapping[str, Any], since: int, now: int) -> None:
         """Raise SignInFailed unless the person typed a password, or the like, after `since` (R35).
 
         The parameters that ask for it pass through the browser; only `auth_time` proves it (OpenID Connect Core 2).
+        It is by the provider's clock, and so is `iat`, the moment in which the token was made, which is now.
         """
-        at = claims.get("auth_time")
-        if not isinstance(at, int | float) or not at >= since - _MOVED_SECONDS:  # NaN is no proof
-            detail = "auth_time: missing" if at is None else "auth_time: too old"
+        at, made_at = claims.get("auth_time"), claims["iat"]
+        ahead = max(made_at - now, _SLACK_SECONDS - _CLOCK_SECONDS)
+        if not isinstance(at, int | float) or not at >= since + ahead - _SLACK_SECONDS:  # NaN is no proof
+            detail = "auth_time: missing" if at is None else f"auth_time: too old, by a clock {ahead} s ahead of ours"
             raise SignInFailed(SignInProblem.NOT_ANEW, self.name, detail=detail)
 
     def _id(self, claims: Mapping[str, Any]) -> str:
@@ -369,6 +438,15 @@ class SignInSettings:
 
 def _is_kind(kind: object) -> bool:
     return isinstance(kind, str) and kind in set(ProviderKind)
+
+
+def _entra_issuer(typed: str) -> str:
+    """What to enter instead, to the letter where the id of a tenant can be seen in what was typed."""
+    tenant, url = _ANY_TENANT.search(typed), urlsplit(typed)
+    if not tenant or not url.hostname:
+        return "https://login.microsoftonline.com/<id of the tenant>/v2.0"
+    host = "login.microsoftonline.com" if url.hostname == "sts.windows.net" else url.hostname
+    return f"https://{host}/{tenant[0].lower()}/v2.0"
 
 
 def _hosted(claims: Mapping[str, Any]) -> str:

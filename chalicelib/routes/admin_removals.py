@@ -9,6 +9,7 @@ from chalicelib.domain.errors import InvalidRequest
 from chalicelib.domain.grant import Grant
 from chalicelib.domain.removal import CloudReceipt, Receipt, Removal, RemovalScope
 from chalicelib.domain.session import NoticeKind
+from chalicelib.domain.text import in_order
 from chalicelib.services.administration import AdministrationService, Count
 from chalicelib.services.people import PeopleService, Person
 from chalicelib.services.removals import RemovalService
@@ -169,7 +170,7 @@ def _view(administration: AdministrationService, receipt: Receipt) -> ReceiptVie
         elif left := remaining.get(provider_id):
             row = replace(row, left=left.number, is_more=left.more, is_waiting=left.more and not left.number)
         rows.append(row)
-    return ReceiptView(receipt.removal, tuple(sorted(rows, key=lambda row: row.name.casefold())))
+    return ReceiptView(receipt.removal, tuple(sorted(rows, key=lambda row: in_order(row.name))))
 
 
 def _revoke(request: Request) -> bool:

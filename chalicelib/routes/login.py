@@ -25,6 +25,7 @@ HINTS = {
         "Your session ended while you were at the cloud, so nothing was authorized. "
         "Please log in and choose “Authorize” again."
     ),
+    "approved": "You are back from approving this application. If you did, everybody concerned can sign in now.",
     _SIGNED_OUT: "You are signed out.",
     _SIGNED_OUT_HERE: "You are signed out of the vault.",
 }
@@ -51,14 +52,15 @@ def blueprint(
     def home(_request: Request) -> Answer:
         return Redirect("/providers")
 
-    @endpoints.route(routes, Route("GET", "/login", Access.PUBLIC, query=("hint",)))
+    @endpoints.route(routes, Route("GET", "/login", Access.PUBLIC, query=("hint", "problem")))
     def show(request: Request) -> Answer:
         cookie = request.cookies.get(names.session)
         if cookie and sessions.find(cookie):
             return Redirect("/providers")
         hint = request.query.text("hint")
         sign_out_url = sign_in.sign_out_url() if sign_in and hint == _SIGNED_OUT_HERE else ""
-        return pages.form(request, info=HINTS.get(hint, ""), sign_out_url=sign_out_url)
+        problem = pages.problem(request.query.text("problem"))
+        return pages.form(request, error=problem, info=HINTS.get(hint, ""), sign_out_url=sign_out_url)
 
     @endpoints.route(routes, Route("POST", "/login", Access.PUBLIC, fields=("user_name", "password")))
     def log_in(request: Request) -> Answer:

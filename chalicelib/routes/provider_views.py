@@ -94,6 +94,10 @@ class ProviderPages:
     def redirect_uri(self, provider: Provider) -> str:
         return self._urls.absolute(provider.redirect_path())
 
+    def approval_url(self, provider: Provider) -> str:
+        """Where an administrator of a company approves the vault there; empty where there is no such page."""
+        return approval_url(self._registration.type(provider.type_id), provider, self._urls)
+
     def _redirect_uri(self, provider_id: str) -> str:
         return self._urls.absolute(f"/oauth/callback/{provider_id}")
 
@@ -128,13 +132,25 @@ class ProviderPages:
         )
 
 
-def consent_view(notice: Notice, provider: Provider) -> TestConsentView | None:
+def approval_url(provider_type: ProviderType, provider: Provider, urls: Urls) -> str:
+    """Where an administrator of a company approves the vault at that provider; empty where there is no such page."""
+    return provider_type.approval_url(
+        provider.fields,
+        client_id=provider.client_id,
+        scopes=provider.scopes,
+        redirect_uri=urls.absolute(provider.redirect_path()),
+    )
+
+
+def consent_view(notice: Notice, provider: Provider, approval_url: str) -> TestConsentView | None:
     """What came of an administrator's test consent at this provider."""
     facts = notice.facts
     if facts.get("provider") != provider.id:
         return None
     if notice.kind is NoticeKind.CONSENT_FAILED:
-        return TestConsentView(problem=ConsentProblem(facts["problem"]))
+        problem = ConsentProblem(facts["problem"])
+        needed = approval_url if problem is ConsentProblem.APPROVAL_NEEDED else ""
+        return TestConsentView(problem=problem, code=facts.get("code", ""), approval_url=needed)
     if notice.kind is not NoticeKind.TESTED:
         return None
     return TestConsentView(

@@ -159,7 +159,6 @@ class CleanUpService:
         """Delete the key: from now on nothing of that generation can be read, in backups neither."""
         self._providers.delete_key(provider.id, generation)
         orders = tuple(order for order in provider.removals if order.generation > generation)
-        closed = self._providers.update(replace(provider, cleaned_generation=generation, removals=orders))
         event = AuditEvent(
             AuditTag.PROVIDER_CLEANED,
             Outcome.SUCCESS,
@@ -169,8 +168,8 @@ class CleanUpService:
             provider.id,
             {"generation": str(generation)},
         )
-        self._audit_log.record(event)
-        return closed
+        with self._audit_log.recording(event):
+            return self._providers.update(replace(provider, cleaned_generation=generation, removals=orders))
 
 
 def _removed(order: RemovalOrder, grant: Grant, fate: str | None) -> AuditEvent:

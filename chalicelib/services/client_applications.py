@@ -75,10 +75,10 @@ class ClientApplicationService:
         registered.check()
         self._check_name(registered)
         try:
-            self._applications.add(registered)
+            with self._audit_log.recording(_event(AuditTag.CLIENT_REGISTERED, registered, actor, origin)):
+                self._applications.add(registered)
         except Conflict as error:
             raise InvalidForm({"id": "Another application has this id. Please choose another one."}) from error
-        self._record(AuditTag.CLIENT_REGISTERED, registered, actor, origin)
         return registered
 
     def change(self, application: ClientApplication, actor: Actor, origin: Origin) -> ClientApplication:
@@ -121,8 +121,9 @@ class ClientApplicationService:
 
     def delete(self, application: ClientApplication, actor: Actor, origin: Origin) -> None:
         """From the next call on nobody knows it; what it did stays in the ledger. Raises Conflict."""
-        self._applications.delete(application)
-        self._record(AuditTag.CLIENT_DELETED, application, actor, origin, {"name": application.name})
+        facts = {"name": application.name}
+        with self._audit_log.recording(_event(AuditTag.CLIENT_DELETED, application, actor, origin, facts)):
+            self._applications.delete(application)
 
     def _check_name(self, application: ClientApplication) -> None:
         """Not a lock: two at the same moment may still get one name, and are told apart by their ids."""
@@ -134,17 +135,16 @@ class ClientApplicationService:
         self, application: ClientApplication, tag: AuditTag, actor: Actor, origin: Origin, facts: dict[str, str]
     ) -> ClientApplication:
         application.check()
-        updated = self._applications.update(application)
-        self._record(tag, updated, actor, origin, facts)
-        return updated
+        with self._audit_log.recording(_event(tag, application, actor, origin, facts)):
+            return self._applications.update(application)
 
-    def _record(
-        self,
-        tag: AuditTag,
-        application: ClientApplication,
-        actor: Actor,
-        origin: Origin,
-        facts: dict[str, str] | None = None,
-    ) -> None:
-        facts = {"client": application.id} | (facts or {})
-        self._audit_log.record(AuditEvent(tag, Outcome.SUCCESS, actor.id, origin, facts=facts, actor_name=actor.name))
+
+def _event(
+    tag: AuditTag,
+    application: ClientApplication,
+    actor: Actor,
+    origin: Origin,
+    facts: dict[str, str] | None = None,
+) -> AuditEvent:
+    facts = {"client": application.id} | (facts or {})
+    return AuditEvent(tag, Outcome.SUCCESS, actor.id, origin, facts=facts, actor_name=actor.name)

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import replace
 
-from chalicelib.domain.audit import BACKGROUND, Actor, AuditEvent, AuditTag, Origin, Outcome
+from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.errors import Conflict, IntegrityViolation, NotFound
 from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.removal import RemovalOrder
@@ -23,8 +23,8 @@ class GenerationService:
         self._audit_log = audit_log
         self._clock = clock
 
-    def end(self, provider: Provider, order: RemovalOrder) -> Provider:
-        """End what was stored under `order.generation`. Raises Conflict.
+    def end(self, provider: Provider, order: RemovalOrder, line: AuditEvent) -> Provider:
+        """End what was stored under `order.generation`; `line` is what the log says of it. Raises Conflict.
 
         Where somebody else was faster nothing is raised twice: both orders are one, and the stronger wish wins.
         """
@@ -32,19 +32,34 @@ class GenerationService:
             try:
                 provider = self.carried_out(provider)
                 if provider.generation > order.generation:
-                    return self._joined(provider, order)
-                return self._providers.update(self._raised(provider, order))
+                    with self._audit_log.recording(line):
+                        return self._joined(provider, order)
+                return self.end_once(provider, order, line)
             except Conflict:
                 provider = self._providers.get(provider.id)
         raise Conflict
 
-    def move(self, before: Provider, after: Provider, order: RemovalOrder, secret: bytes) -> Provider:
+    def end_once(self, provider: Provider, order: RemovalOrder, line: AuditEvent) -> Provider:
+        """The same, and whatever else is new about `provider`, in one write.
+
+        Raises Conflict when the provider was changed meanwhile.
+        """
+        after = replace(provider.with_order(order), generation=provider.generation + 1, removed_at=self._clock.now())
+        raised = self._resealed(provider, after)
+        with self._audit_log.recording(line):
+            return self._providers.update(raised)
+
+    def move(
+        self, before: Provider, after: Provider, order: RemovalOrder, secret: bytes, *lines: AuditEvent
+    ) -> Provider:
         """End the same, and go to another server or client, in one write. `secret` is the serialized new one.
 
         Raises Conflict when the provider was changed meanwhile.
         """
         raised = replace(after.with_order(order), generation=before.generation + 1, removed_at=self._clock.now())
-        return self._providers.update(self._sealed(raised, secret))
+        sealed = self._sealed(raised, secret)
+        with self._audit_log.recording(*lines):
+            return self._providers.update(sealed)
 
     def carried_out(self, provider: Provider) -> Provider:
         """The provider, raised first where everything was removed and its turn had not come. Raises Conflict."""
@@ -52,10 +67,11 @@ class GenerationService:
             return provider
         before = replace(provider, generation=provider.generation - 1)
         order = provider.order(before.generation)
-        if order is not None:
-            self.record(before, order.by, BACKGROUND, removal_id=order.removal_id, revoke=order.revoke)
+        lines = [ended(before, order, BACKGROUND)] if order is not None else []
+        raised = self._resealed(before, replace(provider, is_ending=False))
         try:
-            return self._providers.update(self._resealed(before, replace(provider, is_ending=False)))
+            with self._audit_log.recording(*lines):
+                return self._providers.update(raised)
         except Conflict:
             # The background, or somebody else who needed it, was faster
             again = self._providers.get(provider.id)
@@ -63,33 +79,11 @@ class GenerationService:
                 raise
             return again
 
-    def record(
-        self,
-        provider: Provider,
-        by: Actor,
-        origin: Origin,
-        *,
-        removal_id: str,
-        revoke: bool,
-        outcome: Outcome = Outcome.SUCCESS,
-    ) -> None:
-        """The log's line about the end of a generation; written before that takes effect (R93)."""
-        facts = {"generation": str(provider.generation), "removal": removal_id} | ({"cloud": "asked"} if revoke else {})
-        self._audit_log.record(
-            AuditEvent(
-                AuditTag.PROVIDER_TOKENS_REMOVED, outcome, by.id, origin, "", provider.id, facts, actor_name=by.name
-            )
-        )
-
     def _joined(self, provider: Provider, order: RemovalOrder) -> Provider:
         if provider.cleaned_generation >= order.generation:
             return provider
         both = provider.with_order(order)
         return provider if both == provider else self._providers.update(both)
-
-    def _raised(self, provider: Provider, order: RemovalOrder) -> Provider:
-        after = replace(provider.with_order(order), generation=provider.generation + 1, removed_at=self._clock.now())
-        return self._resealed(provider, after)
 
     def _resealed(self, before: Provider, after: Provider) -> Provider:
         """With the client secret moved to the new key. One that does not open stays so: no token lives on for it.
@@ -101,19 +95,27 @@ class GenerationService:
                 secret = box.decrypt(before.client_secret, before.secret_context())
         except (IntegrityViolation, NotFound) as error:
             _LOG.error("provider.secret_unreadable", extra={"provider_id": before.id, "detail": error.detail})
-            self._new_key(after)
+            self.new_key(after)
             return after
         return self._sealed(after, secret)
 
     def _sealed(self, provider: Provider, secret: bytes) -> Provider:
-        with self._cipher.unlock(self._new_key(provider)) as box:
+        with self._cipher.unlock(self.new_key(provider)) as box:
             return replace(provider, client_secret=box.encrypt(secret, provider.secret_context()))
 
-    def _new_key(self, provider: Provider) -> ProviderKey:
+    def new_key(self, provider: Provider) -> ProviderKey:
+        """The stored key of its generation. An act that broke off may have left one: that is as good as new."""
         key = self._cipher.new_key(provider.id, provider.generation)
         try:
             self._providers.add_key(key)
         except Conflict:
-            # An interrupted removal has left one: it is as good as new
             return self._providers.key(provider.id, provider.generation)
         return key
+
+
+def ended(provider: Provider, order: RemovalOrder, origin: Origin, *, outcome: Outcome = Outcome.SUCCESS) -> AuditEvent:
+    """What the log says of the end of a generation."""
+    facts = {"generation": str(provider.generation), "removal": order.removal_id}
+    facts |= {"cloud": "asked"} if order.revoke else {}
+    tag, by = AuditTag.PROVIDER_TOKENS_REMOVED, order.by
+    return AuditEvent(tag, outcome, by.id, origin, "", provider.id, facts, actor_name=by.name)

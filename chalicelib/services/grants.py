@@ -50,10 +50,10 @@ class Revoked:
     account: CloudAccount
 
 
-class Announce(Protocol):
-    """Says that a consent is about to be stored; `changed`: over the grant of another account."""
+class Line(Protocol):
+    """What the log says of a consent that is stored; `changed`: over the grant of another account."""
 
-    def __call__(self, *, changed: bool) -> None: ...
+    def __call__(self, *, changed: bool) -> AuditEvent: ...
 
 
 class GrantService:
@@ -76,10 +76,10 @@ class GrantService:
         self._audit_log = audit_log
         self._clock = clock
 
-    def keep(self, brought: Brought, holding: Holding, *, client: Client, box: Box, announce: Announce) -> Kept:
+    def keep(self, brought: Brought, holding: Holding, *, client: Client, box: Box, line: Line) -> Kept:
         """Store what a consent brought, in its slot, or where the person has this very account already.
 
-        `announce` says so in the log first: what cannot be recorded is not kept.
+        `line` is stored with it: what cannot be recorded is not kept.
 
         The tokens of another account that it replaces are scheduled for revocation. What could not be stored is
         revoked at the cloud again, so that no authorization lives there that nobody here knows of; then raises
@@ -90,10 +90,9 @@ class GrantService:
             twin = self._twin(brought, holding)
             if twin is not None and twin.grant is not None:
                 brought = replace(brought, slot=twin.grant.slot)
-            # Sealed before it is announced: the log names nothing that could never be stored
             grant = self._sealed(brought, twin or holding, box)
-            announce(changed=_is_of_another(twin or holding, brought))
-            old = self._replace(grant, brought, twin or holding, box)
+            with self._audit_log.recording(line(changed=_is_of_another(twin or holding, brought))):
+                old = self._replace(grant, brought, twin or holding, box)
         except Exception as error:
             # Whatever it was: these tokens are nowhere else, and must not live on unknown (R95)
             where = (brought.user.id, twin or holding, client, box)
@@ -138,8 +137,9 @@ class GrantService:
         grant = self._grants.load(user.id, provider_id, slot).grant
         if grant is None or grant.token_set is None:
             raise NotFound
-        self._grants.prefer(user.id, provider_id, grant.generation, slot)
-        self._record(AuditTag.ACCOUNT_PREFERRED, Outcome.SUCCESS, grant, origin, {"account": grant.account.label})
+        line = _event(AuditTag.ACCOUNT_PREFERRED, Outcome.SUCCESS, grant, origin, {"account": grant.account.label})
+        with self._audit_log.recording(line):
+            self._grants.prefer(user.id, provider_id, grant.generation, slot)
 
     def revoke(
         self, user: User, provider_id: str, origin: Origin, *, slot: str = FIRST_SLOT, actor: Actor | None = None
@@ -159,49 +159,51 @@ class GrantService:
         raise Conflict
 
     def _revoked(self, holding: Holding, grant: Grant, origin: Origin, actor: Actor | None) -> Revoked:
-        def tell(outcome: RevocationOutcome) -> None:
-            if outcome is RevocationOutcome.UNREADABLE:
-                self._record(AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, grant, origin, {}, actor=actor)
-            facts = {"cloud": outcome.value, "account": grant.account.label}
-            self._record(AuditTag.GRANT_REVOKED, Outcome.SUCCESS, grant, origin, facts, actor=actor)
+        def line(cloud: str) -> AuditEvent:
+            if cloud == RevocationOutcome.UNREADABLE:
+                self._audit_log.record(
+                    _event(AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, grant, origin, {}, actor=actor)
+                )
+            facts = {"cloud": cloud, "account": grant.account.label}
+            return _event(AuditTag.GRANT_REVOKED, Outcome.SUCCESS, grant, origin, facts, actor=actor)
 
-        outcome = self._end(holding, grant, tell)
+        outcome = self._end(holding, grant, line)
         if holding.preferred is not None:
             self._settle_default(grant.user_id, holding)
         return Revoked(outcome, grant.account)
 
-    def _end(self, holding: Holding, grant: Grant, tell: Callable[[RevocationOutcome], None]) -> RevocationOutcome:
-        """Whoever dies on the way leaves a line in the log, or an entry from which the background makes one."""
+    def _end(self, holding: Holding, grant: Grant, line: Callable[[str], AuditEvent]) -> RevocationOutcome:
+        """Whoever dies on the way leaves the grant, or the line of its end and an entry for the background."""
         if not self._type(holding).can_revoke(holding.provider.server):
-            tell(RevocationOutcome.NOT_OFFERED)
-            self._grants.delete(grant)
+            with self._audit_log.recording(line(RevocationOutcome.NOT_OFFERED.value)):
+                self._grants.delete(grant)
             return RevocationOutcome.NOT_OFFERED
         with self._cipher.unlock(holding.key) as box:
             try:
                 revocation = self._revocations.schedule(grant, box)
             except IntegrityViolation:
-                tell(RevocationOutcome.UNREADABLE)
-                self._grants.delete(grant)
+                with self._audit_log.recording(line(RevocationOutcome.UNREADABLE.value)):
+                    self._grants.delete(grant)
                 return RevocationOutcome.UNREADABLE
-            self._delete(grant, revocation)
+            self._delete(grant, revocation, line("asked"))
             try:
                 client = client_of(holding.provider, box)
                 confirmed = self._revocations.attempt(revocation, self._type(holding), client, box)
             except IntegrityViolation:
                 # The client secret does not open: the grant is ended here all the same
                 confirmed = False
-        outcome = RevocationOutcome.REVOKED if confirmed else RevocationOutcome.PENDING
-        tell(outcome)
-        if confirmed:
-            # What stays behind is asked about once more, which no cloud minds
-            with suppress(StorageUnavailable):
-                self._revocations.forget(revocation)
-        return outcome
+        if not confirmed:
+            return RevocationOutcome.PENDING
+        # What stays behind is asked about once more, which no cloud minds
+        with suppress(StorageUnavailable):
+            self._revocations.done(revocation)
+        return RevocationOutcome.REVOKED
 
-    def _delete(self, grant: Grant, revocation: Revocation) -> None:
+    def _delete(self, grant: Grant, revocation: Revocation, line: AuditEvent) -> None:
         """After the revocation is written down: a crash between the two leaves work to do, not a lost token."""
         try:
-            self._grants.delete(grant)
+            with self._audit_log.recording(line):
+                self._grants.delete(grant)
         except Conflict:
             self._revocations.forget(revocation)
             raise
@@ -300,29 +302,28 @@ class GrantService:
     def _type(self, holding: Holding) -> ProviderType:
         return self._catalogue.get(holding.provider.type_id)
 
-    def _record(
-        self,
-        tag: AuditTag,
-        outcome: Outcome,
-        grant: Grant,
-        origin: Origin,
-        facts: dict[str, str],
-        *,
-        actor: Actor | None = None,
-    ) -> None:
-        actor = actor or Actor(grant.user_id, grant.user_name)
-        event = AuditEvent(
-            tag,
-            outcome,
-            actor.id,
-            origin,
-            grant.user_id,
-            grant.provider_id,
-            facts,
-            actor_name=actor.name,
-            user_name=grant.user_name,
-        )
-        self._audit_log.record(event)
+
+def _event(
+    tag: AuditTag,
+    outcome: Outcome,
+    grant: Grant,
+    origin: Origin,
+    facts: dict[str, str],
+    *,
+    actor: Actor | None = None,
+) -> AuditEvent:
+    actor = actor or Actor(grant.user_id, grant.user_name)
+    return AuditEvent(
+        tag,
+        outcome,
+        actor.id,
+        origin,
+        grant.user_id,
+        grant.provider_id,
+        facts,
+        actor_name=actor.name,
+        user_name=grant.user_name,
+    )
 
 
 def _not_kept(error: Exception, cloud: str) -> ConsentFailed:

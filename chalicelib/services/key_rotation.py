@@ -64,20 +64,20 @@ class KeyRotationService:
         if rewrapped is None:
             return Rewrapping.ALREADY
         try:
-            self._providers.replace_key(key, rewrapped)
+            with self._audit_log.recording(_event(key, actor, origin)):
+                self._providers.replace_key(key, rewrapped)
         except Conflict:
             return Rewrapping.GONE
-        self._record(key, actor, origin)
         return Rewrapping.DONE
 
-    def _record(self, key: ProviderKey, actor: Actor, origin: Origin) -> None:
-        event = AuditEvent(
-            AuditTag.PROVIDER_KEY_REWRAPPED,
-            Outcome.SUCCESS,
-            actor.id,
-            origin,
-            provider_id=key.provider_id,
-            facts={"generation": str(key.generation)},
-            actor_name=actor.name,
-        )
-        self._audit_log.record(event)
+
+def _event(key: ProviderKey, actor: Actor, origin: Origin) -> AuditEvent:
+    return AuditEvent(
+        AuditTag.PROVIDER_KEY_REWRAPPED,
+        Outcome.SUCCESS,
+        actor.id,
+        origin,
+        provider_id=key.provider_id,
+        facts={"generation": str(key.generation)},
+        actor_name=actor.name,
+    )

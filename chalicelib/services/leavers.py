@@ -159,9 +159,9 @@ class LeaverService:
         """Keep the grants of somebody who left, or let them go after all. Raises NotFound, Conflict."""
         record = self.find(user_id)
         facts = {"keep": str(keep).lower()}
-        saved = self._users.save(replace(record, keeps_tokens=keep))
-        self._record(AuditTag.USER_TOKENS_KEPT, record.user, facts, actor=_actor(administrator), origin=origin)
-        return saved
+        by = _actor(administrator)
+        with self._audit_log.recording(_event(AuditTag.USER_TOKENS_KEPT, record.user, facts, actor=by, origin=origin)):
+            return self._users.save(replace(record, keeps_tokens=keep))
 
     def remove_now(self, administrator: User, user_id: str, origin: Origin) -> UserRecord:
         """Revoke and remove the grants of somebody who left without waiting. Raises NotFound."""
@@ -249,26 +249,26 @@ class LeaverService:
 
     def _depart(self, record: UserRecord, departure: Departure) -> None:
         # First: who is noted as gone is not looked at again. A log-in in between makes the note a conflict
-        ended = self._end_sessions(record.user)
+        ended = self._end_sessions(record.user, departure)
         left = replace(record, departure=departure, departed_at=self._clock.now(), keeps_tokens=False)
-        self._users.save(replace(left, missing_since=0))
         facts = {"cause": departure.value, "sessions": str(ended)}
-        self._record(AuditTag.USER_DEPARTED, record.user, facts)
+        with self._audit_log.recording(_event(AuditTag.USER_DEPARTED, record.user, facts)):
+            self._users.save(replace(left, missing_since=0))
         _LOG.warning("user.departed", extra={"user_id": record.user.id, "facts": facts})
 
     def _follow(self, record: UserRecord, user: User) -> None:
         """Sessions of an earlier password end; the others get the names and groups of now, as do the grants' lists."""
-        ended = 0
+        ended = []
         for session in self._sessions.of_user(user.id):
             if is_outdated_stamp(session.user.password_stamp, user.password_stamp):
-                self._sessions.delete(session.id_hash)
-                ended += 1
+                ended.append(session.id_hash)
             else:
                 self._sessions.update_user(session.id_hash, user)
-        self._renamed(record, user)
         if ended:
-            facts = {"cause": "password_changed", "count": str(ended)}
-            self._record(AuditTag.SESSION_ENDED, user, facts)
+            facts = {"cause": "password_changed", "count": str(len(ended))}
+            with self._audit_log.recording(_event(AuditTag.SESSION_ENDED, user, facts)):
+                self._sessions.delete(*ended)
+        self._renamed(record, user)
 
     def _renamed(self, record: UserRecord, user: User) -> UserRecord:
         """The record of somebody as they are now; the lists of grants show a new name too."""
@@ -340,8 +340,9 @@ class LeaverService:
     def _is_back(self, record: UserRecord, user: User) -> bool:
         if not self._directory.is_back(user):
             return False
-        self._users.save(replace(record, user=user, departure=None, departed_at=0, keeps_tokens=False, missing_since=0))
-        self._record(AuditTag.USER_RETURNED, user, {})
+        back = replace(record, user=user, departure=None, departed_at=0, keeps_tokens=False, missing_since=0)
+        with self._audit_log.recording(_event(AuditTag.USER_RETURNED, user, {})):
+            self._users.save(back)
         return True
 
     def _is_out_by_another(self, record: UserRecord, departure: Departure) -> bool:
@@ -355,14 +356,17 @@ class LeaverService:
             if grant.token_set is not None:
                 revoked = self._grants.revoke(record.user, grant.provider_id, origin, slot=grant.slot, actor=actor)
                 removed += revoked is not None
-        self._users.delete(record)
-        self._record(AuditTag.USER_REMOVED, record.user, {"grants": str(removed)}, actor=actor, origin=origin)
+        facts = {"grants": str(removed)}
+        with self._audit_log.recording(_event(AuditTag.USER_REMOVED, record.user, facts, actor=actor, origin=origin)):
+            self._users.delete(record)
 
-    def _end_sessions(self, user: User) -> int:
-        sessions = self._sessions.of_user(user.id)
-        for session in sessions:
-            self._sessions.delete(session.id_hash)
-        return len(sessions)
+    def _end_sessions(self, user: User, cause: Departure) -> int:
+        ended = [session.id_hash for session in self._sessions.of_user(user.id)]
+        if ended:
+            facts = {"cause": cause.value, "count": str(len(ended))}
+            with self._audit_log.recording(_event(AuditTag.SESSION_ENDED, user, facts)):
+                self._sessions.delete(*ended)
+        return len(ended)
 
     def _one(self, act: Callable[[], None], user: User) -> int:
         """One person's trouble must not keep the others waiting; the next round tries again."""
@@ -376,21 +380,6 @@ class LeaverService:
             extra = {"user_id": user.id, "error_type": type(error).__name__, "where": place_of(error)}
             _LOG.error("leavers.failed", extra=extra)
         return 0
-
-    def _record(
-        self, tag: AuditTag, user: User, facts: dict[str, str], *, actor: Actor = NOBODY, origin: Origin = BACKGROUND
-    ) -> None:
-        event = AuditEvent(
-            tag,
-            Outcome.SUCCESS,
-            actor.id,
-            origin,
-            user.id,
-            facts=facts,
-            actor_name=actor.name,
-            user_name=user.login_name,
-        )
-        self._audit_log.record(event)
 
 
 def _as_called(record: UserRecord, standing: Standing) -> User:
@@ -407,3 +396,18 @@ def _is_news(record: UserRecord, standing: Standing) -> bool:
 
 def _actor(user: User) -> Actor:
     return Actor(user.id, user.login_name)
+
+
+def _event(
+    tag: AuditTag, user: User, facts: dict[str, str], *, actor: Actor = NOBODY, origin: Origin = BACKGROUND
+) -> AuditEvent:
+    return AuditEvent(
+        tag,
+        Outcome.SUCCESS,
+        actor.id,
+        origin,
+        user.id,
+        facts=facts,
+        actor_name=actor.name,
+        user_name=user.login_name,
+    )

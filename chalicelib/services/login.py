@@ -56,8 +56,8 @@ class LoginService:
     def log_in(self, user_name: str, password: Secret, client: Client) -> LoggedIn:
         """Raises LoginRefused, TooManyTries or DirectoryUnavailable; either way there is no session."""
         user, attempt = self._authenticate(AuditTag.LOGIN, user_name, password, client)
-        started = self._sessions.start(user, client.browser)
-        self._record(AuditTag.LOGIN, Outcome.SUCCESS, user.id, client.origin, user=user)
+        line = _event(AuditTag.LOGIN, Outcome.SUCCESS, user.id, client.origin, user=user)
+        started = self._sessions.start(user, client.browser, line)
         return LoggedIn(started.cookie, started.session, attempt.remember())
 
     def confirm(self, session: Session, password: Secret, client: Client) -> LoggedIn:
@@ -66,10 +66,12 @@ class LoginService:
         if user.id != session.user.id:
             # The name now belongs to somebody else: whoever typed the password is not who is signed in
             facts = {"cause": "another_person"}
-            self._record(AuditTag.LOGIN_CONFIRMED, Outcome.FAILURE, user.id, client.origin, facts=facts)
+            self._audit_log.record(
+                _event(AuditTag.LOGIN_CONFIRMED, Outcome.FAILURE, user.id, client.origin, facts=facts)
+            )
             raise LoginRefused("another_person")
-        started = self._sessions.start(user, client.browser, replaces=session)
-        self._record(AuditTag.LOGIN_CONFIRMED, Outcome.SUCCESS, user.id, client.origin, user=user)
+        line = _event(AuditTag.LOGIN_CONFIRMED, Outcome.SUCCESS, user.id, client.origin, user=user)
+        started = self._sessions.start(user, client.browser, line, replaces=session)
         return LoggedIn(started.cookie, started.session, attempt.remember())
 
     def test(self, actor: str, user_name: str, password: Secret, client: Client) -> list[Step]:
@@ -81,7 +83,7 @@ class LoginService:
             if steps.are_good:
                 steps.add(StepName.NAME, error.detail, code=getattr(error, "cause", error.code))
         else:
-            self._record(AuditTag.LOGIN_TESTED, Outcome.SUCCESS, actor, client.origin, user=user)
+            self._audit_log.record(_event(AuditTag.LOGIN_TESTED, Outcome.SUCCESS, actor, client.origin, user=user))
         return steps.steps
 
     def _authenticate(
@@ -113,7 +115,7 @@ class LoginService:
         except LoginRefused as refusal:
             # Not the name that was typed: people type their password into the wrong field
             facts = {"cause": refusal.cause} | ({"sub_code": refusal.sub_code} if refusal.sub_code else {})
-            self._record(tag, Outcome.FAILURE, actor, client.origin, facts=facts)
+            self._audit_log.record(_event(tag, Outcome.FAILURE, actor, client.origin, facts=facts))
             self._sessions.shut_out(refusal.user_id)
             self._wait(began)
             raise
@@ -140,18 +142,16 @@ class LoginService:
         passed = self._clock.monotonic() - began
         self._clock.sleep(REFUSAL_SECONDS - passed % REFUSAL_SECONDS)
 
-    def _record(
-        self,
-        tag: AuditTag,
-        outcome: Outcome,
-        actor: str,
-        origin: Origin,
-        *,
-        user: User | None = None,
-        facts: dict[str, str] | None = None,
-    ) -> None:
-        name = user.login_name if user else ""
-        event = AuditEvent(tag, outcome, actor, origin, user.id if user else "", facts=facts or {}, user_name=name)
-        if user and actor == user.id:
-            event = replace(event, actor_name=name)
-        self._audit_log.record(event)
+
+def _event(
+    tag: AuditTag,
+    outcome: Outcome,
+    actor: str,
+    origin: Origin,
+    *,
+    user: User | None = None,
+    facts: dict[str, str] | None = None,
+) -> AuditEvent:
+    name = user.login_name if user else ""
+    event = AuditEvent(tag, outcome, actor, origin, user.id if user else "", facts=facts or {}, user_name=name)
+    return replace(event, actor_name=name) if user and actor == user.id else event

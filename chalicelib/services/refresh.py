@@ -8,7 +8,7 @@ cloud's refusal means, and for whom, is in docs/adr/0105-one-refusal-is-one-gran
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
@@ -312,8 +312,10 @@ class RefreshService:
         tokens = replace(tokens, refresh_token=tokens.refresh_token or case.tokens.refresh_token)
         grant = _sealed(leased.refreshed(tokens.expires_at, tokens.scopes, self._clock.now()), tokens, box)
         fresh = Fresh(replace(case.holding, grant=grant), grant, tokens)
+        is_news = case.grant.state is GrantState.FAILING
+        line = _event(AuditTag.GRANT_RECOVERED, Outcome.SUCCESS, grant) if is_news else None
         try:
-            self._store(grant, leased)
+            self._store(grant, leased, line)
         except Conflict:
             self._end_orphan(attempt, tokens)
             return _Next.LOOK_AGAIN
@@ -321,9 +323,8 @@ class RefreshService:
             self._spill(grant, error)
             return fresh
         self._watch.recovered(case.holding)
-        if case.grant.state is GrantState.FAILING:
+        if is_news:
             self._tell(EventKind.GRANT_RECOVERED, grant, case.holding.provider)
-            self._record(AuditTag.GRANT_RECOVERED, Outcome.SUCCESS, grant)
         _LOG.info("grant.refreshed", extra=_line(grant))
         return fresh
 
@@ -390,21 +391,24 @@ class RefreshService:
     def _failing(self, attempt: _Attempt, error: CloudError, failing: Grant, note: Callable[[], None]) -> _Next:
         """May pass: stored, noted for the others, and told when it begins."""
         case = attempt.case
+        is_news = case.grant.state is not GrantState.FAILING
+        line = _event(AuditTag.GRANT_FAILING, Outcome.FAILURE, failing) if is_news else None
         try:
-            self._store(_sealed(failing, case.tokens, attempt.box), attempt.leased)
+            self._store(_sealed(failing, case.tokens, attempt.box), attempt.leased, line)
         except Conflict:
             return _Next.LOOK_AGAIN
         note()
-        if case.grant.state is not GrantState.FAILING:
+        if is_news:
             self._tell(EventKind.GRANT_FAILING, failing, case.holding.provider)
-            self._record(AuditTag.GRANT_FAILING, Outcome.FAILURE, failing)
         wait = failing.next_attempt_at - self._clock.now()
         raise TokenRefused(RefusalReason.PROVIDER_UNAVAILABLE, detail=error.detail, retry_after=wait) from error
 
     # Writing it down
 
-    def _store(self, grant: Grant, leased: Grant) -> None:
+    def _store(self, grant: Grant, leased: Grant, line: AuditEvent | None = None) -> None:
         """Write the outcome under the lease. Raises Conflict when it is no longer ours to write (F5).
+
+        `line` is what the log says of it, where that is news.
 
         Tried again where the storage fails, since at that moment the new refresh token exists nowhere else.
         """
@@ -420,7 +424,8 @@ class RefreshService:
                 if attempts == 1 or self._current(leased) != grant:
                     raise
 
-        self._insist(save, grant)
+        with self._audit_log.recording(line) if line else nullcontext():
+            self._insist(save, grant)
 
     def _insist(self, call: Callable[[], T], grant: Grant) -> T:
         """What `call` gives, tried again where the storage fails."""
@@ -457,11 +462,11 @@ class RefreshService:
     def _end(self, case: _Case, before: Grant, ended: Grant, box: Box) -> bool:
         """The person must authorize again: stored and told once. False when somebody else has written meanwhile."""
         try:
-            self._store(_sealed(ended, case.tokens, box), before)
+            line = _event(AuditTag.GRANT_NEEDS_REAUTHORIZATION, Outcome.FAILURE, ended)
+            self._store(_sealed(ended, case.tokens, box), before, line)
         except Conflict:
             return False
         self._tell(EventKind.GRANT_NEEDS_REAUTHORIZATION, ended, case.holding.provider)
-        self._record(AuditTag.GRANT_NEEDS_REAUTHORIZATION, Outcome.FAILURE, ended)
         return True
 
     def _quarantine(self, grant: Grant, provider: Provider, violation: IntegrityViolation, now: int) -> None:
@@ -469,11 +474,11 @@ class RefreshService:
         self._log(grant, violation)
         ended = grant.ended(GrantReason.UNREADABLE, now)
         try:
-            self._grants.save(ended, replaces=grant.version)
+            with self._audit_log.recording(_event(AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, grant)):
+                self._grants.save(ended, replaces=grant.version)
         except Conflict:
             return
         self._tell(EventKind.GRANT_NEEDS_REAUTHORIZATION, ended, provider)
-        self._record(AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, grant)
 
     def _end_orphan(self, attempt: _Attempt, tokens: TokenSet) -> None:
         """Somebody else has written while we refreshed: what the cloud gave must not live on unknown (F28, R95).
@@ -498,10 +503,6 @@ class RefreshService:
 
     def _tell(self, kind: EventKind, grant: Grant, provider: Provider) -> None:
         self._events.tell(Event.of_grant(kind, grant, provider, self._clock.now()))
-
-    def _record(self, tag: AuditTag, outcome: Outcome, grant: Grant) -> None:
-        facts = {"reason": grant.reason.value, "account": grant.account.label}
-        self._audit_log.record(AuditEvent(tag, outcome, "-", BACKGROUND, grant.user_id, grant.provider_id, facts))
 
     def _log(self, grant: Grant, error: VaultError) -> None:
         _LOG.warning("refresh.failed", extra=_line(grant) | {"code": error.code, "detail": error.detail})
@@ -549,6 +550,11 @@ class _Patience:
         self._watched_for += pause
         self._waited += pause
         self._pause = min(self._pause * 1.5, _LONGEST_POLL_SECONDS)
+
+
+def _event(tag: AuditTag, outcome: Outcome, grant: Grant) -> AuditEvent:
+    facts = {"reason": grant.reason.value, "account": grant.account.label}
+    return AuditEvent(tag, outcome, "-", BACKGROUND, grant.user_id, grant.provider_id, facts)
 
 
 def _sealed(grant: Grant, tokens: TokenSet, box: Box) -> Grant:

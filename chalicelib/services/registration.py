@@ -1,13 +1,13 @@
 """Providers in the hands of administrators: registered, changed, enabled, disabled, deleted. Each is audited."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_server import AuthorizationServer
 from chalicelib.domain.directory_report import Step
-from chalicelib.domain.errors import CloudError, Conflict, InvalidForm, VaultError
+from chalicelib.domain.errors import CloudError, Conflict, InvalidForm, StorageUnavailable, VaultError
 from chalicelib.domain.provider import ClientSecrets, Provider
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.removal import FormerClient, RemovalOrder
@@ -16,12 +16,11 @@ from chalicelib.domain.text import is_clean
 from chalicelib.ports import AuditLog, Catalogue, Clock, OAuthClient, ProviderCheck, ProviderStore, TokenCipher
 
 from .administration import AdministrationService, Count
-from .generations import GenerationService
+from .generations import GenerationService, ended
 from .removals import RemovalService
 from .revocations import client_of
 
 MAX_NAME = 60
-_FIRST_GENERATION = 1
 _SECRET_AGAIN = "The client or its server is another one now: please give the secret again."  # noqa: S105 - a sentence
 
 
@@ -163,7 +162,7 @@ class RegistrationService:
         if changed.server_id != provider.server_id:
             return self._move(provider, changed, asked, actor, origin, facts=facts)
         changed = self._with_secret(provider, changed, asked)
-        with self._announced(AuditTag.PROVIDER_CHANGED, provider, actor, origin, facts):
+        with self._recording(_event(AuditTag.PROVIDER_CHANGED, provider, actor, origin, facts)):
             return self._providers.update(changed)
 
     def ends(self, provider: Provider, asked: Registration) -> Count:
@@ -206,16 +205,17 @@ class RegistrationService:
         former = FormerClient(before.server, before.client_id, before.client_secret)
         after = replace(after, has_older_secret=False)
         secret = ClientSecrets(asked.client_secret).to_bytes()
-        with self._announced(AuditTag.PROVIDER_CHANGED, before, actor, origin, facts):
+        line = _event(AuditTag.PROVIDER_CHANGED, before, actor, origin, facts)
+        with self._failure_recorded(line):
             if not held.number:
                 # Revoked all the same: what was stored a moment ago is not counted yet
                 order = RemovalOrder(before.generation, "", True, actor, former)
-                return self._generations.move(before, after, order, secret)
+                return self._generations.move(before, after, order, secret, line)
             revoke = asked.revokes_authorizations
-            removal = self._removals.announce(before, actor, origin, revoke=revoke)
+            removal = self._removals.announce(before, actor, revoke=revoke)
             order = RemovalOrder(before.generation, removal.id, revoke, actor, former)
-            with self._removals.failure_recorded(removal, before, origin):
-                return self._generations.move(before, after, order, secret)
+            with self._removals.failure_recorded(order, before, origin):
+                return self._generations.move(before, after, order, secret, line, ended(before, order, origin))
 
     def enable(self, provider: Provider, actor: Actor, origin: Origin) -> Provider:
         """People see it from now on. Raises Conflict, or InvalidForm where an endpoint may not be one (R103)."""
@@ -233,25 +233,25 @@ class RegistrationService:
             client = client_of(provider, box)
         steps = self._check.check(provider, self._catalogue.get(provider.type_id), client, redirect_uri)
         found = " ".join(step.code for step in steps if step.code) or "all good"
-        self._record(AuditTag.PROVIDER_TESTED, provider, actor, origin, {"found": found})
+        self._audit_log.record(_event(AuditTag.PROVIDER_TESTED, provider, actor, origin, {"found": found}))
         return steps
 
     def delete(self, provider: Provider, actor: Actor, origin: Origin) -> None:
         """It is gone at once, its authorizations with it; what is stored follows. Raises Conflict."""
         provider = self._as_seen(provider)
-        with self._announced(AuditTag.PROVIDER_DELETED, provider, actor, origin, {"name": provider.name}):
-            hidden = self._providers.update(replace(provider, enabled=False, is_deleted=True))
-            # The generation after it, so that not even a restored backup brings an authorization back
-            self._generations.end(hidden, RemovalOrder(hidden.generation, "", False, actor))
+        line = _event(AuditTag.PROVIDER_DELETED, provider, actor, origin, {"name": provider.name})
+        hidden = replace(provider, enabled=False, is_deleted=True)
+        with self._failure_recorded(line):
+            # Its generation ends, too, so that not even a restored backup brings an authorization back
+            self._generations.end_once(hidden, RemovalOrder(hidden.generation, "", False, actor), line)
 
     def _store(self, provider: Provider, client_secret: Secret, actor: Actor, origin: Origin) -> Provider:
-        key = self._cipher.new_key(provider.id, _FIRST_GENERATION)
-        with self._cipher.unlock(key) as box:
+        with self._cipher.unlock(self._generations.new_key(provider)) as box:
             secret = box.encrypt(ClientSecrets(client_secret).to_bytes(), provider.secret_context())
         # What was removed before it was there is none of its
         provider = replace(provider, client_secret=secret, emptied=self._providers.everything().last)
-        with self._announced(AuditTag.PROVIDER_REGISTERED, provider, actor, origin, {"name": provider.name}):
-            self._providers.add(provider, key)
+        with self._recording(_event(AuditTag.PROVIDER_REGISTERED, provider, actor, origin, {"name": provider.name})):
+            self._providers.add(provider)
         return provider
 
     def _with_secret(self, before: Provider, after: Provider, asked: Registration) -> Provider:
@@ -302,10 +302,12 @@ class RegistrationService:
             raise InvalidForm({"name": "There is a provider of this name already. Please choose another one."})
 
     def _switch(self, provider: Provider, enabled: bool, tag: AuditTag, actor: Actor, origin: Origin) -> Provider:
+        line = _event(tag, provider, actor, origin, {})
         if provider.enabled == enabled:
+            self._audit_log.record(line)
             return provider
         provider = self._as_seen(provider)
-        with self._announced(tag, provider, actor, origin, {}):
+        with self._recording(line):
             return self._providers.update(replace(provider, enabled=enabled))
 
     def _as_seen(self, provider: Provider) -> Provider:
@@ -316,29 +318,25 @@ class RegistrationService:
         return settled
 
     @contextmanager
-    def _announced(
-        self, tag: AuditTag, provider: Provider, actor: Actor, origin: Origin, facts: dict[str, str]
-    ) -> Iterator[None]:
-        """What cannot be recorded is not done; what is recorded and not done gets a line of its own (R93)."""
-        self._record(tag, provider, actor, origin, facts)
+    def _recording(self, line: AuditEvent) -> Iterator[None]:
+        with self._failure_recorded(line), self._audit_log.recording(line):
+            yield
+
+    @contextmanager
+    def _failure_recorded(self, line: AuditEvent) -> Iterator[None]:
+        """What an administrator asked for and did not get is in the log as well."""
         try:
             yield
         except VaultError:
-            self._record(tag, provider, actor, origin, facts, outcome=Outcome.FAILURE)
+            with suppress(StorageUnavailable):
+                self._audit_log.record(replace(line, outcome=Outcome.FAILURE))
             raise
 
-    def _record(
-        self,
-        tag: AuditTag,
-        provider: Provider,
-        actor: Actor,
-        origin: Origin,
-        facts: dict[str, str],
-        *,
-        outcome: Outcome = Outcome.SUCCESS,
-    ) -> None:
-        event = AuditEvent(tag, outcome, actor.id, origin, provider_id=provider.id, facts=facts, actor_name=actor.name)
-        self._audit_log.record(event)
+
+def _event(tag: AuditTag, provider: Provider, actor: Actor, origin: Origin, facts: dict[str, str]) -> AuditEvent:
+    return AuditEvent(
+        tag, Outcome.SUCCESS, actor.id, origin, provider_id=provider.id, facts=facts, actor_name=actor.name
+    )
 
 
 def _place(provider_type: ProviderType, endpoint: str) -> str:

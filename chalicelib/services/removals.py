@@ -8,7 +8,7 @@ from functools import partial
 
 from chalicelib.domain.audit import BACKGROUND, Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.client_application import Subject
-from chalicelib.domain.errors import Conflict, IntegrityViolation, InvalidRequest, VaultError
+from chalicelib.domain.errors import Conflict, IntegrityViolation, InvalidRequest, StorageUnavailable, VaultError
 from chalicelib.domain.grant import TOMBSTONE_SECONDS, Grant, Holding, Revocation
 from chalicelib.domain.ids import GrantId
 from chalicelib.domain.provider import Provider
@@ -26,7 +26,7 @@ from chalicelib.ports import AuditLog, Catalogue, Clock, GrantStore, ProviderSto
 
 from .administration import AdministrationService
 from .background import Budget, Engine, Piece, Queue
-from .generations import GenerationService
+from .generations import GenerationService, ended
 from .people import Person
 from .revocations import RevocationService
 
@@ -113,29 +113,27 @@ class RemovalService:
         what asks the cloud. Raises NotFound, Conflict.
         """
         provider = self._administration.provider(provider_id)
-        removal = self.announce(provider, by, origin, revoke=revoke)
+        removal = self.announce(provider, by, revoke=revoke)
         order = RemovalOrder(provider.generation, removal.id, revoke, by)
-        with self.failure_recorded(removal, provider, origin):
-            ended = self._generations.end(provider, order)
-        return self._linked(removal, [provider, ended])
+        with self.failure_recorded(order, provider, origin):
+            after = self._generations.end(provider, order, ended(provider, order, origin))
+        return self._linked(removal, [provider, after])
 
-    def announce(self, provider: Provider, by: Actor, origin: Origin, *, revoke: bool) -> Removal:
-        """The receipt and the log's line of an end that is about to come (R93)."""
+    def announce(self, provider: Provider, by: Actor, *, revoke: bool) -> Removal:
+        """The receipt of an end that is about to come; it says by itself whether it came."""
         removal = self._new(RemovalScope.PROVIDER, by, revoke=revoke, target=provider.id, target_name=provider.name)
         removal = replace(removal, ended=((provider.id, provider.generation),))
         self._removals.add(removal)
-        self._generations.record(provider, by, origin, removal_id=removal.id, revoke=revoke)
         return removal
 
     @contextmanager
-    def failure_recorded(self, removal: Removal, provider: Provider, origin: Origin) -> Iterator[None]:
-        """What was announced and did not happen gets a line of its own; the receipt says so by itself."""
+    def failure_recorded(self, order: RemovalOrder, provider: Provider, origin: Origin) -> Iterator[None]:
+        """What was ordered and did not happen gets a line, too."""
         try:
             yield
         except VaultError:
-            self._generations.record(
-                provider, removal.by, origin, removal_id=removal.id, revoke=removal.revoke, outcome=Outcome.FAILURE
-            )
+            with suppress(StorageUnavailable):
+                self._audit_log.record(ended(provider, order, origin, outcome=Outcome.FAILURE))
             raise
 
     def remove_everything(self, by: Actor, origin: Origin, *, revoke: bool) -> Removal:
@@ -147,16 +145,15 @@ class RemovalService:
         providers = self._administration.providers()
         if not providers:
             return removal
-        ended = tuple((provider.id, provider.generation - provider.is_ending) for provider in providers)
-        removal = self._linked(replace(removal, ended=ended), providers)
-        facts = {"removal": removal.id, "providers": str(len(ended))} | ({"cloud": "asked"} if revoke else {})
+        generations = tuple((provider.id, provider.generation - provider.is_ending) for provider in providers)
+        removal = self._linked(replace(removal, ended=generations), providers)
+        facts = {"removal": removal.id, "providers": str(len(providers))} | ({"cloud": "asked"} if revoke else {})
         event = AuditEvent(AuditTag.EVERYTHING_REMOVED, Outcome.SUCCESS, by.id, origin, facts=facts, actor_name=by.name)
-        self._audit_log.record(event)
-        self._order(removal, providers)
+        self._order(removal, providers, event)
         self._engine.run(IN_REQUEST, self._ending())
         return removal
 
-    def _order(self, removal: Removal, providers: Sequence[Provider]) -> None:
+    def _order(self, removal: Removal, providers: Sequence[Provider], line: AuditEvent) -> None:
         """In effect from now on. What was ordered before stays in it until it is carried out everywhere."""
         for _ in range(_ATTEMPTS):
             before = self._providers.everything()
@@ -165,7 +162,8 @@ class RemovalService:
             # Somebody else may remove everything at this moment: both are carried out together then
             with suppress(Conflict):
                 after = Everything((order,) if is_done else (*before.orders, order))
-                return self._providers.save_everything(after, replaces=before.last)
+                with self._audit_log.recording(line):
+                    return self._providers.save_everything(after, replaces=before.last)
         raise Conflict
 
     def finish_open(self, left: float | None = None) -> int:
@@ -227,8 +225,10 @@ class RemovalService:
         for number, grant_id in enumerate(dict.fromkeys(grant_ids)):
             if number and self._clock.monotonic() >= end:
                 break
-            fate = self._remove(removal, grant_id, origin, is_first=is_first and not counted)
-            if fate is not None:
+            done = self._remove(removal, grant_id, origin, is_first=is_first and not counted)
+            if done is not None:
+                user_name, fate = done
+                removal = removal.of(user_name) if removal.scope is RemovalScope.TOKENS else removal
                 counts = counted.setdefault(GrantId.parse(grant_id).provider_id, Counter())
                 counts.update(["removed", *fate])
         else:
@@ -249,8 +249,10 @@ class RemovalService:
         self._remove_each(removal, grant_ids, BACKGROUND)
         return 1
 
-    def _remove(self, removal: Removal, grant_id: str, origin: Origin, *, is_first: bool) -> tuple[str, ...] | None:
-        """What is to be counted of it on the receipt; None where there was nothing."""
+    def _remove(
+        self, removal: Removal, grant_id: str, origin: Origin, *, is_first: bool
+    ) -> tuple[str, tuple[str, ...]] | None:
+        """Whose it was, and what is to be counted of it on the receipt; None where there was nothing."""
         for _ in range(_ATTEMPTS):
             holding = self._administration.holding(grant_id)
             if holding is None or holding.grant is None:
@@ -259,13 +261,14 @@ class RemovalService:
                 self._removals.add(removal)
             fate, revocation = self._scheduled(removal, holding, holding.grant)
             counted = dict.fromkeys(("removed", *fate), 1)
-            # Receipt and log name it before it is gone: nothing is removed that nobody can look up afterwards
-            self._record_grant(removal, holding.grant, origin, fate)
+            # The receipt names it before it is gone: nothing is removed that nobody can look up afterwards
             self._count(removal, holding.grant, counted)
             now = self._clock.now()
             removed = holding.grant.removed(now)
+            facts = {"account": holding.grant.account.label} | ({"cloud": fate[0]} if fate else {})
             try:
-                self._grants.save(removed, replaces=holding.grant.version, expires_at=now + TOMBSTONE_SECONDS)
+                with self._audit_log.recording(grant_removed(removal.by, holding.grant, origin, facts)):
+                    self._grants.save(removed, replaces=holding.grant.version, expires_at=now + TOMBSTONE_SECONDS)
             except Conflict:
                 if self._administration.holding(grant_id) is None:
                     # Somebody else has ended it: what the cloud is to be asked stays asked, the stronger wish wins
@@ -275,7 +278,7 @@ class RemovalService:
                 if revocation is not None:
                     self._revocations.forget(revocation)
                 continue
-            return fate
+            return holding.grant.user_name, fate
         raise Conflict
 
     def _count(self, removal: Removal, grant: Grant, counted: dict[str, int]) -> None:
@@ -294,12 +297,6 @@ class RemovalService:
                 return ("asked",), self._revocations.schedule(grant, box, removal_id=removal.id)
         except IntegrityViolation:
             return ("unreadable",), None
-
-    # The audit log
-
-    def _record_grant(self, removal: Removal, grant: Grant, origin: Origin, fate: tuple[str, ...]) -> None:
-        facts = {"account": grant.account.label} | ({"cloud": fate[0]} if fate else {})
-        self._audit_log.record(grant_removed(removal.by, grant, origin, facts))
 
 
 def grant_removed(by: Actor, grant: Grant, origin: Origin, facts: dict[str, str]) -> AuditEvent:

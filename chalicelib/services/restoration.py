@@ -88,8 +88,8 @@ class RestorationService:
         with self._cipher.unlock(key) as box:
             kept = secret or ClientSecrets(Secret("")).to_bytes()
             raised = replace(raised, client_secret=box.encrypt(kept, raised.secret_context()))
-        self._record(provider, actor, origin)
-        self._providers.update(raised)
+        with self._audit_log.recording(_event(provider, actor, origin)):
+            self._providers.update(raised)
         return Restored.REMOVED_AGAIN if secret else Restored.NEEDS_SECRET
 
     def _secret(self, provider: Provider) -> bytes | None:
@@ -102,11 +102,8 @@ class RestorationService:
         except IntegrityViolation:
             return None
 
-    def _record(self, provider: Provider, actor: Actor, origin: Origin) -> None:
-        facts = {"generation": str(provider.generation), "cause": "restored"}
-        self._audit_log.record(
-            AuditEvent(
-                AuditTag.PROVIDER_TOKENS_REMOVED, Outcome.SUCCESS, actor.id, origin, "", provider.id, facts,
-                actor_name=actor.name,
-            )
-        )  # fmt: skip
+
+def _event(provider: Provider, actor: Actor, origin: Origin) -> AuditEvent:
+    facts = {"generation": str(provider.generation), "cause": "restored"}
+    tag = AuditTag.PROVIDER_TOKENS_REMOVED
+    return AuditEvent(tag, Outcome.SUCCESS, actor.id, origin, "", provider.id, facts, actor_name=actor.name)

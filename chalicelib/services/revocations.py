@@ -128,6 +128,11 @@ class RevocationService:
         """Take an entry back that is not needed, or not any more."""
         self._revocations.delete(revocation.id)
 
+    def done(self, revocation: Revocation) -> None:
+        """The cloud confirmed it at the first attempt: its line first, then the entry is not needed any more."""
+        self._record(replace(revocation, attempts=1), Outcome.SUCCESS, "revoked")
+        self.forget(revocation)
+
     def attempt(self, revocation: Revocation, provider_type: ProviderType, client: Client, box: Box) -> bool:
         """Ask the cloud once. True when it confirmed: once that is in the log, the entry is to be forgotten."""
         tokens = TokenSet.from_bytes(box.decrypt(revocation.tokens, revocation.encryption_context()))

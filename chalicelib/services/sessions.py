@@ -1,6 +1,6 @@
 """Signed-in browsers: made at log-in, found by cookie, ended by clock, person or limit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -68,6 +68,7 @@ class SessionService:
         self,
         user: User,
         browser: str,
+        line: AuditEvent,
         *,
         replaces: Session | None = None,
         by_openid: bool = False,
@@ -76,14 +77,13 @@ class SessionService:
         """A session with a new id, whatever the browser had before (R3); the oldest beyond the limit end (R7).
 
         So do those from before a change of the password (R6). `replaces` ends too, and does not count against
-        the limit. `id_token` encrypts one for who holds the new cookie.
+        the limit. `line` is what the log says of it; `id_token` encrypts one for who holds the new cookie.
         """
         replaced = replaces.id_hash if replaces else None
         others = [s for s in self._live(self._sessions.of_user(user.id)) if s.id_hash != replaced]
         kept = [s for s in others if not is_outdated_stamp(s.user.password_stamp, user.password_stamp)]
         kept = kept[: MAX_SESSIONS_PER_USER - 1]
-        for session in (s for s in others if s not in kept):
-            self._delete(session)
+        self._delete(*(s for s in others if s not in kept))
         cookie, now = self._random.token(), self._clock.now()
         session = Session(
             id_hash=fingerprint(cookie),
@@ -99,7 +99,8 @@ class SessionService:
         )
         # First, so that there is no session of somebody whom the sweep does not ask about
         self._users.enrol(user, sessions_until=now + self._lifetimes(session).absolute, at=now)
-        self._sessions.add(session, session.expires_at(self._lifetimes(session)))
+        with self._audit_log.recording(line):
+            self._sessions.add(session, session.expires_at(self._lifetimes(session)))
         if replaced:
             self._sessions.delete(replaced)
         return StartedSession(Secret(cookie), session)
@@ -128,8 +129,7 @@ class SessionService:
 
     def end(self, session: Session, origin: Origin) -> None:
         """Sign this browser out. What it set out to authorize is over, too."""
-        self._delete(session)
-        self._record(AuditTag.LOGOUT, session.user, origin, 1)
+        self._end_all([session], _event(AuditTag.LOGOUT, session.user, origin, 1))
 
     def of_user(self, user: User) -> list[Session]:
         """The user's live sessions, newest first."""
@@ -140,11 +140,12 @@ class SessionService:
         others = [s for s in self.of_user(session.user) if s.handle == handle and s.id_hash != session.id_hash]
         if not others:
             raise NotFound
-        self._end_all(others, session.user, origin)
+        self._end_all(others, _event(AuditTag.SESSION_ENDED, session.user, origin, len(others)))
 
     def end_others(self, session: Session, origin: Origin) -> None:
         """End every session of the user but this one."""
-        self._end_all([s for s in self.of_user(session.user) if s.id_hash != session.id_hash], session.user, origin)
+        others = [s for s in self.of_user(session.user) if s.id_hash != session.id_hash]
+        self._end_all(others, _event(AuditTag.SESSION_ENDED, session.user, origin, len(others)))
 
     def notify(
         self, session: Session, kind: NoticeKind, facts: dict[str, str], *, finished: str | None = None
@@ -176,8 +177,7 @@ class SessionService:
         # Read before the sessions end: a log-in in between makes the note a conflict
         record = self._readable_record(user_id)
         sessions = self._sessions.of_user(user_id)
-        for session in sessions:
-            self._delete(session)
+        self._delete(*sessions)
         if record is not None and record.departure is None:
             with suppress(Conflict):  # somebody else has written it: that stays
                 self._note_shut_out(record, len(sessions))
@@ -191,36 +191,27 @@ class SessionService:
 
     def _note_shut_out(self, record: UserRecord, ended: int) -> None:
         user, cause, now = record.user, Departure.NOT_ALLOWED, self._clock.now()
-        self._users.save(replace(record, departure=cause, departed_at=now, keeps_tokens=False, missing_since=0))
-        facts = {"cause": cause.value, "sessions": str(ended)}
-        event = AuditEvent(AuditTag.USER_DEPARTED, Outcome.SUCCESS, "-", BACKGROUND, user.id, facts=facts)
-        self._audit_log.record(replace(event, user_name=user.login_name))
-
-    def _end_all(self, sessions: list[Session], user: User, origin: Origin) -> None:
-        for session in sessions:
-            self._delete(session)
-        self._record(AuditTag.SESSION_ENDED, user, origin, len(sessions))
-
-    def _delete(self, session: Session) -> None:
-        """Its authorization requests first: whoever logs in on that browser next must not finish them."""
-        for state_hash in session.open_requests:
-            self._requests.discard(state_hash)
-        self._sessions.delete(session.id_hash)
-
-    def _record(self, tag: AuditTag, user: User, origin: Origin, count: int) -> None:
-        facts = {"count": str(count)}
-        self._audit_log.record(
-            AuditEvent(
-                tag,
-                Outcome.SUCCESS,
-                user.id,
-                origin,
-                user_id=user.id,
-                facts=facts,
-                actor_name=user.login_name,
-                user_name=user.login_name,
-            )
+        facts, name = {"cause": cause.value, "sessions": str(ended)}, user.login_name
+        event = AuditEvent(
+            AuditTag.USER_DEPARTED, Outcome.SUCCESS, "-", BACKGROUND, user.id, facts=facts, user_name=name
         )
+        with self._audit_log.recording(event):
+            self._users.save(replace(record, departure=cause, departed_at=now, keeps_tokens=False, missing_since=0))
+
+    def _end_all(self, sessions: list[Session], line: AuditEvent) -> None:
+        self._discard_requests(sessions)
+        with self._audit_log.recording(line):
+            self._sessions.delete(*(session.id_hash for session in sessions))
+
+    def _delete(self, *sessions: Session) -> None:
+        self._discard_requests(sessions)
+        self._sessions.delete(*(session.id_hash for session in sessions))
+
+    def _discard_requests(self, sessions: Iterable[Session]) -> None:
+        """Before the sessions: whoever logs in on that browser next must not finish them."""
+        for session in sessions:
+            for state_hash in session.open_requests:
+                self._requests.discard(state_hash)
 
     def _live(self, sessions: list[Session]) -> list[Session]:
         now = self._clock.now()
@@ -229,3 +220,8 @@ class SessionService:
     def _lifetimes(self, session: Session) -> Lifetimes:
         is_one = session.was_appointed or is_administrator(session.user, self._administrator_groups)
         return ADMINISTRATOR_LIFETIMES if is_one else USER_LIFETIMES
+
+
+def _event(tag: AuditTag, user: User, origin: Origin, count: int) -> AuditEvent:
+    name, facts = user.login_name, {"count": str(count)}
+    return AuditEvent(tag, Outcome.SUCCESS, user.id, origin, user.id, facts=facts, actor_name=name, user_name=name)

@@ -11,7 +11,16 @@ from urllib.parse import urlencode
 
 from chalicelib.domain.audit import AuditEvent, AuditTag, Outcome
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
-from chalicelib.domain.errors import CloudError, CloudUnavailable, IntegrityViolation, LoginRefused
+from chalicelib.domain.errors import (
+    CloudAnswerForged,
+    CloudAnswerInvalid,
+    CloudClockDiffers,
+    CloudError,
+    CloudUnavailable,
+    IntegrityViolation,
+    LoginRefused,
+)
+from chalicelib.domain.refusal import Refusal, told_by
 from chalicelib.domain.secret import Secret, fingerprint
 from chalicelib.domain.session import NoticeKind, Session
 from chalicelib.domain.sign_in import SignInFailed, SignInProblem, SignInSettings
@@ -40,7 +49,16 @@ _NOBODY = "-"
 """Whose request it is while nobody is signed in."""
 _LONGEST_HINT = 6000
 """Of an id_token that is kept: a browser sends it back in an address, and servers take some 8 kB."""
-_OURS = (ConsentProblem.EXPIRED, ConsentProblem.USED, ConsentProblem.FOREIGN)
+_PROBLEMS = {
+    ConsentProblem.EXPIRED: SignInProblem.NOT_OURS,
+    ConsentProblem.USED: SignInProblem.NOT_OURS,
+    ConsentProblem.FOREIGN: SignInProblem.NOT_OURS,
+    ConsentProblem.WRONG_SERVER: SignInProblem.WRONG_ANSWER,
+    ConsentProblem.CLOUD_ANSWER_INVALID: SignInProblem.UNUSABLE_ANSWER,
+    ConsentProblem.CLOUD_UNAVAILABLE: SignInProblem.UNAVAILABLE,
+    ConsentProblem.CLOUD_ERROR: SignInProblem.DENIED,
+}
+"""Where the two kinds of trips have other words for the same."""
 
 
 class SignInService:
@@ -97,7 +115,7 @@ class SignInService:
                 request, state=state, code_verifier=verifier, anew=session is not None
             )
         except CloudError as error:
-            raise self._failure(error) from error
+            raise self._not_started(error) from error
         return Departure(self._settings.name, url, flow)
 
     def complete(self, callback: Callback, client: Client, session: Session | None = None) -> LoggedIn:
@@ -110,20 +128,23 @@ class SignInService:
         try:
             user, identity = self._user(callback, session)
         except (SignInFailed, LoginRefused) as failure:
-            cause = failure.cause if isinstance(failure, LoginRefused) else failure.problem.value
-            self._record(AuditEvent(tag, Outcome.FAILURE, actor, client.origin, facts={"cause": cause}))
-            _LOG.warning("sign_in.failed", extra={"code": cause, "detail": failure.detail})
+            facts = _facts(failure)
+            self._record(AuditEvent(tag, Outcome.FAILURE, actor, client.origin, facts=facts))
+            _LOG.warning("sign_in.failed", extra={"code": facts["cause"], "detail": failure.detail})
             if isinstance(failure, LoginRefused):
                 self._sessions.shut_out(failure.user_id)
             raise
+        lacks_groups = not user.domain and self._settings.lacks_groups(identity.claims)
+        name, facts = user.login_name, {"with": self.name}
+        if lacks_groups:
+            facts["groups"] = "not all named"
+        line = AuditEvent(
+            tag, Outcome.SUCCESS, user.id, client.origin, user.id, facts=facts, actor_name=name, user_name=name
+        )
         kept = self._kept(identity.id_token)
-        started = self._sessions.start(user, client.browser, replaces=session, by_openid=True, id_token=kept)
-        name = user.login_name
-        event = AuditEvent(tag, Outcome.SUCCESS, user.id, client.origin, user.id, actor_name=name, user_name=name)
-        if user.domain or not self._settings.lacks_groups(identity.claims):
-            self._record(event)
+        started = self._sessions.start(user, client.browser, line, replaces=session, by_openid=True, id_token=kept)
+        if not lacks_groups:
             return LoggedIn(started.cookie, started.session)
-        self._record(replace(event, facts={"groups": "not all named"}))
         _LOG.warning("sign_in.groups_not_named", extra={"user_id": user.id})
         notice = self._sessions.notify(started.session, NoticeKind.GROUPS_NOT_NAMED, {"at": self.name})
         return LoggedIn(started.cookie, replace(started.session, notice=notice))
@@ -178,7 +199,7 @@ class SignInService:
         # About somebody of a directory that directory has the last word, and the sweep asks it
         self._settings.check_allowed(claims, "" if user.domain else user.id)
         if session:
-            self._settings.check_anew(claims, started_at)
+            self._settings.check_anew(claims, started_at, self._clock.now())
             if user.id != session.user.id:
                 raise SignInFailed(SignInProblem.ANOTHER_PERSON, self.name)
         return user, identity
@@ -211,25 +232,56 @@ class SignInService:
         return self._settings.user(claims, self._directory_domains)
 
     def _unfinished(self, failure: ConsentFailed) -> SignInFailed:
-        problem = SignInProblem.WRONG_ANSWER
-        if failure.problem in _OURS:
-            problem = SignInProblem.NOT_OURS
-        elif failure.problem is ConsentProblem.DENIED:
-            problem = SignInProblem.DENIED
-        elif failure.problem is ConsentProblem.CLOUD_UNAVAILABLE:
-            problem = SignInProblem.UNAVAILABLE
-        return SignInFailed(problem, self._settings.name, detail=failure.detail)
+        problem = _PROBLEMS.get(failure.problem) or SignInProblem(failure.problem)
+        return self._failed(problem, failure.detail, failure.cloud_code)
+
+    def _not_started(self, error: CloudError) -> SignInFailed:
+        """Nobody has been anywhere yet: what is wrong is wrong for everybody."""
+        _, code = told_by(error)
+        extra = {"code": code or error.code, "detail": error.detail, "server": self._settings.issuer}
+        _LOG.error("sign_in.not_started", extra=extra)
+        is_away = isinstance(error, CloudUnavailable)
+        problem = SignInProblem.UNAVAILABLE if is_away else SignInProblem.MISCONFIGURED
+        return self._failed(problem, error.detail or error.code, code)
 
     def _failure(self, error: CloudError) -> SignInFailed:
-        problem = SignInProblem.WRONG_ANSWER
-        if isinstance(error, CloudUnavailable):
-            problem = SignInProblem.UNAVAILABLE
-        elif error.may_be_registration:
-            problem = SignInProblem.MISCONFIGURED
-        return SignInFailed(problem, self._settings.name, detail=error.detail or error.code)
+        problem, code = _problem(error)
+        return self._failed(problem, error.detail or error.code, code)
+
+    def _failed(self, problem: SignInProblem, detail: str, code: str) -> SignInFailed:
+        needed = problem is SignInProblem.APPROVAL_NEEDED
+        url = self._settings.approval_url(self._public_url + CALLBACK_PATH) if needed else ""
+        return SignInFailed(problem, self.name, detail=detail, provider_code=code, approval_url=url)
 
     def _record(self, event: AuditEvent) -> None:
         self._audit_log.record(replace(event, facts={"with": self.name, **event.facts}))
+
+
+def _problem(error: CloudError) -> tuple[SignInProblem, str]:
+    """What it is to the person, and the provider's own code."""
+    refusal, code = told_by(error)
+    match error:
+        case CloudUnavailable():
+            return SignInProblem.UNAVAILABLE, code
+        case CloudClockDiffers():
+            return SignInProblem.CLOCKS_DIFFER, code
+        case CloudAnswerForged():
+            return SignInProblem.WRONG_ANSWER, code
+        case CloudAnswerInvalid():
+            return SignInProblem.UNUSABLE_ANSWER, code
+    if refusal is Refusal.OTHER:
+        return SignInProblem.MISCONFIGURED if error.may_be_registration else SignInProblem.DENIED, code
+    return _PROBLEMS.get(ConsentProblem(refusal)) or SignInProblem(refusal), code
+
+
+def _facts(failure: SignInFailed | LoginRefused) -> dict[str, str]:
+    """What the audit log keeps of it; `detail` is the provider's own word, cleaned."""
+    if isinstance(failure, LoginRefused):
+        return {"cause": failure.cause}
+    cause = failure.problem.value
+    detail = failure.detail if failure.detail not in (cause, failure.provider_code) else ""
+    facts = {"cause": cause, "code": failure.provider_code, "detail": detail}
+    return {name: value for name, value in facts.items() if value}
 
 
 def _code_verifier(flow: str, state: str) -> str:

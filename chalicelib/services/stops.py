@@ -1,11 +1,12 @@
 """Stopping releases and taking that back; each counts on the next call, for stops are read with every release."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.client_application import ClientApplication, check_id
-from chalicelib.domain.errors import Conflict, NotFound
+from chalicelib.domain.errors import Conflict, InvalidRequest, NotFound
 from chalicelib.domain.stop import ALL, Stop, StopKind, checked_reason
 from chalicelib.ports import AuditLog, ClientApplicationStore, Clock, ProviderStore, StopStore
 
@@ -52,6 +53,8 @@ class StopService:
     def stop(self, kind: StopKind, target: str, reason: str, by: Actor, origin: Origin) -> Stop:
         """Stop what `target` names; a person by any name. Stopping twice is stopping once: the first reason stays.
 
+        Each time is in the log, and so is each time that something which is not stopped is let go on.
+
         Raises InvalidForm for a reason that is none, NotFound or InvalidRequest for a target that is none.
         """
         reason = checked_reason(reason)
@@ -59,23 +62,32 @@ class StopService:
             return self._stop_application(target, reason, by, origin)
         target, name = self._target(kind, target)
         stop = Stop(kind, target, reason, self._clock.now(), by, name)
-        try:
-            self._stops.add(stop)
-        except Conflict:
-            return next((s for s in self._stops.all() if (s.kind, s.target) == (kind, target)), stop)
-        self._record(AuditTag.RELEASES_STOPPED, stop, by, origin)
+        with self._audit_log.recording(_event(AuditTag.RELEASES_STOPPED, stop, by, origin)):
+            try:
+                self._stops.add(stop)
+            except Conflict:
+                return self._found(kind, target) or stop
         return stop
 
     def resume(self, kind: StopKind, target: str, by: Actor, origin: Origin) -> None:
-        """Take a stop back; nothing happens where there is none. Raises NotFound for an unknown application."""
+        """Take a stop back; nothing changes where there is none. Raises NotFound for an unknown application."""
         if kind is StopKind.APPLICATION:
             self._change(target, ClientApplication.resumed, AuditTag.CLIENT_RESUMED, by, origin)
             return
         target = ALL if kind is StopKind.EVERYTHING else target
-        is_stopped = any((stop.kind, stop.target) == (kind, target) for stop in self._stops.all())
-        stop = self._stops.remove(kind, target) if is_stopped else None
-        if stop is not None:
-            self._record(AuditTag.RELEASES_RESUMED, stop, by, origin)
+        stop = self._found(kind, target)
+        if stop is None:
+            # Text that names nothing is nothing to record
+            with suppress(NotFound, InvalidRequest):
+                target, name = self._target(kind, target)
+                stop = Stop(kind, target, "", 0, by, name)
+        if stop is None:
+            return
+        with self._audit_log.recording(_event(AuditTag.RELEASES_RESUMED, stop, by, origin)):
+            self._stops.remove(kind, target)
+
+    def _found(self, kind: StopKind, target: str) -> Stop | None:
+        return next((stop for stop in self._stops.all() if (stop.kind, stop.target) == (kind, target)), None)
 
     def _target(self, kind: StopKind, target: str) -> tuple[str, str]:
         """Id and name of what is to be stopped."""
@@ -112,30 +124,29 @@ class StopService:
         is_wanted = tag is AuditTag.CLIENT_RESUMED
         for _ in range(_ATTEMPTS):
             application = self._applications.get(check_id(application_id))
-            if application.enabled == is_wanted:
-                return application
+            changed = application if application.enabled == is_wanted else change(application)
             try:
-                changed = self._applications.update(change(application))
+                with self._audit_log.recording(_event(tag, _stop_of(changed), by, origin)):
+                    return changed if changed is application else self._applications.update(changed)
             except Conflict:
                 continue
-            self._record(tag, _stop_of(changed), by, origin)
-            return changed
         raise Conflict
 
-    def _record(self, tag: AuditTag, stop: Stop, by: Actor, origin: Origin) -> None:
-        about = {"client": stop.target} if stop.kind is StopKind.APPLICATION else {"kind": stop.kind.value}
-        is_person = stop.kind is StopKind.PERSON
-        event = AuditEvent(
-            tag,
-            Outcome.SUCCESS,
-            by.id,
-            origin,
-            user_id=stop.target if is_person else "",
-            provider_id=stop.target if stop.kind is StopKind.PROVIDER else "",
-            facts=about | ({"reason": stop.reason} if stop.reason else {}),
-            actor_name=by.name,
-        )
-        self._audit_log.record(replace(event, user_name=stop.target_name) if is_person else event)
+
+def _event(tag: AuditTag, stop: Stop, by: Actor, origin: Origin) -> AuditEvent:
+    about = {"client": stop.target} if stop.kind is StopKind.APPLICATION else {"kind": stop.kind.value}
+    is_person = stop.kind is StopKind.PERSON
+    return AuditEvent(
+        tag,
+        Outcome.SUCCESS,
+        by.id,
+        origin,
+        user_id=stop.target if is_person else "",
+        provider_id=stop.target if stop.kind is StopKind.PROVIDER else "",
+        facts=about | ({"reason": stop.reason} if stop.reason else {}),
+        actor_name=by.name,
+        user_name=stop.target_name if is_person else "",
+    )
 
 
 def _stop_of(application: ClientApplication) -> Stop:

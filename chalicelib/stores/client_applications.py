@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 
 from chalicelib.domain.client_application import ClientApplication
 from chalicelib.domain.errors import Conflict, NotFound
+from chalicelib.domain.text import in_order
 
 from .groups import group_keys
 from .items import Item, load, read, readable
@@ -22,9 +23,8 @@ class DynamoClientApplicationStore:
     def all(self) -> list[ClientApplication]:
         listed = self._table.query_all(Condition.equals(**{LISTING.key: _LISTING}), index=LISTING)
         keys = [{KEY: item[KEY], SORT: item[SORT]} for item in listed]
-        return sorted(
-            readable("client application", self._table.get_all(keys), _parsed), key=lambda a: a.name.casefold()
-        )
+        found = readable("client application", self._table.get_all(keys), _parsed)
+        return sorted(found, key=lambda application: in_order(application.name))
 
     def get(self, application_id: str) -> ClientApplication:
         item = self._table.get(application_key(application_id))

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from chalicelib.domain.errors import Conflict, NotFound
 from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.removal import Everything
+from chalicelib.domain.text import in_order
 
 from .groups import group_keys
 from .items import Item, load, read, readable
@@ -30,7 +31,7 @@ class DynamoProviderStore:
         items = {item[SORT]: item for item in self._vault.query_all(Condition.equals(**{KEY: _PARTITION}))}
         everything = everything_from_item(items.pop(_EVERYTHING, None))
         found = (provider.under(everything) for provider in readable("provider", items.values(), _parsed))
-        return sorted(found, key=lambda p: p.name.casefold())
+        return sorted(found, key=lambda p: in_order(p.name))
 
     def get(self, provider_id: str) -> Provider:
         if not is_provider_id(provider_id):
@@ -47,9 +48,7 @@ class DynamoProviderStore:
         item = everything_key() | {"last": everything.last} | asdict(everything)
         _put(self._vault, item, Condition.equals(last=replaces) if replaces else Condition.absent(KEY))
 
-    def add(self, provider: Provider, key: ProviderKey) -> None:
-        # The key first: a provider without one could not be used, a key without a provider harms nobody
-        self.add_key(key)
+    def add(self, provider: Provider) -> None:
         _put(self._vault, _provider_to_item(provider), Condition.absent(KEY))
 
     def update(self, provider: Provider) -> Provider:

@@ -41,8 +41,8 @@ class DynamoSessionStore:
         values = {name: value for name, value in _of_user(user).items() if name != SESSIONS_OF_USER.key}
         self._change(id_hash, values)
 
-    def delete(self, id_hash: str) -> None:
-        self._table.delete(_key(id_hash))
+    def delete(self, *id_hashes: str) -> None:
+        self._table.delete_all([_key(id_hash) for id_hash in id_hashes])
 
     def of_user(self, user_id: str) -> list[Session]:
         items = self._table.query_all(Condition.equals(user_id=user_id), index=SESSIONS_OF_USER)

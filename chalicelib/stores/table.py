@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,6 +15,8 @@ from .items import ODD_VERSION, Item, pack, unpack
 from .tables import KEY, SORT, Index
 
 _BATCH_WRITE_LIMIT, _BATCH_READ_LIMIT = 25, 100
+_TRANSACTION_LIMIT = 90
+"""Of 100; some are left for companions."""
 _TRIES = 10
 _FIRST_PAUSE, _LONGEST_PAUSE, _PATIENCE = 0.05, 1.0, 5.0
 """Seconds: at most before the second try, at most before any, and at most in all, so that a request can still say in
@@ -64,6 +67,42 @@ class Page:
     last_key: Item | None
 
 
+class Companions:
+    """New items that go with the next write of this thread, whichever table that is in; see `Table.together`."""
+
+    def __init__(self, table: str, items: Sequence[Item]) -> None:
+        absent = _conditional(Condition.absent(KEY))
+        self.puts = [{"Put": {"TableName": table, "Item": pack(item), **absent}} for item in items]
+        self.are_stored = not items
+
+
+_COMPANIONS: ContextVar[Companions | None] = ContextVar("companions", default=None)
+
+
+class _Cancelled(Exception):
+    """DynamoDB did nothing of a transaction. `reasons`: why, one for each of its writes."""
+
+    def __init__(self, reasons: Sequence[Mapping[str, Any]]) -> None:
+        self.reasons = reasons
+        super().__init__("transaction cancelled")
+
+    def is_condition(self, number: int) -> bool:
+        return bool(self.reasons[number].get("Code") == "ConditionalCheckFailed")
+
+    def check(self) -> None:
+        """Raises ConditionFailed for the first write's condition, StorageUnavailable for what will not pass."""
+        if self.is_condition(0):
+            found = self.reasons[0].get("Item")
+            raise ConditionFailed(unpack(found) if found else None)
+        codes = {str(reason.get("Code")) for reason in self.reasons}
+        if not codes <= _PASSING:
+            raise StorageUnavailable(detail=f"DynamoDB TransactWriteItems: {' '.join(sorted(codes))}")
+
+
+_PASSING = frozenset({"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+"""Codes of a write that was no reason, or one that passes (API reference, TransactWriteItems)."""
+
+
 class Table:
     """A named table. Raises StorageUnavailable for whatever DynamoDB cannot do now."""
 
@@ -88,6 +127,9 @@ class Table:
         if condition is not None:
             arguments |= _conditional(condition)
         try:
+            if companions := _pending():
+                self._write_together([{"Put": arguments}], companions)
+                return
             with storage_errors():
                 self._client.put_item(**arguments)
         except ConditionFailed as failure:
@@ -105,18 +147,75 @@ class Table:
         }
         if condition is not None:
             arguments = _conditional(Condition(condition.expression, {**values, **condition.values}), expression)
+        arguments |= {"TableName": self.name, "Key": pack(key), "UpdateExpression": expression}
+        if companions := _pending():
+            before = self.get(key)
+            self._write_together([{"Update": arguments}], companions)
+            return before
         with storage_errors():
-            answer = self._client.update_item(
-                TableName=self.name, Key=pack(key), UpdateExpression=expression, ReturnValues="ALL_OLD", **arguments
-            )
+            answer = self._client.update_item(ReturnValues="ALL_OLD", **arguments)
         return unpack(answer["Attributes"]) if "Attributes" in answer else None
 
     def delete(self, key: Item, condition: Condition | None = None) -> Item | None:
         """Delete one item and return what it was. Raises ConditionFailed."""
         arguments = _conditional(condition) if condition is not None else {}
+        arguments |= {"TableName": self.name, "Key": pack(key)}
+        if companions := _pending():
+            before = self.get(key)
+            if before is not None or condition is not None:
+                self._write_together([{"Delete": arguments}], companions)
+            return before
         with storage_errors():
-            answer = self._client.delete_item(TableName=self.name, Key=pack(key), ReturnValues="ALL_OLD", **arguments)
+            answer = self._client.delete_item(ReturnValues="ALL_OLD", **arguments)
         return unpack(answer["Attributes"]) if "Attributes" in answer else None
+
+    @contextmanager
+    def together(self, *items: Item) -> Iterator[Companions]:
+        """`items`, new ones of this table, go with the first single write inside: all are stored, or none.
+
+        Where nothing is written inside, they are stored at the end; where an error comes before the write, not at all.
+        Whoever does not know what became of the write may try the same one again, inside: where the items are stored,
+        so is the write.
+        """
+        companions = Companions(self.name, items)
+        token = _COMPANIONS.set(companions)
+        try:
+            yield companions
+        finally:
+            _COMPANIONS.reset(token)
+        if not companions.are_stored:
+            self._write_together([], companions)
+
+    def delete_all(self, keys: Sequence[Item]) -> None:
+        """Delete items, as many in one transaction as there may be; with companions, if there are some."""
+        if len(keys) == 1 and not _pending():
+            self.delete(keys[0])
+            return
+        for start in range(0, len(keys), _TRANSACTION_LIMIT):
+            some = keys[start : start + _TRANSACTION_LIMIT]
+            self._write_together([{"Delete": {"TableName": self.name, "Key": pack(key)}} for key in some], _pending())
+
+    def _write_together(self, writes: list[dict[str, Any]], companions: Companions | None) -> None:
+        """One transaction. Raises ConditionFailed for the first one's condition.
+
+        Repeated by the client it happens once: the token tells, for ten minutes (API reference, ClientRequestToken).
+        """
+        number, writes = len(writes), [*writes, *(companions.puts if companions else [])]
+        for _ in self._tries():
+            try:
+                with storage_errors():
+                    self._client.transact_write_items(TransactItems=writes, ClientRequestToken=self._random.token(12))
+            except _Cancelled as cancelled:
+                if any(cancelled.is_condition(one) for one in range(number, len(writes))):
+                    # They were stored by an earlier try, whose reply was lost
+                    break
+                cancelled.check()
+                continue
+            break
+        else:
+            raise StorageUnavailable(detail="DynamoDB TransactWriteItems: contention")
+        if companions:
+            companions.are_stored = True
 
     def query(
         self,
@@ -247,6 +346,11 @@ class Table:
             yield
 
 
+def _pending() -> Companions | None:
+    companions = _COMPANIONS.get()
+    return companions if companions is not None and not companions.are_stored else None
+
+
 def _key_of(item: Item) -> tuple[tuple[str, Any], ...]:
     return (KEY, item[KEY]), (SORT, item[SORT])
 
@@ -259,6 +363,8 @@ def storage_errors() -> Iterator[None]:
     except ClientError as error:
         response: dict[str, Any] = dict(error.response)
         code = response["Error"]["Code"]
+        if code == "TransactionCanceledException" and response.get("CancellationReasons"):
+            raise _Cancelled(response["CancellationReasons"]) from None
         if code == "ConditionalCheckFailedException":
             item = response.get("Item")
             raise ConditionFailed(unpack(item) if item else None) from None

@@ -51,6 +51,8 @@ class ProviderCard:
     state: GrantState | None = None
     """None: never authorized, or revoked by the person."""
     reason: GrantReason = GrantReason.NONE
+    is_misconfigured: bool = False
+    """The token has to be renewed, and the cloud refuses the vault itself: administrators have to act."""
     account: str | None = None
     """The cloud account that is connected, as its owner knows it: e-mail address or log-in name."""
     since: int | None = None
@@ -71,6 +73,12 @@ class ProviderCard:
     """Which of the person's accounts there it is; names it in forms."""
     others: tuple["ProviderCard", ...] = ()
     """The other accounts there, if this is the default one."""
+
+    def matches(self, typed: str) -> bool:
+        """Whether every word typed into a search is somewhere in the names of provider, type or cloud accounts."""
+        names = (self.name, self.type_name, *(one.account or "" for one in self.accounts))
+        known = " ".join(names).casefold()
+        return all(word in known for word in typed.casefold().split())
 
     @property
     def is_connected(self) -> bool:
@@ -104,6 +112,10 @@ class ConsentFailedDialog:
 
     provider: ProviderCard
     problem: ConsentProblem
+    code: str = ""
+    """The cloud's own, for the help desk."""
+    approval_url: str = ""
+    """Where an administrator of the person's company approves the vault, if that is what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +229,8 @@ class TestConsentView:
     __test__: ClassVar[bool] = False  # its name begins as tests do
 
     problem: ConsentProblem | None = None
+    code: str = ""
+    approval_url: str = ""
     account: str = ""
     scopes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()

@@ -118,6 +118,7 @@ WITHOUT_REVOCATION = replace(
     type_name="Microsoft 365",
     account="a.very.long.address.of.alice.adams@engineering.contoso-international.example",
 )
+MISCONFIGURED = replace(CONNECTED, id="refused", name="Tailspin Files", is_misconfigured=True)
 BROKEN = tuple(
     replace(CONNECTED, id=f"broken-{reason}", name="Tailspin", state=GrantState.NEEDS_REAUTHORIZATION, reason=reason)
     for reason in GrantReason
@@ -133,6 +134,7 @@ SEVERAL = replace(
         replace(REMOVED, id="several", slot="3", account="archive@contoso.example"),
     ),
 )
+MANY = (CONNECTED, *(replace(OFFERED, id=f"cloud-{n}", name=f"Cloud {n}") for n in range(1, 13)))
 CARDS = (
     CONNECTED,
     SEVERAL,
@@ -212,6 +214,7 @@ ACTIVITY = (
     *(_act(6, AuditTag.CONSENT_FAILED, Outcome.FAILURE, facts={"problem": problem}) for problem in ConsentProblem),
     _act(7, AuditTag.SESSION_ENDED, facts={"count": "1"}),
     _act(8, AuditTag.SESSION_ENDED, facts={"count": "3"}),
+    _act(8, AuditTag.SESSION_ENDED, by_other=True, facts={"count": "2", "cause": "disabled"}),
     _act(9, AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE),
     _act(9, AuditTag.TOKEN_RELEASED, actor="Scan server", facts=ACCOUNT | {"reason": "nightly filing"}),
     *(
@@ -259,7 +262,8 @@ def _activity(**changes: Any) -> dict[str, Any]:
 
 
 def _providers(dialog: ProviderDialog | None = None, cards: tuple[ProviderCard, ...] = CARDS) -> dict[str, Any]:
-    return {"cards": cards, "dialog": dialog, "groups_not_named_at": ""}
+    shown = {"cards": cards, "total": len(cards), "search": ""}
+    return {**shown, "dialog": dialog, "groups_not_named_at": ""}
 
 
 def _tokens(**changes: Any) -> dict[str, Any]:
@@ -285,6 +289,8 @@ REMOVALS = (
     Removal("r2", RemovalScope.PROVIDER, False, ADELE, NOW - DAY, "box", "Box"),
     Removal("r3", RemovalScope.PERSON, True, ADELE, NOW - 2 * DAY, BOB.id, BOB.name),
     Removal("r4", RemovalScope.TOKENS, True, ADELE, NOW - 3 * DAY),
+    Removal("r5", RemovalScope.TOKENS, True, ADELE, NOW - 3 * DAY, people=(BOB.name,)),
+    Removal("r6", RemovalScope.TOKENS, True, ADELE, NOW - 3 * DAY, people=(BOB.name, "CONTOSO\\alice", "x", "y")),
 )
 GROUP = "CN=Vault Helpdesk,OU=Groups,DC=contoso,DC=example"
 APPOINTMENTS = (
@@ -597,9 +603,12 @@ OUTDATED_PROVIDER = FormView(
 )
 
 
+APPROVAL = "https://northwind.example/tenant/adminconsent?client_id=a&state=approval"
+
+
 def _login(**changes: Any) -> dict[str, Any]:
     form = {"csrf": "csrf-token", "user_name": "", "user_name_hint": HINT, "error": "", "info": ""}
-    form |= {"sign_in_name": "", "sign_out_url": ""}
+    form |= {"sign_in_name": "", "sign_out_url": "", "code": "", "approval_url": ""}
     return {"viewer": None} | form | changes
 
 
@@ -628,6 +637,8 @@ def _outcomes() -> dict[str, tuple[str, dict[str, Any]]]:
         for problem in ConsentProblem
         for card in [OFFERED if problem is ConsentProblem.EXPIRED else CONNECTED]
     }
+    needed = ConsentFailedDialog(CONNECTED, ConsentProblem.APPROVAL_NEEDED, "AADSTS90094", APPROVAL)
+    problems["consent_failed_approval_needed"] = ("providers.html", _providers(needed))
     revoked = {
         f"revoked_{outcome}": ("providers.html", _providers(RevokedDialog(OFFERED, "alice@contoso.example", outcome)))
         for outcome in RevocationOutcome
@@ -647,6 +658,24 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "login_openid_failed": (
         "login.html",
         _login(sign_in_name="Microsoft", error=SignInFailed(SignInProblem.UNAVAILABLE, "Microsoft").message),
+    ),
+    "login_openid_approval": (
+        "login.html",
+        _login(
+            sign_in_name="Microsoft",
+            user_name_hint="",
+            error=SignInFailed(SignInProblem.APPROVAL_NEEDED, "Microsoft").message,
+            code="AADSTS90094",
+            approval_url=APPROVAL,
+        ),
+    ),
+    "login_openid_not_assigned": (
+        "login.html",
+        _login(
+            sign_in_name="Microsoft",
+            error=SignInFailed(SignInProblem.NOT_ASSIGNED, "Microsoft").message,
+            code="AADSTS50105",
+        ),
     ),
     "login_signed_out": (
         "login.html",
@@ -671,9 +700,12 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "going_sign_in": ("going.html", _going("Microsoft", is_sign_in=True)),
     "providers": ("providers.html", _providers()),
     "providers_administrator": ("providers.html", _providers() | {"viewer": ADMIN}),
-    "providers_broken": ("providers.html", _providers(cards=BROKEN)),
+    "providers_broken": ("providers.html", _providers(cards=(MISCONFIGURED, *BROKEN))),
     "providers_groups_not_named": ("providers.html", _providers() | {"groups_not_named_at": "Microsoft"}),
     "providers_empty": ("providers.html", _providers(cards=())),
+    "providers_many": ("providers.html", _providers(cards=MANY)),
+    "providers_searched": ("providers.html", _providers(cards=MANY[:2]) | {"total": 47, "search": "cloud 1"}),
+    "providers_not_found": ("providers.html", _providers(cards=()) | {"total": 47, "search": "nothing"}),
     "authorized": ("providers.html", _providers(AuthorizedDialog(CONNECTED, "alice@contoso.example"))),
     "authorized_other": (
         "providers.html",
@@ -805,7 +837,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "provider_consent_failed": (
         "manage_provider.html",
-        _provider(consent=TestConsentView(ConsentProblem.MISCONFIGURED)),
+        _provider(consent=TestConsentView(ConsentProblem.APPROVAL_NEEDED, "AADSTS90094", APPROVAL)),
     ),
     "provider_outdated": ("manage_provider.html", _provider(is_outdated=True)),
     "provider_new_disabled": (

@@ -34,9 +34,14 @@ def dynalite_client() -> Iterator[Any]:
 
 
 class _Dynalite(JsonClient):
-    """With ReturnValuesOnConditionCheckFailure, which DynamoDB has had since 2023 and dynalite has not."""
+    """With ReturnValuesOnConditionCheckFailure, which DynamoDB has had since 2023, and transactions: dynalite has none.
+
+    One write of a transaction follows the other here; what a transaction is for is tried on moto.
+    """
 
     def call(self, operation: str, /, **arguments: Any) -> dict[str, Any]:
+        if operation == "TransactWriteItems":
+            return self._one_by_one(arguments["TransactItems"])
         try:
             return super().call(operation, **arguments)
         except ClientError as error:
@@ -44,6 +49,27 @@ class _Dynalite(JsonClient):
             if is_wanted and error.response["Error"]["Code"] == "ConditionalCheckFailedException":
                 self._add_old_item(error, arguments)
             raise
+
+    def _one_by_one(self, writes: list[dict[str, Any]]) -> dict[str, Any]:
+        for number, one in enumerate(writes):
+            for kind, write in one.items():
+                try:
+                    self.call(f"{kind}Item", **write)
+                except ClientError as error:
+                    raise self._cancelled(error, writes, number) from error
+        return {}
+
+    def _cancelled(self, error: ClientError, writes: list[dict[str, Any]], number: int) -> ClientError:
+        code = error.response["Error"]["Code"].removesuffix("Exception")
+        reasons: list[dict[str, Any]] = [{"Code": "None"} for _ in writes]
+        reasons[number] = {"Code": code} | ({"Item": error.response["Item"]} if "Item" in error.response else {})
+        for place, one in enumerate(writes[number + 1 :], number + 1):
+            # What comes behind is new, or it fails as well
+            key = {name: one["Put"]["Item"][name] for name in ("pk", "sk")}
+            if "Item" in self.call("GetItem", TableName=one["Put"]["TableName"], Key=key):
+                reasons[place] = {"Code": "ConditionalCheckFailed"}
+        response: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
+        return ClientError(response, "TransactWriteItems")
 
     def _add_old_item(self, error: ClientError, arguments: dict[str, Any]) -> None:
         response: dict[str, Any] = dict(error.response)

@@ -85,7 +85,8 @@ def stores(request: pytest.FixtureRequest) -> Stores:
 
 @pytest.fixture
 def registered(stores: Stores) -> Stores:
-    stores.providers.add(PROVIDER, KEY)
+    stores.providers.add_key(KEY)
+    stores.providers.add(PROVIDER)
     return stores
 
 
@@ -101,12 +102,13 @@ class TestProviderStore:
 
     def test_lists_by_name(self, registered: Stores) -> None:
         other = replace(PROVIDER, id="box", name="box")
-        registered.providers.add(other, replace(KEY, provider_id="box"))
+        registered.providers.add_key(replace(KEY, provider_id="box"))
+        registered.providers.add(other)
         assert registered.providers.all() == [other, PROVIDER]
 
     def test_refuses_a_second_one_with_the_same_id(self, registered: Stores) -> None:
         with pytest.raises(Conflict):
-            registered.providers.add(replace(PROVIDER, name="another"), replace(KEY, generation=7))
+            registered.providers.add(replace(PROVIDER, name="another"))
         assert registered.providers.get("northwind") == PROVIDER
 
     def test_the_second_of_two_updates_is_told(self, registered: Stores) -> None:
@@ -188,6 +190,11 @@ class TestRemovalStore:
             CloudReceipt("box", not_offered=1),
         }
         assert stores.removals.receipt("r1").clouds[0].pending in (0, 1)
+
+    def test_of_single_tokens_it_is_noted_whose_they_were(self, stores: Stores) -> None:
+        removal = replace(REMOVAL, scope=RemovalScope.TOKENS, tokens=("northwind.S-1",), people=("CONTOSO\\bob",))
+        stores.removals.add(removal)
+        assert stores.removals.receipt("r1").removal == removal
 
     def test_the_same_counted_twice_running_counts_once(self, stores: Stores) -> None:
         stores.removals.add(REMOVAL)
@@ -630,7 +637,8 @@ def test_two_threads_that_learn_of_a_new_generation_disturb_each_other_in_nothin
     vault, keys = aws.table("vault"), aws.table("vault-keys")
     providers = DynamoProviderStore(vault, keys)
     store = DynamoGrantStore(vault, keys, aws.table("vault-sessions"))
-    providers.add(PROVIDER, KEY)
+    providers.add_key(KEY)
+    providers.add(PROVIDER)
     providers.add_key(replace(KEY, generation=2))
     providers.update(replace(PROVIDER, generation=2))
     read = store._read
@@ -652,7 +660,8 @@ def test_r92_what_was_stored_before_servers_were_noted_is_read_as_it_was(aws: Aw
         DynamoGrantStore(vault, keys, aws.table("vault-sessions")),
     )
     ended = replace(PROVIDER, generation=2, removals=(RemovalOrder(1, "r1", True, BY),))
-    providers.add(ended, replace(KEY, generation=2))
+    providers.add_key(replace(KEY, generation=2))
+    providers.add(ended)
     held.save(replace(GRANT, generation=2), replaces=None)
     for item in aws.items("vault"):
         for name in ("server", "emptied"):
@@ -686,7 +695,8 @@ class TestBounds:
             DynamoRemovalStore(vault),
             DynamoProviderHealthStore(vault),
         )
-        made.providers.add(PROVIDER, KEY)
+        made.providers.add_key(KEY)
+        made.providers.add(PROVIDER)
         for number in range(6):
             domain = "FABRIKAM" if number < 5 else "CONTOSO"
             name = rf"{domain}\alice{number}"

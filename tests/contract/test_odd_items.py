@@ -66,7 +66,8 @@ class World(Stores):
     """All stores on one AWS, and what is put into them."""
 
     def provider(self) -> None:
-        self.providers.add(PROVIDER, KEY)
+        self.providers.add_key(KEY)
+        self.providers.add(PROVIDER)
 
     def names(self) -> list[str]:
         return [grant.user_name for grant in self.page().grants]
@@ -99,8 +100,10 @@ def _full_provider(world: World) -> None:
     former = FormerClient(PROVIDER.server, "vault", b"encrypted")
     order = RemovalOrder(1, "r1", revoke=True, by=ADMINISTRATOR, former=former)
     full = replace(PROVIDER, fields={"issuer": "x"}, removals=(order,), removed_at=NOW, visible_to=("g",), emptied=1)
-    world.providers.add(full, KEY)
-    world.providers.add(OTHER_PROVIDER, replace(KEY, provider_id="other"))
+    world.providers.add_key(KEY)
+    world.providers.add(full)
+    world.providers.add_key(replace(KEY, provider_id="other"))
+    world.providers.add(OTHER_PROVIDER)
 
 
 def _everything(world: World) -> None:

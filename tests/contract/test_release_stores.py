@@ -89,7 +89,8 @@ def dynamodb(aws: Aws) -> Stores:
 @pytest.fixture(params=STORES)
 def stores(request: pytest.FixtureRequest) -> Stores:
     made = fakes() if request.param == "fake" else dynamodb(aws_of(request))
-    made.providers.add(PROVIDER, KEY)
+    made.providers.add_key(KEY)
+    made.providers.add(PROVIDER)
     made.applications.add(APPLICATION)
     made.users.enrol(ALICE, sessions_until=NOW, at=NOW)
     made.grants.save(GRANT, replaces=None)
@@ -342,7 +343,8 @@ def test_a_process_that_remembers_very_many_people_forgets_them_and_finds_them_a
 ) -> None:
     monkeypatch.setattr(releases, "_REMEMBERED", 1)
     stores = dynamodb(aws)
-    stores.providers.add(PROVIDER, KEY)
+    stores.providers.add_key(KEY)
+    stores.providers.add(PROVIDER)
     stores.applications.add(APPLICATION)
     for person in (ALICE, BOB):
         stores.users.enrol(person, sessions_until=NOW, at=NOW)

@@ -143,7 +143,8 @@ class FakeVault:
         key = self.cipher.new_key("northwind", 1)
         with self.cipher.unlock(key) as box:
             secret = box.encrypt(ClientSecrets(Secret("client-secret")).to_bytes(), PROVIDER.secret_context())
-        self.providers.add(replace(PROVIDER, client_secret=secret), key)
+        self.providers.add_key(key)
+        self.providers.add(replace(PROVIDER, client_secret=secret))
         self.sessions.add(SESSION, 0)
 
     @property

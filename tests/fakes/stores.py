@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from itertools import count
@@ -22,6 +23,7 @@ from chalicelib.domain.seal import Seal, StoredEntry, Tip
 from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.session import Notice, Session
 from chalicelib.domain.stop import ALL, Block, Stop, StopKind
+from chalicelib.domain.text import in_order
 from chalicelib.domain.use import LastUse, UseCount
 from chalicelib.domain.user import AliasClaim, SweepProgress, User, UserRecord
 from chalicelib.ports import Clock, GrantPage, UserPage
@@ -52,8 +54,9 @@ class FakeSessionStore:
     def update_user(self, id_hash: str, user: User) -> None:
         self._change(id_hash, user=user)
 
-    def delete(self, id_hash: str) -> None:
-        self.sessions.pop(id_hash, None)
+    def delete(self, *id_hashes: str) -> None:
+        for id_hash in id_hashes:
+            self.sessions.pop(id_hash, None)
 
     def of_user(self, user_id: str) -> list[Session]:
         mine = [session for session in self.sessions.values() if session.user.id == user_id]
@@ -213,7 +216,7 @@ class FakeProviderStore:
 
     def all(self) -> list[Provider]:
         found = (provider.under(self.removed) for provider in self.providers.values())
-        return sorted(found, key=lambda provider: provider.name.casefold())
+        return sorted(found, key=lambda provider: in_order(provider.name))
 
     def get(self, provider_id: str) -> Provider:
         if provider_id not in self.providers:
@@ -228,10 +231,9 @@ class FakeProviderStore:
             raise Conflict
         self.removed = everything
 
-    def add(self, provider: Provider, key: ProviderKey) -> None:
+    def add(self, provider: Provider) -> None:
         if provider.id in self.providers:
             raise Conflict
-        self.add_key(key)
         self.providers[provider.id] = provider
 
     def update(self, provider: Provider) -> Provider:
@@ -541,7 +543,7 @@ class FakeClientApplicationStore:
         self.applications: dict[str, ClientApplication] = {}
 
     def all(self) -> list[ClientApplication]:
-        return sorted(self.applications.values(), key=lambda application: application.name.casefold())
+        return sorted(self.applications.values(), key=lambda application: in_order(application.name))
 
     def get(self, application_id: str) -> ClientApplication:
         if application_id not in self.applications:
@@ -680,6 +682,20 @@ class FakeAuditLog:
         self.events.append(event)
         at = self._clock.now()
         self._entries.append(AuditEntry(position(at, f"entry{len(self.events):06}"), at, event))
+
+    @contextmanager
+    def recording(self, *events: AuditEvent) -> Iterator[None]:
+        """What is done is not taken back: a broken log keeps it from being begun, and who is killed has done it."""
+        if self.broken:
+            raise StorageUnavailable
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            self.record_all(events)
+            raise
+        self.record_all(events)
 
     def record_all(self, events: Sequence[AuditEvent]) -> None:
         for event in events:

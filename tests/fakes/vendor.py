@@ -51,6 +51,7 @@ class AtVendor(BaseAdapter):
 
     def __init__(self, vendor: Vendor) -> None:
         super().__init__()
+        self.ahead: int | None = None
         self._vendor = vendor
 
     def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:

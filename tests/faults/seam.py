@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,7 +101,8 @@ def meanwhile(act: Callable[[], object]) -> Treatment:
     """Something else happens, whole, before the call."""
 
     def treat(_call: Call, do: Do) -> Any:
-        act()
+        # In a context of its own, as in another process: what this one has begun is not its
+        Context().run(act)
         return do()
 
     return treat
@@ -214,6 +216,8 @@ def _tried(do: Do) -> None:
 
 def _about(arguments: dict[str, Any]) -> str:
     """Table and kind of item: enough to find the call in the code."""
+    if "TransactItems" in arguments:
+        return " + ".join(_about(write) for one in arguments["TransactItems"] for write in one.values())
     item = arguments.get("Item") or arguments.get("Key") or {}
     kinds = [value["S"].partition("#")[0] for value in (item.get("pk"), item.get("sk")) if value]
     names = [arguments.get("TableName", ""), arguments.get("IndexName", ""), *kinds]

@@ -223,13 +223,19 @@ class World:
     def _watch(self, call: Call) -> None:
         if call.system == "events" and call.operation == "PutEvents":
             self.published.update(entry["DetailType"] for entry in call.arguments["Entries"])
-        item = call.arguments.get("Item") or call.arguments.get("Key") or {}
+        for one in call.arguments.get("TransactItems", []):
+            for kind, write in one.items():
+                self._watch_write(f"{kind}Item", write)
+        self._watch_write(call.operation, call.arguments)
+
+    def _watch_write(self, operation: str, arguments: dict[str, Any]) -> None:
+        item = arguments.get("Item") or arguments.get("Key") or {}
         if "sk" not in item or not item["sk"]["S"].startswith("GRANT#"):
             return
         key = (item["pk"]["S"], item["sk"]["S"])
-        if call.operation == "DeleteItem":
+        if operation == "DeleteItem":
             self.grant_writes.pop(key, None)
-        elif call.operation == "PutItem":
+        elif operation == "PutItem" and "version" in item:  # not which account is the default
             stored = unpack(item)
             write = GrantWrite(stored["version"], stored.get("fence", 0), stored["writer"], stored.get("token_set"))
             self.grant_writes.setdefault(key, []).append(write)

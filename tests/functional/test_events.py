@@ -101,12 +101,12 @@ def test_a_failure_and_its_end_are_events(telling: Telling, published: list[dict
     assert telling.mails() == []
 
 
-def test_where_nobody_is_told_a_refusal_is_the_two_writes_and_the_line(running: Running) -> None:
+def test_where_nobody_is_told_a_refusal_is_two_writes_with_the_line(running: Running) -> None:
     running.authorize(running.browser("alice"))
     running.clock.advance(HOUR)
     running.cloud.misbehave("/token", error("invalid_grant"))
     made = calls_of(running, lambda: running.refresh(directory.ALICE.user.id))
-    assert made == ["BatchGetItem", "Decrypt", "PutItem", "PutItem", "PutItem"]
+    assert made == ["BatchGetItem", "Decrypt", "PutItem", "TransactWriteItems"]
     assert calls_of(running, running.vault.events.deliver_due) == []
 
 
@@ -115,7 +115,7 @@ def test_where_somebody_is_told_it_is_one_write_more_for_each(telling: Telling) 
     telling.clock.advance(HOUR)
     telling.cloud.misbehave("/token", error("invalid_grant"))
     made = calls_of(telling, lambda: telling.refresh(directory.ALICE.user.id))
-    assert made == ["BatchGetItem", "Decrypt", *["PutItem"] * 6]
+    assert made == ["BatchGetItem", "Decrypt", "PutItem", "TransactWriteItems", *["PutItem"] * 3]
 
 
 def calls_of(running: Running, act: Callable[[], object]) -> list[str]:

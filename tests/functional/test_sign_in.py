@@ -12,10 +12,12 @@ from chalicelib.adapters.oauth_client import AuthlibClient
 from chalicelib.bootstrap import create_vault
 from chalicelib.command_line import main
 from chalicelib.domain.directory import DirectorySettings
+from chalicelib.domain.errors import StorageUnavailable
 from chalicelib.domain.grant import Grant
 from chalicelib.domain.grant_search import GrantSearch
 from chalicelib.domain.sign_in import SignInFailed, SignInProblem, SignInSettings
 from chalicelib.domain.user import Departure
+from chalicelib.stores.audit_log import DynamoAuditLog
 from tests.fakes import directory
 from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET, ScriptedCloud, parameters
 from tests.fakes.misbehaviour import Answer as CloudAnswer
@@ -283,7 +285,8 @@ def test_r37_an_answer_works_once(federated: Federated) -> None:
     assert browser.get(callback).url == "/providers"
     again = Browser(federated.app)
     again.cookies = dict(browser.cookies)
-    page = again.get(callback)
+    assert again.get(callback).url == "/providers", "with the session's cookie: where they stand"
+    page = Browser(federated.app).get(callback)
     assert (page.status, NOT_OURS in page.text) == (400, True)
     assert federated.identity.requests["/token"] == 1
 
@@ -318,10 +321,11 @@ def test_a_consent_and_a_sign_in_are_not_taken_for_each_other(federated: Federat
     browser = federated.browser("alice")
     going = browser.press(browser.get("/providers"), "Authorize")
     consent = parameters(federated.cloud.consent(going_to(going), "alice"))
-    page = browser.get(
-        f"/login/callback?code={consent['code']}&state={consent['state']}&iss={federated.identity.issuer}"
-    )
+    callback = f"/login/callback?code={consent['code']}&state={consent['state']}&iss={federated.identity.issuer}"
+    assert browser.get(callback).url == "/providers"
+    page = Browser(federated.app).get(callback)
     assert (page.status, NOT_OURS in page.text) == (400, True)
+    assert federated.identity.requests["/token"] == 0
 
 
 def test_pkce_and_nonce_go_along_and_the_verifier_is_stored_nowhere(federated: Federated) -> None:
@@ -346,7 +350,7 @@ def test_nothing_of_the_provider_s_tokens_is_kept(federated: Federated) -> None:
     [
         ("/token", CloudAnswer.json({"error": "invalid_client"}, 401), 400, "not set up correctly"),
         ("/token", CloudAnswer(503), 400, "cannot be reached"),
-        ("/token", CloudAnswer.json({"access_token": "a", "token_type": "bearer"}), 400, "cannot be trusted"),
+        ("/token", CloudAnswer.json({"access_token": "a", "token_type": "bearer"}), 400, "that cannot be used"),
         ("/jwks", CloudAnswer.json({"keys": []}), 400, "cannot be trusted"),
     ],
     ids=["wrong secret", "down", "no id_token", "no keys"],
@@ -528,3 +532,21 @@ def test_without_a_directory_there_is_the_button_alone(running: Running, identit
     fields = {**dict(page.form(BUTTON).fields), "user_name": "CONTOSO\\alice", "password": "alice-pass"}
     assert browser.post("/login", fields).status == 401
     assert only.sign_in(browser).url == "/providers"
+
+
+def test_r93_a_sign_in_that_cannot_be_recorded_starts_no_session(
+    federated: Federated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every other act is in tests/faults/test_every_act.py."""
+
+    def unwritable(*_: object) -> None:
+        raise StorageUnavailable
+
+    browser = federated.browser()
+    url = federated.departure(browser)
+    with monkeypatch.context() as broken:
+        broken.setattr(DynamoAuditLog, "recording", unwritable)
+        answer = federated.return_from(browser, url)
+    assert answer.status == 503
+    assert not [item for item in federated.aws.items("vault-sessions") if item["pk"]["S"].startswith("SESSION#")]
+    assert browser.get("/providers").url.startswith("/login")

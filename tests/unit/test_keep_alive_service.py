@@ -146,7 +146,8 @@ def test_r99_a_thousand_misconfigured_providers_starve_no_other(world: World) ->
     good, key = world.providers.get("northwind"), world.providers.key("northwind", 1)
     for number in range(1000):
         one = replace(good, id=f"a-{number:04}", name=f"A {number:04}")
-        world.providers.add(one, replace(key, provider_id=one.id))
+        world.providers.add_key(replace(key, provider_id=one.id))
+        world.providers.add(one)
         grant = replace(GRANT, provider_id=one.id, authorized_at=NOW - DAY, token_set=b"sealed")
         world.grant_store.grants[grant.user_id, one.id, 1, ""] = grant
     world.clock.advance(45 * DAY)
@@ -188,7 +189,8 @@ def test_r100_a_long_list_is_gone_on_with_where_the_last_run_stopped(
 
 def test_r99_a_list_that_cannot_be_read_stops_no_other(world: World) -> None:
     one = replace(world.providers.get("northwind"), id="a-broken", name="A")
-    world.providers.add(one, replace(world.providers.key("northwind", 1), provider_id="a-broken"))
+    world.providers.add_key(replace(world.providers.key("northwind", 1), provider_id="a-broken"))
+    world.providers.add(one)
     world.clock.advance(45 * DAY)
     page = world.grant_store.page
 
@@ -203,7 +205,8 @@ def test_r99_a_list_that_cannot_be_read_stops_no_other(world: World) -> None:
 
 def test_r99_a_provider_of_an_unknown_type_stops_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     one = replace(world.providers.get("northwind"), id="a-gone", name="A", type_id="gone")
-    world.providers.add(one, replace(world.providers.key("northwind", 1), provider_id="a-gone"))
+    world.providers.add_key(replace(world.providers.key("northwind", 1), provider_id="a-gone"))
+    world.providers.add(one)
     get = world.catalogue.get
 
     def known(type_id: str) -> ProviderType:

@@ -34,6 +34,7 @@ class World(FakeVault):
             providers=self.providers,
             grants=self.grant_store,
             stops=self.stop_store,
+            health=self.grant_store.health,
             people=PeopleService(self.aliases, self.users, self.directory, self.clock),
             audit_log=self.audit_log,
             clock=self.clock,
@@ -202,7 +203,7 @@ class TestOwn:
         world.release("scanner", "Scan server")
         assert [one.id for one in world.own()] == ["scanner"]
 
-    def test_a_block_is_a_line_of_the_ledger_once_and_is_taken_back(self, world: World) -> None:
+    def test_r93_a_block_is_a_line_of_the_ledger_each_time_and_is_taken_back(self, world: World) -> None:
         world.applications.add(ROBOT)
         for _ in range(2):
             world.service.block(ALICE, "robot", ORIGIN)
@@ -212,8 +213,12 @@ class TestOwn:
         assert [one.blocked_at for one in world.own()] == [None, None]
         assert [(event.tag, event.actor, event.user_id, event.facts) for event in world.audit_log.events] == [
             (AuditTag.CLIENT_BLOCKED, ALICE.id, ALICE.id, {"client": "robot"}),
+            (AuditTag.CLIENT_BLOCKED, ALICE.id, ALICE.id, {"client": "robot"}),
+            (AuditTag.CLIENT_UNBLOCKED, ALICE.id, ALICE.id, {"client": "robot"}),
             (AuditTag.CLIENT_UNBLOCKED, ALICE.id, ALICE.id, {"client": "robot"}),
         ]
+        world.service.unblock(ALICE, "nobody", ORIGIN)
+        assert len(world.audit_log.events) == 4
 
     def test_only_what_exists_is_blocked_and_anything_unblocked(self, world: World) -> None:
         with pytest.raises(NotFound):

@@ -103,9 +103,10 @@ class TestRevoke:
 
     def test_r67_a_revocation_is_an_audit_event_with_what_the_cloud_did(self, vault: FakeVault) -> None:
         revoke(vault)
-        event = vault.audit_log.events[-1]
-        facts = {"cloud": "revoked", "account": ACCOUNT.label}
-        assert (event.tag, event.user_id, event.facts) == (AuditTag.GRANT_REVOKED, ALICE.id, facts)
+        assert [(event.tag, event.user_id, event.facts) for event in vault.audit_log.events[-2:]] == [
+            (AuditTag.GRANT_REVOKED, ALICE.id, {"cloud": "asked", "account": ACCOUNT.label}),
+            (AuditTag.REVOCATION_RETRIED, ALICE.id, {"cloud": "revoked", "attempts": "1"}),
+        ]
 
 
 def pending(vault: FakeVault) -> Revocation:
@@ -122,7 +123,8 @@ def add_provider(vault: FakeVault, name: str) -> None:
     key = vault.cipher.new_key(name, 1)
     with vault.cipher.unlock(key) as box:
         secret = box.encrypt(ClientSecrets(Secret("client-secret")).to_bytes(), other.secret_context())
-    vault.providers.add(replace(other, client_secret=secret), key)
+    vault.providers.add_key(key)
+    vault.providers.add(replace(other, client_secret=secret))
 
 
 def add_entry(vault: FakeVault, entry: Revocation) -> None:
@@ -174,7 +176,8 @@ class TestRetry:
         revoke(vault)
         (entry,) = vault.revocation_store.revocations.values()
         broken = replace(vault.providers.get("northwind"), id="broken")
-        vault.providers.add(broken, vault.cipher.new_key("broken", 1))
+        vault.providers.add_key(vault.cipher.new_key("broken", 1))
+        vault.providers.add(broken)
         vault.providers.delete_key("broken", 1)
         earlier = replace(entry, id="broken", provider_id="broken", next_attempt_at=entry.next_attempt_at - 1)
         vault.revocation_store.add(earlier)

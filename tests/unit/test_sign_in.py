@@ -102,10 +102,16 @@ def test_r91_r96_a_name_with_what_is_not_seen_calls_nobody(name: str) -> None:
     assert user.display_name == clean(name)
 
 
-@pytest.mark.parametrize("name", ["CONTOSO\\alice", "\u202e", "\n", 7, None, ["alice"], ""], ids=str)
+@pytest.mark.parametrize("name", ["CONTOSO\\", "\\alice", "a\\b\\c", "\u202e", "\n", 7, None, ["alice"], ""], ids=str)
 def test_what_cannot_be_shown_is_no_name(name: object) -> None:
     user = settings().user(CLAIMS | {"preferred_username": name, "name": name})
     assert (user.login_name, user.display_name) == (user.id, user.id)
+
+
+def test_r91_a_name_of_a_domain_is_shown_and_is_nobody_s_of_a_directory() -> None:
+    user = settings().user(CLAIMS | {"preferred_username": "CONTOSO\\alice", "name": "CONTOSO\\alice"})
+    assert (user.login_name, user.display_name, user.domain) == ("alice (CONTOSO)", "alice (CONTOSO)", "")
+    assert settings(directory_id_claim="who").directory_id({"who": "CONTOSO\\alice"}) == ""
 
 
 def test_a_name_that_is_a_domain_s_puts_nobody_into_its_directory() -> None:
@@ -118,7 +124,12 @@ def test_a_name_that_is_a_domain_s_puts_nobody_into_its_directory() -> None:
     [
         ({}, ""),
         ({"email_verified": True}, "alice@contoso.example"),
-        ({"email_verified": "true"}, ""),
+        ({"email_verified": "true"}, "alice@contoso.example"),
+        ({"email_verified": "True"}, "alice@contoso.example"),
+        ({"email_verified": "false"}, ""),
+        ({"email_verified": "yes"}, ""),
+        ({"email_verified": ["true"]}, ""),
+        ({"email_verified": 1.0}, ""),
         ({"email_verified": False}, ""),
         ({"xms_edov": True}, "alice@contoso.example"),
         ({"xms_edov": "1"}, "alice@contoso.example"),
@@ -311,15 +322,57 @@ def test_the_directory_s_id_is_read_from_the_claim_of_the_setting_alone() -> Non
     assert settings(directory_id_claim="onprem_sid").directory_id({"onprem_sid": ["S-1-5-21"]}) == ""
 
 
-@pytest.mark.parametrize("auth_time", [1000, 1000.5, 941])
-def test_a_time_after_the_trip_began_proves_a_new_sign_in(auth_time: float) -> None:
-    settings().check_anew({"auth_time": auth_time}, since=1000)
+@pytest.mark.parametrize("ahead", [-300, -90, 0, 90, 300])
+@pytest.mark.parametrize("auth_time", [10_000, 10_000.5])
+def test_r35_a_time_after_the_trip_began_proves_a_new_sign_in_by_whichever_clock(auth_time: float, ahead: int) -> None:
+    """The person was sent away at 10,000, has signed in there at once, and is back at 10,020."""
+    claims = {"auth_time": auth_time + ahead, "iat": 10_020 + ahead}
+    settings().check_anew(claims, since=10_000, now=10_020)
 
 
-@pytest.mark.parametrize("auth_time", [939, float("nan"), True, None, "1000", [1000]], ids=str)
-def test_nothing_else_does(auth_time: object) -> None:
+@pytest.mark.parametrize("ahead", [-300, -90, 0, 90, 300])
+@pytest.mark.parametrize("auth_time", [9_989, float("nan"), True, None, "10000", [10_000]], ids=str)
+def test_r35_nothing_else_proves_a_new_sign_in(auth_time: object, ahead: int) -> None:
+    is_number = type(auth_time) in (int, float)
+    claims = {"auth_time": auth_time + ahead if is_number else auth_time, "iat": 10_020 + ahead}
     with pytest.raises(SignInFailed):
-        settings().check_anew({"auth_time": auth_time}, since=1000)
+        settings().check_anew(claims, since=10_000, now=10_020)
+
+
+@pytest.mark.parametrize(("made_at", "oldest"), [(9_000, 9_700), (9_720, 9_700), (10_020, 9_990)])
+def test_r35_a_token_that_is_dated_back_makes_no_sign_in_new_that_is_older_than_five_minutes(
+    made_at: int, oldest: int
+) -> None:
+    settings().check_anew({"auth_time": oldest, "iat": made_at}, since=10_000, now=10_020)
+    with pytest.raises(SignInFailed):
+        settings().check_anew({"auth_time": oldest - 1, "iat": made_at}, since=10_000, now=10_020)
+
+
+@pytest.mark.parametrize(
+    ("typed", "enter"),
+    [
+        (f"https://login.microsoftonline.com/{TENANT.upper()}/v2.0", ENTRA["issuer"]),
+        (f"{ENTRA['issuer']}/", ENTRA["issuer"]),
+        (f"https://login.microsoftonline.com/{TENANT}", ENTRA["issuer"]),
+        (f"https://sts.windows.net/{TENANT}/", ENTRA["issuer"]),
+        (f"https://login.microsoftonline.us/{TENANT}", f"https://login.microsoftonline.us/{TENANT}/v2.0"),
+        ("https://login.microsoftonline.com/common/v2.0", "https://login.microsoftonline.com/<id of the tenant>/v2.0"),
+    ],
+)
+def test_an_issuer_that_is_refused_is_told_to_the_letter(typed: str, enter: str) -> None:
+    with pytest.raises(InvalidDescription, match=f"issuer: must be {enter}$"):
+        settings(issuer=typed)
+    if "<" not in enter:
+        settings(issuer=enter)
+
+
+def test_an_administrator_approves_for_the_company_where_entra_has_a_page_for_it() -> None:
+    url = settings().approval_url("https://vault.example/login/callback")
+    assert url.startswith(
+        f"https://login.microsoftonline.com/{TENANT}/v2.0/adminconsent?client_id={ENTRA['client_id']}"
+    )
+    assert "redirect_uri=https%3A%2F%2Fvault.example%2Flogin%2Fcallback" in url
+    assert settings(OPENID).approval_url("https://vault.example/login/callback") == ""
 
 
 @pytest.mark.parametrize("problem", SignInProblem)

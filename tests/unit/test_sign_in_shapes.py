@@ -202,8 +202,9 @@ SHAPES = [
         "cognito whose userinfo has texts for truths",
         "cognito",
         {"cognito:groups": ["a"], "email": ALICE, "email_verified": "true"},
-        "",
-        {f"user:{SUB}", "group:a"},
+        ALICE,
+        {f"user:{SUB}", f"email:{ALICE}", "domain:contoso.com", "group:a"},
+        email=ALICE,
     ),
     # auth0.com/docs: create-custom-claims
     Shape(
