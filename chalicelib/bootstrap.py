@@ -33,6 +33,7 @@ from .ports import (
     ProviderCheck,
     PublicKeyReader,
     Random,
+    SessionBox,
     TokenCipher,
 )
 from .routes import (
@@ -143,6 +144,7 @@ class World:
     key_reader: PublicKeyReader
     provider_check: ProviderCheck
     identity_provider: IdentityProvider | None
+    session_box: SessionBox
     at_once: int = AT_ONCE
 
     @classmethod
@@ -157,6 +159,7 @@ class World:
             "random": SystemRandom(),
             "directory": Directories(settings.directories, secrets, clock),
             "identity_provider": sign_in and Late(lambda: _identity_provider(sign_in, secrets, of_clouds, clock)),
+            "session_box": Late(_session_box),
             "oauth_client": oauth_client,
             "jwt_verifier": Late(lambda: _jwt_verifier(clock, of_clouds)),
             "key_reader": Late(_key_reader),
@@ -179,6 +182,12 @@ def _identity_provider(
     from .adapters.openid_provider import OpenIdProvider
 
     return OpenIdProvider(settings, secrets, oauth_client, clock)
+
+
+def _session_box() -> SessionBox:
+    from .adapters import session_box
+
+    return session_box.SessionBox()
 
 
 def _jwt_verifier(clock: Clock, oauth_client: Any) -> JwtVerifier:
@@ -266,6 +275,10 @@ def _sign_in(
         clock=world.clock,
         random=world.random,
         public_url=settings.public_url,
+        box=world.session_box,
+        directory_domains=frozenset(
+            name.casefold() for one in settings.directories for name in (one.dns_name, *one.upn_suffixes) if name
+        ),
     )
 
 

@@ -104,6 +104,24 @@ class Directory(Protocol):
         """Whether everybody who is asked says that an account is open again, and may use the vault."""
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an OpenID provider says of somebody: the verified claims, and the id_token that they came with."""
+
+    claims: Mapping[str, Any]
+    id_token: Secret
+
+
+class SessionBox(Protocol):
+    """Encrypts for one browser: the key is made of its cookie's value, which is stored nowhere."""
+
+    def seal(self, cookie: Secret, text: str) -> str:
+        """`text`, so that it can be stored."""
+
+    def open(self, cookie: Secret, sealed: str) -> str:
+        """The inverse of `seal`. Raises IntegrityViolation for another cookie, or what was changed."""
+
+
 class IdentityProvider(Protocol):
     """The OpenID provider of the settings. Each method may raise a CloudError."""
 
@@ -113,8 +131,8 @@ class IdentityProvider(Protocol):
     def authorization_url(self, request: AuthorizationRequest, *, state: str, code_verifier: str, anew: bool) -> str:
         """Where to send the browser; `anew`: whoever is signed in there must prove it again."""
 
-    def claims(self, request: AuthorizationRequest, *, code: str, code_verifier: Secret) -> Mapping[str, Any]:
-        """The verified claims of who came back. The code is exchanged once."""
+    def identity(self, request: AuthorizationRequest, *, code: str, code_verifier: Secret) -> Identity:
+        """Who came back. The code is exchanged once."""
 
     def faults(self) -> Iterator[ConfigurationFault]:
         """What is wrong with what the settings say of it. Never raises."""
@@ -578,8 +596,8 @@ class RemovalStore(Protocol):
 class UserAliasStore(Protocol):
     """Where to look for people by name. A claim proves nothing: the record of the person decides (R91)."""
 
-    def claim(self, user_id: str, aliases: Iterable[str]) -> None:
-        """Note that a person is called so."""
+    def claim(self, user_id: str, aliases: Iterable[str], at: int) -> None:
+        """Note that a person is called so since `at` (epoch seconds)."""
 
     def claims(self, alias: str) -> tuple[AliasClaim, ...]:
         """Who has been called so, and not let go of it (strongly consistent); by id."""
@@ -703,6 +721,11 @@ class Client:
     """Tried where the cloud does not take the newest one any more, or not yet."""
 
 
+PostAsPerson = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+"""Post a JSON object to an address with a person's access token, and give what comes back, or raise a CloudError."""
+Completion = Callable[[Mapping[str, Any], PostAsPerson], Mapping[str, Any]]
+
+
 class OAuthClient(Protocol):
     def authorization_url(
         self, request: AuthorizationRequest, provider_type: ProviderType, *, state: str, code_verifier: str, again: bool
@@ -727,11 +750,19 @@ class OAuthClient(Protocol):
         """
 
     def identify(
-        self, client: Client, request: AuthorizationRequest, *, code: str, code_verifier: Secret, asks_userinfo: bool
-    ) -> Mapping[str, Any]:
-        """Exchange the code once, for nothing but the verified claims of the id_token (OpenID Connect Core 3.1.3).
+        self,
+        client: Client,
+        request: AuthorizationRequest,
+        *,
+        code: str,
+        code_verifier: Secret,
+        asks_userinfo: bool,
+        complete: Completion | None = None,
+    ) -> Identity:
+        """Exchange the code once, for nothing but the id_token and its verified claims (OpenID Connect Core 3.1.3).
 
-        `asks_userinfo`: with what the userinfo endpoint adds, where the server has one.
+        `asks_userinfo`: with what the userinfo endpoint adds, where the server has one. `complete` gets these claims
+        and gives those that count; what it may post is sent with the access token, which it does not see.
 
         Raises a CloudError.
         """

@@ -171,8 +171,8 @@ class Settings:
     def administrator_groups(self) -> frozenset[str]:
         """The groups of directories and OpenID provider that administrate, as they appear among `User.groups`."""
         claimed = self.sign_in.administrators if self.sign_in else ()
-        named = (group_key(group) for one in self.directories for group in one.administrator_groups)
-        return frozenset((*named, *claimed))
+        named = (group for one in self.directories for group in one.administrator_groups)
+        return frozenset(map(group_key, (*named, *claimed)))
 
 
 def _check(name: str, value: Any) -> None:

@@ -34,7 +34,7 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.provider_type import AccountSource, ProviderType, RevocationStyle
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_set import CloudAccount, TokenSet
-from chalicelib.ports import Client, Clock
+from chalicelib.ports import Client, Clock, Completion, Identity
 
 from . import cloud_transport
 from .cloud_transport import CloudTransport
@@ -53,7 +53,8 @@ _HTTP_OK = 200
 _GONE = (204, 404)
 """Deleted now, or before."""
 _SKEW_SECONDS = 60
-_WRONG_SECRET = ("invalid_client", "bad_client_secret", "incorrect_client_credentials")
+WRONG_SECRET = ("invalid_client", "bad_client_secret", "incorrect_client_credentials")
+"""Words for a client whose secret a server does not know."""
 _JSON: Mapping[str, str] = MappingProxyType({"Accept": "application/json"})
 
 
@@ -104,9 +105,16 @@ class AuthlibClient:
                 return replace(tokens, extra={**less, **tokens.extra, **more}), known
 
     def identify(
-        self, client: Client, request: AuthorizationRequest, *, code: str, code_verifier: Secret, asks_userinfo: bool
-    ) -> dict[str, Any]:
-        """See `ports.OAuthClient`. No token outlives this call."""
+        self,
+        client: Client,
+        request: AuthorizationRequest,
+        *,
+        code: str,
+        code_verifier: Secret,
+        asks_userinfo: bool,
+        complete: Completion | None = None,
+    ) -> Identity:
+        """See `ports.OAuthClient`. Neither access token nor refresh token outlives this call."""
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -116,11 +124,17 @@ class AuthlibClient:
         with self.session(client) as session:
             answer = _ask_for_tokens(session, client, STANDARD, form, Secret(code), code_verifier)
             _note_clock(session, client.server.token_endpoint)
-            claims = self._id_tokens.verify(answer.get("id_token"), request, partial(_get, session))
-            if not asks_userinfo or not request.server.userinfo_endpoint:
-                return claims
-            access_token = token_set(answer, STANDARD, request.scopes, self._clock.now()).access_token
-            return _of_same_subject(_get(session, request.server.userinfo_endpoint, access_token), claims)
+
+            def access_token() -> Secret:
+                return token_set(answer, STANDARD, request.scopes, self._clock.now()).access_token
+
+            claims: Mapping[str, Any] = self._id_tokens.verify(answer.get("id_token"), request, partial(_get, session))
+            if asks_userinfo and request.server.userinfo_endpoint:
+                userinfo = _get(session, request.server.userinfo_endpoint, access_token())
+                claims = _of_same_subject(userinfo, claims)
+            if complete:
+                claims = complete(claims, lambda url, body: _post(session, url, access_token(), body))
+            return Identity(claims, Secret(answer["id_token"]))
 
     def refresh(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> TokenSet:
         """See `ports.OAuthClient` (RFC 6749 6). Some clouds pin the resource by the scopes that go along."""
@@ -150,7 +164,7 @@ class AuthlibClient:
             try:
                 self._revoke(client, provider_type, endpoint, token)
             except CloudMisconfigured as error:
-                if client.older_secret is None or error.error not in _WRONG_SECRET:
+                if client.older_secret is None or error.error not in WRONG_SECRET:
                     raise
                 self._revoke(replace(client, secret=client.older_secret), provider_type, endpoint, token)
 
@@ -263,11 +277,11 @@ def _note_clock(session: Any, url: str) -> None:
         _LOG.warning("cloud.clock_differs", extra={"server": urlsplit(url).hostname, "seconds": ahead})
 
 
-def _of_same_subject(userinfo: dict[str, Any], claims: dict[str, Any]) -> dict[str, Any]:
+def _of_same_subject(userinfo: dict[str, Any], claims: Mapping[str, Any]) -> dict[str, Any]:
     """Both together; what is signed wins (OpenID Connect Core 5.3.2)."""
     if userinfo.get("sub") != claims["sub"]:
         raise CloudAnswerForged(detail="userinfo: another sub")
-    return userinfo | claims
+    return {**userinfo, **claims}
 
 
 def _authenticated(client: Client) -> Any:
@@ -331,7 +345,7 @@ def _ask_for_tokens(
         response = _posted(session, client, provider_type, form)
         return token_answer(response, client.secret, *hide, provider_type=provider_type)
     except CloudMisconfigured as error:
-        if client.older_secret is None or error.error not in _WRONG_SECRET:
+        if client.older_secret is None or error.error not in WRONG_SECRET:
             raise
     older = replace(client, secret=client.older_secret, older_secret=None)
     with_older = _authenticated(older)
@@ -410,6 +424,13 @@ def _get(
             raise
         response = get()
     return json_object(response, *filter(None, [access_token]), provider_type=provider_type)
+
+
+def _post(session: Any, url: str, access_token: Secret, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON object that comes back for one."""
+    headers = {**_JSON, "Authorization": f"Bearer {access_token.reveal()}"}
+    response = session.post(url, json=dict(body), headers=headers, withhold_token=True)
+    return json_object(response, access_token)
 
 
 def _encoded_basic(client: Any, _method: str, uri: str, headers: Any, body: Any) -> tuple[str, Any, Any]:

@@ -18,7 +18,8 @@ _DNS_NAME = re.compile(
 DOMAIN_SID_PREFIX = "S-1-5-21-"
 """Of a domain's own accounts and groups. Built-in groups belong to each computer, and mean nothing here."""
 _SID = re.compile(r"S-1-5-21(-[0-9]{1,10}){4}\Z")
-_CLAIMED_GROUP = re.compile(r"(group|role):\S.{0,255}\Z")
+_CLAIMED_GROUP = re.compile(r"(group|role|domain|email|user):\S.{0,255}\Z")
+_FOLDED = ("domain:", "email:")
 _MAX_SERVERS = 5
 _LONGEST_TOTAL = 25
 LDAPS_PORT, LDAP_PORT = 636, 389
@@ -221,7 +222,7 @@ def is_group(text: str) -> bool:
 
 
 def is_claimed_group(text: str) -> bool:
-    """Whether this names a group or app role of an id_token's claims."""
+    """Whether this names a group or role of an id_token's claims, or what is verified there of a person."""
     return _CLAIMED_GROUP.match(text) is not None
 
 
@@ -234,7 +235,11 @@ class Group:
 
 
 def group_key(group: str) -> str:
-    """How a group that a setting names appears among `User.groups`: its SID, or its DN folded."""
+    """How a group that a setting names appears among `User.groups`: its SID, or its DN folded. Of what an id_token
+    claims, domains and addresses are casefolded; groups, roles and ids are compared as they are.
+    """
+    if group.startswith(_FOLDED):
+        return group.casefold()
     return folded_dn(group) if is_dn(group) else group
 
 

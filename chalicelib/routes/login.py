@@ -1,5 +1,7 @@
 """Logging in with a password, confirming who one is, signing out."""
 
+from dataclasses import replace
+
 from chalice.app import Blueprint
 
 from chalicelib.domain.access import Access
@@ -85,11 +87,18 @@ def blueprint(
 
     @endpoints.route(routes, Route("POST", "/logout", Access.USER))
     def log_out(request: Request) -> Answer:
-        sessions.end(request.session, request.origin)
+        session, cookie = request.session, request.cookies[names.session]
+        url = sign_in.sign_out_url(session, cookie) if sign_in and session.id_token else ""
+        sessions.end(session, request.origin)
         cookies = (Cookie(names.session, ""), Cookie(names.flow, ""))
-        hint = _SIGNED_OUT_HERE if request.session.by_openid else _SIGNED_OUT
+        hint = _SIGNED_OUT_HERE if session.by_openid else _SIGNED_OUT
         # Without "cache": every page is no-store already, and browsers take seconds to clear one. Without "cookies":
         # by the one that stays the browser is known, so that a flood of wrong passwords does not lock its person out
-        return Redirect(f"/login?hint={hint}", cookies, {"Clear-Site-Data": '"storage"'})
+        headers = {"Clear-Site-Data": '"storage"'}
+        if url:
+            # What the provider wants to see again is in no address of the vault: the page itself is the answer
+            page = pages.form(request, info=HINTS[hint], sign_out_url=url)
+            return replace(page, cookies=(*page.cookies, *cookies), headers=headers)
+        return Redirect(f"/login?hint={hint}", cookies, headers)
 
     return routes

@@ -66,6 +66,7 @@ class LoginPages:
         context = {
             "login_name": request.session.user.login_name,
             "sign_in_name": self._sign_in.name if self._sign_in and request.session.by_openid else "",
+            "before_again": self._sign_in.before_again if self._sign_in else "",
             "error": error.message if error else "",
             "next": next_page,
         }

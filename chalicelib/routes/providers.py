@@ -41,6 +41,8 @@ def blueprint(
         offers = providers.offers(request.session.user)
         cards = _cards(offers)
         notice = sessions.notice(request.session, request.query.text("notice"))
+        if notice and notice.kind is NoticeKind.GROUPS_NOT_NAMED:
+            return _page(cards, None, search, groups_not_named_at=notice.facts["at"])
         dialog = _report(notice, cards) if notice else None
         if isinstance(dialog, ConsentFailedDialog):
             dialog = _with_approval(dialog, offers)
@@ -81,10 +83,12 @@ def blueprint(
     return routes
 
 
-def _page(cards: dict[str, ProviderCard], dialog: ProviderDialog | None, search: str = "") -> Page:
+def _page(
+    cards: dict[str, ProviderCard], dialog: ProviderDialog | None, search: str = "", groups_not_named_at: str = ""
+) -> Page:
     shown = tuple(card for card in cards.values() if card.matches(search))
     context = {"cards": shown, "total": len(cards), "search": search, "dialog": dialog}
-    return Page("providers.html", context)
+    return Page("providers.html", {**context, "groups_not_named_at": groups_not_named_at})
 
 
 def _cards(offers: list[Offer]) -> dict[str, ProviderCard]:

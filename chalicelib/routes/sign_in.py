@@ -69,7 +69,9 @@ def blueprint(
             logged_in = signing_in.complete(callback(request), client(request))
         except _NOT_SIGNED_IN as error:
             return not_signed_in(request, error)
-        return Redirect("/providers", (*pages.cookies_of(logged_in), Cookie(names.login, "")))
+        notice = logged_in.session.notice
+        page = f"/providers?notice={notice.id}" if notice else "/providers"
+        return Redirect(page, (*pages.cookies_of(logged_in), Cookie(names.login, "")))
 
     def not_signed_in(request: Request, error: _Failure) -> Answer:
         if _is_over(error):

@@ -1,6 +1,6 @@
 """Signed-in browsers: made at log-in, found by cookie, ended by clock, person or limit."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -65,14 +65,19 @@ class SessionService:
         self._administrator_groups = administrator_groups
 
     def start(
-        self, user: User, browser: str, line: AuditEvent, *, replaces: Session | None = None, by_openid: bool = False
+        self,
+        user: User,
+        browser: str,
+        line: AuditEvent,
+        *,
+        replaces: Session | None = None,
+        by_openid: bool = False,
+        id_token: Callable[[Secret], str] | None = None,
     ) -> StartedSession:
         """A session with a new id, whatever the browser had before (R3); the oldest beyond the limit end (R7).
 
-        `line` is what the log says of it.
-
         So do those from before a change of the password (R6). `replaces` ends too, and does not count against
-        the limit.
+        the limit. `line` is what the log says of it; `id_token` encrypts one for who holds the new cookie.
         """
         replaced = replaces.id_hash if replaces else None
         others = [s for s in self._live(self._sessions.of_user(user.id)) if s.id_hash != replaced]
@@ -88,6 +93,7 @@ class SessionService:
             last_seen_at=now,
             browser=browser,
             by_openid=by_openid,
+            id_token=id_token(Secret(cookie)) if id_token else "",
             was_appointed=self._administrators.get().cover(user),
             open_requests=replaces.open_requests if replaces else (),
         )

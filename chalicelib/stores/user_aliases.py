@@ -22,12 +22,12 @@ class DynamoUserAliasStore:
         self._table = table
         self._random = random
 
-    def claim(self, user_id: str, aliases: Iterable[str]) -> None:
+    def claim(self, user_id: str, aliases: Iterable[str], at: int) -> None:
         for alias in aliases:
             # A set is added to without any condition. The mark is new each time: who takes an older claim away at
             # the same moment does not take this one
-            mark = f"{user_id}{_BAR}{self._random.token(6)}"
-            self._table.update(alias_key(alias), f"ADD #{_CLAIMS} :claims", {"claims": {mark}})
+            claim = AliasClaim(user_id, f"{at}~{self._random.token(6)}")
+            self._table.update(alias_key(alias), f"ADD #{_CLAIMS} :claims", {"claims": {_text(claim)}})
 
     def claims(self, alias: str) -> tuple[AliasClaim, ...]:
         return claims_from_item(self._table.get(alias_key(alias)))

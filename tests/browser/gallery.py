@@ -25,6 +25,7 @@ from chalicelib.domain.provider_report import CLOUD_ADVICE, CloudStep
 from chalicelib.domain.release import Obstacle
 from chalicelib.domain.removal import CloudReceipt, Removal, RemovalScope
 from chalicelib.domain.sign_in import SignInFailed, SignInProblem
+from chalicelib.domain.sign_in_kinds import PRESETS, ProviderKind
 from chalicelib.domain.stop import StopKind
 from chalicelib.domain.token_exchange import RefusalReason
 from chalicelib.domain.user import Departure
@@ -264,7 +265,8 @@ def _activity(**changes: Any) -> dict[str, Any]:
 
 
 def _providers(dialog: ProviderDialog | None = None, cards: tuple[ProviderCard, ...] = CARDS) -> dict[str, Any]:
-    return {"cards": cards, "total": len(cards), "search": "", "dialog": dialog}
+    shown = {"cards": cards, "total": len(cards), "search": ""}
+    return {**shown, "dialog": dialog, "groups_not_named_at": ""}
 
 
 def _tokens(**changes: Any) -> dict[str, Any]:
@@ -632,7 +634,7 @@ def _login(**changes: Any) -> dict[str, Any]:
 
 def _confirm(**changes: Any) -> dict[str, Any]:
     page = {"viewer": ADMIN, "login_name": "CONTOSO\\adele", "sign_in_name": "", "error": "", "next": "tokens"}
-    return page | changes
+    return page | {"before_again": ""} | changes
 
 
 def _going(name: str, *, is_sign_in: bool = False) -> dict[str, Any]:
@@ -706,6 +708,10 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "confirm": ("confirm.html", _confirm()),
     "confirm_refused": ("confirm.html", _confirm(error=LoginRefused.message)),
     "confirm_openid": ("confirm.html", _confirm(login_name="adele@contoso.example", sign_in_name="Microsoft")),
+    "confirm_google": (
+        "confirm.html",
+        _confirm(sign_in_name="Google", before_again=PRESETS[ProviderKind.GOOGLE].before_again),
+    ),
     "confirm_openid_failed": (
         "confirm.html",
         _confirm(sign_in_name="Microsoft", error=SignInFailed(SignInProblem.NOT_ANEW, "Microsoft").message),
@@ -715,6 +721,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "providers": ("providers.html", _providers()),
     "providers_administrator": ("providers.html", _providers() | {"viewer": ADMIN}),
     "providers_broken": ("providers.html", _providers(cards=(MISCONFIGURED, *BROKEN))),
+    "providers_groups_not_named": ("providers.html", _providers() | {"groups_not_named_at": "Microsoft"}),
     "providers_empty": ("providers.html", _providers(cards=())),
     "providers_many": ("providers.html", _providers(cards=MANY)),
     "providers_searched": ("providers.html", _providers(cards=MANY[:2]) | {"total": 47, "search": "cloud 1"}),

@@ -249,7 +249,7 @@ KINDS = [
          lambda w: (w.sessions.get("e" * 64), len(w.sessions.of_user(ALICE.id)) > 0)),
     Kind("authorization request", SESSIONS, f"REQUEST#{REQUEST.state_hash}", "", lambda w: w.requests.add(REQUEST),
          _consumed),
-    Kind("alias", VAULT, "ALIAS#alice", "ALIAS", lambda w: w.aliases.claim(ALICE.id, ("alice",)),
+    Kind("alias", VAULT, "ALIAS#alice", "ALIAS", lambda w: w.aliases.claim(ALICE.id, ("alice",), NOW),
          lambda w: len(w.aliases.claims("alice"))),
     Kind("use count", VAULT, "USE#2027-01", "2027-01-15#scanner#northwind", _uses, _used,
          lambda w: [count for count in _used(w) if count.application == "mailer"]),
@@ -512,7 +512,7 @@ def test_f40_who_cannot_be_read_is_no_reason_to_take_another_for_them(world: Wor
     name = aliases_of(ALICE)[0]
     for user in (ALICE, BOB):
         world.users.enrol(user, sessions_until=NOW, at=NOW)
-        world.aliases.claim(user.id, (name,))
+        world.aliases.claim(user.id, (name,), NOW)
     item = {"pk": {"S": USER}, "sk": {"S": "RECORD"}}
     _put(world, KINDS[0], item)
     with pytest.raises(ItemUnreadable):

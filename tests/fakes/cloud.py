@@ -111,6 +111,10 @@ class ScriptedCloud:
     def __exit__(self, *_: object) -> None:
         self._http.shutdown()
         self._thread.join()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the port; all that one has to do who never entered."""
         self._http.server_close()
 
     @property

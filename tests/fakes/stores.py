@@ -117,20 +117,22 @@ class FakeUserStore:
         version = (before.version if before else 0) + (1 if known == names else 2)
         kept = {"dn": before.dn, "missing_since": before.missing_since} if before else {}
         self.records[user.id] = UserRecord(user, sessions_until, version, names=names, proved_at=at, **kept)
-        self._move(user.id, claimed_by(before) if before else frozenset(), known or frozenset(), names)
+        self._move(user.id, claimed_by(before) if before else frozenset(), known or frozenset(), names, at)
 
     def rename(self, record: UserRecord, user: User, *, at: int) -> UserRecord:
         before, now = frozenset(aliases_of(record.user)), frozenset(aliases_of(user))
         names = now if record.names is None else record.names & now | now - before | own_names(user)
         saved = self.save(replace(record, user=user, names=names, proved_at=at))
-        self._move(user.id, claimed_by(record), record.names or frozenset(), names)
+        self._move(user.id, claimed_by(record), record.names or frozenset(), names, at)
         return saved
 
     def disown(self, record: UserRecord, alias: str) -> None:
         self.save(replace(record, names=claimed_by(record) - {alias}))
 
-    def _move(self, user_id: str, had: frozenset[str], claimed: frozenset[str], names: frozenset[str]) -> None:
-        self.aliases.claim(user_id, names - claimed)
+    def _move(
+        self, user_id: str, had: frozenset[str], claimed: frozenset[str], names: frozenset[str], at: int = 0
+    ) -> None:
+        self.aliases.claim(user_id, names - claimed, at)
         for alias in had - names:
             self.aliases.release(alias, [one for one in self.aliases.claims(alias) if one.user_id == user_id])
 
@@ -605,9 +607,9 @@ class FakeUserAliasStore:
         self.claimed: dict[str, set[AliasClaim]] = {}
         self._marks = count()
 
-    def claim(self, user_id: str, aliases: Iterable[str]) -> None:
+    def claim(self, user_id: str, aliases: Iterable[str], at: int) -> None:
         for alias in aliases:
-            self.claimed.setdefault(alias, set()).add(AliasClaim(user_id, str(next(self._marks))))
+            self.claimed.setdefault(alias, set()).add(AliasClaim(user_id, f"{at}~{next(self._marks)}"))
 
     def claims(self, alias: str) -> tuple[AliasClaim, ...]:
         return tuple(sorted(self.claimed.get(alias, ()), key=lambda claim: (claim.user_id, claim.mark)))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -11,6 +11,7 @@ from chalicelib.adapters.endpoint_guard import EndpointGuard
 from chalicelib.adapters.oauth_client import AuthlibClient
 from chalicelib.bootstrap import create_vault
 from chalicelib.command_line import main
+from chalicelib.domain.directory import DirectorySettings
 from chalicelib.domain.errors import StorageUnavailable
 from chalicelib.domain.grant import Grant
 from chalicelib.domain.grant_search import GrantSearch
@@ -49,17 +50,38 @@ class Federated(Running):
         return browser.get(self.callback(self.identity.consent(url, account)))
 
 
-def federated_vault(running: Running, issuer: str, **settings: Any) -> Federated:
+def federated_vault(
+    running: Running,
+    issuer: str,
+    guard: EndpointGuard | None = None,
+    directory: DirectorySettings = CONTOSO_READ,
+    **settings: Any,
+) -> Federated:
+    return federated_as(Federated, running, issuer, guard, directory, **settings)
+
+
+Kind = TypeVar("Kind", bound=Federated)
+
+
+def federated_as(
+    kind: type[Kind],
+    running: Running,
+    issuer: str,
+    guard: EndpointGuard | None = None,
+    directory: DirectorySettings = CONTOSO_READ,
+    /,
+    **settings: Any,
+) -> Kind:
     described = {"issuer": issuer, "client_id": CLIENT_ID, "client_secret": SECRET_NAME, "kind": "openid"}
     sign_in = SignInSettings.from_mapping({**described, "name": "Contoso ID", **settings})
     vault = create_vault(
-        replace(running.vault.settings, directories=(CONTOSO_READ,), sign_in=sign_in),
+        replace(running.vault.settings, directories=(directory,), sign_in=sign_in),
         aws=running.aws.clients,
         clock=running.clock,
         directory=running.directory,
-        oauth_client=AuthlibClient(running.clock, EndpointGuard(allow_private=True)),
+        oauth_client=AuthlibClient(running.clock, guard or EndpointGuard(allow_private=True)),
     )
-    return Federated(vault, running.aws, running.cloud, running.directory, running.clock)
+    return kind(vault, running.aws, running.cloud, running.directory, running.clock)
 
 
 def with_identity(running: Running, identity: ScriptedCloud, **settings: Any) -> Federated:

@@ -710,10 +710,11 @@ class TestAccount:
     def test_who_signs_in_is_whom_the_id_token_names_where_nothing_more_is_asked_for(self, trip: Trip) -> None:
         url = trip.oauth.authorization_url(trip.request, TYPE, state="s", code_verifier=VERIFIER, again=False)
         code = parameters(trip.cloud.consent(url))["code"]
-        claims = trip.oauth.identify(
+        identity = trip.oauth.identify(
             trip.client, trip.request, code=code, code_verifier=Secret(VERIFIER), asks_userinfo=False
         )
-        assert claims["sub"] == "cloud-alice"
+        assert identity.claims["sub"] == "cloud-alice"
+        assert identity.id_token.reveal().count(".") == 2
         assert trip.cloud.requests["/userinfo"] == 0
 
     def test_r96_a_label_is_cleaned(self, trip: Trip) -> None:
