@@ -5,12 +5,14 @@ from contextlib import suppress
 
 from chalicelib.domain.errors import ItemUnreadable
 
-from .items import Item, Kind, read
+from .items import Item, Kind, is_odd, read
 from .table import Condition, ConditionFailed, Table
-from .tables import KEY, LISTING, SORT
+from .tables import EXPIRES, KEY, LISTING, SORT
 
 _PAGE = 25
 _PUT_OFF_SECONDS = 24 * 3600
+_BAR = "/"
+_NOTED_SECONDS = 90 * 24 * 3600
 
 
 def listed(listing: str, due_at: int) -> Item:
@@ -46,13 +48,29 @@ def _readable(
         try:
             entry = read(kind, item, parse)
         except ItemUnreadable:
-            _put_off(table, item, now)
+            _put_off(table, kind, item, now)
             continue
         yield entry
 
 
-def _put_off(table: Table, item: Item, now: int) -> None:
-    """Where it stands the list would look late, and each run would tell it again (R94)."""
+def odd(table: Table, kind: str, parse: Callable[[Item], object]) -> list[tuple[str, str]]:
+    """The keys of what was put off, and still cannot be read. It is met, and noted, when it is due."""
+    noted = table.query_all(Condition.equals(**{KEY: _noted(kind)}))
+    keys = [dict(zip((KEY, SORT), str(item[SORT]).rsplit(_BAR, 1), strict=True)) for item in noted]
+    return sorted((item[KEY], item[SORT]) for item in table.get_all(keys) if is_odd(item, parse))
+
+
+def _noted(kind: str) -> str:
+    return f"UNREADABLE#{kind}"
+
+
+def _put_off(table: Table, kind: str, item: Item, now: int) -> None:
+    """Where it stands the list would look late, and each run would tell it again (R94).
+
+    What is noted for administrators is noted again with each day, and outlives no item for long.
+    """
+    note = {KEY: _noted(kind), SORT: f"{item[KEY]}{_BAR}{item[SORT]}"}
+    table.put(note | {EXPIRES: now + _NOTED_SECONDS})
     key = {name: item[name] for name in (KEY, SORT)}
     values = {"later": _moment(now + _PUT_OFF_SECONDS)}
     with suppress(ConditionFailed):

@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass, replace
 from chalicelib.domain.errors import Conflict
 from chalicelib.domain.event import Channel, Delivery, EventKind, MailsSent
 
-from .due import due, listed
+from .due import due, listed, odd
 from .items import Item, load, read_or, version_of
 from .table import Condition, ConditionFailed, Table
 from .tables import EXPIRES, KEY, SORT
 
 _LISTING = "OUTBOX"
+_KIND, _PREFIX = "delivery", "EVENT#"
 _KEPT_SECONDS = 90 * 24 * 3600
 
 
@@ -28,7 +29,7 @@ class DynamoOutbox:
             return
 
     def due(self, channel: Channel | None, now: int) -> Iterator[Delivery]:
-        return due(self._table, "delivery", _listing(channel), now, _parsed)
+        return due(self._table, _KIND, _listing(channel), now, _parsed)
 
     def claim(self, delivery: Delivery, now: int) -> None:
         claimed = delivery.claimed(now)
@@ -40,6 +41,13 @@ class DynamoOutbox:
     def finish(self, delivery: Delivery) -> None:
         # As the claim left it, so that nobody who read it earlier can claim it again
         self._table.put(_to_item(replace(delivery, attempts=delivery.attempts + 1)))
+
+    def odd(self) -> list[str]:
+        return [f"{key.removeprefix(_PREFIX)}/{sort}" for key, sort in odd(self._table, _KIND, _parsed)]
+
+    def delete_odd(self, item_id: str) -> None:
+        event_id, _, channel = item_id.rpartition("/")
+        self._table.delete_odd(_key(event_id, channel), _parsed)
 
     def mails_sent(self, channel: Channel, provider_id: str, user_id: str) -> MailsSent:
         empty = MailsSent(channel, provider_id, user_id)
@@ -75,11 +83,14 @@ def _listed(delivery: Delivery) -> Item:
     return listed(_listing(delivery.channel), delivery.due_at)
 
 
+def _key(event_id: str, channel: str) -> Item:
+    return {KEY: f"{_PREFIX}{event_id}", SORT: channel}
+
+
 def _to_item(delivery: Delivery) -> Item:
     event = delivery.event
     return {
-        KEY: f"EVENT#{event.id}",
-        SORT: delivery.channel.value,
+        **_key(event.id, delivery.channel.value),
         "event": asdict(event) | {"kind": event.kind.value},
         "due_at": delivery.due_at,
         "attempts": delivery.attempts,
