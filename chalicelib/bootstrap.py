@@ -19,6 +19,7 @@ from .adapters.ses_mailer import MailSender, SesMailer
 from .adapters.system import SystemClock, SystemRandom
 from .domain.configuration import ConfigurationFault
 from .domain.directory import user_name_hint
+from .domain.odd_item import OddKind
 from .domain.sign_in import SignInSettings
 from .ports import (
     AuditLog,
@@ -45,6 +46,7 @@ from .routes import (
     admin_clients,
     admin_directory,
     admin_leavers,
+    admin_odd_items,
     admin_provider_acts,
     admin_providers,
     admin_removals,
@@ -82,6 +84,7 @@ from .services.leavers import LeaverService
 from .services.limits import LimitService
 from .services.login import LoginService
 from .services.mail import MailService
+from .services.odd_items import OddItemService
 from .services.people import PeopleService
 from .services.providers import ProviderService
 from .services.reach import ReachService
@@ -120,8 +123,10 @@ from .stores.usage import DynamoUsageStore
 from .stores.use_counts import DynamoUseCountStore
 from .stores.user_aliases import DynamoUserAliasStore
 from .stores.users import DynamoUserStore
+from .web.answers import Page
 from .web.endpoint import Endpoints
 from .web.mails import MailWriter
+from .web.pages import OddDialog
 from .web.render import Renderer
 from .web.urls import Urls
 
@@ -296,9 +301,8 @@ class Vault:
         session_store = DynamoSessionStore(session_table)
         provider_store = DynamoProviderStore(vault, keys)
         grant_store = DynamoGrantStore(vault, keys, session_table)
-        revocation_store = DynamoRevocationStore(vault)
-        removal_store, mail_store = DynamoRemovalStore(vault), DynamoMailStore(vault)
-        alias_store = DynamoUserAliasStore(vault, world.random)
+        revocation_store, removal_store = DynamoRevocationStore(vault), DynamoRemovalStore(vault)
+        mail_store, alias_store = DynamoMailStore(vault), DynamoUserAliasStore(vault, world.random)
         user_store = DynamoUserStore(vault, alias_store)
         application_store = DynamoClientApplicationStore(vault)
         stop_store, administrator_store = DynamoStopStore(vault), DynamoAdministratorStore(vault)
@@ -307,7 +311,7 @@ class Vault:
             providers=provider_store, cipher=world.cipher, audit_log=audit_log, clock=world.clock
         )
 
-        cursors = DynamoCursorStore(vault)
+        cursors, outbox = DynamoCursorStore(vault), DynamoOutbox(vault)
         engine = Engine(world.clock, cursors, at_once=world.at_once)
 
         self.refusals = RefusalService(usage=DynamoUsageStore(session_table), audit_log=audit_log, clock=world.clock)
@@ -472,6 +476,16 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
         )
+        self.odd_items = OddItemService(
+            providers=provider_store,
+            others={
+                OddKind.CLIENT: application_store,
+                OddKind.REVOCATION: revocation_store,
+                OddKind.DELIVERY: outbox,
+            },
+            generations=generations,
+            audit_log=audit_log,
+        )
         self.client_applications = ClientApplicationService(
             applications=application_store,
             key_reader=world.key_reader,
@@ -549,13 +563,21 @@ class Vault:
 
     def _endpoints(self, world: World) -> Endpoints:
         urls = Urls(self.settings.public_url)
-        provider_pages = ProviderPages(self.registration, self.administration, self.provider_health, world.clock, urls)
+        provider_pages = ProviderPages(
+            registration=self.registration,
+            administration=self.administration,
+            odd_items=self.odd_items,
+            health=self.provider_health,
+            clock=world.clock,
+            urls=urls,
+        )
         endpoints = Endpoints(self.sessions, self.refusals, Renderer(urls.base_path), urls)
         client_pages = ClientPages(
             clients=self.client_applications,
             administration=self.administration,
             people=self.people,
             stops=self.stops,
+            odd_items=self.odd_items,
             clock=world.clock,
             vault=urls.public_url,
         )
@@ -581,9 +603,20 @@ class Vault:
                 endpoints,
                 administration=self.administration,
                 removals=self.removals,
+                odd_items=self.odd_items,
                 people=self.people,
                 sessions=self.sessions,
                 pages=token_pages,
+            ),
+            admin_odd_items.blueprint(
+                endpoints,
+                self.odd_items,
+                {
+                    OddKind.PROVIDER: lambda dialog: provider_pages.list("", dialog=dialog),
+                    OddKind.CLIENT: lambda dialog: client_pages.list({}, dialog=dialog),
+                    OddKind.REVOCATION: self._receipts,
+                    OddKind.DELIVERY: self._receipts,
+                },
             ),
             admin_audit.blueprint(endpoints, self.audit),
             activity.blueprint(endpoints, self.audit),
@@ -599,6 +632,9 @@ class Vault:
             token.blueprint(endpoints, self.token_exchange, urls),
         )
         return endpoints
+
+    def _receipts(self, dialog: OddDialog) -> Page:
+        return admin_removals.receipts_page(self.removals, self.odd_items, dialog)
 
 
 def _outlets(settings: Settings, world: World) -> Outlets:

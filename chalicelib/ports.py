@@ -284,6 +284,9 @@ class ProviderStore(Protocol):
     def delete(self, provider: Provider) -> None:
         """Delete exactly this version; idempotent. Raises Conflict when another version is there."""
 
+    def generations(self, provider_id: str) -> list[int]:
+        """Those that have a key, in order: the first thousand are looked for, and more while there are some."""
+
     def key(self, provider_id: str, generation: int) -> ProviderKey:
         """Raises NotFound."""
 
@@ -295,6 +298,26 @@ class ProviderStore(Protocol):
 
     def delete_key(self, provider_id: str, generation: int) -> None:
         """Delete a wrapped key for good: nothing encrypted under it can be read again."""
+
+
+class OddProviders(Protocol):
+    """Providers that are stored and cannot be read (R94)."""
+
+    def odd(self) -> list[str]:
+        """Their ids."""
+
+    def replace_odd(self, provider: Provider) -> None:
+        """Write over the item of this id. Raises NotFound: there is none, Conflict: it can be read (by now)."""
+
+
+class OddItems(Protocol):
+    """Items of one kind that are stored and cannot be read (R94)."""
+
+    def odd(self) -> list[str]:
+        """Their ids. Of a queue those that were due since, as far as they were met."""
+
+    def delete_odd(self, item_id: str) -> None:
+        """Raises NotFound: there is none, Conflict: it can be read (by now)."""
 
 
 @dataclass(frozen=True, slots=True)

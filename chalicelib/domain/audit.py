@@ -60,6 +60,8 @@ class AuditTag(StrEnum):
     CLIENT_UNBLOCKED = "client.unblocked"
     RELEASES_STOPPED = "releases.stopped"
     RELEASES_RESUMED = "releases.resumed"
+    RECORD_REMOVED = "record.removed"
+    """A waiting item that could not be read."""
     ADMINISTRATOR_APPOINTED = "administrator.appointed"
     ADMINISTRATOR_DISMISSED = "administrator.dismissed"
     MAIL_CHANGED = "mail.changed"

@@ -19,6 +19,7 @@ NEXT_PAGES = {
     "leavers": "/admin/leavers",
     "clients": "/admin/clients",
     "providers": "/admin/providers",
+    "removals": "/admin/removals",
     "stops": "/admin/stops",
 }
 """Where one may go on after proving anew who one is, by name: no address is ever taken from a request (R47)."""

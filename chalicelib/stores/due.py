@@ -6,12 +6,14 @@ from typing import Any
 
 from chalicelib.domain.errors import ItemUnreadable
 
-from .items import Item, Kind, read
+from .items import Item, Kind, is_odd, read
 from .table import Condition, ConditionFailed, Table
-from .tables import KEY, LISTING, SORT
+from .tables import EXPIRES, KEY, LISTING, SORT
 
 _PAGE = 100
 _PUT_OFF_SECONDS = 24 * 3600
+_BAR = "/"
+_NOTED_SECONDS = 90 * 24 * 3600
 
 
 def listed(listing: str, due_at: int) -> Item:
@@ -65,9 +67,27 @@ def _readable(
         try:
             entry = read(kind, item, parse)
         except ItemUnreadable:
+            _note(table, kind, item, now)
             _put_off(table, item, None if give_up(item) else now + _PUT_OFF_SECONDS)
             continue
         yield entry
+
+
+def odd(table: Table, kind: str, parse: Callable[[Item], object]) -> list[tuple[str, str]]:
+    """The keys of what was put off, and still cannot be read. It is met, and noted, when it is due."""
+    noted = table.query_all(Condition.equals(**{KEY: _noted(kind)}))
+    keys = [dict(zip((KEY, SORT), str(item[SORT]).rsplit(_BAR, 1), strict=True)) for item in noted]
+    return sorted((item[KEY], item[SORT]) for item in table.get_all(keys) if is_odd(item, parse))
+
+
+def _noted(kind: str) -> str:
+    return f"UNREADABLE#{kind}"
+
+
+def _note(table: Table, kind: str, item: Item, now: int) -> None:
+    """For administrators; noted again with each day, so that it outlives no item for long."""
+    note = {KEY: _noted(kind), SORT: f"{item[KEY]}{_BAR}{item[SORT]}"}
+    table.put(note | {EXPIRES: now + _NOTED_SECONDS})
 
 
 def _put_off(table: Table, item: Item, until: int | None) -> None:

@@ -10,7 +10,7 @@ from chalicelib.domain.audit import Period
 from chalicelib.domain.errors import Conflict, NotFound
 from chalicelib.domain.event import GIVE_UP_SECONDS, Channel, Delivery, EventKind, MailsSent
 
-from .due import due, listed
+from .due import due, listed, odd
 from .items import Item, load, read, read_or, readable, version_of
 from .table import Condition, ConditionFailed, Table
 from .tables import EXPIRES, KEY, LISTING, SORT
@@ -18,6 +18,7 @@ from .tables import EXPIRES, KEY, LISTING, SORT
 _LOG = logging.getLogger(__name__)
 
 _LISTING = "OUTBOX"
+_KIND, _PREFIX = "delivery", "EVENT#"
 _TOLD = "told"
 """Whether it went out: what was no longer so by then is finished, and nobody heard of it."""
 _DEAD = "OUTBOX#dead"
@@ -41,9 +42,14 @@ class DynamoOutbox:
             return
 
     def due(self, channel: Channel | None, now: int) -> Iterator[Delivery]:
-        return due(
-            self._table, "delivery", _listing(channel), now, _parsed, give_up=partial(_is_lost, now), order=_in_order
-        )
+        return due(self._table, _KIND, _listing(channel), now, _parsed, give_up=partial(_is_lost, now), order=_in_order)
+
+    def odd(self) -> list[str]:
+        return [f"{key.removeprefix(_PREFIX)}/{sort}" for key, sort in odd(self._table, _KIND, _parsed)]
+
+    def delete_odd(self, item_id: str) -> None:
+        event_id, _, channel = item_id.rpartition("/")
+        self._table.delete_odd(_key(event_id, channel), _parsed)
 
     def change(self, delivery: Delivery, to: Delivery) -> None:
         try:
@@ -145,11 +151,14 @@ def _listed(delivery: Delivery) -> Item:
     return listed(_listing(delivery.channel), delivery.due_at)
 
 
+def _key(event_id: str, channel: str) -> Item:
+    return {KEY: f"{_PREFIX}{event_id}", SORT: channel}
+
+
 def _to_item(delivery: Delivery) -> Item:
     event = delivery.event
     return {
-        KEY: f"EVENT#{event.id}",
-        SORT: delivery.channel.value,
+        **_key(event.id, delivery.channel.value),
         "event": asdict(event) | {"kind": event.kind.value},
         "due_at": delivery.due_at,
         "attempts": delivery.attempts,

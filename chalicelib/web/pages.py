@@ -10,6 +10,7 @@ from chalicelib.domain.audit import AuditFilter, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.directory_report import Step
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
+from chalicelib.domain.odd_item import OddKind
 from chalicelib.domain.provider_type import CheckItem, ScopePreset
 from chalicelib.domain.release import Obstacle
 from chalicelib.domain.removal import CloudReceipt, Removal, RemovalScope
@@ -246,6 +247,29 @@ class DeleteProviderDialog:
 
     count: int
     is_more: bool = False
+
+
+# What cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class OddList:
+    """Items of one kind that cannot be read: some ids, and how many there are."""
+
+    kind: OddKind
+    ids: tuple[str, ...]
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class OddDialog:
+    """The question before an item that cannot be read is removed; `back` is the page that shows it."""
+
+    template: ClassVar[str] = "dialog_unreadable.html"
+
+    kind: OddKind
+    id: str
+    back: str
 
 
 # Manage tokens

@@ -78,7 +78,7 @@ FUNCTIONS = {
         audit_key=("GenerateMac",),
     ),
     "deliver_events": Permissions(
-        vault=("BatchGetItem", "BatchWriteItem", *_READ_AND_KEEP),
+        vault=("BatchGetItem", "BatchWriteItem", *_READ_AND_KEEP, "UpdateItem"),
         listing=True,
         keys=("BatchGetItem",),
         events=True,

@@ -21,6 +21,7 @@ from chalicelib.domain.errors import LoginRefused
 from chalicelib.domain.event import Channel, Delivery, Event, EventKind
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
 from chalicelib.domain.mail import OPTIONAL, MailRefusal, MailStanding, RefusalKind
+from chalicelib.domain.odd_item import OddKind
 from chalicelib.domain.provider_report import CLOUD_ADVICE, CloudStep
 from chalicelib.domain.release import Obstacle
 from chalicelib.domain.removal import CloudReceipt, Removal, RemovalScope
@@ -51,6 +52,8 @@ from chalicelib.web.pages import (
     LeaverDialog,
     LeaverRow,
     ListPart,
+    OddDialog,
+    OddList,
     OwnApplicationRow,
     ProviderCard,
     ProviderChoice,
@@ -287,6 +290,10 @@ def _tokens(**changes: Any) -> dict[str, Any]:
 BOX = {"target_id": "box", "target_name": "Box", "confirm": "Box"}
 BOB = Person("S-1-5-21-1-2-3-1105", "CONTOSO\\bob", Subject("S-1-5-21-1-2-3-1105"))
 ADELE = Actor("S-1-5-21-1-2-3-1100", "CONTOSO\\adele")
+ODD_WAITING = (
+    OddList(OddKind.REVOCATION, ("Wm9vbSBpcyBub3QgYSBjbG91ZA", "c2Vjb25kIG9uZSBvZiBpdHMga2luZA"), 30),
+    OddList(OddKind.DELIVERY, ("RXZlbnQgb2YgYSBncmFudA/person",), 1),
+)
 REMOVALS = (
     Removal("r1", RemovalScope.EVERYTHING, revoke=True, by=ADELE, at=NOW - 600, ended=(("northwind", 1),)),
     Removal("r2", RemovalScope.PROVIDER, False, ADELE, NOW - DAY, "box", "Box"),
@@ -428,7 +435,15 @@ VAULT = "https://vault.contoso.example"
 
 def _clients(**changes: Any) -> dict[str, Any]:
     providers = (ProviderChoice("northwind", "Northwind Cloud"), ProviderChoice("box", "Box"))
-    shown = {"rows": CLIENTS, "providers": providers, "search": {}, "problem": "", "found": None, "everything": None}
+    shown = {
+        "rows": CLIENTS,
+        "providers": providers,
+        "search": {},
+        "problem": "",
+        "found": None,
+        "everything": None,
+        "odd": (),
+    }
     return shown | changes
 
 
@@ -781,8 +796,25 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         "administrators.html",
         _administrators(problem="You would not be an administrator any more."),
     ),
-    "removals": ("removals.html", {"removals": REMOVALS}),
-    "removals_none": ("removals.html", {"removals": ()}),
+    "removals": ("removals.html", {"removals": REMOVALS, "odd": ()}),
+    "removals_none": ("removals.html", {"removals": (), "odd": ()}),
+    "removals_unreadable": ("removals.html", {"removals": REMOVALS[:1], "odd": ODD_WAITING}),
+    "removals_remove_unreadable": (
+        "removals.html",
+        {
+            "removals": REMOVALS[:1],
+            "odd": ODD_WAITING,
+            "dialog": OddDialog(OddKind.REVOCATION, ODD_WAITING[0].ids[0], "/admin/removals"),
+        },
+    ),
+    "removals_remove_unreadable_event": (
+        "removals.html",
+        {
+            "removals": (),
+            "odd": ODD_WAITING,
+            "dialog": OddDialog(OddKind.DELIVERY, ODD_WAITING[1].ids[0], "/admin/removals"),
+        },
+    ),
     "removal": ("removal.html", {"receipt": ReceiptView(REMOVALS[0], CLOUDS)}),
     "removal_everything": (
         "removal.html",
@@ -834,9 +866,23 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "directory_tested": ("directory.html", _directory(StepsView("What the test found", TESTED))),
     "manage_providers": (
         "manage_providers.html",
-        {"viewer": ADMIN, "rows": PROVIDER_ROWS, "part": ListPart("box", is_first=False)},
+        {"viewer": ADMIN, "rows": PROVIDER_ROWS, "odd": (), "part": ListPart("box", is_first=False)},
     ),
-    "manage_providers_none": ("manage_providers.html", {"viewer": ADMIN, "rows": (), "part": ListPart()}),
+    "manage_providers_unreadable": (
+        "manage_providers.html",
+        {"viewer": ADMIN, "rows": PROVIDER_ROWS[:1], "odd": ("northwind", "box-7f3a"), "part": ListPart()},
+    ),
+    "manage_providers_remove_unreadable": (
+        "manage_providers.html",
+        {
+            "viewer": ADMIN,
+            "rows": (),
+            "odd": ("northwind",),
+            "part": ListPart(),
+            "dialog": OddDialog(OddKind.PROVIDER, "northwind", "/admin/providers"),
+        },
+    ),
+    "manage_providers_none": ("manage_providers.html", {"viewer": ADMIN, "rows": (), "odd": (), "part": ListPart()}),
     "provider_types": ("provider_types.html", {"viewer": ADMIN, "types": tuple(TYPES.values()), "search": ""}),
     "provider_types_searched": ("provider_types.html", {"viewer": ADMIN, "types": (TYPES["box"],), "search": "box"}),
     "provider_types_none": ("provider_types.html", {"viewer": ADMIN, "types": (), "search": "Contoso Cloud"}),
@@ -867,6 +913,11 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "provider_delete": ("manage_provider.html", _provider(dialog=DeleteProviderDialog(1000, is_more=True))),
     "provider_delete_unused": ("manage_provider.html", _provider(dialog=DeleteProviderDialog(0))),
     "clients": ("clients.html", _clients()),
+    "clients_unreadable": ("clients.html", _clients(odd=("scanner",))),
+    "clients_remove_unreadable": (
+        "clients.html",
+        _clients(odd=("scanner",), dialog=OddDialog(OddKind.CLIENT, "scanner", "/admin/clients")),
+    ),
     "clients_none": ("clients.html", _clients(rows=())),
     "clients_all_stopped": ("clients.html", _clients(everything=STOPS[0])),
     "clients_found": (

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from chalicelib.domain.administrators import Appointment, Appointments
 from chalicelib.domain.aliases import aliases_of
 from chalicelib.domain.authorization_request import ConsentFailed
-from chalicelib.domain.errors import ItemUnreadable, StorageUnavailable
+from chalicelib.domain.errors import Conflict, ItemUnreadable, NotFound, StorageUnavailable
 from chalicelib.domain.event import Channel, Delivery, Event, EventKind, MailsSent
 from chalicelib.domain.grant import GrantReason, GrantState, RefreshLease
 from chalicelib.domain.mail import OPTIONAL, MailRefusal, MailStanding, RefusalKind
@@ -531,3 +531,79 @@ def test_r92_a_hand_in_the_table_says_of_no_grant_or_provider_what_is_not_stored
         _put(world, KINDS[0], found | more)
     assert world.grants.of_user(ALICE.id).grants[0].server_now == ""
     assert not world.providers.get("northwind").is_ending
+
+
+def test_f40_an_odd_provider_is_named_and_written_over(world: World) -> None:
+    _full_provider(world)
+    _put(world, KINDS[0], {"pk": {"S": "PROVIDERS"}, "sk": {"S": "northwind"}, "version": {"N": "7"}})
+    _put(world, KINDS[0], {"pk": {"S": "PROVIDERS"}, "sk": {"S": "#EVERYTHING"}, "version": {"N": "7"}})
+    assert world.providers.odd() == ["northwind"]
+    with pytest.raises(Conflict):
+        world.providers.replace_odd(OTHER_PROVIDER)
+    for nothing in ("missing", "#EVERYTHING"):
+        with pytest.raises(NotFound):
+            world.providers.replace_odd(replace(PROVIDER, id=nothing))
+    world.providers.replace_odd(PROVIDER)
+    assert world.providers.odd() == []
+
+
+def test_f40_generations_that_have_a_key_are_found_behind_gaps(world: World) -> None:
+    assert world.providers.generations("northwind") == []
+    for generation in (3, 998, 1050):
+        world.providers.add_key(replace(KEY, generation=generation))
+    world.providers.add_key(replace(KEY, provider_id="other", generation=5))
+    assert world.providers.generations("northwind") == [3, 998, 1050]
+
+
+def test_f40_an_odd_application_is_named_and_deleted(world: World) -> None:
+    for one in (APPLICATION, OTHER_APPLICATION):
+        world.applications.add(one)
+    assert world.applications.odd() == []
+    good = _good_item(world, "CLIENT#scanner", "CLIENT")
+    _put(world, KINDS[0], good | {"rules": {"S": "?"}})
+    assert world.applications.odd() == ["scanner"]
+    with pytest.raises(Conflict):
+        world.applications.delete_odd("other")
+    world.applications.delete_odd("scanner")
+    with pytest.raises(NotFound):
+        world.applications.delete_odd("scanner")
+    assert world.applications.all() == [OTHER_APPLICATION]
+
+
+@pytest.mark.parametrize("kind", ["revocation", "delivery"])
+def test_f40_what_waits_and_is_odd_is_noted_until_it_is_mended_or_deleted(world: World, kind: str) -> None:
+    one = next(one for one in KINDS if one.name == kind)
+    good = _good(world, one)
+    store, place = (world.revocations, "rev1") if kind == "revocation" else (world.outbox, f"{EVENT.id}/bus")
+    _put(world, one, {name: value for name, value in good.items() if name in ("pk", "sk", "listing", "listed_as")})
+    assert store.odd() == []
+    one.read(world)
+    assert store.odd() == [place]
+    _put(world, one, good)
+    assert store.odd() == []
+    with pytest.raises(Conflict):
+        store.delete_odd(place)
+    _put(world, one, good | {"attempts": {"S": "?"}})
+    store.delete_odd(place)
+    assert store.odd() == []
+    with pytest.raises(NotFound):
+        store.delete_odd(place)
+
+
+@pytest.mark.parametrize("field", ["claims", "user_ids"])
+@pytest.mark.parametrize("odd_value", [{"S": "?"}, {"L": []}, {"NULL": True}])
+def test_f40_names_that_cannot_be_read_are_written_over(
+    world: World, field: str, odd_value: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    _put(world, KINDS[0], {"pk": {"S": "ALIAS#alice"}, "sk": {"S": "ALIAS"}, field: odd_value})
+    world.aliases.claim(ALICE.id, ("alice",))
+    assert [claim.user_id for claim in world.aliases.claims("alice")] == [ALICE.id]
+    # A list can be read, though not added to
+    assert len(unreadable(caplog)) == ("L" not in odd_value)
+    world.aliases.claim(BOB.id, ("alice",))
+    assert {claim.user_id for claim in world.aliases.claims("alice")} == {ALICE.id, BOB.id}
+
+
+def _good_item(world: World, key: str, sort: str) -> dict[str, Any]:
+    place = {"pk": {"S": key}, "sk": {"S": sort}}
+    return dict(world.aws.clients.dynamodb.get_item(TableName=VAULT, Key=place)["Item"])

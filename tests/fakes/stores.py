@@ -248,6 +248,9 @@ class FakeProviderStore:
             raise Conflict
         self.providers.pop(provider.id, None)
 
+    def generations(self, provider_id: str) -> list[int]:
+        return sorted(generation for of, generation in self.keys if of == provider_id)
+
     def key(self, provider_id: str, generation: int) -> ProviderKey:
         if (provider_id, generation) not in self.keys:
             raise NotFound

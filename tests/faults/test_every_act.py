@@ -289,6 +289,17 @@ def _put_back(world: World) -> None:
     client.put_item(TableName="vault", Item=before)
 
 
+def _odd(world: World, key: str, sort: str) -> None:
+    """What is there, as nobody can read it; or something new of that kind."""
+    client, place = world.aws.clients.dynamodb, {"pk": {"S": key}, "sk": {"S": sort}}
+    found = client.get_item(TableName="vault", Key=place).get("Item", place)
+    client.put_item(TableName="vault", Item=found | {"version": {"S": "?"}})
+
+
+def removed_odd(kind: str, record: str, key: str, sort: str) -> Act:
+    return posted("admin", f"/admin/unreadable/{kind}", lambda world: _odd(world, key, sort), record=record)
+
+
 _ANOTHER_KEY = json.dumps({"keys": [ECKey.generate_key("P-256", {"kid": "k2"}).as_dict(private=False)]})
 SCANNER, PROVIDER = "/admin/clients/scanner", f"/admin/providers/{NORTHWIND}"
 
@@ -350,6 +361,10 @@ ACTS: dict[str, Act] = {
     "POST /mail/accept": posted("alice", "/mail/accept", _mail_refused),
     "POST /admin/undelivered/send": _undelivered("Send again"),
     "POST /admin/undelivered/send-all": _undelivered("Send all again"),
+    "POST /admin/unreadable/provider": removed_odd("provider", NORTHWIND, "PROVIDERS", NORTHWIND),
+    "POST /admin/unreadable/client": removed_odd("client", "scanner", "CLIENT#scanner", "CLIENT"),
+    "POST /admin/unreadable/revocation": removed_odd("revocation", "odd", "REVOCATION#odd", "REVOCATION"),
+    "POST /admin/unreadable/delivery": removed_odd("delivery", "odd/bus", "EVENT#odd", "bus"),
     "import-providers": command("import-providers", "-", reads=_provider_list),
     "import-grants": command("import-grants", NORTHWIND, reads=_grant_line),
     "remove-tokens": command("remove-tokens", "--all-of", NORTHWIND, "--yes"),
@@ -390,9 +405,13 @@ BOOKKEEPING = frozenset({
     "writer", "expires_at", "last_seen_at", "notice", "open_requests", "last_used_at", "sessions_until", "proved_at",
 })  # fmt: skip
 """Attributes that say nothing about what anybody may do."""
-KINDS = re.compile(r"(PROVIDERS|USER#.*|ADDRESS#.*|CLIENT#.*|STOPS#.*|ADMINISTRATORS|SESSION#.*)\Z")
-"""Not what only tells of an act, or waits for one: receipts, revocations, deliveries, claims of names, tries."""
-ALIKE = object()
+KINDS = re.compile(
+    r"(PROVIDERS|USER#.*|ADDRESS#.*|CLIENT#.*|STOPS#.*|ADMINISTRATORS|SESSION#.*|REVOCATION#odd|EVENT#odd)\Z"
+)
+"""Not what only tells of an act, or waits for one: receipts, revocations, deliveries, claims of names, tries.
+
+But those that cannot be read: nothing but their removal ends them.
+"""
 
 
 def effects(world: World, act: Act) -> dict[str, Item]:
