@@ -19,6 +19,8 @@ from .secrets_manager import SecretsManager, SecretUnreadable
 
 SERVER_SECONDS = 3600
 """How long a discovery document is used; where a newer one cannot be had, the last one is, for as long as need be."""
+_RETRY_SECONDS = 60
+"""Before a newer one is asked for again then."""
 _SETTING = "VAULT_SIGN_IN"
 _LOG = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ class OpenIdProvider:
             except CloudError:
                 if self._server is None:
                     raise
+                self._server_until = self._clock.now() + _RETRY_SECONDS
         return self._server
 
     def authorization_url(self, request: AuthorizationRequest, *, state: str, code_verifier: str, anew: bool) -> str:

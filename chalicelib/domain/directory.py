@@ -245,4 +245,6 @@ def group_key(group: str) -> str:
 
 def stored_group_key(key: str) -> str:
     """A key as it was stored. Before names were compared as names, one group could have several."""
+    if is_claimed_group(key):
+        return key
     return folded_dn(key) if "\\" in key or not key.isascii() else key

@@ -88,8 +88,8 @@ def blueprint(
     @endpoints.route(routes, Route("POST", "/logout", Access.USER))
     def log_out(request: Request) -> Answer:
         session, cookie = request.session, request.cookies[names.session]
-        url = sign_in.sign_out_url(session, cookie) if sign_in and session.id_token else ""
         sessions.end(session, request.origin)
+        url = sign_in.sign_out_url(session, cookie) if sign_in and session.id_token else ""
         cookies = (Cookie(names.session, ""), Cookie(names.flow, ""))
         hint = _SIGNED_OUT_HERE if session.by_openid else _SIGNED_OUT
         # Without "cache": every page is no-store already, and browsers take seconds to clear one. Without "cookies":

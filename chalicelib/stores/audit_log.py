@@ -54,7 +54,7 @@ class DynamoAuditLog:
     def recording(self, *events: AuditEvent) -> Iterator[None]:
         at, companions = self._clock.now(), None
         try:
-            with self._table.together(*(self._item(one, at, self._random.token(12)) for one in events)) as companions:
+            with self._table.together(*(self._item(one, at, self._entry_id()) for one in events)) as companions:
                 yield
         finally:
             if companions is not None and companions.are_stored:
