@@ -16,6 +16,8 @@ from chalicelib.web.mails import Mail, MailWriter
 
 from .aws import AwsClients, delivery_errors
 
+_SEVEN_BITS = SMTP.clone(cte_type="7bit")
+"""All but ASCII is encoded (API reference, RawMessage): a server on the way that does it breaks the signature."""
 _LOG = logging.getLogger(__name__)
 
 _FROM_NAME = "Token Vault"
@@ -59,14 +61,14 @@ class SesMailer:
             answer = self._aws.mail.send_email(
                 FromEmailAddress=self._sender.address,
                 Destination={"ToAddresses": [address]},
-                Content={"Raw": {"Data": message.as_bytes(policy=SMTP)}},
+                Content={"Raw": {"Data": message.as_bytes()}},
                 **configured,
             )
         facts = {"event": events[0].id, "channel": channel.value, "message": str(answer.get("MessageId", ""))}
         _LOG.info("mail.sent", extra={"facts": facts})
 
     def _message(self, mail: Mail, event_id: str, address: str) -> EmailMessage:
-        message = EmailMessage(policy=SMTP)
+        message = EmailMessage(policy=_SEVEN_BITS)
         message["From"] = f"{_FROM_NAME} <{self._sender.address}>"
         message["To"] = address
         message["Subject"] = mail.subject

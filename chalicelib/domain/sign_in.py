@@ -207,7 +207,8 @@ class SignInSettings:
     graph_host: str = setting(
         "Entra ID: the host of Microsoft Graph in the tenant's cloud, for example `graph.microsoft.com`. It is asked "
         "for the groups of a person who is in more than an id_token names, with that person's own access token "
-        "(permission `User.Read`). Empty: it is not asked.",
+        "(permission `User.Read`). Empty: it is not asked. Graph names groups by their ids, so `allowed` and "
+        "`administrators` must, too.",
         "",
     )
 
@@ -250,6 +251,10 @@ class SignInSettings:
         for key in ("allowed", "administrators"):
             is_form = all(map(is_claimed_group, getattr(self, key)))
             require(is_form, key, "must be group:, role:, domain:, email: or user:, and a value")
+        # Graph gives ids: a group that is named otherwise would be missed in its answer, and its members put out
+        named = (one for one in (*self.allowed, *self.administrators) if one.startswith("group:"))
+        is_by_id = not self.graph_host or all(_UUID.match(one.removeprefix("group:")) for one in named)
+        require(is_by_id, "graph_host", "must be empty unless allowed and administrators name groups by their ids")
         # Its issuer signs everybody in who has an account at Google, at whatever company
         is_narrow = any(one.startswith(("domain:", "email:", "user:")) for one in self.allowed)
         require(is_narrow or self.kind != ProviderKind.GOOGLE, "allowed", "must have domain:<your domain> for google")

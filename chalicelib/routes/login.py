@@ -7,6 +7,7 @@ from chalice.app import Blueprint
 from chalicelib.domain.access import Access
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused, TooManyTries
 from chalicelib.domain.secret import Secret
+from chalicelib.domain.sign_in import SignInProblem
 from chalicelib.services.login import Client, LoginService
 from chalicelib.services.sessions import SessionService
 from chalicelib.services.sign_in import SignInService
@@ -59,7 +60,9 @@ def blueprint(
             return Redirect("/providers")
         hint = request.query.text("hint")
         sign_out_url = sign_in.sign_out_url() if sign_in and hint == _SIGNED_OUT_HERE else ""
-        problem = pages.problem(request.query.text("problem"))
+        named = request.query.text("problem")
+        # Whatever else a link says, nobody redirects here with
+        problem = pages.problem(named) if named == SignInProblem.NOT_OURS else None
         return pages.form(request, error=problem, info=HINTS.get(hint, ""), sign_out_url=sign_out_url)
 
     @endpoints.route(routes, Route("POST", "/login", Access.PUBLIC, fields=("user_name", "password")))

@@ -508,6 +508,8 @@ def test_r93_what_cannot_be_recorded_does_not_happen(ready: World, name: str) ->
     assert (state(ready, act), lines(ready)) == (before, told), "it took effect, and nobody wrote it down"
     assert not (isinstance(answer, Answer) and answer.status < 400), "it was said to be done"
     assert answer != 0, "it was said to be done"
+    ready.background(ready.second, 0.02, 0.3)
+    assert (state(ready, act) != before) == (lines(ready) > told), "state and log do not agree in the end"
 
 
 @pytest.mark.parametrize("name", ACTS)

@@ -1,6 +1,5 @@
 """What people, the log and the audit log are told when a sign-in fails, in the words that providers have for it."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -8,33 +7,20 @@ import pytest
 
 from chalicelib.domain.sign_in import SignInProblem, SignInSettings
 from chalicelib.telemetry import LineFormatter
-from tests.fakes.cloud import CLIENT_SECRET, ScriptedCloud, parameters
+from tests.fakes.cloud import ScriptedCloud, parameters
 from tests.fakes.misbehaviour import error as refused_with
 from tests.fakes.misbehaviour import status
 from tests.functional.client import BASE, Answer, Browser, going_to
 from tests.functional.conftest import NORTHWIND, Running
 from tests.functional.test_sign_in import AGAIN, BUTTON, NOT_OURS, SECRET_NAME, Federated, with_identity
+from tests.functional.test_sign_in import federated as federated  # noqa: PLC0414 - a fixture
+from tests.functional.test_sign_in import identity as identity  # noqa: PLC0414 - a fixture
 
 TENANT = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
 IDS = (
     "Trace ID: 0000aaaa-11bb-cccc-dd22-eeeeee333333 Correlation ID: aaaa0000-bb11-2222-33cc-444444dddddd "
     "Timestamp: 2026-11-30 10:00:00Z"
 )
-
-
-@pytest.fixture
-def identity(running: Running) -> Iterator[ScriptedCloud]:
-    secrets = running.aws.clients.secrets_manager
-    secrets.create_secret(Name=SECRET_NAME, SecretString=CLIENT_SECRET)
-    with ScriptedCloud(now=running.clock.now, redirect_uri=f"{BASE}/login/callback") as identity:
-        yield identity
-    secrets.delete_secret(SecretId=SECRET_NAME, ForceDeleteWithoutRecovery=True)
-
-
-@pytest.fixture
-def federated(running: Running, identity: ScriptedCloud) -> Federated:
-    running.directory.looks_up = True
-    return with_identity(running, identity, administrators=["role:Vault.Admin"])
 
 
 def facts_of(running: Running, tag: str) -> dict[str, str]:

@@ -212,9 +212,12 @@ def test_a_guest_of_the_tenant_comes_in_by_the_setting_alone(running: Running, e
     assert browser.get("/providers").url.startswith("/login")
 
 
+GROUP = "7f2c0000-aaaa-1111-bbbb-333333333333"
+
+
 def test_who_is_in_too_many_groups_gets_them_from_graph(running: Running, entra: Vendor) -> None:
-    there = tenant(running, entra, graph_host="graph.microsoft.com", administrators=["group:7f2c"])
-    entra.graph = lambda: CloudAnswer.json({"value": ["7f2c"]})
+    there = tenant(running, entra, graph_host="graph.microsoft.com", administrators=[f"group:{GROUP}"])
+    entra.graph = lambda: CloudAnswer.json({"value": [GROUP]})
     admin = there.browser()
     page = there.sign_in(admin, **OVERAGE)
     assert (page.url, "all of your groups" in page.text) == ("/providers", False)

@@ -49,6 +49,7 @@ def settings(described: dict[str, Any] = ENTRA, **changed: Any) -> SignInSetting
         (ENTRA | {"scopes": ["openid"]}, "scopes"),
         (ENTRA | {"issuer": "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0"}, "issuer"),
         (ENTRA | {"graph_host": "graph.evil.example"}, "graph_host"),
+        (ENTRA | {"graph_host": "graph.microsoft.com", "allowed": ["group:Vault Users"]}, "graph_host"),
         (ENTRA | {"graph_host": "graph.microsoft.us"}, "graph_host"),
         (OPENID | {"graph_host": "graph.microsoft.com"}, "graph_host"),
         (ENTRA | {"domains": ["@contoso.com"]}, "domains"),
