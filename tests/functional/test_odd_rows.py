@@ -152,7 +152,7 @@ def test_f40_a_stop_that_cannot_be_read_is_taken_back_from_the_console(running: 
     assert api.fetch()["access_token"]
 
 
-def _break(running: Running, key: str, sort: str, *kept: str) -> None:
+def break_item(running: Running, key: str, sort: str, *kept: str) -> None:
     """Leave of an item only its key, its place in lists and what is named."""
     place = {"pk": {"S": key}, "sk": {"S": sort}}
     found = running.aws.clients.dynamodb.get_item(TableName="vault", Key=place).get("Item", place)
@@ -202,7 +202,7 @@ def test_f40_an_odd_provider_is_one_row_and_is_removed_with_all_of_it(running: R
     api = Api(running)
     admin = running.browser("admin")
     api.fetch()
-    _break(running, "PROVIDERS", NORTHWIND, *kept)
+    break_item(running, "PROVIDERS", NORTHWIND, *kept)
     page = admin.get("/admin/providers")
     assert page.status == 200
     assert NORTHWIND in page.text
@@ -221,7 +221,7 @@ def test_f40_an_odd_provider_is_one_row_and_is_removed_with_all_of_it(running: R
 
 def test_f40_while_an_odd_provider_is_cleaned_nobody_takes_its_id(running: Running) -> None:
     admin = running.browser("admin")
-    _break(running, "PROVIDERS", NORTHWIND)
+    break_item(running, "PROVIDERS", NORTHWIND)
     _remove_odd(admin, "provider", NORTHWIND)
     with pytest.raises(Conflict):
         _register_again(running)
@@ -255,7 +255,7 @@ def test_f40_a_provider_deleted_by_hand_and_registered_anew_brings_no_token_back
 def test_f40_an_odd_application_is_one_row_and_is_removed(running: Running) -> None:
     api = Api(running)
     admin = running.browser("admin")
-    _break(running, "CLIENT#scanner", "CLIENT", "version")
+    break_item(running, "CLIENT#scanner", "CLIENT", "version")
     page = admin.get("/admin/clients")
     assert "This application cannot be read. It gets no token." in page.text
     assert "scanner" in page.text
@@ -265,21 +265,21 @@ def test_f40_an_odd_application_is_one_row_and_is_removed(running: Running) -> N
     assert api.send(api.application.form("CONTOSO\\alice", NORTHWIND))[0] == 401
 
 
-def _odd_revocation(running: Running) -> None:
+def odd_revocation(running: Running) -> None:
     item = listed(f"REVOCATIONS#{NORTHWIND}", running.clock.now()) | {"pk": "REVOCATION#rev1", "sk": "REVOCATION"}
     running.aws.clients.dynamodb.put_item(TableName="vault", Item=pack(item))
     running.vault.revocations.retry_due()
 
 
-def _odd_delivery(running: Running) -> None:
+def odd_delivery(running: Running) -> None:
     item = listed("OUTBOX#bus", running.clock.now()) | {"pk": "EVENT#event1", "sk": "bus"}
     running.aws.clients.dynamodb.put_item(TableName="vault", Item=pack(item))
     list(running.vault.events._outbox.due(Channel.BUS, running.clock.now()))
 
 
 WAITING = [
-    ("revocation", _odd_revocation, "rev1", "REVOCATION#rev1", "REVOCATION", "Pending revocations"),
-    ("delivery", _odd_delivery, "event1/bus", "EVENT#event1", "bus", "Events and mails on their way"),
+    ("revocation", odd_revocation, "rev1", "REVOCATION#rev1", "REVOCATION", "Pending revocations"),
+    ("delivery", odd_delivery, "event1/bus", "EVENT#event1", "bus", "Events and mails on their way"),
 ]
 
 
@@ -341,7 +341,7 @@ def test_f40_a_log_in_writes_over_names_that_cannot_be_read(
         item = {"pk": {"S": f"ALIAS#{alias}"}, "sk": {"S": "ALIAS"}, "claims": claims}
         running.aws.clients.dynamodb.put_item(TableName="vault", Item=item)
     # The record does not bear them, so that the log-in claims them anew
-    _break(running, f"USER#{ALICE_ID}", "RECORD")
+    break_item(running, f"USER#{ALICE_ID}", "RECORD")
     caplog.clear()
     assert running.browser("alice").get("/providers").status == 200
     told = {record.__dict__["detail"] for record in caplog.records if record.message == "item.unreadable"}
