@@ -5,6 +5,7 @@ import sys
 
 from chalice.app import CloudWatchEvent
 
+from chalicelib.adapters.ses_feedback import SOURCE as FEEDBACK
 from chalicelib.bootstrap import Vault, create_vault
 from chalicelib.services.background import seconds_left
 from chalicelib.settings import SettingsError
@@ -64,5 +65,8 @@ def seal_audit(event: CloudWatchEvent) -> None:
 
 @app.schedule("rate(1 minute)")
 def deliver_events(event: CloudWatchEvent) -> None:
-    """Bring events to the bus and mails to people, where the settings name any."""
-    vault.events.deliver_due(seconds_left(event.context))
+    """Bring events to the bus and mails to people, where the settings name any; note which mails came back."""
+    if event.source == FEEDBACK:
+        vault.note_feedback(event.detail)
+    else:
+        vault.events.deliver_due(seconds_left(event.context))

@@ -77,6 +77,9 @@ class MovableClock:
     def __init__(self) -> None:
         self.off = 0
 
+    def milliseconds(self) -> int:
+        return 1000 * self.now()
+
     def now(self) -> int:
         return int(time.time()) + self.off
 

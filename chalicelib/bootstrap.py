@@ -1,6 +1,6 @@
 """The only place that constructs stores, adapters and services, and so decides what stands behind each port."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,12 @@ from .adapters.endpoint_guard import EndpointGuard
 from .adapters.event_bridge import EventBridge
 from .adapters.late import Late
 from .adapters.secrets_manager import SecretsManager
-from .adapters.ses_mailer import SesMailer
+from .adapters.ses_feedback import refusals_in
+from .adapters.ses_mailer import MailSender, SesMailer
 from .adapters.system import SystemClock, SystemRandom
 from .domain.configuration import ConfigurationFault
 from .domain.directory import user_name_hint
+from .domain.odd_item import OddKind
 from .domain.sign_in import SignInSettings
 from .ports import (
     AuditLog,
@@ -32,6 +34,7 @@ from .ports import (
     ProviderCheck,
     PublicKeyReader,
     Random,
+    SessionBox,
     TokenCipher,
 )
 from .routes import (
@@ -43,14 +46,17 @@ from .routes import (
     admin_clients,
     admin_directory,
     admin_leavers,
+    admin_odd_items,
     admin_provider_acts,
     admin_providers,
     admin_removals,
     admin_stops,
     admin_tokens,
+    admin_undelivered,
     applications,
     consent,
     login,
+    mail,
     providers,
     sessions,
     sign_in,
@@ -77,6 +83,8 @@ from .services.key_rotation import KeyRotationService
 from .services.leavers import LeaverService
 from .services.limits import LimitService
 from .services.login import LoginService
+from .services.mail import MailService
+from .services.odd_items import OddItemService
 from .services.people import PeopleService
 from .services.providers import ProviderService
 from .services.reach import ReachService
@@ -99,6 +107,7 @@ from .stores.authorization_requests import DynamoAuthorizationRequestStore
 from .stores.client_applications import DynamoClientApplicationStore
 from .stores.cursors import DynamoCursorStore
 from .stores.grants import DynamoGrantStore
+from .stores.mail import DynamoMailStore
 from .stores.outbox import DynamoOutbox
 from .stores.provider_health import DynamoProviderHealthStore
 from .stores.providers import DynamoProviderStore
@@ -114,8 +123,10 @@ from .stores.usage import DynamoUsageStore
 from .stores.use_counts import DynamoUseCountStore
 from .stores.user_aliases import DynamoUserAliasStore
 from .stores.users import DynamoUserStore
+from .web.answers import Page
 from .web.endpoint import Endpoints
 from .web.mails import MailWriter
+from .web.pages import OddDialog
 from .web.render import Renderer
 from .web.urls import Urls
 
@@ -138,6 +149,7 @@ class World:
     key_reader: PublicKeyReader
     provider_check: ProviderCheck
     identity_provider: IdentityProvider | None
+    session_box: SessionBox
     at_once: int = AT_ONCE
 
     @classmethod
@@ -152,6 +164,7 @@ class World:
             "random": SystemRandom(),
             "directory": Directories(settings.directories, secrets, clock),
             "identity_provider": sign_in and Late(lambda: _identity_provider(sign_in, secrets, of_clouds, clock)),
+            "session_box": Late(_session_box),
             "oauth_client": oauth_client,
             "jwt_verifier": Late(lambda: _jwt_verifier(clock, of_clouds)),
             "key_reader": Late(_key_reader),
@@ -174,6 +187,12 @@ def _identity_provider(
     from .adapters.openid_provider import OpenIdProvider
 
     return OpenIdProvider(settings, secrets, oauth_client, clock)
+
+
+def _session_box() -> SessionBox:
+    from .adapters import session_box
+
+    return session_box.SessionBox()
 
 
 def _jwt_verifier(clock: Clock, oauth_client: Any) -> JwtVerifier:
@@ -261,6 +280,10 @@ def _sign_in(
         clock=world.clock,
         random=world.random,
         public_url=settings.public_url,
+        box=world.session_box,
+        directory_domains=frozenset(
+            name.casefold() for one in settings.directories for name in (one.dns_name, *one.upn_suffixes) if name
+        ),
     )
 
 
@@ -269,9 +292,8 @@ class Vault:
 
     def __init__(self, settings: Settings, world: World) -> None:
         self.settings = settings
-        self._aws = world.aws
+        self._aws, self._clock = world.aws, world.clock
         self._identity_provider = world.identity_provider
-        groups = settings.administrator_groups
         vault, keys, session_table = (
             Table(world.aws.dynamodb, name, world.random, world.clock)
             for name in (settings.table, settings.keys_table, settings.sessions_table)
@@ -279,9 +301,8 @@ class Vault:
         session_store = DynamoSessionStore(session_table)
         provider_store = DynamoProviderStore(vault, keys)
         grant_store = DynamoGrantStore(vault, keys, session_table)
-        revocation_store = DynamoRevocationStore(vault)
-        removal_store = DynamoRemovalStore(vault)
-        alias_store = DynamoUserAliasStore(vault, world.random)
+        revocation_store, removal_store = DynamoRevocationStore(vault), DynamoRemovalStore(vault)
+        mail_store, alias_store = DynamoMailStore(vault), DynamoUserAliasStore(vault, world.random)
         user_store = DynamoUserStore(vault, alias_store)
         application_store = DynamoClientApplicationStore(vault)
         stop_store, administrator_store = DynamoStopStore(vault), DynamoAdministratorStore(vault)
@@ -290,7 +311,7 @@ class Vault:
             providers=provider_store, cipher=world.cipher, audit_log=audit_log, clock=world.clock
         )
 
-        cursors = DynamoCursorStore(vault)
+        cursors, outbox = DynamoCursorStore(vault), DynamoOutbox(vault)
         engine = Engine(world.clock, cursors, at_once=world.at_once)
 
         self.refusals = RefusalService(usage=DynamoUsageStore(session_table), audit_log=audit_log, clock=world.clock)
@@ -305,11 +326,13 @@ class Vault:
             random=world.random,
             users=user_store,
             administrators=administrator_store,
-            administrator_groups=groups,
+            administrator_groups=settings.administrator_groups,
         )
         throttle = Throttle(DynamoTryStore(session_table), world.clock, world.random)
         self.login = LoginService(world.directory, self.sessions, throttle, audit_log, world.clock)
-        self.providers = ProviderService(provider_store, grant_store, world.catalogue, world.clock)
+        self.providers = ProviderService(
+            provider_store, grant_store, self.provider_health, world.catalogue, world.clock
+        )
         self.revocations = RevocationService(
             catalogue=world.catalogue,
             revocations=revocation_store,
@@ -323,11 +346,23 @@ class Vault:
             random=world.random,
             engine=engine,
         )
+        self.events = EventService(
+            outbox=DynamoOutbox(vault),
+            outlets=_outlets(settings, world),
+            grants=grant_store,
+            users=user_store,
+            mail=mail_store,
+            audit_log=audit_log,
+            clock=world.clock,
+            engine=engine,
+        )
+        self.mail = MailService(mail_store, audit_log, world.clock, is_on=bool(settings.mail_from))
         self.grants = GrantService(
             grants=grant_store,
             cipher=world.cipher,
             catalogue=world.catalogue,
             revocations=self.revocations,
+            events=self.events,
             audit_log=audit_log,
             clock=world.clock,
         )
@@ -342,14 +377,6 @@ class Vault:
             days=settings.leaver_days,
             engine=engine,
             claims_days=settings.sign_in.allowed_days if settings.sign_in and settings.sign_in.allowed else 0,
-        )
-        self.events = EventService(
-            outbox=DynamoOutbox(vault),
-            outlets=_outlets(settings, world),
-            grants=grant_store,
-            users=user_store,
-            clock=world.clock,
-            engine=engine,
         )
         self.refresh = RefreshService(
             grants=grant_store,
@@ -392,7 +419,7 @@ class Vault:
         self.people = PeopleService(alias_store, user_store, world.directory, world.clock)
         self.administrators = AdministratorService(
             administrators=administrator_store,
-            groups=groups,
+            groups=settings.administrator_groups,
             people=self.people,
             directory=world.directory,
             audit_log=audit_log,
@@ -449,6 +476,16 @@ class Vault:
             audit_log=audit_log,
             clock=world.clock,
         )
+        self.odd_items = OddItemService(
+            providers=provider_store,
+            others={
+                OddKind.CLIENT: application_store,
+                OddKind.REVOCATION: revocation_store,
+                OddKind.DELIVERY: outbox,
+            },
+            generations=generations,
+            audit_log=audit_log,
+        )
         self.client_applications = ClientApplicationService(
             applications=application_store,
             key_reader=world.key_reader,
@@ -483,6 +520,7 @@ class Vault:
             providers=provider_store,
             grants=grant_store,
             stops=stop_store,
+            health=self.provider_health,
             people=self.people,
             audit_log=audit_log,
             clock=world.clock,
@@ -511,6 +549,10 @@ class Vault:
         if self._identity_provider:
             yield from self._identity_provider.faults()
 
+    def note_feedback(self, detail: Mapping[str, Any]) -> None:
+        """What SES says of a mail that came back, as EventBridge brings it."""
+        self.mail.refused(refusals_in(detail, self._clock.now()))
+
     def app(self) -> Chalice:
         """The Chalice app with all routes."""
         app = Chalice(app_name="token-vault", configure_logs=False)
@@ -521,13 +563,21 @@ class Vault:
 
     def _endpoints(self, world: World) -> Endpoints:
         urls = Urls(self.settings.public_url)
-        provider_pages = ProviderPages(self.registration, self.administration, self.provider_health, world.clock, urls)
+        provider_pages = ProviderPages(
+            registration=self.registration,
+            administration=self.administration,
+            odd_items=self.odd_items,
+            health=self.provider_health,
+            clock=world.clock,
+            urls=urls,
+        )
         endpoints = Endpoints(self.sessions, self.refusals, Renderer(urls.base_path), urls)
         client_pages = ClientPages(
             clients=self.client_applications,
             administration=self.administration,
             people=self.people,
             stops=self.stops,
+            odd_items=self.odd_items,
             clock=world.clock,
             vault=urls.public_url,
         )
@@ -538,7 +588,7 @@ class Vault:
             static.blueprint(endpoints),
             login.blueprint(endpoints, self.login, self.sessions, self.sign_in, login_pages),
             sign_in.blueprint(endpoints, self.sign_in, self.sessions, login_pages),
-            providers.blueprint(endpoints, self.providers, self.grants, self.sessions),
+            providers.blueprint(endpoints, self.providers, self.grants, self.sessions, urls),
             consent.blueprint(endpoints, self.consent, self.sessions),
             sessions.blueprint(endpoints, self.sessions),
             admin_leavers.blueprint(endpoints, self.leavers),
@@ -553,13 +603,26 @@ class Vault:
                 endpoints,
                 administration=self.administration,
                 removals=self.removals,
+                odd_items=self.odd_items,
                 people=self.people,
                 sessions=self.sessions,
                 pages=token_pages,
             ),
+            admin_odd_items.blueprint(
+                endpoints,
+                self.odd_items,
+                {
+                    OddKind.PROVIDER: lambda dialog: provider_pages.list("", dialog=dialog),
+                    OddKind.CLIENT: lambda dialog: client_pages.list({}, dialog=dialog),
+                    OddKind.REVOCATION: self._receipts,
+                    OddKind.DELIVERY: self._receipts,
+                },
+            ),
             admin_audit.blueprint(endpoints, self.audit),
             activity.blueprint(endpoints, self.audit),
             applications.blueprint(endpoints, self.reach),
+            mail.blueprint(endpoints, self.mail),
+            admin_undelivered.blueprint(endpoints, self.events),
             admin_clients.blueprint(endpoints, self.client_applications, self.reach, client_pages),
             admin_client_keys.blueprint(endpoints, self.client_applications, client_pages),
             admin_client_rules.blueprint(
@@ -570,12 +633,18 @@ class Vault:
         )
         return endpoints
 
+    def _receipts(self, dialog: OddDialog) -> Page:
+        return admin_removals.receipts_page(self.removals, self.odd_items, dialog)
+
 
 def _outlets(settings: Settings, world: World) -> Outlets:
     """Where events go, as far as the settings name it."""
     urls = Urls(settings.public_url)
     bus = EventBridge(world.aws, settings.event_bus, urls) if settings.event_bus else None
-    mailer = SesMailer(world.aws, settings.mail_from, MailWriter(urls), world.clock) if settings.mail_from else None
+    mailer = None
+    if settings.mail_from:
+        sender = MailSender(settings.mail_from, settings.mail_configuration_set, settings.mail_reply_to, urls.host)
+        mailer = SesMailer(world.aws, sender, MailWriter(urls), world.clock)
     return Outlets(bus, mailer, settings.admin_mail)
 
 

@@ -15,6 +15,7 @@ from datetime import date
 from . import (
     configuration_commands,
     directory_commands,
+    event_commands,
     import_commands,
     key_commands,
     provider_commands,
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     configuration_commands.add(commands)
     directory_commands.add(commands)
+    event_commands.add(commands)
     key_commands.add(commands)
     restore_commands.add(commands)
     import_commands.add(commands)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from .shell import ACTOR, ORIGIN, say, vault
 if TYPE_CHECKING:
     from .services.grant_import import Imported
 
+_SCOPE = re.compile(r"[!#-\[\]-~]+")
+"""RFC 6749 3.3."""
 _WORDS = "take over what people have authorized in another vault"
 _MORE = (
     "Reads one JSON object a line from standard input: user, account, account_id, scopes, refresh_token, and perhaps "
@@ -32,7 +35,10 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 def _import(chosen: argparse.Namespace) -> int:
     here = vault()
-    here.administration.provider(chosen.provider)
+    try:
+        here.administration.provider(chosen.provider)
+    except NotFound:
+        raise NotFound("No provider has this id. `export-providers` lists the ids.") from None
     counted: Counter[str] = Counter()
     for number, line in enumerate(sys.stdin, 1):
         if not line.strip():
@@ -65,8 +71,8 @@ def _read(line: str) -> "Imported":
         if not isinstance(found.get(name), str) or not found[name].strip():
             raise ValueError(f"{name} is missing or empty.")
     scopes, at = found.get("scopes"), found.get("authorized_at")
-    if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
-        raise ValueError("scopes must be a list of words.")
+    if not isinstance(scopes, list) or not all(isinstance(scope, str) and _SCOPE.fullmatch(scope) for scope in scopes):
+        raise ValueError("scopes must be a list of words, each without a blank in it.")
     if at is not None and (not isinstance(at, int) or isinstance(at, bool) or at < 0):
         raise ValueError("authorized_at must be seconds since 1970.")
     account = CloudAccount(found["account_id"], clean(found["account"]) or clean(found["account_id"]))

@@ -17,9 +17,11 @@ from .domain.authorization_request import AuthorizationRequest
 from .domain.authorization_server import AuthorizationServer
 from .domain.client_application import ApplicationKey, ClientApplication, TrustedIssuer
 from .domain.configuration import ConfigurationFault
+from .domain.directory import Group
 from .domain.directory_report import DirectoryReport, Step, Steps
-from .domain.event import Channel, Delivery, Event, MailsSent
+from .domain.event import Channel, Delivery, Event, EventKind, MailsSent
 from .domain.grant import FIRST_SLOT, Grant, Holding, ReleaseHolding, Revocation
+from .domain.mail import MailRefusal, MailStanding
 from .domain.provider import Provider, ProviderKey
 from .domain.provider_health import ProviderHealth
 from .domain.provider_type import ProviderType
@@ -36,6 +38,9 @@ from .domain.user import Absence, Account, AliasClaim, Called, Standing, SweepPr
 class Clock(Protocol):
     def now(self) -> int:
         """The time, in whole epoch seconds."""
+
+    def milliseconds(self) -> int:
+        """The time, in epoch milliseconds."""
 
     def monotonic(self) -> float:
         """Seconds from some moment on that no setting of the clock changes."""
@@ -65,8 +70,8 @@ class Directory(Protocol):
     def check(self) -> list[DirectoryReport]:
         """Look at every server of every directory as the settings have them. Never raises."""
 
-    def group(self, named: str) -> str:
-        """The key among `User.groups` of a group given by SID or distinguished name.
+    def group(self, named: str) -> Group:
+        """The group with this SID or distinguished name.
 
         Raises NotFound where no directory has it, InvalidRequest where none can be asked about a distinguished name.
         """
@@ -99,6 +104,24 @@ class Directory(Protocol):
         """Whether everybody who is asked says that an account is open again, and may use the vault."""
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an OpenID provider says of somebody: the verified claims, and the id_token that they came with."""
+
+    claims: Mapping[str, Any]
+    id_token: Secret
+
+
+class SessionBox(Protocol):
+    """Encrypts for one browser: the key is made of its cookie's value, which is stored nowhere."""
+
+    def seal(self, cookie: Secret, text: str) -> str:
+        """`text`, so that it can be stored."""
+
+    def open(self, cookie: Secret, sealed: str) -> str:
+        """The inverse of `seal`. Raises IntegrityViolation for another cookie, or what was changed."""
+
+
 class IdentityProvider(Protocol):
     """The OpenID provider of the settings. Each method may raise a CloudError."""
 
@@ -108,8 +131,8 @@ class IdentityProvider(Protocol):
     def authorization_url(self, request: AuthorizationRequest, *, state: str, code_verifier: str, anew: bool) -> str:
         """Where to send the browser; `anew`: whoever is signed in there must prove it again."""
 
-    def claims(self, request: AuthorizationRequest, *, code: str, code_verifier: Secret) -> Mapping[str, Any]:
-        """The verified claims of who came back. The code is exchanged once."""
+    def identity(self, request: AuthorizationRequest, *, code: str, code_verifier: Secret) -> Identity:
+        """Who came back. The code is exchanged once."""
 
     def faults(self) -> Iterator[ConfigurationFault]:
         """What is wrong with what the settings say of it. Never raises."""
@@ -261,6 +284,9 @@ class ProviderStore(Protocol):
     def delete(self, provider: Provider) -> None:
         """Delete exactly this version; idempotent. Raises Conflict when another version is there."""
 
+    def generations(self, provider_id: str) -> list[int]:
+        """Those that have a key, in order: the first thousand are looked for, and more while there are some."""
+
     def key(self, provider_id: str, generation: int) -> ProviderKey:
         """Raises NotFound."""
 
@@ -272,6 +298,26 @@ class ProviderStore(Protocol):
 
     def delete_key(self, provider_id: str, generation: int) -> None:
         """Delete a wrapped key for good: nothing encrypted under it can be read again."""
+
+
+class OddProviders(Protocol):
+    """Providers that are stored and cannot be read (R94)."""
+
+    def odd(self) -> list[str]:
+        """Their ids."""
+
+    def replace_odd(self, provider: Provider) -> None:
+        """Write over the item of this id. Raises NotFound: there is none, Conflict: it can be read (by now)."""
+
+
+class OddItems(Protocol):
+    """Items of one kind that are stored and cannot be read (R94)."""
+
+    def odd(self) -> list[str]:
+        """Their ids. Of a queue those that were due since, as far as they were met."""
+
+    def delete_odd(self, item_id: str) -> None:
+        """Raises NotFound: there is none, Conflict: it can be read (by now)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +399,9 @@ class GrantStore(Protocol):
 
     def sealed(self, grants: Sequence[Grant]) -> list[Grant]:
         """The same grants as stored now, with their token sets (strongly consistent); those that are gone left out."""
+
+    def of_these(self, provider_id: str, generation: int, whose: Iterable[tuple[str, str]]) -> list[Grant]:
+        """The grants of these user ids and slots as stored now, in batches; in any order, who has none left out."""
 
     def count(self, provider_id: str, generation: int, *, at_most: int) -> int:
         """How many live grants there are, counting no further than `at_most`."""
@@ -471,27 +520,67 @@ class Outbox(Protocol):
         None: those that were written down before each channel had a list of its own.
         """
 
-    def claim(self, delivery: Delivery, now: int) -> None:
-        """Let nobody else try for a while. Raises Conflict when somebody was faster."""
+    def change(self, delivery: Delivery, to: Delivery) -> None:
+        """Write `to` over `delivery`, on the list of its channel. Raises Conflict when somebody was faster."""
 
-    def finish(self, delivery: Delivery) -> None:
-        """Delivered or given up: never due again, and remembered for `add`."""
+    def bury(self, delivery: Delivery) -> None:
+        """Given up: never due again, and on the list of `dead`."""
 
-    def mails_sent(self, channel: Channel, provider_id: str, user_id: str) -> MailsSent:
-        """Empty where there were none lately."""
+    def dead(self, *, limit: int) -> list[Delivery]:
+        """What was given up, what happened last first; may lag by a moment."""
+
+    def dead_one(self, event_id: str, channel: Channel) -> Delivery:
+        """As of the last write. Raises NotFound, also where it was sent again meanwhile."""
+
+    def finish(self, deliveries: Sequence[Delivery], *, told: Collection[str] = ()) -> None:
+        """Delivered, passed or given up: never due again, and remembered for `add`. `told`: ids of what went out."""
+
+    def published(self, period: Period) -> Iterator[Delivery]:
+        """What the bus took of what happened on these days, of the last 90; earliest first, read as it is taken."""
+
+    def told(self, channel: Channel, event_ids: Iterable[str]) -> frozenset[str]:
+        """Which of these events went out by that channel (strongly consistent)."""
+
+    def mails_sent(self, subject: str) -> MailsSent:
+        """What administrators were told of this subject. Empty where that was nothing lately."""
 
     def note_mails(self, mails: MailsSent, now: int) -> None:
         """Raises Conflict when somebody else has noted one meanwhile."""
 
 
 class EventBus(Protocol):
-    def publish(self, event: Event) -> None:
-        """Raises Undeliverable."""
+    def publish(self, events: Sequence[Event]) -> Mapping[str, str]:
+        """Ten at most, in their order. What it did not take: a code of AWS by the event's id.
+
+        Raises Undeliverable where it took none, or nobody knows.
+        """
 
 
 class Mailer(Protocol):
-    def send(self, event: Event, channel: Channel, addresses: tuple[str, ...]) -> None:
-        """One mail, in words for the person or the administrators. Raises Undeliverable."""
+    def rate(self) -> float:
+        """Mails a second that the mail service takes; asked each time."""
+
+    def send(self, events: Sequence[Event], channel: Channel, address: str) -> None:
+        """One mail to one reader, in words for the person or the administrators. Raises Undeliverable.
+
+        `events` are of one kind and about one provider or application, earliest first; to the person, one.
+        """
+
+
+class MailStore(Protocol):
+    """Which addresses refused mails, and which mails people do without."""
+
+    def standing(self, user_id: str, address: str) -> MailStanding:
+        """Both, in one strongly consistent read. Addresses are compared without case."""
+
+    def refuse(self, refusal: MailRefusal) -> None:
+        """Note it, over what was noted of the address before."""
+
+    def accept(self, address: str) -> None:
+        """Forget that the address refused anything; idempotent."""
+
+    def choose(self, user_id: str, unwanted: Iterable[EventKind]) -> None:
+        """The person does without mails of these kinds, and of no others."""
 
 
 EARLIER = ""
@@ -542,8 +631,8 @@ class RemovalStore(Protocol):
 class UserAliasStore(Protocol):
     """Where to look for people by name. A claim proves nothing: the record of the person decides (R91)."""
 
-    def claim(self, user_id: str, aliases: Iterable[str]) -> None:
-        """Note that a person is called so."""
+    def claim(self, user_id: str, aliases: Iterable[str], at: int) -> None:
+        """Note that a person is called so since `at` (epoch seconds)."""
 
     def claims(self, alias: str) -> tuple[AliasClaim, ...]:
         """Who has been called so, and not let go of it (strongly consistent); by id."""
@@ -667,6 +756,11 @@ class Client:
     """Tried where the cloud does not take the newest one any more, or not yet."""
 
 
+PostAsPerson = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+"""Post a JSON object to an address with a person's access token, and give what comes back, or raise a CloudError."""
+Completion = Callable[[Mapping[str, Any], PostAsPerson], Mapping[str, Any]]
+
+
 class OAuthClient(Protocol):
     def authorization_url(
         self, request: AuthorizationRequest, provider_type: ProviderType, *, state: str, code_verifier: str, again: bool
@@ -681,18 +775,29 @@ class OAuthClient(Protocol):
         *,
         code: str,
         code_verifier: Secret,
+        brought: Mapping[str, str] | None = None,
     ) -> tuple[TokenSet, CloudAccount]:
         """Exchange the code once (never retried) and learn whose account it is, the id_token verified.
+
+        `brought`: what the callback said by the type's `callback_fields`; what the cloud says itself comes before it.
 
         Raises a CloudError, with `received` set where the cloud had given tokens by then.
         """
 
     def identify(
-        self, client: Client, request: AuthorizationRequest, *, code: str, code_verifier: Secret, asks_userinfo: bool
-    ) -> Mapping[str, Any]:
-        """Exchange the code once, for nothing but the verified claims of the id_token (OpenID Connect Core 3.1.3).
+        self,
+        client: Client,
+        request: AuthorizationRequest,
+        *,
+        code: str,
+        code_verifier: Secret,
+        asks_userinfo: bool,
+        complete: Completion | None = None,
+    ) -> Identity:
+        """Exchange the code once, for nothing but the id_token and its verified claims (OpenID Connect Core 3.1.3).
 
-        `asks_userinfo`: with what the userinfo endpoint adds, where the server has one.
+        `asks_userinfo`: with what the userinfo endpoint adds, where the server has one. `complete` gets these claims
+        and gives those that count; what it may post is sent with the access token, which it does not see.
 
         Raises a CloudError.
         """
@@ -709,6 +814,12 @@ class OAuthClient(Protocol):
 
     def discover(self, issuer: str) -> AuthorizationServer:
         """Read the OpenID Connect discovery document of `issuer`. Raises a CloudError."""
+
+    def clock_ahead(self, issuer: str) -> int | None:
+        """Seconds by which the clock of the issuer's server is ahead of ours; None where it does not say.
+
+        Raises a CloudError.
+        """
 
     def endpoint_faults(self, server: AuthorizationServer) -> Mapping[str, str]:
         """What is wrong with the server's endpoints (R103): a sentence for each, by the names of its `endpoints`.

@@ -204,6 +204,8 @@ def _carried_out(vault: "Vault", plan: Plan) -> Provider:
         provider = registration.add(plan.provider_id, plan.asked, shell.ACTOR, shell.ORIGIN)
     elif set(plan.changes) - {"enabled"}:
         provider = registration.change(provider, plan.asked, shell.ACTOR, shell.ORIGIN)
+    if provider.enabled == plan.enabled:
+        return provider
     switch = registration.enable if plan.enabled else registration.disable
     return switch(provider, shell.ACTOR, shell.ORIGIN)
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from .domain.description import InvalidDescription
 from .domain.directory import DirectorySettings, group_key
-from .domain.event import is_mail_address
+from .domain.mail import is_mail_address
 from .domain.sign_in import SignInSettings
 
 MINIMUM_AUDIT_DAYS = 30
@@ -89,6 +89,17 @@ class Settings:
         (),
         example="cloud-team@contoso.com",
     )
+    mail_reply_to: str = _setting(
+        "Address of the help desk that answers to mails go to; empty: to where they come from.",
+        "",
+        example="helpdesk@contoso.com",
+    )
+    mail_configuration_set: str = _setting(
+        "Configuration set of Amazon SES that mails are sent with, so that SES says which came back; empty: the "
+        "identity's own, if it has one.",
+        "",
+        example="token-vault-prod",
+    )
     audit_days: int = _setting(
         "Days after which entries of the audit log are deleted from the table; what was exported to S3 stays there.",
         400,
@@ -160,8 +171,8 @@ class Settings:
     def administrator_groups(self) -> frozenset[str]:
         """The groups of directories and OpenID provider that administrate, as they appear among `User.groups`."""
         claimed = self.sign_in.administrators if self.sign_in else ()
-        named = (group_key(group) for one in self.directories for group in one.administrator_groups)
-        return frozenset((*named, *claimed))
+        named = (group for one in self.directories for group in one.administrator_groups)
+        return frozenset(map(group_key, (*named, *claimed)))
 
 
 def _check(name: str, value: Any) -> None:
@@ -206,6 +217,11 @@ def _check_mail_from(mail_from: str) -> None:
         raise SettingsError("VAULT_MAIL_FROM is no plain mail address.")
 
 
+def _check_mail_reply_to(mail_reply_to: str) -> None:
+    if mail_reply_to and not is_mail_address(mail_reply_to):
+        raise SettingsError("VAULT_MAIL_REPLY_TO is no plain mail address.")
+
+
 def _check_admin_mail(admin_mail: tuple[str, ...]) -> None:
     if not all(is_mail_address(address) for address in admin_mail):
         raise SettingsError("VAULT_ADMIN_MAIL must be plain mail addresses, separated by commas.")
@@ -248,6 +264,7 @@ _CHECKS: dict[str, Callable[[Any], None]] = {
     "audit_key": _check_audit_key,
     "directories": _check_directories,
     "mail_from": _check_mail_from,
+    "mail_reply_to": _check_mail_reply_to,
     "admin_mail": _check_admin_mail,
     "key_cache_seconds": _check_key_cache_seconds,
     "leaver_days": _check_leaver_days,

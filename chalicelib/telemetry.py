@@ -34,6 +34,7 @@ class Metric:
 METRICS = {
     "request": Metric("RequestTime", "route", "Milliseconds", "milliseconds"),
     "session.login": Metric("LogIns", "outcome"),
+    "sign_in.not_started": Metric("SignInsNotStarted", "code"),
     "grant.authorized": Metric("Authorizations", "provider_id"),
     "token.released": Metric("Releases", "provider_id"),
     "token.refused": Metric("Refusals", "provider_id"),

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from chalicelib.domain.directory import DirectorySettings
-from chalicelib.domain.event import is_mail_address
+from chalicelib.domain.mail import is_mail_address
 from chalicelib.domain.sign_in import SignInSettings
 
 from .errors import BuildError
@@ -115,7 +115,8 @@ def _mail_problems(given: Mapping[str, str]) -> Iterator[str]:
         yield "MailIdentityArns is missing: MailFrom is named, and nothing may be sent from it."
     if (administrators or given.get("MailIdentityArns")) and not sender:
         yield "MailFrom is missing: nothing says where mail comes from."
-    for name, address in (("MailFrom", sender), *(("AdminMail", one) for one in administrators.split(","))):
+    named = [("MailFrom", sender), ("MailReplyTo", given.get("MailReplyTo", ""))]
+    for name, address in (*named, *(("AdminMail", one) for one in administrators.split(","))):
         if address and not is_mail_address(address.strip()):
             yield f"{name} is {address!r}, which is no plain mail address."
 

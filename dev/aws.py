@@ -11,7 +11,7 @@ from typing import Any
 from moto.core.common_models import BaseModel
 from moto.server import ThreadedMotoServer
 
-from . import mailbox
+from . import mailbox, ses_account
 from .child import end_on_signals, serve_until_told
 
 HOST = "127.0.0.1"
@@ -26,6 +26,7 @@ def main() -> None:
     # A line for each of thousands of requests
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     track_nothing()
+    ses_account.answer()
     server = ThreadedMotoServer(HOST, arguments.port, verbose=False)
     server.start()
     one_at_a_time(server)

@@ -35,6 +35,11 @@ _AWS = {
 }
 
 
+NORTHWIND, KEYCLOAK = "northwind", "keycloak"
+SIGN_INS = (NORTHWIND, KEYCLOAK)
+"""Where people may sign in beside the directory: at the embedded cloud, or at a realm that speaks as Keycloak does."""
+
+
 class PortUnusable(Exception):
     """The vault's port is in use or not ours to take; the text is a sentence that says which."""
 
@@ -45,12 +50,19 @@ class Stack:
     `port`: the vault's, 0 for a free one. `folder`: for logs, the directory's certificate and the cloud's database.
     `say` gets a sentence at each step. Every other port is free choice, and kept when a program is restarted. What the
     stand-in for AWS stored ends with it; the directory has a new certificate after a restart, so restart the vault too.
-    `directories`: what the vault gets as VAULT_DIRECTORIES in place of our directory.
+    `directories`: what the vault gets as VAULT_DIRECTORIES in place of our directory. `sign_in`: one of `SIGN_INS`.
     """
 
     def __init__(
-        self, port: int, folder: Path, *, say: Callable[[str], None] = lambda _: None, directories: str = ""
+        self,
+        port: int,
+        folder: Path,
+        *,
+        say: Callable[[str], None] = lambda _: None,
+        directories: str = "",
+        sign_in: str = NORTHWIND,
     ) -> None:
+        self._sign_in = sign_in
         self._directories = {"VAULT_DIRECTORIES": directories} if directories else {}
         self.port = port or _free_port()
         self.url = f"http://localhost:{self.port}"
@@ -77,8 +89,10 @@ class Stack:
         _check_free(self.port)
         self.environment = self._base_environment()
         self._say("Starting AWS (DynamoDB, KMS, Secrets Manager, EventBridge, SES), the directory and the cloud ...")
-        ready = self._start("aws", "directory", "cloud")
+        ready = self._start("aws", "directory", "cloud", *(["realm"] if self._sign_in == KEYCLOAK else []))
         self.environment |= _addresses(ready["aws"], ready["directory"], ready["cloud"]) | self._directories
+        if "realm" in ready:
+            self.environment["VAULT_SIGN_IN"] = json.dumps(_at_realm(ready["realm"]["issuer"]))
         self._say("Creating tables and the key, registering the cloud ...")
         seeded = self._start("seed")["seed"]
         self.environment |= seeded["environment"]
@@ -131,6 +145,7 @@ class Stack:
             "aws": [*port, "--mailbox-port", str(self._ports.get("mailbox", 0))],
             "directory": port + folder,
             "cloud": port + folder + client + redirect,
+            "realm": [*port, *client, "--redirect-uri", sign_in, "--signed-out-uri", f"{self.url}/login"],
             "vault": ["--port", str(self.port)],
         }.get(name, [])
 
@@ -178,6 +193,13 @@ def _sign_in(issuer: str) -> dict[str, str]:
     """The embedded cloud as the OpenID provider, too."""
     named = {"issuer": issuer, "client_id": CLIENT_ID, "client_secret": SIGN_IN_SECRET}
     return {**named, "kind": "openid", "name": "Northwind"}
+
+
+def _at_realm(issuer: str) -> dict[str, object]:
+    """The realm as the OpenID provider; its roles administrate."""
+    named = {"issuer": issuer, "client_id": CLIENT_ID, "client_secret": SIGN_IN_SECRET}
+    rights = {"domains": ["contoso.example"], "administrators": ["role:vault-admin"]}
+    return {**named, **rights, "kind": KEYCLOAK, "name": "Contoso SSO"}
 
 
 def _port(ready: Mapping[str, str]) -> int | None:

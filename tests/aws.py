@@ -18,6 +18,7 @@ from chalicelib.adapters.aws import AwsClients
 from chalicelib.adapters.system import SystemClock, SystemRandom
 from chalicelib.stores import tables
 from chalicelib.stores.table import Table
+from dev import ses_account
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test",
@@ -74,6 +75,7 @@ def _one_at_a_time(*args: Any, **kwargs: Any) -> Any:
 @contextmanager
 def aws() -> Iterator[Aws]:
     os.environ |= ENVIRONMENT
+    ses_account.answer()
     with (
         mock_aws(),
         patch.object(ResponseSerializer, "_serialize_type_structure", _quickly),

@@ -38,7 +38,7 @@ ENTRIES: dict[CodeType, str] = {
 }
 _TABLES = {"vault": "vault", "vault-keys": "keys", "vault-sessions": "sessions"}
 _INDEXES = {tables.LISTING.name: "listing", tables.SESSIONS_OF_USER.name: "sessions_of_user"}
-_SENT = {("events", "PutEvents"), ("sesv2", "SendEmail")}
+_SENT = {("events", "PutEvents"), ("sesv2", "GetAccount"), ("sesv2", "SendEmail")}
 ROLES = FUNCTIONS | {OPERATORS: COMMANDS}
 _DESCRIBING = ("DescribeKey", *DESCRIBE_TABLE)
 _KEYS = {"GenerateMac": "audit_key", "VerifyMac": "audit_key"}

@@ -19,8 +19,13 @@ from chalicelib.domain.errors import KeyUnavailable, Undeliverable
 from . import json_client
 from .json_client import DYNAMODB, KMS, LIMITS, JsonClient, Limits, Place
 
+MAIL = Limits(read_seconds=10)
+"""A mail that is sent twice arrives twice, so that SES has time to answer and is asked once: the outbox tries again."""
 
-def botocore_client(name: str, limits: Limits = LIMITS, endpoint: str | None = None) -> Any:
+
+def botocore_client(
+    name: str, limits: Limits = LIMITS, endpoint: str | None = None, attempts: int = json_client.ATTEMPTS
+) -> Any:
     """botocore's client of a service, without what it does anew with each call: its description of itself, and its
     check of what the tests of the stores have checked.
     """
@@ -28,7 +33,7 @@ def botocore_client(name: str, limits: Limits = LIMITS, endpoint: str | None = N
     from botocore.session import Session
 
     config = Config(
-        retries={"mode": "standard", "total_max_attempts": json_client.ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=limits.connect_seconds,
         read_timeout=limits.read_seconds,
         max_pool_connections=limits.connections,
@@ -59,7 +64,7 @@ class AwsClients:
     @cached_property
     def mail(self) -> Any:
         """Amazon SES; made when first needed, by the same function."""
-        return botocore_client("sesv2")
+        return botocore_client("sesv2", MAIL, attempts=1)
 
     @classmethod
     def create(cls, limits: Limits = LIMITS) -> "AwsClients":

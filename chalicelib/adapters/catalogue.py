@@ -8,6 +8,7 @@ from chalicelib.domain.authorization_server import ClientAuthentication
 from chalicelib.domain.errors import NotFound
 from chalicelib.domain.provider_type import (
     AccountSource,
+    CallbackField,
     CheckItem,
     Choice,
     ErrorKind,
@@ -18,6 +19,7 @@ from chalicelib.domain.provider_type import (
     ScopePreset,
     TypeField,
 )
+from chalicelib.domain.text import in_order
 
 FOLDER = Path(__file__).parent.parent / "data" / "providers"
 
@@ -30,7 +32,7 @@ class FileCatalogue:
 
     def __init__(self, folder: Path = FOLDER) -> None:
         types = [_read(path) for path in folder.glob("*.json")]
-        self._types = {type_.id: type_ for type_ in sorted(types, key=lambda type_: type_.name.casefold())}
+        self._types = {type_.id: type_ for type_ in sorted(types, key=lambda type_: in_order(type_.name))}
 
     def all(self) -> list[ProviderType]:
         return list(self._types.values())
@@ -64,6 +66,7 @@ _READERS: dict[str, Any] = {
     "client_authentication": ClientAuthentication,
     "presets": lambda values: tuple(ScopePreset(**(one | {"scopes": tuple(one["scopes"])})) for one in values),
     "account_from": AccountSource,
+    "callback_fields": lambda values: {name: CallbackField(**one) for name, one in values.items()},
     "revocation": RevocationStyle,
     "error_words": lambda values: {word: ErrorKind(kind) for word, kind in values.items()},
     "quirks": lambda values: frozenset(map(Quirk, values)),

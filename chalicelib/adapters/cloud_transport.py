@@ -58,6 +58,8 @@ class CloudTransport(HTTPAdapter):
         self._clock = clock
         self._deadline = time.monotonic() + (TOTAL_SECONDS if seconds is None else seconds)
         self._address = ""
+        self.ahead: int | None = None
+        """Seconds by which the clock of who answered last is ahead of ours; None where the answer has no date."""
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -73,6 +75,7 @@ class CloudTransport(HTTPAdapter):
         kwargs |= {"stream": True, "proxies": {}}
         try:
             with closing(self._answered(request, left, *args, **kwargs)) as response:
+                self.ahead = _ahead(response.headers, self._clock.now())
                 self._check_status(response)
                 body = response.raw.read(MAX_BYTES + 1, decode_content=True)
         except (RequestException, HTTPError) as error:
@@ -171,6 +174,16 @@ def _seconds(retry_after: str, now: int) -> int | None:
     try:
         date = parsedate_tz(retry_after)
         return max(0, mktime_tz(date) - now) if date else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _ahead(headers: Mapping[str, str], now: int) -> int | None:
+    """By when the answer was made and how long some cache has kept it since (RFC 9110 6.6.1, RFC 9111 5.1)."""
+    age = headers.get("Age", "0")
+    try:
+        date = parsedate_tz(headers.get("Date", ""))
+        return mktime_tz(date) + int(age if _SECONDS.fullmatch(age) else 0) - now if date else None
     except (ValueError, OverflowError):
         return None
 

@@ -35,8 +35,8 @@ def error_word(answer: dict[str, Any], provider_type: ProviderType) -> tuple[obj
     """The error's word and what the cloud means by it, if it is not the standards' meaning."""
     for path in provider_type.error_fields:
         word = value_at(answer, path)
-        if isinstance(word, str | int) and str(word) in provider_type.error_words:
-            return str(word), provider_type.error_words[str(word)]
+        if isinstance(word, str | int) and (known := str(word).lower()) in provider_type.error_words:
+            return known, provider_type.error_words[known]
     return answer.get("error"), None
 
 
@@ -47,12 +47,20 @@ def scope_parameters(scopes: Iterable[str], provider_type: ProviderType) -> dict
     return {name: joined} if joined else {}
 
 
-def api_request(access_token: str, provider_type: ProviderType) -> tuple[str, dict[str, str]]:
-    """Method and headers of a call to the cloud's API."""
-    method = "POST" if Quirk.ACCOUNT_BY_POST in provider_type.quirks else "GET"
-    if Quirk.X_AUTH_TOKEN in provider_type.quirks:
-        return method, {"X-Auth-Token": access_token}
-    return method, {"Authorization": f"Bearer {access_token}"}
+def token_request(url: str, form: dict[str, str], provider_type: ProviderType) -> tuple[str, dict[str, Any]]:
+    """Where a request of the token endpoint at `url` goes, and what it carries, as `requests` takes it."""
+    if Quirk.REFRESH_PATH in provider_type.quirks and form["grant_type"] == "refresh_token":
+        url = url.removesuffix("token") + "refresh"
+    return url, {"json" if Quirk.JSON_TOKEN_REQUESTS in provider_type.quirks else "data": form}
+
+
+def api_request(access_token: str, provider_type: ProviderType) -> tuple[str, dict[str, Any]]:
+    """Method of the call that names the account, and what it carries, as `requests` takes it."""
+    bearer = {"Authorization": f"Bearer {access_token}"}
+    headers = {"X-Auth-Token": access_token} if Quirk.X_AUTH_TOKEN in provider_type.quirks else bearer
+    if provider_type.account_query:
+        return "POST", {"headers": headers, "json": {"query": provider_type.account_query}}
+    return "POST" if Quirk.ACCOUNT_BY_POST in provider_type.quirks else "GET", {"headers": headers}
 
 
 def is_issuer(found: object, asked: str) -> bool:

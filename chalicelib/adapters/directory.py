@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from chalicelib.domain.directory import DirectorySettings, NameForm, group_key
+from chalicelib.domain.directory import DirectorySettings, Group, NameForm, group_key
 from chalicelib.domain.directory_report import DirectoryReport, Steps
 from chalicelib.domain.distinguished_name import is_dn
 from chalicelib.domain.errors import DirectoryUnavailable, InvalidRequest, LoginRefused, NotFound
@@ -37,7 +37,8 @@ class Directories:
     `ambiguous_name`, `empty_password` and `malformed_password` without a bind; `bad_credentials`, `locked_out`,
     `disabled`, `account_expired`, `password_expired`, `must_change_password`, `logon_hours`, `workstation` or
     `sub_code_<hex>` from the directory; `anonymous_bind`, `no_entry`, `other_entry` when the bind did not prove who
-    this is; `not_allowed` when it did, and the person is in none of the allowed groups.
+    this is; `not_allowed` when it did, and the person is in none of the allowed groups; `not_asked` where somebody is
+    looked for by id, and not every directory can be asked.
     """
 
     def __init__(self, settings: Sequence[DirectorySettings], secrets: SecretsManager, clock: Clock) -> None:
@@ -79,15 +80,16 @@ class Directories:
 
         return [check(one, self._of_domain(one.domain), self._secrets, self._clock) for one in self._settings]
 
-    def group(self, named: str) -> str:
+    def group(self, named: str) -> Group:
         """See `ports.Directory`. A SID is its own key; whether a directory has it, the check of the settings tells."""
         key, able = group_key(named), [one for one in self._settings if one.can_look_up]
         if not is_dn(named) or any(one.knows_group(key) for one in self._settings):
-            return key
+            written = next(filter(None, (one.written(key) for one in self._settings)), named)
+            return Group(key, written)
         if not able:
             raise InvalidRequest("The directory cannot be asked without a service account. Please give a SID.")
         for one in able:
-            if found := self._of_domain(one.domain).group_id(named):
+            if found := self._of_domain(one.domain).group(named):
                 return found
         raise NotFound("No directory has a group with this distinguished name.")
 
@@ -97,7 +99,8 @@ class Directories:
         for one in self._settings if is_person_id(user_id) else ():
             if one.can_look_up and (user := self._of_domain(one.domain).person(user_id, now)):
                 return user
-        raise LoginRefused("no_such_account", _NOT_THERE)
+        everybody_asked = bool(self._settings) and all(one.can_look_up for one in self._settings)
+        raise LoginRefused("no_such_account" if everybody_asked else "not_asked", _NOT_THERE)
 
     def called(self, name: str) -> Called:
         """See `ports.Directory`."""

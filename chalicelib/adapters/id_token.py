@@ -1,27 +1,37 @@
 """Is an id_token from its authorization server, for us, for this trip and alive? (OpenID Connect Core 3.1.3.7)"""
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError
 from joserfc.jwk import GuestProtocol, JWKRegistry, Key, RSAKey
 from joserfc.jws import JWSRegistry
 
 from chalicelib.domain.authorization_request import AuthorizationRequest
-from chalicelib.domain.errors import CloudAnswerInvalid
+from chalicelib.domain.errors import CloudAnswerForged, CloudAnswerInvalid, CloudClockDiffers, CloudError
 from chalicelib.ports import Clock
 
 from .dialects import issuer_of
 
+_LOG = logging.getLogger(__name__)
+
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519")
 """Signatures the vault verifies, all of them with a public key. RFC 9864 replaces "EdDSA" by "Ed25519"."""
 
-LEEWAY_SECONDS = 60
+LEEWAY_SECONDS = 300
+"""How far the server's clock may differ from ours, either way; Kerberos takes as much (RFC 4120 8.2)."""
 KEYS_SECONDS = 3600
 REFETCH_SECONDS = 60
+LAST_KEYS_SECONDS = 24 * 3600
+"""How long keys go on where the server's cannot be fetched any more."""
+_MAX_HEADER = 16 * 1024
+"""Certificate chains (`x5c`, RFC 7515 4.1.6) come along with some; joserfc takes 512 bytes."""
+_LATEST = 1 << 40
+"""No clock is as wrong as that (epoch seconds)."""
 _MIN_RSA_BITS = 2048  # RFC 7518 3.3
 _MAX_SUBJECT = 255  # OpenID Connect Core 2
 
@@ -40,12 +50,12 @@ class IdTokenVerifier:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._keys = KeyCache(clock)
+        self._keys = KeyCache(clock, LAST_KEYS_SECONDS)
 
     def verify(self, id_token: object, request: AuthorizationRequest, fetch: Fetch) -> dict[str, Any]:
         """The verified claims. Raises CloudAnswerInvalid, or what `fetch` raises for the server's keys."""
         if not isinstance(id_token, str):
-            raise _invalid("missing")
+            raise CloudAnswerInvalid(detail="id_token: missing")
         try:
             claims = self._signed_claims(id_token, request, fetch)
             self._check(claims, request)
@@ -65,18 +75,27 @@ class IdTokenVerifier:
             return self._keys.find(server.jwks_uri or "", header, fetch)
 
         registry = JWSRegistry(algorithms=algorithms, strict_check_header=False)
+        registry.max_header_length = _MAX_HEADER
         return jwt.decode(id_token, key_of, registry=registry).claims
 
     def _check(self, claims: dict[str, Any], request: AuthorizationRequest) -> None:
-        jwt.JWTClaimsRegistry(
-            now=self._clock.now(),
+        now = self._clock.now()
+        registry = jwt.JWTClaimsRegistry(
+            now=now,
             leeway=LEEWAY_SECONDS,
             iss={"essential": True, "value": issuer_of(request.server.issuer or "", claims)},
             aud={"essential": True, "value": request.client_id},
             sub={"essential": True},
             exp={"essential": True},
             iat={"essential": True},
-        ).validate(claims)
+        )
+        try:
+            registry.validate(claims)
+        except (ExpiredTokenError, InvalidClaimError) as error:
+            if error.claim in ("exp", "iat", "nbf") and _is_sound(claims):
+                ahead = f"the server's clock is {claims['iat'] - now:.0f} s ahead of ours"
+                raise CloudClockDiffers(detail=f"id_token: {error.error}; {ahead}") from error
+            raise
         # Compared here: the registry would also accept a list that has the right value among others
         if claims.get("nonce") != request.nonce:
             raise _invalid("nonce")
@@ -86,6 +105,12 @@ class IdTokenVerifier:
             raise _invalid("sub")
 
 
+def _is_sound(claims: dict[str, Any]) -> bool:
+    """True where the times fit each other: the token was made just now, so that only a clock can be wrong."""
+    times: list[Any] = [claims.get(name, claims.get("iat")) for name in ("nbf", "iat", "exp")]
+    return all(type(time) in (int, float) and abs(time) < _LATEST for time in times) and times == sorted(times)
+
+
 def _is_authorized_party(claims: dict[str, Any], client_id: str) -> bool:
     """With several audiences `azp` must say that the token was issued to us."""
     if "azp" in claims:
@@ -93,40 +118,70 @@ def _is_authorized_party(claims: dict[str, Any], client_id: str) -> bool:
     return isinstance(claims["aud"], str) or len(claims["aud"]) == 1
 
 
-def _invalid(why: str) -> CloudAnswerInvalid:
-    return CloudAnswerInvalid(detail=f"id_token: {why}")
+def _invalid(why: str) -> CloudAnswerForged:
+    return CloudAnswerForged(detail=f"id_token: {why}")
 
 
 @dataclass(frozen=True, slots=True)
 class _KeySet:
     keys: list[Key]
     fetched_at: int
+    due_at: int
+    """When it is to be fetched again."""
+    look_again_at: int = 0
+    """When an unknown key may make us look again."""
 
 
 class KeyCache:
-    """The key sets of authorization servers, by URL (RFC 7517 5)."""
+    """The key sets of authorization servers, by URL (RFC 7517 5).
 
-    def __init__(self, clock: Clock) -> None:
+    `last_seconds`: how long known keys go on where the server's cannot be fetched; else as long as they are kept.
+    """
+
+    def __init__(self, clock: Clock, last_seconds: int = KEYS_SECONDS) -> None:
         self._clock = clock
+        self._last_seconds = last_seconds
         self._sets: dict[str, _KeySet] = {}
 
     def find(self, jwks_uri: str, header: dict[str, Any], fetch: Fetch) -> Key:
-        """The one key that fits. An unknown key makes us look again, but not more than once a minute."""
-        key = self._match(jwks_uri, header, fetch, KEYS_SECONDS) or self._match(
-            jwks_uri, header, fetch, REFETCH_SECONDS
-        )
+        """The one key that fits. An unknown key makes us look again at once, but not more than once a minute."""
+        key = _match(self._current(jwks_uri, fetch), header) or _match(self._looked_again(jwks_uri, fetch), header)
         if key is None:
             raise _invalid("no such key")
         return key
 
-    def _match(self, jwks_uri: str, header: dict[str, Any], fetch: Fetch, max_age: int) -> Key | None:
-        kept = self._sets.get(jwks_uri)
-        if kept is None or self._clock.now() - kept.fetched_at >= max_age:
-            kept = self._sets[jwks_uri] = _KeySet(_import(fetch(jwks_uri)), self._clock.now())
-        kid = header.get("kid")
-        fitting = [key for key in kept.keys if _fits(key, header["alg"]) and kid in (None, key.kid)]
-        # Two that fit would leave it to chance which one is asked (OpenID Connect Core 10.1)
-        return fitting[0] if len(fitting) == 1 else None
+    def _current(self, jwks_uri: str, fetch: Fetch) -> list[Key]:
+        kept, now = self._sets.get(jwks_uri), self._clock.now()
+        if kept is not None and now < kept.due_at:
+            return kept.keys
+        try:
+            return self._fetched(jwks_uri, fetch, kept.look_again_at if kept else 0)
+        except CloudError as error:
+            if kept is None or now - kept.fetched_at >= self._last_seconds:
+                raise
+            _LOG.warning("jwks.not_fetched", extra={"server": jwks_uri, "detail": error.detail})
+            self._sets[jwks_uri] = replace(kept, due_at=now + REFETCH_SECONDS)
+            return kept.keys
+
+    def _looked_again(self, jwks_uri: str, fetch: Fetch) -> list[Key]:
+        kept, now = self._sets[jwks_uri], self._clock.now()
+        if now < kept.look_again_at or now == kept.fetched_at:
+            return []
+        # Noted first: where the server is away, unknown keys do not knock at it each time
+        self._sets[jwks_uri] = replace(kept, look_again_at=now + REFETCH_SECONDS)
+        return self._fetched(jwks_uri, fetch, now + REFETCH_SECONDS)
+
+    def _fetched(self, jwks_uri: str, fetch: Fetch, look_again_at: int) -> list[Key]:
+        keys, now = _import(fetch(jwks_uri)), self._clock.now()
+        self._sets[jwks_uri] = _KeySet(keys, now, now + KEYS_SECONDS, look_again_at)
+        return keys
+
+
+def _match(keys: list[Key], header: dict[str, Any]) -> Key | None:
+    kid = header.get("kid")
+    fitting = [key for key in keys if _fits(key, header["alg"]) and kid in (None, key.kid)]
+    # Two that fit would leave it to chance which one is asked (OpenID Connect Core 10.1)
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _import(document: dict[str, Any]) -> list[Key]:

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from chalicelib.domain.directory import DirectoryKind, DirectorySettings, group_key
+from chalicelib.domain.directory import DirectoryKind, DirectorySettings, Group, group_key
 from chalicelib.domain.directory_report import StepName, Steps
 from chalicelib.domain.distinguished_name import folded_dn, is_below, is_dn, parent_dn
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused
@@ -185,9 +185,14 @@ class LdapDirectory:
         allowed = {group_key(group) for group in self._settings.allowed_groups}
         return not allowed or not allowed.isdisjoint(groups)
 
-    def group_id(self, dn: str) -> str | None:
-        """The key of the group with that DN; None when there is no such entry."""
-        return self._as_service(lambda connection: self.dialect.group_id(connection, dn))
+    def group(self, dn: str) -> Group | None:
+        """The group with that DN; None when there is no such entry."""
+
+        def read(connection: LdapConnection) -> Group | None:
+            key, entry = self.dialect.group_id(connection, dn), connection.read(dn, ("objectClass",))
+            return Group(key, entry.dn) if key and entry else None
+
+        return self._as_service(read)
 
     def base_dn(self, connection: LdapConnection) -> str:
         """Where people are searched: of the settings, or the domain's own root."""

@@ -5,7 +5,6 @@ import logging
 import re
 import unicodedata
 from typing import Any, TypeGuard
-from urllib.parse import quote, quote_plus
 
 from requests import Response
 
@@ -19,7 +18,7 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.provider_type import ErrorKind, ProviderType
 from chalicelib.domain.secret import Secret
-from chalicelib.domain.text import clean
+from chalicelib.domain.text import clean, loggable, looks_like_a_token
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 
 from . import dialects
@@ -49,10 +48,6 @@ _ERROR = re.compile(r"[a-z0-9_]{1,64}")
 """Wide enough for every registered error code."""
 _SHORTEST_SECRET = 8
 """Shorter ones would be found in every word."""
-_OPAQUE = re.compile(r"[A-Za-z0-9_~+/=%-]{20,}")
-"""So long a run of characters without a break is no word: with a digit in it, it may be a token."""
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-"""What a cloud's support asks for."""
 
 _MAYBE_OUR_REGISTRATION = frozenset(
     {
@@ -132,8 +127,9 @@ def _sorted(
     """Final by a word that is known to be final; all else passes, or has still to show what it is (R101)."""
     word = error if isinstance(error, str) else json.dumps(error)
     text = f"{word}: {description}" if isinstance(description, str) else word
-    detail = _for_the_log(text, hide)
-    code = word if _ERROR.fullmatch(word) and not _holds_secret(word, hide) else "unrecognized_error"
+    detail = loggable(text, hide)
+    # Some clouds write the standards' words in capitals
+    code = word.lower() if _ERROR.fullmatch(word.lower()) and not _holds_secret(word, hide) else "unrecognized_error"
     match kind or _meaning(code, text):
         case ErrorKind.FINAL:
             return CloudRefused(code, detail=detail)
@@ -164,26 +160,10 @@ def _retry_after(response: Response) -> int | None:
     return int(value) if _SECONDS.fullmatch(value) and value.isdigit() else None
 
 
-def _for_the_log(text: str, hide: tuple[Secret, ...]) -> str:
-    """`text` fit for a log line, without what is to `hide` and without whatever else looks like a token."""
-    # All of it on one line first: a secret that is cut or broken would not be found
-    text = clean(text, len(text))
-    for secret in filter(None, hide):
-        for form in (secret.reveal(), quote(secret.reveal(), safe=""), quote_plus(secret.reveal())):
-            text = text.replace(form, "***")
-    return clean(_OPAQUE.sub(_masked, text))
-
-
 def _holds_secret(word: str, hide: tuple[Secret, ...]) -> bool:
     """Whether a word that goes further than the log, for example into a mail, may be more than a word."""
     known = any(len(secret.reveal()) >= _SHORTEST_SECRET and secret.reveal() in word for secret in hide)
-    return known or _OPAQUE.sub(_masked, word) != word
-
-
-def _masked(found: re.Match[str]) -> str:
-    run = found[0]
-    is_token = any(character.isdigit() for character in run) and not _ID.fullmatch(run)
-    return "***" if is_token else run
+    return known or looks_like_a_token(word)
 
 
 def token_set(answer: dict[str, Any], provider_type: ProviderType, asked: tuple[str, ...], now: int) -> TokenSet:

@@ -6,10 +6,12 @@ client_credentials request with our secret (R42).
 """
 
 import base64
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit
 
@@ -21,6 +23,7 @@ from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
 from chalicelib.domain.authorization_request import AuthorizationRequest
 from chalicelib.domain.authorization_server import AuthorizationServer, ClientAuthentication
 from chalicelib.domain.errors import (
+    CloudAnswerForged,
     CloudAnswerInvalid,
     CloudError,
     CloudMisconfigured,
@@ -31,23 +34,28 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.provider_type import AccountSource, ProviderType, RevocationStyle
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_set import CloudAccount, TokenSet
-from chalicelib.ports import Client, Clock
+from chalicelib.ports import Client, Clock, Completion, Identity
 
 from . import cloud_transport
 from .cloud_transport import CloudTransport
-from .dialects import STANDARD, api_request, scope_parameters
+from .dialects import STANDARD, api_request, scope_parameters, token_request
 from .endpoint_guard import EndpointGuard
 from .id_token import IdTokenVerifier
 from .oauth_answers import account, extra, json_object, names_somebody, raise_for_error, token_answer, token_set
 from .oauth_discovery import authorization_server, document_url
 
+_LOG = logging.getLogger(__name__)
+
+NOTICEABLE_SECONDS = 60
+"""By so much two clocks that are set by a time server never differ."""
 _OPENID = "openid"
 _HTTP_OK = 200
 _GONE = (204, 404)
 """Deleted now, or before."""
 _SKEW_SECONDS = 60
-_WRONG_SECRET = ("invalid_client", "bad_client_secret", "incorrect_client_credentials")
-_JSON = {"Accept": "application/json"}
+WRONG_SECRET = ("invalid_client", "bad_client_secret", "incorrect_client_credentials")
+"""Words for a client whose secret a server does not know."""
+_JSON: Mapping[str, str] = MappingProxyType({"Accept": "application/json"})
 
 
 class AuthlibClient:
@@ -79,6 +87,7 @@ class AuthlibClient:
         *,
         code: str,
         code_verifier: Secret,
+        brought: Mapping[str, str] | None = None,
     ) -> tuple[TokenSet, CloudAccount]:
         """See `ports.OAuthClient` (RFC 6749 4.1.3, RFC 7636 4.5)."""
         _check_identity_source(request, provider_type)
@@ -91,12 +100,21 @@ class AuthlibClient:
             with _received(tokens):
                 claims = self._claims(session, provider_type, request, answer, tokens.access_token)
                 more = extra(claims, provider_type.account_extra_fields)
-                return replace(tokens, extra=tokens.extra | more), account(claims, provider_type)
+                less = brought or {}
+                known = account({**less, **claims}, provider_type)
+                return replace(tokens, extra={**less, **tokens.extra, **more}), known
 
     def identify(
-        self, client: Client, request: AuthorizationRequest, *, code: str, code_verifier: Secret, asks_userinfo: bool
-    ) -> dict[str, Any]:
-        """See `ports.OAuthClient`. No token outlives this call."""
+        self,
+        client: Client,
+        request: AuthorizationRequest,
+        *,
+        code: str,
+        code_verifier: Secret,
+        asks_userinfo: bool,
+        complete: Completion | None = None,
+    ) -> Identity:
+        """See `ports.OAuthClient`. Neither access token nor refresh token outlives this call."""
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -105,11 +123,18 @@ class AuthlibClient:
         }
         with self.session(client) as session:
             answer = _ask_for_tokens(session, client, STANDARD, form, Secret(code), code_verifier)
-            claims = self._id_tokens.verify(answer.get("id_token"), request, partial(_get, session))
-            if not asks_userinfo or not request.server.userinfo_endpoint:
-                return claims
-            access_token = token_set(answer, STANDARD, request.scopes, self._clock.now()).access_token
-            return _of_same_subject(_get(session, request.server.userinfo_endpoint, access_token), claims)
+            _note_clock(session, client.server.token_endpoint)
+
+            def access_token() -> Secret:
+                return token_set(answer, STANDARD, request.scopes, self._clock.now()).access_token
+
+            claims: Mapping[str, Any] = self._id_tokens.verify(answer.get("id_token"), request, partial(_get, session))
+            if asks_userinfo and request.server.userinfo_endpoint:
+                userinfo = _get(session, request.server.userinfo_endpoint, access_token())
+                claims = _of_same_subject(userinfo, claims)
+            if complete:
+                claims = complete(claims, lambda url, body: _post(session, url, access_token(), body))
+            return Identity(claims, Secret(answer["id_token"]))
 
     def refresh(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> TokenSet:
         """See `ports.OAuthClient` (RFC 6749 6). Some clouds pin the resource by the scopes that go along."""
@@ -139,7 +164,7 @@ class AuthlibClient:
             try:
                 self._revoke(client, provider_type, endpoint, token)
             except CloudMisconfigured as error:
-                if client.older_secret is None or error.error not in _WRONG_SECRET:
+                if client.older_secret is None or error.error not in WRONG_SECRET:
                     raise
                 self._revoke(replace(client, secret=client.older_secret), provider_type, endpoint, token)
 
@@ -172,6 +197,13 @@ class AuthlibClient:
         for url in server.endpoints().values():
             self._guard.check(url)
         return server
+
+    def clock_ahead(self, issuer: str) -> int | None:
+        """See `ports.OAuthClient`."""
+        url = document_url(issuer)
+        with self.session() as session:
+            _get(session, url)
+            return _clock_ahead(session, url)
 
     def endpoint_faults(self, server: AuthorizationServer) -> dict[str, str]:
         """See `ports.OAuthClient`."""
@@ -233,11 +265,23 @@ def _received(tokens: TokenSet) -> Iterator[None]:
         raise known from error
 
 
-def _of_same_subject(userinfo: dict[str, Any], claims: dict[str, Any]) -> dict[str, Any]:
+def _clock_ahead(session: Any, url: str) -> int | None:
+    ahead: int | None = session.get_adapter(url).ahead
+    return ahead
+
+
+def _note_clock(session: Any, url: str) -> None:
+    """A line of the log where the other clock is noticeably wrong, or ours is."""
+    ahead = _clock_ahead(session, url)
+    if ahead is not None and abs(ahead) > NOTICEABLE_SECONDS:
+        _LOG.warning("cloud.clock_differs", extra={"server": urlsplit(url).hostname, "seconds": ahead})
+
+
+def _of_same_subject(userinfo: dict[str, Any], claims: Mapping[str, Any]) -> dict[str, Any]:
     """Both together; what is signed wins (OpenID Connect Core 5.3.2)."""
     if userinfo.get("sub") != claims["sub"]:
-        raise CloudAnswerInvalid(detail="userinfo: another sub")
-    return userinfo | claims
+        raise CloudAnswerForged(detail="userinfo: another sub")
+    return {**userinfo, **claims}
 
 
 def _authenticated(client: Client) -> Any:
@@ -298,24 +342,22 @@ def _ask_for_tokens(
     the older one is tried.
     """
     try:
-        return token_answer(_posted(session, client, form), client.secret, *hide, provider_type=provider_type)
+        response = _posted(session, client, provider_type, form)
+        return token_answer(response, client.secret, *hide, provider_type=provider_type)
     except CloudMisconfigured as error:
-        if client.older_secret is None or error.error not in _WRONG_SECRET:
+        if client.older_secret is None or error.error not in WRONG_SECRET:
             raise
     older = replace(client, secret=client.older_secret, older_secret=None)
     with_older = _authenticated(older)
     with_older.adapters = session.adapters
-    return token_answer(_posted(with_older, older, form), older.secret, *hide, provider_type=provider_type)
+    response = _posted(with_older, older, provider_type, form)
+    return token_answer(response, older.secret, *hide, provider_type=provider_type)
 
 
-def _posted(session: Any, client: Client, form: dict[str, str]) -> Response:
-    response: Response = session.post(
-        client.server.token_endpoint,
-        data=form,
-        auth=session.client_auth(client.server.client_authentication.value),
-        headers=_JSON,
-        withhold_token=True,
-    )
+def _posted(session: Any, client: Client, provider_type: ProviderType, form: dict[str, str]) -> Response:
+    url, carried = token_request(client.server.token_endpoint, form, provider_type)
+    authentication = session.client_auth(client.server.client_authentication.value)
+    response: Response = session.post(url, **carried, auth=authentication, headers=_JSON, withhold_token=True)
     return response
 
 
@@ -329,7 +371,14 @@ def _to_be_revoked(tokens: TokenSet, provider_type: ProviderType) -> list[Secret
 
 def _revoke_as_client(session: Any, _client: Client, endpoint: str, token: Secret) -> Response:
     """RFC 7009 2.1. No hint goes along: it is optional, and a wrong one only costs time."""
-    response: Response = session.revoke_token(endpoint, token=token.reveal(), headers=_JSON)
+    response: Response = session.revoke_token(endpoint, token=token.reveal(), headers={**_JSON})
+    return response
+
+
+def _revoke_by_json(session: Any, client: Client, endpoint: str, token: Secret) -> Response:
+    authentication = session.client_auth(client.server.client_authentication.value)
+    body = {"token": token.reveal()}
+    response: Response = session.post(endpoint, json=body, auth=authentication, headers=_JSON, withhold_token=True)
     return response
 
 
@@ -339,14 +388,14 @@ def _revoke_as_nobody(session: Any, _client: Client, endpoint: str, token: Secre
 
 
 def _revoke_by_call(session: Any, _client: Client, endpoint: str, token: Secret) -> Response:
-    headers = _JSON | {"Authorization": f"Bearer {token.reveal()}"}
+    headers = {**_JSON, "Authorization": f"Bearer {token.reveal()}"}
     response: Response = session.post(endpoint, headers=headers, withhold_token=True)
     return response
 
 
 def _revoke_by_delete(session: Any, client: Client, endpoint: str, token: Secret) -> Response:
     pair = base64.b64encode(f"{client.id}:{client.secret.reveal()}".encode()).decode()
-    headers = _JSON | {"Authorization": f"Basic {pair}"}
+    headers = {**_JSON, "Authorization": f"Basic {pair}"}
     body = {"access_token": token.reveal()}
     response: Response = session.delete(endpoint, json=body, headers=headers, withhold_token=True)
     return response
@@ -354,6 +403,7 @@ def _revoke_by_delete(session: Any, client: Client, endpoint: str, token: Secret
 
 _REVOCATIONS = {
     RevocationStyle.RFC7009: _revoke_as_client,
+    RevocationStyle.RFC7009_JSON: _revoke_by_json,
     RevocationStyle.RFC7009_WITHOUT_CLIENT: _revoke_as_nobody,
     RevocationStyle.BEARER: _revoke_by_call,
     RevocationStyle.REST_DELETE: _revoke_by_delete,
@@ -364,9 +414,9 @@ def _get(
     session: Any, url: str, access_token: Secret | None = None, provider_type: ProviderType = STANDARD
 ) -> dict[str, Any]:
     """The JSON object at `url`. Tried twice where nothing came back: reading changes nothing."""
-    method, authorization = api_request(access_token.reveal(), provider_type) if access_token else ("GET", {})
-    headers = {"Accept": "application/json"} | authorization
-    get = partial(session.request, method, url, headers=headers, withhold_token=True)
+    method, carried = api_request(access_token.reveal(), provider_type) if access_token else ("GET", {})
+    headers = {**_JSON, **carried.pop("headers", {})}
+    get = partial(session.request, method, url, headers=headers, withhold_token=True, **carried)
     try:
         response = get()
     except CloudUnavailable as error:
@@ -374,6 +424,13 @@ def _get(
             raise
         response = get()
     return json_object(response, *filter(None, [access_token]), provider_type=provider_type)
+
+
+def _post(session: Any, url: str, access_token: Secret, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON object that comes back for one."""
+    headers = {**_JSON, "Authorization": f"Bearer {access_token.reveal()}"}
+    response = session.post(url, json=dict(body), headers=headers, withhold_token=True)
+    return json_object(response, access_token)
 
 
 def _encoded_basic(client: Any, _method: str, uri: str, headers: Any, body: Any) -> tuple[str, Any, Any]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from chalicelib.domain.authorization_server import AuthorizationServer, ClientAuthentication
 from chalicelib.domain.errors import CloudAnswerInvalid, CloudMisconfigured
+from chalicelib.domain.text import clean
 
 from .dialects import is_issuer
 from .id_token import ALGORITHMS
@@ -23,7 +24,7 @@ def authorization_server(issuer: str, document: dict[str, Any]) -> Authorization
     CloudMisconfigured for a server that knows no client authentication of ours.
     """
     if not is_issuer(document.get("issuer"), issuer):
-        raise CloudAnswerInvalid(detail="discovery: another issuer")
+        raise CloudAnswerInvalid("other_issuer", detail=f"discovery: {_other_issuer(document.get('issuer'), issuer)}")
     return AuthorizationServer(
         issuer=document["issuer"],
         authorization_endpoint=_required_url(document, "authorization_endpoint"),
@@ -38,24 +39,33 @@ def authorization_server(issuer: str, document: dict[str, Any]) -> Authorization
     )
 
 
+def _other_issuer(found: object, asked: str) -> str:
+    """What to do about it: the exact words to enter, where the two differ in no more than spelling."""
+    if not isinstance(found, str):
+        return "no issuer"
+    is_spelling = found.rstrip("/").casefold() == asked.rstrip("/").casefold()
+    # In front, so that it is not cut
+    return clean(f"enter the issuer exactly as {found}" if is_spelling else f"another issuer, {found}")
+
+
 def _url(document: dict[str, Any], name: str) -> str | None:
     value = document.get(name)
     if value is not None and not isinstance(value, str):
-        raise CloudAnswerInvalid(detail=f"discovery: {name} is not a string")
+        raise CloudAnswerInvalid("discovery_unusable", detail=f"discovery: {name} is not a string")
     return value
 
 
 def _required_url(document: dict[str, Any], name: str) -> str:
     value = _url(document, name)
     if not value:
-        raise CloudAnswerInvalid(detail=f"discovery: no {name}")
+        raise CloudAnswerInvalid("discovery_unusable", detail=f"discovery: no {name}")
     return value
 
 
 def _values(document: dict[str, Any], name: str, default: str) -> list[Any]:
     values = document.get(name, [default])
     if not isinstance(values, list):
-        raise CloudAnswerInvalid(detail=f"discovery: {name} is not a list")
+        raise CloudAnswerInvalid("discovery_unusable", detail=f"discovery: {name} is not a list")
     return values
 
 
@@ -72,5 +82,7 @@ def _algorithms(document: dict[str, Any]) -> tuple[str, ...]:
     offered = _values(document, "id_token_signing_alg_values_supported", "RS256")
     usable = tuple(name for name in ALGORITHMS if name in offered)
     if not usable:
-        raise CloudAnswerInvalid(detail="discovery: no signature algorithm that we accept")
+        names = ", ".join(map(str, offered))
+        why = f"no signature algorithm that we accept (RS256, for example), but {names or 'none'}"
+        raise CloudAnswerInvalid("no_signature_algorithm", detail=clean(f"discovery: {why}"))
     return usable

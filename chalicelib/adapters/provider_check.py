@@ -32,7 +32,7 @@ from .oauth_discovery import authorization_server, document_url
 
 _CLOCK_SECONDS = 60
 _CLIENT_ERROR = 400
-_WITH_A_FORM = (RevocationStyle.RFC7009, RevocationStyle.RFC7009_WITHOUT_CLIENT)
+_WITH_A_TOKEN = (RevocationStyle.RFC7009, RevocationStyle.RFC7009_JSON, RevocationStyle.RFC7009_WITHOUT_CLIENT)
 _STANDARD_SCOPES = frozenset({"openid", "profile", "email", "address", "phone", "offline_access"})
 _MADE_UP = "token-vault-test-"
 
@@ -149,7 +149,7 @@ class CloudCheck:
 
     def _revocation(self, steps: Steps, provider_type: ProviderType, client: Client) -> None:
         """A made-up token counts as revoked already (RFC 7009 2.2); other ways cannot be tried without a real one."""
-        if provider_type.revocation not in _WITH_A_FORM or not provider_type.can_revoke(client.server):
+        if provider_type.revocation not in _WITH_A_TOKEN or not provider_type.can_revoke(client.server):
             return
         try:
             self._oauth.revoke(client, provider_type, self._made_up())

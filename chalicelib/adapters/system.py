@@ -10,6 +10,9 @@ class SystemClock:
     def now(self) -> int:
         return int(time.time())
 
+    def milliseconds(self) -> int:
+        return time.time_ns() // 1_000_000
+
     def monotonic(self) -> float:
         return time.monotonic()
 

@@ -1,4 +1,4 @@
-r"""Names of people, and whose they are (docs/adr/0100-a-name-belongs-to-who-bears-it-now.md).
+r"""Names of people, and whose they are (docs/adr/0100-a-name-belongs-to-who-bears-it-now.md, and 0147).
 
 An application names a person by `DOMAIN\user`, user principal name or e-mail address, or by id. A name is a claim: it
 counts while the claimant's record bears it. Of several who do, the one whom the surest source names is meant.
@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable
 from enum import IntEnum
 
-from .user import Called, Departure, User, UserRecord
+from .user import AliasClaim, Called, Departure, User, UserRecord
 
 _MAX_LENGTH = 320
 
@@ -18,10 +18,14 @@ class Bearing(IntEnum):
 
     NOT = 0
     SIGNED_IN = 1
-    """The OpenID provider says so: another account there, or the directory, may say the same of somebody else."""
-    LISTED = 2
+    """An OpenID provider that is not known to own the name says so; people may have chosen it."""
+    VERIFIED = 2
+    """The same, of an address that it has verified; it may have verified it for two."""
+    GIVEN = 3
+    """The OpenID provider that owns the name's domain gives it to one person at a time."""
+    LISTED = 4
     """A directory lists it, and may list it for several: a mail address, a user name without its domain."""
-    OWN = 3
+    OWN = 5
     """A directory gives it to one person at a time: the log-in name, the user principal name."""
 
 
@@ -33,13 +37,14 @@ def normalized(name: str) -> str:
 
 def aliases_of(user: User) -> tuple[str, ...]:
     """What somebody is called, each name once."""
-    return tuple(dict.fromkeys(filter(None, map(normalized, (user.login_name, user.email, *user.also_called)))))
+    names = dict.fromkeys(map(normalized, (user.login_name, user.email, *user.also_called)))
+    return tuple(name for name in names if name and name not in map(normalized, user.foreign))
 
 
 def own_names(user: User) -> frozenset[str]:
-    """The names that a directory gives to one person at a time; none for who is in no directory."""
-    names = (user.login_name, *(one for one in user.also_called if "@" in one)) if user.domain else ()
-    return frozenset(filter(None, map(normalized, names)))
+    """The names that a directory, or the sign-in provider that owns their domain, gives to one person at a time."""
+    of_directory = (user.login_name, *(one for one in user.also_called if "@" in one))
+    return frozenset(filter(None, map(normalized, of_directory if user.domain else user.also_called)))
 
 
 def names_of(record: UserRecord) -> frozenset[str]:
@@ -61,9 +66,12 @@ def bearing(record: UserRecord, name: str) -> Bearing:
     """How surely this person bears a normalized name."""
     if name not in names_of(record):
         return Bearing.NOT
-    if not record.user.domain:
-        return Bearing.SIGNED_IN
-    return Bearing.OWN if name in own_names(record.user) else Bearing.LISTED
+    is_own = name in own_names(record.user)
+    if record.user.domain:
+        return Bearing.OWN if is_own else Bearing.LISTED
+    if is_own:
+        return Bearing.GIVEN
+    return Bearing.VERIFIED if name == normalized(record.user.email) else Bearing.SIGNED_IN
 
 
 def as_written(record: UserRecord, name: str) -> str:
@@ -72,18 +80,31 @@ def as_written(record: UserRecord, name: str) -> str:
     return next((one for one in spellings if normalized(one) == name), name)
 
 
-def meant(name: str, records: Iterable[UserRecord], called: Called) -> tuple[str, ...]:
-    """The ids of those whom a normalized name may mean: one, if anybody can tell.
+def meant(
+    name: str, records: Iterable[UserRecord], called: Called, claims: Iterable[AliasClaim] = ()
+) -> tuple[str, ...]:
+    """The ids of those whom a normalized name may mean: one, if anybody can tell. `claims` are all of the name.
 
     A directory that was asked knows better than any record of its people. Of two who proved the same name of their own
-    the later one has it: the directory has given it away since.
+    the later one has it: the directory, or the provider that owns it, has given it away since. Where a provider says it
+    that is not known to own it, the one who has been called so longer keeps it: the other may have chosen it.
     """
     if called.ids:
         return called.ids
     bearers = [one for one in records if one.user.domain.casefold() not in called.domains and bearing(one, name)]
     surest = max((bearing(one, name) for one in bearers), default=Bearing.NOT)
     found = [one for one in bearers if bearing(one, name) is surest]
-    if surest is Bearing.OWN:
+    if surest in (Bearing.OWN, Bearing.GIVEN):
         latest = max(one.proved_at for one in found)
         found = [one for one in found if one.proved_at == latest]
+    elif surest in (Bearing.SIGNED_IN, Bearing.VERIFIED):
+        found = _longest(found, claims)
     return tuple(sorted(one.user.id for one in found))
+
+
+def _longest(records: list[UserRecord], claims: Iterable[AliasClaim]) -> list[UserRecord]:
+    since: dict[str, int] = {}
+    for claim in claims:
+        since[claim.user_id] = min(claim.since, since.get(claim.user_id, claim.since))
+    first = min(since.get(one.user.id, 0) for one in records)
+    return [one for one in records if since.get(one.user.id, 0) == first]

@@ -60,8 +60,13 @@ class AuditTag(StrEnum):
     CLIENT_UNBLOCKED = "client.unblocked"
     RELEASES_STOPPED = "releases.stopped"
     RELEASES_RESUMED = "releases.resumed"
+    RECORD_REMOVED = "record.removed"
+    """A waiting item that could not be read."""
     ADMINISTRATOR_APPOINTED = "administrator.appointed"
     ADMINISTRATOR_DISMISSED = "administrator.dismissed"
+    MAIL_CHANGED = "mail.changed"
+    EVENTS_REPLAYED = "events.replayed"
+    EVENT_SENT_AGAIN = "event.sent_again"
     AUDIT_TAMPERED = "audit.tampered"
     AUDIT_UNREADABLE = "audit.unreadable"
     """Stands for an entry that the vault did not write: what is stored there cannot be read as one."""
@@ -100,7 +105,8 @@ BACKGROUND = Origin(request_id="-", source="background")
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """One entry. `facts` holds codes, counts and names; never a token, secret or text of a cloud.
+    """One entry. `facts` holds codes, counts and names; never a token or secret, and text of a cloud as `detail` alone,
+    where it says why it refused, cleaned (`text.loggable`).
 
     `actor` and `user_id` say who it was; their names are what these were called then, for people to read.
     """

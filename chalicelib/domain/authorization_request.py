@@ -18,9 +18,18 @@ class ConsentProblem(StrEnum):
     USED = "used"
     FOREIGN = "foreign"
     WRONG_SERVER = "wrong_server"
+    NOT_ASSIGNED = "not_assigned"
+    NOT_A_MEMBER = "not_a_member"
+    ACCOUNT_CLOSED = "account_closed"
+    DEVICE_REFUSED = "device_refused"
+    REFUSED_BY_RULES = "refused_by_rules"
+    SECOND_FACTOR = "second_factor"
+    APPROVAL_NEEDED = "approval_needed"
+    INTERACTION_NEEDED = "interaction_needed"
     CLOUD_ERROR = "cloud_error"
     CLOUD_UNAVAILABLE = "cloud_unavailable"
     CLOUD_ANSWER_INVALID = "cloud_answer_invalid"
+    CLOCKS_DIFFER = "clocks_differ"
     MISCONFIGURED = "misconfigured"
     PROVIDER_CHANGED = "provider_changed"
     NOT_SAVED = "not_saved"
@@ -34,10 +43,14 @@ class ConsentFailed(VaultError):
     code = "consent_failed"
     message = "The authorization was not completed."
 
-    def __init__(self, problem: ConsentProblem, *, detail: str = "", cloud: str = "") -> None:
-        """`cloud`: what became of tokens that had been received, in the words of `RevocationOutcome`."""
+    def __init__(self, problem: ConsentProblem, *, detail: str = "", cloud: str = "", cloud_code: str = "") -> None:
+        """`cloud`: what became of tokens that had been received, in the words of `RevocationOutcome`.
+
+        `cloud_code`: the cloud's own code, which a help desk can look up; fit to be shown.
+        """
         self.problem = problem
         self.cloud = cloud
+        self.cloud_code = cloud_code
         super().__init__(detail=detail or problem.value)
 
 

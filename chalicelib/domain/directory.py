@@ -18,7 +18,8 @@ _DNS_NAME = re.compile(
 DOMAIN_SID_PREFIX = "S-1-5-21-"
 """Of a domain's own accounts and groups. Built-in groups belong to each computer, and mean nothing here."""
 _SID = re.compile(r"S-1-5-21(-[0-9]{1,10}){4}\Z")
-_CLAIMED_GROUP = re.compile(r"(group|role):\S.{0,255}\Z")
+_CLAIMED_GROUP = re.compile(r"(group|role|domain|email|user):\S.{0,255}\Z")
+_FOLDED = ("domain:", "email:")
 _MAX_SERVERS = 5
 _LONGEST_TOTAL = 25
 LDAPS_PORT, LDAP_PORT = 636, 389
@@ -135,13 +136,17 @@ class DirectorySettings:
         """True when a service account can find people before, and long after, they log in."""
         return bool(self.service_account)
 
+    def written(self, key: str) -> str:
+        """How these settings write the group with this key; empty where they name none."""
+        named = (*self.allowed_groups, *self.administrator_groups)
+        return next((group for group in named if group_key(group) == key), "")
+
     def knows_group(self, key: str) -> bool:
         """Whether members of the group with this folded DN have that DN among their groups, without any look-up.
 
         Groups of OpenLDAP are known by their DN; of Active Directory's only those that the settings name so.
         """
-        named = {group_key(group) for group in (*self.allowed_groups, *self.administrator_groups)}
-        return key in named or (self.kind == DirectoryKind.OPENLDAP and not self.can_look_up)
+        return bool(self.written(key)) or (self.kind == DirectoryKind.OPENLDAP and not self.can_look_up)
 
     @property
     def budget(self) -> Budget:
@@ -217,15 +222,29 @@ def is_group(text: str) -> bool:
 
 
 def is_claimed_group(text: str) -> bool:
-    """Whether this names a group or app role of an id_token's claims."""
+    """Whether this names a group or role of an id_token's claims, or what is verified there of a person."""
     return _CLAIMED_GROUP.match(text) is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group by its key among `User.groups`, and by its name as the directory writes it where that could be asked."""
+
+    key: str
+    name: str
+
+
 def group_key(group: str) -> str:
-    """How a group that a setting names appears among `User.groups`: its SID, or its DN folded."""
+    """How a group that a setting names appears among `User.groups`: its SID, or its DN folded. Of what an id_token
+    claims, domains and addresses are casefolded; groups, roles and ids are compared as they are.
+    """
+    if group.startswith(_FOLDED):
+        return group.casefold()
     return folded_dn(group) if is_dn(group) else group
 
 
 def stored_group_key(key: str) -> str:
     """A key as it was stored. Before names were compared as names, one group could have several."""
+    if is_claimed_group(key):
+        return key
     return folded_dn(key) if "\\" in key or not key.isascii() else key

@@ -224,10 +224,31 @@ class CloudUnavailable(CloudError):
 
 
 class CloudAnswerInvalid(CloudError):
-    """An answer that no authorization server may give: HTML, no access token, a forged id_token."""
+    """An answer that no authorization server may give: HTML, no access token, a forged id_token.
+
+    `error` is a word of ours for what is wrong, where a help desk can do something with it.
+    """
 
     code = "cloud_answer_invalid"
     message = "The cloud gave an answer that the vault cannot use. Please try again, or tell your administrator."
+
+    def __init__(self, error: str = "", *, detail: str = "") -> None:
+        self.error = error
+        super().__init__(detail=detail or error)
+
+
+class CloudAnswerForged(CloudAnswerInvalid):
+    """An answer that claims to be what it is not: of another server, for another trip or client, or wrongly signed."""
+
+    code = "cloud_answer_forged"
+    message = "The cloud's answer cannot be trusted. Please try again, or tell your administrator."
+
+
+class CloudClockDiffers(CloudAnswerInvalid):
+    """An answer that is not valid yet or any more, by a clock that differs too much from the cloud's."""
+
+    code = "cloud_clock_differs"
+    message = "The cloud's clock and the vault's differ too much. Please tell your administrator."
 
 
 class CloudRefused(CloudError):

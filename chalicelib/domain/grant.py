@@ -212,6 +212,10 @@ class Grant:
             minimum_seconds = min(DEFAULT_MINIMUM_SECONDS, self.lifetime // 2)
         return self.expires_at - now >= max(1, minimum_seconds)
 
+    def waits_for_its_cloud(self, now: int) -> bool:
+        """Whether its next release needs an answer of the cloud, or it is failing for want of one."""
+        return self.is_usable and (self.state is GrantState.FAILING or not self.is_good_for(None, now))
+
     def is_near_its_end(self, now: int, ahead_seconds: int = AHEAD_SECONDS) -> bool:
         """Time to refresh ahead: so many seconds before, or at four fifths of a short life; never where it is 0."""
         return self.expires_at - now < min(ahead_seconds, self.lifetime // 5)

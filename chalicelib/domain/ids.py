@@ -35,6 +35,11 @@ def is_person_id(text: str) -> bool:
     return _PERSON.fullmatch(text) is not None
 
 
+def is_directory_id(person_id: str) -> bool:
+    """True for a person's id that only a directory gives: what an OpenID provider says has a dot in it."""
+    return _DOT not in person_id
+
+
 def is_provider_id(text: str) -> bool:
     """True for what a provider can have as its id. There is no dot in it."""
     return _PROVIDER.fullmatch(text) is not None

@@ -1,10 +1,10 @@
 """Kinds of cloud: what is the same for every registration of one, as the catalogue's data files say it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from .authorization_server import AuthorizationServer, ClientAuthentication
 from .errors import InvalidForm
@@ -13,6 +13,7 @@ _VARIABLE = re.compile(r"\{([a-z_]+)\}")
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}(?::|$)){_LABEL}(\.{_LABEL})+(:[0-9]{{1,5}})?")
 _LONGEST_VALUE = 500
+_LONGEST_BROUGHT = 200
 
 
 class RevocationStyle(StrEnum):
@@ -20,6 +21,8 @@ class RevocationStyle(StrEnum):
 
     RFC7009 = "rfc7009"
     """A form with the token, the client authenticated."""
+    RFC7009_JSON = "rfc7009_json"
+    """A JSON object with the token, the client authenticated."""
     RFC7009_WITHOUT_CLIENT = "rfc7009_without_client"
     """A form with the token alone: whoever has it may end it."""
     BEARER = "bearer"
@@ -57,6 +60,10 @@ class Quirk(StrEnum):
     """The account is asked for with POST and no body."""
     X_AUTH_TOKEN = "x_auth_token"  # noqa: S105 - a word of the data files
     """API calls carry the access token in the header X-Auth-Token."""
+    JSON_TOKEN_REQUESTS = "json_token_requests"  # noqa: S105 - a word of the data files
+    """The token endpoint is sent JSON."""
+    REFRESH_PATH = "refresh_path"
+    """A refresh goes to `refresh` beside the token endpoint, whose path ends in `token`."""
 
 
 class ErrorKind(StrEnum):
@@ -140,6 +147,14 @@ class CheckItem:
 
 
 @dataclass(frozen=True, slots=True)
+class CallbackField:
+    """A parameter that the browser brings back beside the code. What does not fit the pattern is left out."""
+
+    parameter: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderType:
     """A kind of cloud from the catalogue: what is the same for every registration of it."""
 
@@ -174,6 +189,10 @@ class ProviderType:
     """What calls to the cloud's API need beside the token: name and path in the token endpoint's answer."""
     account_extra_fields: dict[str, str] = field(default_factory=dict)
     """The same, from what names the account."""
+    callback_fields: dict[str, CallbackField] = field(default_factory=dict)
+    """The same, from the callback. The browser brings it, so that it is weaker than what the cloud says itself."""
+    account_query: str = ""
+    """GraphQL, posted to the userinfo endpoint, which answers with the account."""
     rotates_refresh_tokens: bool | None = None
     """Each refresh token works once; None: nobody knows, or the cloud's settings decide."""
     refresh_ahead_seconds: int = 300
@@ -199,6 +218,10 @@ class ProviderType:
     quirks: frozenset[Quirk] = frozenset()
     account_page: str | None = None
     """Where a person ends an authorization at the cloud by hand."""
+    approval_endpoint: str = ""
+    """Template of the page where an administrator of the person's company approves the vault for all of it."""
+    approval_instead: dict[str, str] = field(default_factory=dict)
+    """Values of fields in whose place another one stands in that template."""
     app_page: str = ""
     """Where an administrator registers the vault at the cloud."""
     documentation: str = ""
@@ -238,6 +261,17 @@ class ProviderType:
         filled = {name: url for name, url in filled.items() if url}
         return AuthorizationServer(**filled, client_authentication=self._authentication(values))  # type: ignore[arg-type]
 
+    def approval_url(
+        self, values: Mapping[str, str], *, client_id: str, scopes: Iterable[str], redirect_uri: str
+    ) -> str:
+        """Where an administrator of a company approves the vault; empty where the cloud has no page for it."""
+        if not self.approval_endpoint:
+            return ""
+        meant = {name: self.approval_instead.get(value, value) for name, value in values.items()}
+        return approval_url(
+            self._filled(self.approval_endpoint, meant), client_id=client_id, scopes=scopes, redirect_uri=redirect_uri
+        )
+
     def field_of(self, endpoint: str) -> str:
         """The id of the field that `endpoint` of a server was made from; empty where the type alone says it."""
         template = self.endpoints.get("issuer" if self.is_discovered else endpoint, "")
@@ -247,6 +281,15 @@ class ProviderType:
     def scopes(self, chosen: Sequence[str]) -> tuple[str, ...]:
         """What is asked for when these were chosen: the required ones first, none twice."""
         return tuple(dict.fromkeys((*self.required_scopes, *chosen)))
+
+    def brought(self, parameters: Mapping[str, str]) -> dict[str, str]:
+        """What of a callback's parameters is kept, by the names of `callback_fields`."""
+        found = {name: (one, parameters.get(one.parameter, "")) for name, one in self.callback_fields.items()}
+        return {
+            name: value
+            for name, (one, value) in found.items()
+            if len(value) <= _LONGEST_BROUGHT and re.fullmatch(one.pattern, value)
+        }
 
     def can_revoke(self, server: AuthorizationServer) -> bool:
         """Whether an authorization can be ended at the cloud by the vault."""
@@ -259,6 +302,12 @@ class ProviderType:
     @staticmethod
     def _filled(template: str, values: Mapping[str, str]) -> str:
         return _VARIABLE.sub(lambda found: values.get(found[1], found[0]), template)
+
+
+def approval_url(endpoint: str, *, client_id: str, scopes: Iterable[str], redirect_uri: str) -> str:
+    """As Entra ID takes it (https://learn.microsoft.com/entra/identity-platform/v2-admin-consent)."""
+    asked = {"client_id": client_id, "scope": " ".join(scopes), "redirect_uri": redirect_uri, "state": "approval"}
+    return f"{endpoint}?{urlencode(asked, quote_via=quote)}"
 
 
 def _is_url(value: str) -> bool:

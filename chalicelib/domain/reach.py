@@ -1,6 +1,7 @@
 """Who could get whose token: read from registrations, authorizations and stops, for people to see."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from .accounts import UserGrants, askable
 from .client_application import AccessRule, ClientApplication, Subject
@@ -37,16 +38,19 @@ def reach(
     *,
     stops: frozenset[StopKind],
     now: int,
+    is_misconfigured: bool = False,
 ) -> Reach | None:
     """How far an application reaches; None where no rule of it fits provider and person.
 
-    `held` is what the person has authorized there. `release.decide` is asked, for each account, the same.
+    `held` is what the person has authorized there; `is_misconfigured`: the cloud refuses the vault's own client.
+    `release.decide` is asked, for each account, the same.
     """
     rules = tuple(application.rules_for(provider.id, subject, None))
     if not rules:
         return None
     grants = askable(held.at(provider.id, provider.generation))
-    found = [in_the_way(application, provider, subject, grant, stops=stops, now=now) for grant in grants or (None,)]
+    ask = partial(in_the_way, application, provider, subject, stops=stops, now=now, is_misconfigured=is_misconfigured)
+    found = [ask(grant) for grant in grants or (None,)]
     accounts = tuple(grant for grant, obstacles in zip(grants, found, strict=False) if not obstacles)
     return Reach(application, rules, accounts, () if accounts else found[0])
 
@@ -59,6 +63,7 @@ def in_the_way(
     *,
     stops: frozenset[StopKind] = frozenset(),
     now: int,
+    is_misconfigured: bool = False,
 ) -> tuple[Obstacle, ...]:
     """All that keeps an application from the token of one grant."""
     question = Question(
@@ -70,5 +75,7 @@ def in_the_way(
         grant=grant,
         stops=stops,
     )
+    must_renew = is_misconfigured and grant is not None and grant.waits_for_its_cloud(now)
+    late = (Obstacle.MISCONFIGURED,) if must_renew else ()
     proof = () if application.can_prove_itself(now) else (Obstacle.NO_PROOF,)
-    return (*(one.obstacle for one in objections(question)), *proof)
+    return (*(one.obstacle for one in objections(question)), *late, *proof)

@@ -38,6 +38,8 @@ class Obstacle(StrEnum):
     CEILING = "ceiling"
     """The token can do more than any of the rules allows."""
     MISSING_SCOPES = "missing_scopes"
+    MISCONFIGURED = "misconfigured"
+    """The cloud refuses the vault's own client, and the token has to be renewed: found out when that is tried."""
     NO_PROOF = "no_proof"
     """The application has neither a key that is good nor a role: it cannot even ask."""
 

@@ -12,6 +12,10 @@ KEPT_SECONDS = 400 * 24 * 3600
 """How long a receipt can be read."""
 
 
+NAMED_PEOPLE = 3
+"""So many are named on the receipt of single tokens."""
+
+
 class RemovalScope(StrEnum):
     """Whose authorizations were to end."""
 
@@ -102,6 +106,14 @@ class Removal:
     is_open: bool = False
     """Single tokens, or a person's, that were not all gone through yet; `tokens` are the ids of the former."""
     tokens: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
+    """What those are called whose single tokens were removed: the first ones, and one more where there are others."""
+
+    def of(self, user_name: str) -> Self:
+        """With one more token of somebody called so."""
+        if user_name in self.people or len(self.people) > NAMED_PEOPLE:
+            return self
+        return replace(self, people=(*self.people, user_name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class NoticeKind(StrEnum):
     REVOKED = "revoked"
     REMOVED = "removed"
     TESTED = "tested"
+    GROUPS_NOT_NAMED = "groups_not_named"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Session:
     notice: Notice | None = None
     by_openid: bool = False
     """Signed in at the OpenID provider, and not with a password of the directory."""
+    id_token: str = ""
+    """What the OpenID provider wants to see again when this browser signs out there, encrypted (`ports.SessionBox`)."""
     was_appointed: bool = False
     """At the log-in an administrator by appointment; whether that still holds is looked up with each request."""
 

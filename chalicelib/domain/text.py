@@ -4,7 +4,12 @@ Directories, clouds, identity providers, programs and forms give names, labels a
 forge a line, turn the direction of a page, or hide.
 """
 
+import re
 import unicodedata
+from collections.abc import Iterable
+from urllib.parse import quote, quote_plus
+
+from .secret import Secret
 
 LONGEST = 200
 _READ = 20
@@ -20,6 +25,11 @@ _FIRST_JOINED = "\u0600"
 """Joiners are part of words from the Arabic block on, and of emoji; before it, they only hide."""
 _SPACES = dict.fromkeys(map(ord, "\t\n\v\f\r\x85\u2028\u2029"), " ")
 _INSTEAD = "\ufffd"
+_NUMBER = re.compile(r"([0-9]+)")
+_OPAQUE = re.compile(r"[A-Za-z0-9_~+/=%-]{20,}")
+"""So long a run of characters without a break is no word: with a digit in it, it may be a token."""
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+"""What a cloud's support asks for."""
 
 
 def clean(text: str, longest: int = LONGEST) -> str:
@@ -31,9 +41,33 @@ def clean(text: str, longest: int = LONGEST) -> str:
     return _without_unseen(unicodedata.normalize("NFC", line), "")[:longest].strip()
 
 
+def loggable(text: str, hide: Iterable[Secret] = ()) -> str:
+    """`text` fit for the log, without what is to `hide` and without whatever else looks like a token."""
+    # All of it on one line first: a secret that is cut or broken would not be found
+    text = clean(text, len(text))
+    for secret in filter(None, hide):
+        for form in (secret.reveal(), quote(secret.reveal(), safe=""), quote_plus(secret.reveal())):
+            text = text.replace(form, "***")
+    return clean(_OPAQUE.sub(_masked, text))
+
+
+def looks_like_a_token(word: str) -> bool:
+    """Whether `loggable` would mask a part of it."""
+    return _OPAQUE.sub(_masked, word) != word
+
+
 def tidy(text: str) -> str:
     """`text` as it is stored where what is not seen is refused: normalised (NFC), without spaces around it."""
     return unicodedata.normalize("NFC", text.strip())
+
+
+def in_order(name: str) -> tuple[tuple[str, int, str], ...]:
+    """What names are sorted by, as people read them: without case, and "2" before "10"."""
+    # Text and numbers take turns, so that each is compared with its like: a number by its length, then its digits
+    pieces = _NUMBER.split(name.casefold())
+    return tuple(
+        ("", len(piece.lstrip("0")), piece.lstrip("0")) if at % 2 else (piece, 0, "") for at, piece in enumerate(pieces)
+    )
 
 
 def is_clean(text: str) -> bool:
@@ -65,3 +99,9 @@ def _is_seen(text: str, at: int) -> bool:
     if character in _JOINERS:
         return 0 < at < len(text) - 1 and min(text[at - 1], text[at + 1]) >= _FIRST_JOINED
     return character not in _BLANK and unicodedata.category(character) not in _INVISIBLE
+
+
+def _masked(found: re.Match[str]) -> str:
+    run = found[0]
+    is_token = any(character.isdigit() for character in run) and not _ID.fullmatch(run)
+    return "***" if is_token else run

@@ -91,7 +91,10 @@ class User:
     """Changes with every change of the password; empty where the directory does not tell."""
     also_called: tuple[str, ...] = ()
     """Further names by which the directory finds this person: the user principal name, and the user name alone where
-    the settings of the directory accept that."""
+    the settings of the directory accept that. Of who is in none: the names that the sign-in provider gives to one
+    person at a time."""
+    foreign: tuple[str, ...] = ()
+    """Names that the sign-in provider shows and does not give out: nobody is meant by them."""
 
     @property
     def domain(self) -> str:
@@ -186,6 +189,12 @@ class AliasClaim:
 
     user_id: str
     mark: str = ""
+
+    @property
+    def since(self) -> int:
+        """Since when, in epoch seconds; 0 for a claim of before that was noted."""
+        since, tilde, _ = self.mark.partition("~")
+        return int(since) if tilde and since.isascii() and since.isdigit() else 0
 
 
 @dataclass(frozen=True, slots=True)

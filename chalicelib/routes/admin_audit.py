@@ -34,8 +34,8 @@ def blueprint(endpoints: Endpoints, audit: AuditService) -> Blueprint:
 
     def read(query: Fields) -> tuple[AuditFilter, Period]:
         chosen = AuditFilter(
-            user=query.text("user").strip(),
-            actor=query.text("actor").strip(),
+            user=query.searched("user", "On whom"),
+            actor=query.searched("actor", "Who"),
             tag=_word(AuditTag, query.text("tag")),
             outcome=_word(Outcome, query.text("outcome")),
             provider_id=query.text("provider"),

@@ -18,6 +18,8 @@ from .client_changes import ONE, PAGE, RECENT, actor_of, changed, check_version,
 from .client_views import ClientPages
 
 _NEW = "/admin/register-client"
+_LONGEST_NAME = 320
+"""RFC 5321 4.5.3.1 lets an address have no more."""
 
 
 def blueprint(
@@ -32,11 +34,12 @@ def blueprint(
 
     @endpoints.route(routes, Route("GET", PAGE, Access.ADMINISTRATOR, query=("user", "provider")))
     def show(request: Request) -> Answer:
-        search = {name: request.query.text(name).strip() for name in ("user", "provider")}
-        if not search["user"]:
-            return pages.list(search)
+        search: dict[str, str] = {}
         try:
-            return pages.list(search, found=reach.who_could_get(search["user"], search["provider"]))
+            search["provider"] = request.query.searched("provider", "Provider")
+            search["user"] = request.query.searched("user", "Person", _LONGEST_NAME)
+            found = reach.who_could_get(search["user"], search["provider"]) if search["user"] else None
+            return pages.list(search, found=found)
         except (NotFound, InvalidRequest) as error:
             return pages.list(search, problem=error.message)
 

@@ -40,7 +40,9 @@ def blueprint(
     def show_one(request: Request) -> Answer:
         provider = registration.get(request.path["provider"])
         notice = sessions.notice(request.session, request.query.text("notice"))
-        return pages.one(provider, consent=consent_view(notice, provider) if notice else None)
+        return pages.one(
+            provider, consent=consent_view(notice, provider, pages.approval_url(provider)) if notice else None
+        )
 
     # Registering
 
@@ -50,7 +52,7 @@ def blueprint(
     def ask_new(request: Request) -> Answer:
         type_id = request.query.text("type")
         if not type_id:
-            return pages.types(request.query.text("search"))
+            return pages.types(request.query.searched("search", "Search"))
         provider_type = registration.type(type_id)
         new_id = provider_forms.new_id(provider_type)
         return pages.form(provider_type, new_id, provider_forms.empty(provider_type))

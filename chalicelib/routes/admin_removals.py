@@ -7,26 +7,31 @@ from chalice.app import Blueprint
 from chalicelib.domain.access import Access
 from chalicelib.domain.errors import InvalidRequest
 from chalicelib.domain.grant import Grant
+from chalicelib.domain.odd_item import OddKind
 from chalicelib.domain.removal import CloudReceipt, Receipt, Removal, RemovalScope
 from chalicelib.domain.session import NoticeKind
+from chalicelib.domain.text import in_order
 from chalicelib.services.administration import AdministrationService, Count
+from chalicelib.services.odd_items import OddItemService
 from chalicelib.services.people import PeopleService, Person
 from chalicelib.services.removals import RemovalService
 from chalicelib.services.sessions import SessionService
 from chalicelib.web.answers import Answer, Page, Redirect
 from chalicelib.web.endpoint import Endpoints
-from chalicelib.web.pages import CloudRow, ReceiptView, RemoveDialog, TokenFilter
+from chalicelib.web.pages import CloudRow, OddDialog, OddList, ReceiptView, RemoveDialog, TokenFilter
 from chalicelib.web.request import Request
 from chalicelib.web.route import Route
 
 from .admin_tokens import PAGE, TokenPages
 from .client_changes import actor_of
 
-_RECEIPTS = "/admin/removals"
+RECEIPTS = "/admin/removals"
 _COUNTED = 25
 """At so many providers what is left is counted: a receipt of hundreds must not make hundreds of queries."""
 _NAMED = 5
 """So many people are named in the dialog; the others are counted."""
+_ODD_NAMED = 25
+"""So many waiting items that cannot be read are named; the others are counted."""
 EVERYTHING = "everything"
 """What has to be typed before everything is removed."""
 
@@ -36,6 +41,7 @@ def blueprint(
     *,
     administration: AdministrationService,
     removals: RemovalService,
+    odd_items: OddItemService,
     people: PeopleService,
     sessions: SessionService,
     pages: TokenPages,
@@ -132,11 +138,11 @@ def blueprint(
             return ask_about_everything(problem=_problem(EVERYTHING), revoke=revoke)
         return receipt_of(removals.remove_everything(actor_of(request), request.origin, revoke=revoke))
 
-    @endpoints.route(routes, Route("GET", _RECEIPTS, Access.ADMINISTRATOR))
+    @endpoints.route(routes, Route("GET", RECEIPTS, Access.ADMINISTRATOR))
     def show_receipts(_request: Request) -> Answer:
-        return Page("removals.html", {"removals": tuple(removals.recent())})
+        return receipts_page(removals, odd_items)
 
-    @endpoints.route(routes, Route("GET", f"{_RECEIPTS}/{{removal}}", Access.ADMINISTRATOR))
+    @endpoints.route(routes, Route("GET", f"{RECEIPTS}/{{removal}}", Access.ADMINISTRATOR))
     def show_receipt(request: Request) -> Answer:
         return Page("removal.html", {"receipt": _view(administration, removals.receipt(request.path["removal"]))})
 
@@ -151,8 +157,15 @@ def blueprint(
     return routes
 
 
+def receipts_page(removals: RemovalService, odd_items: OddItemService, dialog: OddDialog | None = None) -> Page:
+    """The last receipts; and what waits and cannot be read, of which some are named."""
+    odd = {kind: odd_items.of(kind) for kind in (OddKind.REVOCATION, OddKind.DELIVERY)}
+    views = tuple(OddList(kind, tuple(ids[:_ODD_NAMED]), len(ids)) for kind, ids in odd.items() if ids)
+    return Page("removals.html", {"removals": tuple(removals.recent()), "odd": views, "dialog": dialog})
+
+
 def receipt_of(removal: Removal) -> Redirect:
-    return Redirect(f"{_RECEIPTS}/{removal.id}")
+    return Redirect(f"{RECEIPTS}/{removal.id}")
 
 
 def _view(administration: AdministrationService, receipt: Receipt) -> ReceiptView:
@@ -169,7 +182,7 @@ def _view(administration: AdministrationService, receipt: Receipt) -> ReceiptVie
         elif left := remaining.get(provider_id):
             row = replace(row, left=left.number, is_more=left.more, is_waiting=left.more and not left.number)
         rows.append(row)
-    return ReceiptView(receipt.removal, tuple(sorted(rows, key=lambda row: row.name.casefold())))
+    return ReceiptView(receipt.removal, tuple(sorted(rows, key=lambda row: in_order(row.name))))
 
 
 def _revoke(request: Request) -> bool:

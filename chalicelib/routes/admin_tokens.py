@@ -30,7 +30,15 @@ from chalicelib.web.request import Request
 from chalicelib.web.route import Route
 
 PAGE = "/admin/tokens"
-_FILTER = ("provider", "user", "account", "state", "scope", "before")
+_FILTER = {
+    "provider": "Provider",
+    "user": "User",
+    "account": "Cloud account contains",
+    "state": "State",
+    "scope": "Scope",
+    "before": "Authorized before",
+}
+"""Each field and its label."""
 PROVIDERS_A_PAGE = 10
 """Where no provider was chosen: each is a call."""
 _COLUMNS = (
@@ -124,7 +132,7 @@ def blueprint(
 
 def _chosen(request: Request) -> TokenFilter:
     query = request.query
-    return TokenFilter(*(query.text(name).strip() for name in _FILTER))
+    return TokenFilter(*(query.searched(name, label) for name, label in _FILTER.items()))
 
 
 def _values(chosen: TokenFilter) -> dict[str, str]:

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 
 from chalicelib.domain.client_application import ANY_SCOPE, AccessRule, ApplicationKey, ClientApplication
+from chalicelib.domain.odd_item import OddKind
 from chalicelib.domain.stop import Stop, StopKind
 from chalicelib.ports import Clock
 from chalicelib.services.administration import AdministrationService
 from chalicelib.services.client_applications import ClientApplicationService
+from chalicelib.services.odd_items import OddItemService
 from chalicelib.services.people import PeopleService
 from chalicelib.services.reach import WhoCould
 from chalicelib.services.stops import StopService
@@ -18,6 +20,7 @@ from chalicelib.web.pages import (
     DeveloperView,
     HeldAccount,
     KeyRow,
+    OddDialog,
     ProviderChoice,
     ReachRow,
     ReachView,
@@ -39,6 +42,7 @@ class ClientPages:
         administration: AdministrationService,
         people: PeopleService,
         stops: StopService,
+        odd_items: OddItemService,
         clock: Clock,
         vault: str,
     ) -> None:
@@ -46,6 +50,7 @@ class ClientPages:
         self._administration = administration
         self._people = people
         self._stops = stops
+        self._odd_items = odd_items
         self._clock = clock
         self._vault = vault
 
@@ -53,12 +58,21 @@ class ClientPages:
         """Id and name of every provider, by name."""
         return {provider.id: provider.name for provider in self._administration.providers()}
 
-    def list(self, search: Mapping[str, str], *, problem: str = "", found: WhoCould | None = None) -> Page:
+    def list(
+        self,
+        search: Mapping[str, str],
+        *,
+        problem: str = "",
+        found: WhoCould | None = None,
+        dialog: OddDialog | None = None,
+    ) -> Page:
         """All applications, and the answer to a search if one was made."""
         names = self.provider_names()
         everything = self._stops.everything()
         context = {
             "rows": tuple(self._row(application, names) for application in self._clients.all()),
+            "odd": tuple(self._odd_items.of(OddKind.CLIENT)),
+            "dialog": dialog,
             "providers": tuple(ProviderChoice(provider_id, name) for provider_id, name in names.items()),
             "search": search,
             "problem": problem,

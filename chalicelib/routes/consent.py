@@ -1,5 +1,7 @@
 """To a cloud and back."""
 
+from collections.abc import Sequence
+
 from chalice.app import Blueprint
 
 from chalicelib.domain.access import Access
@@ -32,6 +34,7 @@ _NOT_OURS = {
 def blueprint(endpoints: Endpoints, consent: ConsentService, sessions: SessionService) -> Blueprint:
     routes = Blueprint(__name__)
     flow_cookie = endpoints.cookie_names.flow
+    kept = consent.callback_parameters()
 
     @endpoints.route(routes, Route("POST", "/providers/{provider_id}/authorize", Access.USER, fields=("account",)))
     def authorize(request: Request) -> Answer:
@@ -50,14 +53,17 @@ def blueprint(endpoints: Endpoints, consent: ConsentService, sessions: SessionSe
             "GET",
             "/oauth/callback/{provider_id}",
             Access.USER,
-            query=("state", "code", "error", "iss"),
+            query=("state", "code", "error", "error_description", "iss", "admin_consent", *kept),
             is_callback=True,
             login_hint="consent",
         ),
     )
     def callback(request: Request) -> Answer:
         session, provider_id = request.session, request.path["provider_id"]
-        returned = _callback(request, provider_id, request.cookies.get(flow_cookie, ""))
+        if "admin_consent" in request.query.values:
+            # An administrator comes from approving the vault for a company: nobody's authorization
+            return Redirect("/providers")
+        returned = _callback(request, provider_id, request.cookies.get(flow_cookie, ""), kept)
         state_hash = fingerprint(returned.state)
         told = sessions.told_of(session, state_hash)
         if told is not None:
@@ -75,7 +81,7 @@ def blueprint(endpoints: Endpoints, consent: ConsentService, sessions: SessionSe
         except ConsentFailed as failure:
             if failure.problem in _NOT_OURS:
                 raise InvalidRequest(_NOT_OURS[failure.problem], detail=failure.detail) from None
-            kind, facts = NoticeKind.CONSENT_FAILED, {"problem": failure.problem.value}
+            kind, facts = NoticeKind.CONSENT_FAILED, {"problem": failure.problem.value, "code": failure.cloud_code}
         facts |= {"provider": provider_id, "state": state_hash}
         return back(returned, sessions.notify(session, kind, facts, finished=state_hash).id)
 
@@ -95,7 +101,7 @@ def _facts(tested: Tested) -> dict[str, str]:
     }
 
 
-def _callback(request: Request, provider_id: str, flow: str) -> Callback:
+def _callback(request: Request, provider_id: str, flow: str, kept: Sequence[str]) -> Callback:
     query = request.query
     return Callback(
         provider_id=provider_id,
@@ -103,5 +109,7 @@ def _callback(request: Request, provider_id: str, flow: str) -> Callback:
         flow=flow,
         code=query.text("code"),
         error=query.text("error"),
+        description=query.text("error_description"),
         iss=query.text("iss") if "iss" in query.values else None,
+        parameters={name: query.text(name) for name in kept if name in query.values},
     )

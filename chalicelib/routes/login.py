@@ -1,10 +1,13 @@
 """Logging in with a password, confirming who one is, signing out."""
 
+from dataclasses import replace
+
 from chalice.app import Blueprint
 
 from chalicelib.domain.access import Access
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused, TooManyTries
 from chalicelib.domain.secret import Secret
+from chalicelib.domain.sign_in import SignInProblem
 from chalicelib.services.login import Client, LoginService
 from chalicelib.services.sessions import SessionService
 from chalicelib.services.sign_in import SignInService
@@ -23,6 +26,7 @@ HINTS = {
         "Your session ended while you were at the cloud, so nothing was authorized. "
         "Please log in and choose “Authorize” again."
     ),
+    "approved": "You are back from approving this application. If you did, everybody concerned can sign in now.",
     _SIGNED_OUT: "You are signed out.",
     _SIGNED_OUT_HERE: "You are signed out of the vault.",
 }
@@ -49,14 +53,17 @@ def blueprint(
     def home(_request: Request) -> Answer:
         return Redirect("/providers")
 
-    @endpoints.route(routes, Route("GET", "/login", Access.PUBLIC, query=("hint",)))
+    @endpoints.route(routes, Route("GET", "/login", Access.PUBLIC, query=("hint", "problem")))
     def show(request: Request) -> Answer:
         cookie = request.cookies.get(names.session)
         if cookie and sessions.find(cookie):
             return Redirect("/providers")
         hint = request.query.text("hint")
         sign_out_url = sign_in.sign_out_url() if sign_in and hint == _SIGNED_OUT_HERE else ""
-        return pages.form(request, info=HINTS.get(hint, ""), sign_out_url=sign_out_url)
+        named = request.query.text("problem")
+        # Whatever else a link says, nobody redirects here with
+        problem = pages.problem(named) if named == SignInProblem.NOT_OURS else None
+        return pages.form(request, error=problem, info=HINTS.get(hint, ""), sign_out_url=sign_out_url)
 
     @endpoints.route(routes, Route("POST", "/login", Access.PUBLIC, fields=("user_name", "password")))
     def log_in(request: Request) -> Answer:
@@ -83,11 +90,18 @@ def blueprint(
 
     @endpoints.route(routes, Route("POST", "/logout", Access.USER))
     def log_out(request: Request) -> Answer:
-        sessions.end(request.session, request.origin)
+        session, cookie = request.session, request.cookies[names.session]
+        sessions.end(session, request.origin)
+        url = sign_in.sign_out_url(session, cookie) if sign_in and session.id_token else ""
         cookies = (Cookie(names.session, ""), Cookie(names.flow, ""))
-        hint = _SIGNED_OUT_HERE if request.session.by_openid else _SIGNED_OUT
+        hint = _SIGNED_OUT_HERE if session.by_openid else _SIGNED_OUT
         # Without "cache": every page is no-store already, and browsers take seconds to clear one. Without "cookies":
         # by the one that stays the browser is known, so that a flood of wrong passwords does not lock its person out
-        return Redirect(f"/login?hint={hint}", cookies, {"Clear-Site-Data": '"storage"'})
+        headers = {"Clear-Site-Data": '"storage"'}
+        if url:
+            # What the provider wants to see again is in no address of the vault: the page itself is the answer
+            page = pages.form(request, info=HINTS[hint], sign_out_url=url)
+            return replace(page, cookies=(*page.cookies, *cookies), headers=headers)
+        return Redirect(f"/login?hint={hint}", cookies, headers)
 
     return routes

@@ -19,6 +19,7 @@ NEXT_PAGES = {
     "leavers": "/admin/leavers",
     "clients": "/admin/clients",
     "providers": "/admin/providers",
+    "removals": "/admin/removals",
     "stops": "/admin/stops",
 }
 """Where one may go on after proving anew who one is, by name: no address is ever taken from a request (R47)."""
@@ -45,11 +46,14 @@ class LoginPages:
         """The log-in page."""
         # The form's token belongs to a cookie of its own, replaced at log-in: R11
         cookie = request.cookies.get(self._names.login) or self._random.token()
+        failed = error if isinstance(error, SignInFailed) else None
         context = {
             "user_name": user_name,
             "user_name_hint": self._user_name_hint,
             "sign_in_name": self._sign_in.name if self._sign_in else "",
             "error": error.message if error else "",
+            "code": failed.provider_code if failed else "",
+            "approval_url": failed.approval_url if failed else "",
             "info": info,
             "sign_out_url": sign_out_url,
             "csrf": csrf.token(cookie),
@@ -63,6 +67,7 @@ class LoginPages:
         context = {
             "login_name": request.session.user.login_name,
             "sign_in_name": self._sign_in.name if self._sign_in and request.session.by_openid else "",
+            "before_again": self._sign_in.before_again if self._sign_in else "",
             "error": error.message if error else "",
             "next": next_page,
         }

@@ -4,18 +4,21 @@ from collections.abc import Sequence
 
 from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.directory_report import Step
+from chalicelib.domain.odd_item import OddKind
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.provider_health import ProviderHealth
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.session import Notice, NoticeKind
 from chalicelib.ports import Clock, ProviderHealthStore
 from chalicelib.services.administration import AdministrationService, Part
+from chalicelib.services.odd_items import OddItemService
 from chalicelib.services.registration import RegistrationService
 from chalicelib.web.answers import Page
 from chalicelib.web.pages import (
     DeleteProviderDialog,
     FormView,
     ListPart,
+    OddDialog,
     ProviderRow,
     ProviderTypeView,
     ProviderView,
@@ -36,24 +39,33 @@ class ProviderPages:
 
     def __init__(
         self,
+        *,
         registration: RegistrationService,
         administration: AdministrationService,
+        odd_items: OddItemService,
         health: ProviderHealthStore,
         clock: Clock,
         urls: Urls,
     ) -> None:
         self._registration = registration
         self._administration = administration
+        self._odd_items = odd_items
         self._health = health
         self._clock = clock
         self._urls = urls
 
-    def list(self, first_provider: str) -> Page:
-        """A part of the list, from that provider on."""
+    def list(self, first_provider: str, *, dialog: OddDialog | None = None) -> Page:
+        """A part of the list, from that provider on. Those that cannot be read have no name, and come first."""
         part = Part.of(self._registration.all(), first_provider, PROVIDERS_A_PAGE)
         health = self._health.of_each([provider.id for provider in part.providers])
         rows = tuple(self._row(provider, health[provider.id]) for provider in part.providers)
-        return Page("manage_providers.html", {"rows": rows, "part": ListPart(part.next_id, part.is_first)})
+        context = {
+            "rows": rows,
+            "odd": tuple(self._odd_items.of(OddKind.PROVIDER)) if part.is_first else (),
+            "part": ListPart(part.next_id, part.is_first),
+            "dialog": dialog,
+        }
+        return Page("manage_providers.html", context)
 
     def types(self, search: str) -> Page:
         """The kinds of cloud to choose from, those that match `search`."""
@@ -94,6 +106,10 @@ class ProviderPages:
     def redirect_uri(self, provider: Provider) -> str:
         return self._urls.absolute(provider.redirect_path())
 
+    def approval_url(self, provider: Provider) -> str:
+        """Where an administrator of a company approves the vault there; empty where there is no such page."""
+        return approval_url(self._registration.type(provider.type_id), provider, self._urls)
+
     def _redirect_uri(self, provider_id: str) -> str:
         return self._urls.absolute(f"/oauth/callback/{provider_id}")
 
@@ -128,13 +144,25 @@ class ProviderPages:
         )
 
 
-def consent_view(notice: Notice, provider: Provider) -> TestConsentView | None:
+def approval_url(provider_type: ProviderType, provider: Provider, urls: Urls) -> str:
+    """Where an administrator of a company approves the vault at that provider; empty where there is no such page."""
+    return provider_type.approval_url(
+        provider.fields,
+        client_id=provider.client_id,
+        scopes=provider.scopes,
+        redirect_uri=urls.absolute(provider.redirect_path()),
+    )
+
+
+def consent_view(notice: Notice, provider: Provider, approval_url: str) -> TestConsentView | None:
     """What came of an administrator's test consent at this provider."""
     facts = notice.facts
     if facts.get("provider") != provider.id:
         return None
     if notice.kind is NoticeKind.CONSENT_FAILED:
-        return TestConsentView(problem=ConsentProblem(facts["problem"]))
+        problem = ConsentProblem(facts["problem"])
+        needed = approval_url if problem is ConsentProblem.APPROVAL_NEEDED else ""
+        return TestConsentView(problem=problem, code=facts.get("code", ""), approval_url=needed)
     if notice.kind is not NoticeKind.TESTED:
         return None
     return TestConsentView(

@@ -25,18 +25,28 @@ from chalicelib.web.pages import (
 )
 from chalicelib.web.request import Request
 from chalicelib.web.route import Route
+from chalicelib.web.urls import Urls
+
+from .provider_views import approval_url
 
 
 def blueprint(
-    endpoints: Endpoints, providers: ProviderService, grants: GrantService, sessions: SessionService
+    endpoints: Endpoints, providers: ProviderService, grants: GrantService, sessions: SessionService, urls: Urls
 ) -> Blueprint:
     routes = Blueprint(__name__)
 
-    @endpoints.route(routes, Route("GET", "/providers", Access.USER, query=("notice",)))
+    @endpoints.route(routes, Route("GET", "/providers", Access.USER, query=("notice", "search")))
     def show(request: Request) -> Answer:
-        cards = _cards(providers.offers(request.session.user))
+        search = request.query.searched("search", "Search")
+        offers = providers.offers(request.session.user)
+        cards = _cards(offers)
         notice = sessions.notice(request.session, request.query.text("notice"))
-        return _page(cards, _report(notice, cards) if notice else None)
+        if notice and notice.kind is NoticeKind.GROUPS_NOT_NAMED:
+            return _page(cards, None, search, groups_not_named_at=notice.facts["at"])
+        dialog = _report(notice, cards) if notice else None
+        if isinstance(dialog, ConsentFailedDialog):
+            dialog = _with_approval(dialog, offers)
+        return _page(cards, dialog, search)
 
     @endpoints.route(routes, Route("GET", "/providers/{provider_id}/revoke", Access.USER, query=("account",)))
     def ask(request: Request) -> Answer:
@@ -64,11 +74,21 @@ def blueprint(
         notice = sessions.notify(session, NoticeKind.REVOKED, facts)
         return Redirect(f"/providers?notice={notice.id}")
 
+    def _with_approval(dialog: ConsentFailedDialog, offers: list[Offer]) -> ConsentFailedDialog:
+        if dialog.problem is not ConsentProblem.APPROVAL_NEEDED:
+            return dialog
+        offer = next(one for one in offers if one.provider.id == dialog.provider.id)
+        return replace(dialog, approval_url=approval_url(offer.type, offer.provider, urls))
+
     return routes
 
 
-def _page(cards: dict[str, ProviderCard], dialog: ProviderDialog | None) -> Page:
-    return Page("providers.html", {"cards": tuple(cards.values()), "dialog": dialog})
+def _page(
+    cards: dict[str, ProviderCard], dialog: ProviderDialog | None, search: str = "", groups_not_named_at: str = ""
+) -> Page:
+    shown = tuple(card for card in cards.values() if card.matches(search))
+    context = {"cards": shown, "total": len(cards), "search": search, "dialog": dialog}
+    return Page("providers.html", {**context, "groups_not_named_at": groups_not_named_at})
 
 
 def _cards(offers: list[Offer]) -> dict[str, ProviderCard]:
@@ -86,7 +106,10 @@ def _card(offer: Offer) -> ProviderCard:
         side_effect=provider_type.revocation_side_effect,
         account_page=provider_type.account_page,
     )
-    accounts = [_account(card, provider_type, grant) for grant in offer.grants]
+    accounts = [
+        replace(_account(card, provider_type, grant), is_misconfigured=grant.slot in offer.misconfigured)
+        for grant in offer.grants
+    ]
     return replace(accounts[0], others=tuple(accounts[1:])) if accounts else card
 
 
@@ -125,7 +148,7 @@ def _report(notice: Notice, cards: dict[str, ProviderCard]) -> ProviderDialog | 
         case NoticeKind.AUTHORIZED if _is_active(card, facts["account"]):
             return AuthorizedDialog(card, facts["account"], facts.get("previous"), "was_connected" in facts)
         case NoticeKind.CONSENT_FAILED:
-            return ConsentFailedDialog(card, ConsentProblem(facts["problem"]))
+            return ConsentFailedDialog(card, ConsentProblem(facts["problem"]), facts.get("code", ""))
         case NoticeKind.REVOKED:
             return RevokedDialog(card, facts["account"], RevocationOutcome(facts["outcome"]))
     return None

@@ -4,6 +4,7 @@ from chalice.app import Blueprint
 
 from chalicelib.domain.access import Access
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused, NotFound
+from chalicelib.domain.session import Session
 from chalicelib.domain.sign_in import SignInFailed, SignInProblem
 from chalicelib.services.consent import Callback
 from chalicelib.services.login import Client
@@ -19,6 +20,7 @@ from .departures import going
 from .login_views import NEXT_PAGES, LoginPages, check_next
 
 _NOT_SIGNED_IN = (SignInFailed, LoginRefused, DirectoryUnavailable)
+_QUERY = ("state", "code", "error", "error_description", "iss", "admin_consent")
 _Failure = SignInFailed | LoginRefused | DirectoryUnavailable
 
 
@@ -54,25 +56,41 @@ def blueprint(
 
     @endpoints.route(
         routes,
-        Route("GET", CALLBACK_PATH, Access.PUBLIC, query=("state", "code", "error", "iss"), is_callback=True),
+        Route("GET", CALLBACK_PATH, Access.PUBLIC, query=_QUERY, is_callback=True),
     )
     def come_back(request: Request) -> Answer:
         next_page = request.query.text("state").rpartition(".")[0]
         if next_page in NEXT_PAGES:
             return confirmed(request, next_page)
+        signing_in = service()
+        if "admin_consent" in request.query.values and not request.query.text("error"):
+            return Redirect("/login?hint=approved")
         try:
-            logged_in = service().complete(callback(request), client(request))
+            logged_in = signing_in.complete(callback(request), client(request))
         except _NOT_SIGNED_IN as error:
-            return pages.form(request, error=error)
-        return Redirect("/providers", (*pages.cookies_of(logged_in), Cookie(names.login, "")))
+            return not_signed_in(request, error)
+        notice = logged_in.session.notice
+        page = f"/providers?notice={notice.id}" if notice else "/providers"
+        return Redirect(page, (*pages.cookies_of(logged_in), Cookie(names.login, "")))
+
+    def not_signed_in(request: Request, error: _Failure) -> Answer:
+        if _is_over(error):
+            # Loaded again, or sent twice: by the next request a browser that has signed in brings its new cookie
+            return Redirect(f"/login?problem={SignInProblem.NOT_OURS}")
+        return Redirect("/providers") if session_of(request) else pages.form(request, error=error)
+
+    def session_of(request: Request) -> Session | None:
+        return sessions.find(request.cookies.get(names.session, ""))
 
     def confirmed(request: Request, next_page: str) -> Answer:
-        session = sessions.find(request.cookies.get(names.session, ""))
+        session = session_of(request)
         if session is None:
             return Redirect("/login?hint=ended")
         try:
             logged_in = service().complete(callback(request), client(request), session)
         except _NOT_SIGNED_IN as error:
+            if _is_over(error) and sessions.logged_in_recently(session):
+                return Redirect(NEXT_PAGES[next_page])
             return Redirect(f"/login/confirm?next={next_page}&problem={_problem(error)}")
         return Redirect(NEXT_PAGES[next_page], pages.cookies_of(logged_in))
 
@@ -87,10 +105,15 @@ def blueprint(
             flow=request.cookies.get(names.flow, ""),
             code=query.text("code"),
             error=query.text("error"),
+            description=query.text("error_description"),
             iss=query.text("iss") if "iss" in query.values else None,
         )
 
     return routes
+
+
+def _is_over(error: _Failure) -> bool:
+    return isinstance(error, SignInFailed) and error.problem is SignInProblem.NOT_OURS
 
 
 def _problem(error: _Failure) -> SignInProblem:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from chalicelib.domain.administrators import Appointment, Appointments
 from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.directory import is_group
-from chalicelib.domain.errors import Conflict, InvalidRequest, NotFound
+from chalicelib.domain.errors import Conflict, DirectoryUnavailable, InvalidRequest, LoginRefused, NotFound
 from chalicelib.domain.user import User
 from chalicelib.ports import AdministratorStore, AuditLog, Clock, Directory
 
-from .people import PeopleService
+from .people import PeopleService, Person
 
 _ATTEMPTS = 3
 _LONGEST = 500
@@ -50,10 +50,11 @@ class AdministratorService:
             raise InvalidRequest("Please name a person or a group.")
         is_for_group = is_group(typed) and not self._is_person(typed)
         if is_for_group:
-            key, name = self._directory.group(typed), typed
+            group = self._directory.group(typed)
+            key, name = group.key, group.name
         else:
             person = self._people.find(typed, must_ask=True)
-            key, name = person.id, person.name
+            key, name = person.id, self._name(person, typed)
         appointment = Appointment(key, is_for_group, name, self._clock.now(), Actor(by.id, by.login_name))
         with self._audit_log.recording(_event(AuditTag.ADMINISTRATOR_APPOINTED, by, appointment, origin)):
             self._change(lambda appointments: appointments.with_one(appointment))
@@ -78,6 +79,15 @@ class AdministratorService:
 
         with self._audit_log.recording(_event(AuditTag.ADMINISTRATOR_DISMISSED, by, entry, origin)):
             self._change(without)
+
+    def _name(self, person: Person, typed: str) -> str:
+        """What the directory calls somebody who was never here, where it can be asked; else it is what was typed."""
+        if person.name not in (person.id, typed):
+            return person.name
+        try:
+            return self._directory.person(person.id).login_name
+        except (LoginRefused, DirectoryUnavailable):
+            return person.name
 
     def _is_person(self, typed: str) -> bool:
         """A SID may be either; whom the vault knows by it is a person."""

@@ -50,6 +50,10 @@ class Queue:
 
     name: str
     pieces: Iterator[Piece]
+    at_once: int | None = None
+    """Pieces of it at the same time, where the job's number is too many."""
+    waits_since: Callable[[], int | None] = lambda: None
+    """Since when something has been due (epoch seconds) that its pieces do not bring in this run; None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ class Engine:
                     # At once: who is killed must not begin with the same again
                     noted = self._note(budget.job, turns.failing)
                 if not running and (self._clock.monotonic() >= end or not turns.are_left):
-                    return self._told(turns, end)
+                    return self._told(turns, end, [lane.queue for lane in lanes])
 
     def _turn(self, turns: "_Turns", end: float) -> "tuple[_Lane, Piece] | None":
         if self._clock.monotonic() >= end:
@@ -142,8 +146,9 @@ class Engine:
             self._cursors.put(_cursor(job), json.dumps(sorted(failing)))
         return frozenset(failing)
 
-    def _told(self, turns: "_Turns", end: float) -> Tally:
-        now, left, age = self._clock.now(), 0, 0
+    def _told(self, turns: "_Turns", end: float, queues: Iterable[Queue]) -> Tally:
+        now, left = self._clock.now(), 0
+        age = max((now - since for queue in queues if (since := queue.waits_since()) is not None), default=0)
         until = max(end, self._clock.monotonic()) + _PEEK_SECONDS
         for piece in turns.rest():
             left, age = left + 1, max(age, now - piece.due_at)
@@ -186,7 +191,9 @@ class _Turns:
             is_failing = lane.queue.name in self.failing
             if is_failing and self._well:
                 self._lane_up(lane)
-            elif lane.running < (1 if is_failing else self._at_once) and (piece := self._piece(lane)):
+            elif lane.running < (1 if is_failing else lane.queue.at_once or self._at_once) and (
+                piece := self._piece(lane)
+            ):
                 lane.running += 1
                 self._lane_up(lane)
                 return lane, piece

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from chalicelib.domain.audit import BACKGROUND, AuditEvent, AuditTag, Outcome
 from chalicelib.domain.errors import Conflict, StorageUnavailable
@@ -41,9 +42,13 @@ class CloudWatch:
             raise TokenRefused(RefusalReason.PROVIDER_UNAVAILABLE, retry_after=PAUSE_SECONDS) from None
 
     def recovered(self, holding: Holding) -> None:
-        """Somebody got a token."""
-        if not holding.health.is_well:
-            self._note(holding.provider, lambda health: health.recovered())
+        """Somebody got a token. Told to the administrators where the cloud had refused our registration."""
+        if holding.health.is_well:
+            return
+        before = self._note(holding.provider, lambda health: health.recovered())
+        if before is not None and before.misconfigured_error:
+            event = Event.of_provider(EventKind.PROVIDER_RECOVERED, holding.provider, "", self._clock.now())
+            self._events.tell(event)
 
     def failed(self, holding: Holding, person: str, retry_after: int | None, *, doubt: str = "") -> None:
         """The cloud did not answer, or not with anything about a grant; `doubt`: it refused several in this word."""
@@ -68,11 +73,7 @@ class CloudWatch:
             doubted = health.doubted(error, person, provider.version, now)
             return doubted.misconfigured(error, provider.version, now)
 
-        before = self._note(provider, change)
-        if before is None or before.is_misconfigured(provider.version):
-            return
-        self._events.tell(Event.of_provider(EventKind.PROVIDER_MISCONFIGURED, provider, error, now))
-        event = AuditEvent(
+        line = AuditEvent(
             AuditTag.PROVIDER_MISCONFIGURED,
             Outcome.FAILURE,
             "-",
@@ -80,16 +81,28 @@ class CloudWatch:
             provider_id=provider.id,
             facts={"error": error},
         )
-        self._audit_log.record(event)
+        before = self._note(provider, change, line)
+        if before is not None and not before.is_misconfigured(provider.version):
+            self._events.tell(Event.of_provider(EventKind.PROVIDER_MISCONFIGURED, provider, error, now))
 
-    def _note(self, provider: Provider, change: Callable[[ProviderHealth], ProviderHealth]) -> ProviderHealth | None:
-        """Write a change down. Gives what was noted before; None where somebody was always faster, or storage fails."""
+    def _note(
+        self,
+        provider: Provider,
+        change: Callable[[ProviderHealth], ProviderHealth],
+        misconfigured: AuditEvent | None = None,
+    ) -> ProviderHealth | None:
+        """Write a change down. Gives what was noted before; None where somebody was always faster, or storage fails.
+
+        `misconfigured`: what the log says where that is new.
+        """
         for _ in range(_ATTEMPTS):
             try:
                 health = self._health.get(provider.id)
                 changed = change(health)
                 if _is_news(changed, health, self._clock.now()):
-                    self._health.save(changed)
+                    line = None if health.is_misconfigured(provider.version) else misconfigured
+                    with self._audit_log.recording(line) if line else nullcontext():
+                        self._health.save(changed)
             except Conflict:
                 continue
             except StorageUnavailable as error:

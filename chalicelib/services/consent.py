@@ -1,12 +1,14 @@
 """The trip to a cloud: started by a person in a browser, finished in the same browser by the same person."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from chalicelib.domain.accounts import MAX_ACCOUNTS, new_slot
 from chalicelib.domain.audit import AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import AuthorizationRequest, ConsentFailed, ConsentProblem
 from chalicelib.domain.errors import (
     CloudAnswerInvalid,
+    CloudClockDiffers,
     CloudError,
     CloudUnavailable,
     IntegrityViolation,
@@ -15,6 +17,7 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.grant import FIRST_SLOT, Holding
 from chalicelib.domain.provider import Provider
+from chalicelib.domain.refusal import Refusal, code_of_refusal, refusal_of, said, told_by
 from chalicelib.domain.secret import Secret, fingerprint
 from chalicelib.domain.session import MAX_OPEN_REQUESTS, Session
 from chalicelib.domain.token_set import CloudAccount, TokenSet
@@ -60,7 +63,11 @@ class Callback:
     flow: str
     code: str = ""
     error: str = ""
+    description: str = ""
+    """What goes with `error`; it counts only where the callback fits an open request of this browser."""
     iss: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Others that some type keeps, by their names at the cloud."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,11 @@ class ConsentService:
         self._random = random
         self._public_url = public_url
 
+    def callback_parameters(self) -> tuple[str, ...]:
+        """What callbacks may bring beside the protocol's own parameters, for any type of the catalogue."""
+        kept = {one.parameter for type_ in self._catalogue.all() for one in type_.callback_fields.values()}
+        return tuple(sorted(kept))
+
     def start(
         self,
         session: Session,
@@ -168,8 +180,7 @@ class ConsentService:
         try:
             consented = self._complete(session, callback, origin)
         except ConsentFailed as failure:
-            facts = {"problem": failure.problem.value} | ({"cloud": failure.cloud} if failure.cloud else {})
-            self._audit_log.record(_event(AuditTag.CONSENT_FAILED, session, callback, origin, **facts))
+            self._audit_log.record(_event(AuditTag.CONSENT_FAILED, session, callback, origin, **_facts(failure)))
             raise
         if consented.tested:
             self._audit_log.record(
@@ -187,11 +198,11 @@ class ConsentService:
             now=came_back,
         )
         request.check_issuer(callback.iss)
-        code = code_of(callback)
+        code_of(callback)  # before anything is read: an error ends the trip here
         holding = self._unchanged(request)
         with self._cipher.unlock(holding.key) as box:
             client = client_of(holding.provider, box)
-            token_set, account = self._exchange(client, holding, request, code, box)
+            token_set, account = self._exchange(client, holding, request, callback, box)
             if request.is_test:
                 # Many clouds end everything of an account at once: what the administrator holds must not go along
                 if not _holds(holding, account):
@@ -278,7 +289,7 @@ class ConsentService:
         return holding
 
     def _exchange(
-        self, client: Client, holding: Holding, request: AuthorizationRequest, code: str, box: Box
+        self, client: Client, holding: Holding, request: AuthorizationRequest, callback: Callback, box: Box
     ) -> tuple[TokenSet, CloudAccount]:
         try:
             code_verifier = Secret(box.decrypt(request.code_verifier, request.verifier_context()).decode())
@@ -288,13 +299,19 @@ class ConsentService:
         provider_type = self._catalogue.get(holding.provider.type_id)
         try:
             return self._oauth_client.exchange_code(
-                client, provider_type, request, code=code, code_verifier=code_verifier
+                client,
+                provider_type,
+                request,
+                code=code_of(callback),
+                code_verifier=code_verifier,
+                brought=provider_type.brought(callback.parameters),
             )
         except CloudError as error:
             cloud = ""
             if error.received is not None:
                 cloud = self._grants.discard(request.user_id, holding, client, box, token_set=error.received)
-            raise ConsentFailed(_problem(error), detail=error.detail, cloud=cloud) from error
+            problem, code = _problem(error)
+            raise ConsentFailed(problem, detail=error.detail, cloud=cloud, cloud_code=code) from error
 
 
 def _event(tag: AuditTag, session: Session, callback: Callback, origin: Origin, **facts: str) -> AuditEvent:
@@ -310,23 +327,32 @@ def _holds(holding: Holding, account: CloudAccount) -> bool:
 
 def code_of(callback: Callback) -> str:
     """The code, or ConsentFailed; `error` wins over it, whatever else the answer has (RFC 6749 4.1.2.1, R42)."""
-    if callback.error == "access_denied":
-        raise ConsentFailed(ConsentProblem.DENIED)
-    if callback.error in ("server_error", "temporarily_unavailable"):
-        raise ConsentFailed(ConsentProblem.CLOUD_UNAVAILABLE)
     if callback.error:
-        raise ConsentFailed(ConsentProblem.CLOUD_ERROR)
+        words = callback.error.lower(), callback.description  # some clouds write the standards' words in capitals
+        detail = said(*words, hide=(Secret(callback.state), Secret(callback.flow), Secret(callback.code)))
+        raise ConsentFailed(ConsentProblem(refusal_of(*words)), detail=detail, cloud_code=code_of_refusal(*words))
     if not callback.code:
         raise ConsentFailed(ConsentProblem.CLOUD_ANSWER_INVALID)
     return callback.code
 
 
-def _problem(error: CloudError) -> ConsentProblem:
-    if error.may_be_registration:
-        return ConsentProblem.MISCONFIGURED
+def _problem(error: CloudError) -> tuple[ConsentProblem, str]:
+    """What it is to the person, and the cloud's own code."""
+    refusal, code = told_by(error)
     match error:
         case CloudUnavailable():
-            return ConsentProblem.CLOUD_UNAVAILABLE
+            return ConsentProblem.CLOUD_UNAVAILABLE, code
+        case CloudClockDiffers():
+            return ConsentProblem.CLOCKS_DIFFER, code
         case CloudAnswerInvalid():
-            return ConsentProblem.CLOUD_ANSWER_INVALID
-    return ConsentProblem.CLOUD_ERROR
+            return ConsentProblem.CLOUD_ANSWER_INVALID, code
+    if refusal in (Refusal.OTHER, Refusal.DENIED):  # nobody is asked at a token endpoint
+        refusal = Refusal.MISCONFIGURED if error.may_be_registration else Refusal.OTHER
+    return ConsentProblem(refusal), code
+
+
+def _facts(failure: ConsentFailed) -> dict[str, str]:
+    """What the audit log keeps of it; `detail` is the cloud's own word, cleaned."""
+    detail = failure.detail if failure.detail not in (failure.problem, failure.cloud_code) else ""
+    facts = {"problem": failure.problem.value, "cloud": failure.cloud, "code": failure.cloud_code, "detail": detail}
+    return {name: value for name, value in facts.items() if value}

@@ -61,6 +61,17 @@ class GenerationService:
         with self._audit_log.recording(*lines):
             return self._providers.update(sealed)
 
+    def unused(self, provider: Provider) -> Provider:
+        """The provider above every generation that has a key: what those open is none of its, and is cleaned.
+
+        An id may have been another provider's before, whose item was deleted by hand (docs/adr/0168).
+        """
+        known = self._providers.generations(provider.id)
+        if not known:
+            return provider
+        after = replace(provider, generation=known[-1] + 1, cleaned_generation=known[0] - 1)
+        return replace(after, removed_at=self._clock.now())
+
     def carried_out(self, provider: Provider) -> Provider:
         """The provider, raised first where everything was removed and its turn had not come. Raises Conflict."""
         if not provider.is_ending:

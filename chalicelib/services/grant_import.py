@@ -3,8 +3,10 @@
 from dataclasses import dataclass, replace
 
 from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
-from chalicelib.domain.errors import Conflict, LoginRefused, NotFound
+from chalicelib.domain.errors import Conflict, InvalidRequest, LoginRefused, NotFound
 from chalicelib.domain.grant import Grant, GrantState
+from chalicelib.domain.ids import is_directory_id
+from chalicelib.domain.provider import Provider
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.ports import AuditLog, Clock, Directory, GrantStore, TokenCipher, UserStore
@@ -49,17 +51,17 @@ class GrantImportService:
         self._clock = clock
 
     def take(self, imported: Imported, provider_id: str, by: Actor, origin: Origin) -> Grant | None:
-        """Store one; its access token is fetched with the first release. None: the person has authorized already.
+        """Store one; its access token is fetched with the first release. None: the person has authorized it already.
 
         Raises NotFound for an unknown provider or person, and for who may not log in; InvalidRequest where several
-        people are called so; DirectoryUnavailable.
+        people are called so, and where the person has another cloud account there; DirectoryUnavailable.
         """
         person = self._known(self._people.find(imported.user))
         holding = self._grants.load(person.id, provider_id)
         if holding.provider.is_ending:
             self._generations.carried_out(holding.provider)
             holding = self._grants.load(person.id, provider_id)
-        if holding.grant is not None and holding.grant.token_set is not None:
+        if self._is_held(person, holding.provider, imported.account):
             return None
         now = self._clock.now()
         grant = Grant(
@@ -87,6 +89,18 @@ class GrantImportService:
             return None
         return grant
 
+    def _is_held(self, person: Person, provider: Provider, account: CloudAccount) -> bool:
+        """Which account is the default, and that none stands in two places, is decided at a consent alone."""
+        held = self._grants.at(person.id, provider.id, provider.generation)
+        if held.holds(CloudAccount.named(account.subject, account.label).subject):
+            return True
+        if held.holds(None):
+            raise InvalidRequest(
+                f"This person has another cloud account at {provider.name} here. An import takes the first one only: "
+                "the person adds further ones with “Add another account”."
+            )
+        return False
+
     def _known(self, person: Person) -> Person:
         """The person with a record, as the directory has them: names, groups and the sweep count from now on.
 
@@ -97,8 +111,10 @@ class GrantImportService:
         try:
             user = self._directory.person(person.id)
         except LoginRefused as refused:
-            if refused.cause == "no_such_account":
+            if refused.cause == "not_asked" or not is_directory_id(person.id):
                 return person
+            if refused.cause == "no_such_account":
+                raise NotFound("No directory has anybody with this id.") from None
             raise NotFound("This person's account may not use the vault.") from None
         self._users.enrol(user, sessions_until=0, at=self._clock.now())
         return self._people.with_id(person.id)

@@ -9,12 +9,14 @@ from chalicelib.domain.accounts import UserGrants
 from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import ConsentFailed, ConsentProblem
 from chalicelib.domain.errors import Conflict, IntegrityViolation, NotFound, StorageUnavailable, VaultError
+from chalicelib.domain.event import AUTHORIZED_AGAIN, Event
 from chalicelib.domain.grant import FIRST_SLOT, Grant, GrantState, Holding, Revocation, RevocationOutcome
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.domain.user import User
 from chalicelib.ports import AuditLog, Box, Catalogue, Client, Clock, GrantStore, TokenCipher
 
+from .events import EventService
 from .revocations import RevocationService, client_of
 
 _ATTEMPTS = 3
@@ -66,9 +68,11 @@ class GrantService:
         cipher: TokenCipher,
         catalogue: Catalogue,
         revocations: RevocationService,
+        events: EventService,
         audit_log: AuditLog,
         clock: Clock,
     ) -> None:
+        self._events = events
         self._grants = grants
         self._cipher = cipher
         self._catalogue = catalogue
@@ -92,12 +96,15 @@ class GrantService:
                 brought = replace(brought, slot=twin.grant.slot)
             grant = self._sealed(brought, twin or holding, box)
             with self._audit_log.recording(line(changed=_is_of_another(twin or holding, brought))):
-                old = self._replace(grant, brought, twin or holding, box)
+                old, grant = self._replace(grant, brought, twin or holding, box)
         except Exception as error:
             # Whatever it was: these tokens are nowhere else, and must not live on unknown (R95)
             where = (brought.user.id, twin or holding, client, box)
             cloud = self.discard(*where, token_set=brought.token_set, account=brought.account)
             raise _not_kept(error, cloud) from error
+        if old is not None and old.state in (GrantState.FAILING, GrantState.NEEDS_REAUTHORIZATION):
+            now = self._clock.now()
+            self._events.tell(Event.of_recovery(old, grant, holding.provider, now, AUTHORIZED_AGAIN))
         if grant.slot != FIRST_SLOT or holding.preferred is not None:
             had_tokens = old is not None and old.token_set is not None
             self._settle_default(brought.user.id, holding, first_again=None if had_tokens else grant.slot)
@@ -174,7 +181,7 @@ class GrantService:
         return Revoked(outcome, grant.account)
 
     def _end(self, holding: Holding, grant: Grant, line: Callable[[str], AuditEvent]) -> RevocationOutcome:
-        """Who dies on the way leaves the grant, or a line that it ended and an entry from which the cloud is asked."""
+        """Whoever dies on the way leaves the grant, or the line of its end and an entry for the background."""
         ended = holding.end(self._clock.now())
         if not self._type(holding).can_revoke(holding.provider.server):
             with self._audit_log.recording(line(RevocationOutcome.NOT_OFFERED.value)):
@@ -249,17 +256,20 @@ class GrantService:
         found = next(iter(live if is_its_own else live or others), None)
         return self._grants.load(user_id, provider.id, found.slot) if found else None
 
-    def _replace(self, grant: Grant, brought: Brought, holding: Holding, box: Box) -> Grant | None:
-        """Write over what is there and return it. A faster tab is written over once more: this consent is newer."""
+    def _replace(self, grant: Grant, brought: Brought, holding: Holding, box: Box) -> tuple[Grant | None, Grant]:
+        """Write over what is there; returns that, and what is there now.
+
+        A faster tab is written over once more: this consent is newer.
+        """
         try:
             self._save(grant, holding)
         except Conflict:
             again = self._grants.load(brought.user.id, holding.provider.id, brought.slot)
             if again.provider.generation != holding.provider.generation:
                 raise
-            holding = again
-            self._save(self._sealed(brought, holding, box), holding)
-        return holding.grant
+            holding, grant = again, self._sealed(brought, again, box)
+            self._save(grant, holding)
+        return holding.grant, grant
 
     def _sealed(self, brought: Brought, holding: Holding, box: Box) -> Grant:
         """What is to be stored. Raises ConsentFailed for what cannot be."""

@@ -79,7 +79,7 @@ class PeopleService:
         bearers = [record for record in records.values() if bearing(record, name)]
         try:
             called = self._directory.called(as_written(bearers[0], name)) if len(bearers) > 1 else Called()
-            owners = meant(name, bearers, called)
+            owners = meant(name, bearers, called, claims)
             self._drop(name, [one for one in claims if one.user_id not in owners], records)
         except (DirectoryUnavailable, Conflict):
             return False
@@ -108,8 +108,8 @@ class PeopleService:
             if must_ask:
                 raise
             called = Called()
-        records = {} if called.ids else self._records(self._aliases.claims(name))
-        return meant(name, records.values(), called)
+        claims = () if called.ids else self._aliases.claims(name)
+        return meant(name, self._records(claims).values(), called, claims)
 
     def _records(self, claims: tuple[AliasClaim, ...]) -> dict[str, UserRecord]:
         found = {claim.user_id: self._users.get(claim.user_id) for claim in claims}

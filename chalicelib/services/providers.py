@@ -1,13 +1,13 @@
 """What one person may authorize, and how each authorization stands."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chalicelib.domain.accounts import UserGrants
 from chalicelib.domain.grant import Grant, GrantState
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.user import User
-from chalicelib.ports import Catalogue, Clock, GrantStore, ProviderStore
+from chalicelib.ports import Catalogue, Clock, GrantStore, ProviderHealthStore, ProviderStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,8 @@ class Offer:
     provider: Provider
     type: ProviderType
     grants: tuple[Grant, ...]
+    misconfigured: frozenset[str] = frozenset()
+    """Slots whose token has to be renewed by a cloud that refuses the vault's own client."""
 
     @property
     def is_held(self) -> bool:
@@ -26,21 +28,49 @@ class Offer:
 class ProviderService:
     """Lists providers for people."""
 
-    def __init__(self, providers: ProviderStore, grants: GrantStore, catalogue: Catalogue, clock: Clock) -> None:
+    def __init__(
+        self,
+        providers: ProviderStore,
+        grants: GrantStore,
+        health: ProviderHealthStore,
+        catalogue: Catalogue,
+        clock: Clock,
+    ) -> None:
         self._providers = providers
         self._grants = grants
+        self._health = health
         self._catalogue = catalogue
         self._clock = clock
 
     def offers(self, user: User) -> list[Offer]:
-        """Every provider that is enabled and for them, by name; and those of which they still hold something."""
+        """Every provider that is enabled and for them, and those of which they still hold something.
+
+        By name, but first those of which there is something to tell.
+        """
         grants, now = self._grants.of_user(user.id), self._clock.now()
         offers = [
             Offer(provider, self._catalogue.get(provider.type_id), _held(provider, grants, now))
             for provider in self._providers.all()
             if provider.enabled and not provider.is_deleted
         ]
-        return [offer for offer in offers if offer.provider.is_for(user.groups) or offer.is_held]
+        offers = self._with_health(offers, now)
+        theirs = [offer for offer in offers if offer.provider.is_for(user.groups) or offer.is_held]
+        return sorted(theirs, key=lambda offer: not offer.grants)
+
+    def _with_health(self, offers: list[Offer], now: int) -> list[Offer]:
+        """Asked only of clouds whose answer is needed, so that most pages cost no call for it."""
+        waiting = {
+            offer.provider.id: frozenset(grant.slot for grant in offer.grants if grant.waits_for_its_cloud(now))
+            for offer in offers
+        }
+        asked = [provider_id for provider_id, slots in waiting.items() if slots]
+        health = self._health.of_each(asked) if asked else {}
+        return [
+            replace(offer, misconfigured=waiting[one.id])
+            if one.id in health and health[one.id].is_misconfigured(one.version)
+            else offer
+            for offer, one in ((offer, offer.provider) for offer in offers)
+        ]
 
 
 def _held(provider: Provider, grants: UserGrants, now: int) -> tuple[Grant, ...]:

@@ -11,8 +11,17 @@ from chalicelib.domain.provider import Provider
 from chalicelib.domain.reach import Reach, in_the_way, reach
 from chalicelib.domain.release import STOPS
 from chalicelib.domain.stop import Block, Stop, StopKind
+from chalicelib.domain.text import in_order
 from chalicelib.domain.user import User
-from chalicelib.ports import AuditLog, ClientApplicationStore, Clock, GrantStore, ProviderStore, StopStore
+from chalicelib.ports import (
+    AuditLog,
+    ClientApplicationStore,
+    Clock,
+    GrantStore,
+    ProviderHealthStore,
+    ProviderStore,
+    StopStore,
+)
 
 from .people import PeopleService, Person
 
@@ -59,10 +68,12 @@ class ReachService:
         providers: ProviderStore,
         grants: GrantStore,
         stops: StopStore,
+        health: ProviderHealthStore,
         people: PeopleService,
         audit_log: AuditLog,
         clock: Clock,
     ) -> None:
+        self._health = health
         self._applications = applications
         self._providers = providers
         self._grants = grants
@@ -78,6 +89,7 @@ class ReachService:
             raise NotFound("Please choose a provider.")
         person = self._people.find(typed)
         held = self._grants.at(person.id, provider.id, provider.generation)
+        is_misconfigured = self._health.get(provider.id).is_misconfigured(provider.version)
         every, blocked = self._stops.all(), {block.application_id for block in self._stops.blocks(person.id)}
         found = (
             reach(
@@ -87,6 +99,7 @@ class ReachService:
                 held,
                 stops=_kinds(every, provider.id, person.id, is_own=application.id in blocked),
                 now=self._clock.now(),
+                is_misconfigured=is_misconfigured,
             )
             for application in self._applications.all()
         )
@@ -105,7 +118,7 @@ class ReachService:
             _own(client_id, registered, reached.get(client_id, ()), releases.get(client_id), blocks.get(client_id))
             for client_id in ids
         ]
-        return sorted(found, key=lambda one: (one.name.casefold(), one.id))
+        return sorted(found, key=lambda one: (in_order(one.name), one.id))
 
     def block(self, user: User, application_id: str, origin: Origin) -> None:
         """From the next call on this application gets nothing of this person. Raises NotFound for an unknown one."""

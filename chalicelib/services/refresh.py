@@ -216,7 +216,7 @@ class RefreshService:
                 return case.fresh()
             patience.wait(case.grant)
             return _Next.LOOK_AGAIN
-        if self._bring_home(case.grant):
+        if self._bring_home(case):
             return _Next.LOOK_AGAIN
         wait = self._wait_for_outcome(case) or patience.wait_for_another_call()
         if wait:
@@ -329,7 +329,8 @@ class RefreshService:
             return fresh
         self._watch.recovered(case.holding)
         if is_news:
-            self._tell(EventKind.GRANT_RECOVERED, grant, case.holding.provider)
+            now = self._clock.now()
+            self._events.tell(Event.of_recovery(case.grant, grant, case.holding.provider, now))
         _LOG.info("grant.refreshed", extra=_line(grant))
         return fresh
 
@@ -451,17 +452,22 @@ class RefreshService:
         _LOG.error("refresh.unsaved", extra=_line(grant) | {"code": error.code, "detail": error.detail})
         self._grants.spill(grant, self._clock.now() + SPILL_SECONDS)
 
-    def _bring_home(self, leased: Grant) -> bool:
+    def _bring_home(self, case: _Case) -> bool:
         """Store what the holder of a lease could only keep aside. True when there was something.
 
         Looked for after a lease was ended, too: its holder may have been slow, and not dead.
         """
+        leased = case.grant
         was_sent = leased.lease is not None or leased.unknown_since is not None
         outcome = self._grants.spilled(leased) if was_sent else None
         if outcome is None:
             return False
+        is_over = leased.state is GrantState.FAILING and outcome.state is GrantState.ACTIVE
+        line = _event(AuditTag.GRANT_RECOVERED, Outcome.SUCCESS, outcome) if is_over else None
         with suppress(Conflict):
-            self._store(outcome, leased)
+            self._store(outcome, leased, line)
+            if is_over:
+                self._events.tell(Event.of_recovery(leased, outcome, case.holding.provider, self._clock.now()))
         return True
 
     def _end(self, case: _Case, before: Grant, ended: Grant, box: Box) -> bool:

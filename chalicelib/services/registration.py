@@ -246,6 +246,7 @@ class RegistrationService:
             self._generations.end_once(hidden, RemovalOrder(hidden.generation, "", False, actor), line)
 
     def _store(self, provider: Provider, client_secret: Secret, actor: Actor, origin: Origin) -> Provider:
+        provider = self._generations.unused(provider)
         with self._cipher.unlock(self._generations.new_key(provider)) as box:
             secret = box.encrypt(ClientSecrets(client_secret).to_bytes(), provider.secret_context())
         # What was removed before it was there is none of its

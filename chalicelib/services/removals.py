@@ -225,8 +225,10 @@ class RemovalService:
         for number, grant_id in enumerate(dict.fromkeys(grant_ids)):
             if number and self._clock.monotonic() >= end:
                 break
-            fate = self._remove(removal, grant_id, origin, is_first=is_first and not counted)
-            if fate is not None:
+            done = self._remove(removal, grant_id, origin, is_first=is_first and not counted)
+            if done is not None:
+                user_name, fate = done
+                removal = removal.of(user_name) if removal.scope is RemovalScope.TOKENS else removal
                 counts = counted.setdefault(GrantId.parse(grant_id).provider_id, Counter())
                 counts.update(["removed", *fate])
         else:
@@ -247,8 +249,10 @@ class RemovalService:
         self._remove_each(removal, grant_ids, BACKGROUND)
         return 1
 
-    def _remove(self, removal: Removal, grant_id: str, origin: Origin, *, is_first: bool) -> tuple[str, ...] | None:
-        """What is to be counted of it on the receipt; None where there was nothing."""
+    def _remove(
+        self, removal: Removal, grant_id: str, origin: Origin, *, is_first: bool
+    ) -> tuple[str, tuple[str, ...]] | None:
+        """Whose it was, and what is to be counted of it on the receipt; None where there was nothing."""
         for _ in range(_ATTEMPTS):
             holding = self._administration.holding(grant_id)
             if holding is None or holding.grant is None:
@@ -278,7 +282,7 @@ class RemovalService:
                 if revocation is not None:
                     self._revocations.forget(revocation)
                 continue
-            return fate
+            return holding.grant.user_name, fate
         raise Conflict
 
     def _count(self, removal: Removal, grant: Grant, counted: dict[str, int]) -> None:

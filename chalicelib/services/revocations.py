@@ -246,9 +246,9 @@ class RevocationService:
         grant = holding.grant
         same = (revocation.generation, revocation.grant_version)
         if grant is not None and grant.token_set is not None and (grant.generation, grant.version) == same:
-            with suppress(Conflict):
-                # Counted by that request already, unless it died before it could: then the receipt is ours to keep
-                self._note(revocation, of=grant.id, removed=1, asked=1)
+            # Counted by that request already, unless it died before it could: then the receipt is ours to keep
+            self._note(revocation, of=grant.id, removed=1, asked=1)
+            with suppress(Conflict), self._audit_log.recording(_unfinished(revocation, grant)):
                 self._grants.delete(grant, ended=holding.end(self._clock.now()))
 
     def _would_end_another(self, revocation: Revocation, holding: Holding) -> bool:
@@ -311,3 +311,12 @@ class RevocationService:
         _LOG.warning(
             "revocation.failed", extra={"provider_id": provider_id, "code": error.code, "detail": error.detail}
         )
+
+
+def _unfinished(revocation: Revocation, grant: Grant) -> AuditEvent:
+    """What the log says of a grant whose end a request had begun and did not live to carry out."""
+    tag = AuditTag.GRANT_REMOVED if revocation.removal_id else AuditTag.GRANT_REVOKED
+    facts = {"cloud": "asked", "account": grant.account.label}
+    return AuditEvent(
+        tag, Outcome.SUCCESS, "-", BACKGROUND, grant.user_id, grant.provider_id, facts, user_name=grant.user_name
+    )

@@ -1,6 +1,6 @@
 """Signed-in browsers: made at log-in, found by cookie, ended by clock, person or limit."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -65,14 +65,19 @@ class SessionService:
         self._administrator_groups = administrator_groups
 
     def start(
-        self, user: User, browser: str, line: AuditEvent, *, replaces: Session | None = None, by_openid: bool = False
+        self,
+        user: User,
+        browser: str,
+        line: AuditEvent,
+        *,
+        replaces: Session | None = None,
+        by_openid: bool = False,
+        id_token: Callable[[Secret], str] | None = None,
     ) -> StartedSession:
         """A session with a new id, whatever the browser had before (R3); the oldest beyond the limit end (R7).
 
-        `line` is what the log says of it.
-
         So do those from before a change of the password (R6). `replaces` ends too, and does not count against
-        the limit.
+        the limit. `line` is what the log says of it; `id_token` encrypts one for who holds the new cookie.
         """
         replaced = replaces.id_hash if replaces else None
         others = [s for s in self._live(self._sessions.of_user(user.id)) if s.id_hash != replaced]
@@ -88,6 +93,7 @@ class SessionService:
             last_seen_at=now,
             browser=browser,
             by_openid=by_openid,
+            id_token=id_token(Secret(cookie)) if id_token else "",
             was_appointed=self._administrators.get().cover(user),
             open_requests=replaces.open_requests if replaces else (),
         )
@@ -171,7 +177,8 @@ class SessionService:
         # Read before the sessions end: a log-in in between makes the note a conflict
         record = self._readable_record(user_id)
         sessions = self._sessions.of_user(user_id)
-        self._delete(*sessions)
+        if sessions:
+            self._end_all(sessions, _out(AuditTag.SESSION_ENDED, sessions[0].user, {"count": str(len(sessions))}))
         if record is not None and record.departure is None:
             with suppress(Conflict):  # somebody else has written it: that stays
                 self._note_shut_out(record, len(sessions))
@@ -184,13 +191,9 @@ class SessionService:
             return None
 
     def _note_shut_out(self, record: UserRecord, ended: int) -> None:
-        user, cause, now = record.user, Departure.NOT_ALLOWED, self._clock.now()
-        facts, name = {"cause": cause.value, "sessions": str(ended)}, user.login_name
-        event = AuditEvent(
-            AuditTag.USER_DEPARTED, Outcome.SUCCESS, "-", BACKGROUND, user.id, facts=facts, user_name=name
-        )
-        with self._audit_log.recording(event):
-            self._users.save(replace(record, departure=cause, departed_at=now, keeps_tokens=False, missing_since=0))
+        out = replace(record, departure=Departure.NOT_ALLOWED, departed_at=self._clock.now(), keeps_tokens=False)
+        with self._audit_log.recording(_out(AuditTag.USER_DEPARTED, record.user, {"sessions": str(ended)})):
+            self._users.save(replace(out, missing_since=0))
 
     def _end_all(self, sessions: list[Session], line: AuditEvent) -> None:
         self._discard_requests(sessions)
@@ -219,3 +222,8 @@ class SessionService:
 def _event(tag: AuditTag, user: User, origin: Origin, count: int) -> AuditEvent:
     name, facts = user.login_name, {"count": str(count)}
     return AuditEvent(tag, Outcome.SUCCESS, user.id, origin, user.id, facts=facts, actor_name=name, user_name=name)
+
+
+def _out(tag: AuditTag, user: User, facts: dict[str, str]) -> AuditEvent:
+    facts = {"cause": Departure.NOT_ALLOWED.value, **facts}
+    return AuditEvent(tag, Outcome.SUCCESS, "-", BACKGROUND, user.id, facts=facts, user_name=user.login_name)

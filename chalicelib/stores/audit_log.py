@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from hashlib import sha256
 from heapq import merge
+from itertools import count
 from zlib import crc32
 
 from chalicelib.domain.audit import AuditEntry, AuditEvent, AuditTag, Origin, Outcome, Period, position, seconds_of
@@ -26,6 +27,8 @@ _LOG = logging.getLogger(__name__)
 SHARDS = 8
 _SHARD_PAGE = 25
 _DAY_SECONDS = 86400
+_NUMBERS = 10**6
+"""More than one process can write in a second."""
 _DAY = 10
 """Characters of a position that name its day."""
 _BEGIN, _END = "00:00:00", "24:00:00"
@@ -40,18 +43,18 @@ class DynamoAuditLog:
         self._clock = clock
         self._random = random
         self._seconds = days * _DAY_SECONDS
+        self._written = count()
 
     def record(self, event: AuditEvent) -> None:
         at = self._clock.now()
-        entry_id = self._random.token(12)
-        self._table.put(self._item(event, at, entry_id), Condition.absent(KEY))
+        self._table.put(self._item(event, at, self._entry_id()), Condition.absent(KEY))
         _LOG.info(event.tag.value, extra=_to_line(event))
 
     @contextmanager
     def recording(self, *events: AuditEvent) -> Iterator[None]:
         at, companions = self._clock.now(), None
         try:
-            with self._table.together(*(self._item(one, at, self._random.token(12)) for one in events)) as companions:
+            with self._table.together(*(self._item(one, at, self._entry_id()) for one in events)) as companions:
                 yield
         finally:
             if companions is not None and companions.are_stored:
@@ -60,7 +63,7 @@ class DynamoAuditLog:
 
     def record_all(self, events: Sequence[AuditEvent]) -> None:
         at = self._clock.now()
-        self._table.put_all([self._item(event, at, self._random.token(12)) for event in events])
+        self._table.put_all([self._item(event, at, self._entry_id()) for event in events])
         for event in events:
             _LOG.info(event.tag.value, extra=_to_line(event))
 
@@ -71,6 +74,10 @@ class DynamoAuditLog:
         except ConditionFailed:
             raise Conflict from None
         _LOG.info(event.tag.value, extra=_to_line(event))
+
+    def _entry_id(self) -> str:
+        """In one second the entries of one process stand as it wrote them: positions are compared as text."""
+        return f"{next(self._written) % _NUMBERS:06}{self._random.token(12)}"
 
     def entries(self, period: Period, *, before: str | None = None) -> Iterator[AuditEntry]:
         last = min(period.last, _day(before)) if before else period.last

@@ -4,13 +4,15 @@ from dataclasses import asdict, replace
 
 from chalicelib.domain.client_application import ClientApplication
 from chalicelib.domain.errors import Conflict, NotFound
+from chalicelib.domain.text import in_order
 
 from .groups import group_keys
-from .items import Item, load, read, readable
+from .items import Item, is_odd, load, read, readable
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, LISTING, SORT
 
 _LISTING = "CLIENTS"
+_PREFIX = "CLIENT#"
 
 
 class DynamoClientApplicationStore:
@@ -20,11 +22,18 @@ class DynamoClientApplicationStore:
         self._table = table
 
     def all(self) -> list[ClientApplication]:
+        found = readable("client application", self._items(), _parsed)
+        return sorted(found, key=lambda application: in_order(application.name))
+
+    def _items(self) -> list[Item]:
         listed = self._table.query_all(Condition.equals(**{LISTING.key: _LISTING}), index=LISTING)
-        keys = [{KEY: item[KEY], SORT: item[SORT]} for item in listed]
-        return sorted(
-            readable("client application", self._table.get_all(keys), _parsed), key=lambda a: a.name.casefold()
-        )
+        return self._table.get_all([{KEY: item[KEY], SORT: item[SORT]} for item in listed])
+
+    def odd(self) -> list[str]:
+        return sorted(str(item[KEY]).removeprefix(_PREFIX) for item in self._items() if is_odd(item, _parsed))
+
+    def delete_odd(self, item_id: str) -> None:
+        self._table.delete_odd(application_key(item_id), _parsed)
 
     def get(self, application_id: str) -> ClientApplication:
         item = self._table.get(application_key(application_id))
@@ -56,7 +65,7 @@ class DynamoClientApplicationStore:
 
 
 def application_key(application_id: str) -> Item:
-    return {KEY: f"CLIENT#{application_id}", SORT: "CLIENT"}
+    return {KEY: f"{_PREFIX}{application_id}", SORT: "CLIENT"}
 
 
 def application_from_item(item: Item) -> ClientApplication:

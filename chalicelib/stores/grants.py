@@ -6,7 +6,7 @@ overwrite them in unconditional batches, since nothing that lives can have their
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
@@ -212,6 +212,10 @@ class DynamoGrantStore:
 
     def sealed(self, grants: Sequence[Grant]) -> list[Grant]:
         return [_from_item(item) for item in self._vault.get_all([_key_of(grant) for grant in grants])]
+
+    def of_these(self, provider_id: str, generation: int, whose: Iterable[tuple[str, str]]) -> list[Grant]:
+        keys = [_key(user_id, provider_id, generation, slot) for user_id, slot in dict.fromkeys(whose)]
+        return [_from_item(item) for item in self._vault.get_all(keys)]
 
     def count(self, provider_id: str, generation: int, *, at_most: int) -> int:
         return self._vault.count(_listed(_listing(provider_id, generation), ""), index=LISTING, at_most=at_most)

@@ -72,6 +72,15 @@ def read_or(kind: str, item: Item, parse: Callable[[Item], Kind], instead: Calla
         return instead(item)
 
 
+def is_odd(item: Item, parse: Callable[[Item], Any]) -> bool:
+    """Whether the item cannot be read. Told to nobody: who asks shows it."""
+    try:
+        parse(item)
+    except ODD:
+        return True
+    return False
+
+
 def version_of(item: Item) -> int:
     """The version that a write must find; `ODD_VERSION` where the item has none."""
     version = item.get("version")

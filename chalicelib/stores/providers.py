@@ -8,15 +8,18 @@ from dataclasses import asdict, replace
 from chalicelib.domain.errors import Conflict, NotFound
 from chalicelib.domain.provider import Provider, ProviderKey
 from chalicelib.domain.removal import Everything
+from chalicelib.domain.text import in_order
 
 from .groups import group_keys
-from .items import Item, load, read, readable
+from .items import Item, is_odd, load, read, readable
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, SORT
 
 _PARTITION = "PROVIDERS"
 _EVERYTHING = "#EVERYTHING"
 """No provider's id begins so."""
+_KEYS_AT_ONCE, _KEYS_SOUGHT = 100, 300
+"""Generations whose keys are looked for in one call, and at least in all."""
 
 
 class DynamoProviderStore:
@@ -30,7 +33,7 @@ class DynamoProviderStore:
         items = {item[SORT]: item for item in self._vault.query_all(Condition.equals(**{KEY: _PARTITION}))}
         everything = everything_from_item(items.pop(_EVERYTHING, None))
         found = (provider.under(everything) for provider in readable("provider", items.values(), _parsed))
-        return sorted(found, key=lambda p: p.name.casefold())
+        return sorted(found, key=lambda p: in_order(p.name))
 
     def get(self, provider_id: str) -> Provider:
         if not is_provider_id(provider_id):
@@ -63,6 +66,24 @@ class DynamoProviderStore:
         except ConditionFailed as failure:
             if failure.item is not None:
                 raise Conflict from None
+
+    def odd(self) -> list[str]:
+        items = self._vault.query_all(Condition.equals(**{KEY: _PARTITION}))
+        return [str(item[SORT]) for item in items if item[SORT] != _EVERYTHING and is_odd(item, _parsed)]
+
+    def replace_odd(self, provider: Provider) -> None:
+        if not is_provider_id(provider.id):
+            raise NotFound
+        _put(self._vault, _provider_to_item(provider), self._vault.odd(provider_key(provider.id), _parsed))
+
+    def generations(self, provider_id: str) -> list[int]:
+        found, begin = list[int](), 1
+        # The clean-up deletes the keys of earlier generations, so that there may be a gap before the first
+        while begin <= _KEYS_SOUGHT or (found and found[-1] >= begin - _KEYS_AT_ONCE):
+            keys = [wrapped_key_key(provider_id, number) for number in range(begin, begin + _KEYS_AT_ONCE)]
+            found += sorted(int(item[KEY].rpartition("#")[2]) for item in self._keys.get_all(keys))
+            begin += _KEYS_AT_ONCE
+        return found
 
     def key(self, provider_id: str, generation: int) -> ProviderKey:
         item = self._keys.get(wrapped_key_key(provider_id, generation))

@@ -71,7 +71,7 @@ def _to_item(removal: Removal) -> Item:
 
 
 def _parsed(item: Item) -> Removal:
-    removal = load(Removal, {**item, "ended": []}, later=("joined", "is_open", "tokens"))
+    removal = load(Removal, {**item, "ended": []}, later=("joined", "is_open", "tokens", "people"))
     return replace(removal, ended=tuple(load(_Ended, item).ended.items()))
 
 

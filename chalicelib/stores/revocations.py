@@ -8,12 +8,13 @@ from chalicelib.domain.errors import Conflict
 from chalicelib.domain.grant import Revocation
 from chalicelib.ports import EARLIER
 
-from .due import due, listed
+from .due import due, listed, odd
 from .items import Item, load
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, LISTING, SORT
 
 _LISTING = "REVOCATIONS"
+_KIND, _PREFIX = "revocation", "REVOCATION#"
 
 
 class DynamoRevocationStore:
@@ -39,7 +40,13 @@ class DynamoRevocationStore:
         self._table.delete(_key(revocation_id))
 
     def due(self, provider_id: str, now: int) -> Iterator[Revocation]:
-        return due(self._table, "revocation", _listing(provider_id), now, _parsed)
+        return due(self._table, _KIND, _listing(provider_id), now, _parsed)
+
+    def odd(self) -> list[str]:
+        return [key.removeprefix(_PREFIX) for key, _ in odd(self._table, _KIND, _parsed)]
+
+    def delete_odd(self, item_id: str) -> None:
+        self._table.delete_odd(_key(item_id), _parsed)
 
     def any_of(self, provider_id: str, generation: int) -> bool:
         wanted = Condition.equals(provider_id=provider_id, generation=generation)
@@ -56,7 +63,7 @@ def _listing(provider_id: str) -> str:
 
 
 def _key(revocation_id: str) -> Item:
-    return {KEY: f"REVOCATION#{revocation_id}", SORT: "REVOCATION"}
+    return {KEY: f"{_PREFIX}{revocation_id}", SORT: "REVOCATION"}
 
 
 def _to_item(revocation: Revocation) -> Item:

@@ -83,6 +83,7 @@ def _to_item(session: Session, expires_at: int) -> Item:
             "open_requests": session.open_requests,
             "by_openid": session.by_openid,
             "was_appointed": session.was_appointed,
+            "id_token": session.id_token,
             "notice": asdict(session.notice) if session.notice else None,
             EXPIRES: expires_at,
         }
@@ -96,4 +97,6 @@ def _from_item(item: Item) -> Session | None:
 
 def _parsed(item: Item) -> Session:
     user = {**item, "id": item["user_id"], "groups": group_keys(item["groups"])}
-    return load(Session, {**item, "user": user}, later=("by_openid", "was_appointed", "also_called"))
+    return load(
+        Session, {**item, "user": user}, later=("by_openid", "id_token", "was_appointed", "also_called", "foreign")
+    )

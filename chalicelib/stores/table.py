@@ -1,6 +1,6 @@
 """One DynamoDB table through the few operations the vault uses: single items, strongly consistent, conditional."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.domain.errors import StorageUnavailable
+from chalicelib.domain.errors import Conflict, NotFound, StorageUnavailable
 from chalicelib.ports import Clock, Random
 
-from .items import ODD_VERSION, Item, pack, unpack
+from .items import ODD_VERSION, Item, is_odd, pack, unpack, version_of
 from .tables import KEY, SORT, Index
 
 _BATCH_WRITE_LIMIT, _BATCH_READ_LIMIT = 25, 100
@@ -201,6 +201,25 @@ class Table:
             _COMPANIONS.reset(token)
         if not companions.are_stored:
             self._write_together([], companions)
+
+    def odd(self, key: Item, parse: Callable[[Item], Any]) -> Condition:
+        """The condition of a write over the item there, which cannot be read.
+
+        Raises NotFound where there is none, Conflict where it can be read (by now).
+        """
+        item = self.get(key)
+        if item is None:
+            raise NotFound
+        if not is_odd(item, parse):
+            raise Conflict
+        return Condition.version(version_of(item))
+
+    def delete_odd(self, key: Item, parse: Callable[[Item], Any]) -> None:
+        """Delete an item that cannot be read. Raises NotFound and Conflict as `odd` does."""
+        try:
+            self.delete(key, self.odd(key, parse))
+        except ConditionFailed:
+            raise Conflict from None
 
     def delete_all(self, keys: Sequence[Item]) -> None:
         """Delete items, as many in one transaction as there may be; with companions, if there are some."""

@@ -1,8 +1,10 @@
 """By which names people are known: an item for each alias, with a claim of everybody who has been called so."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
+from chalicelib.domain.errors import Conflict
 from chalicelib.domain.user import AliasClaim
 from chalicelib.ports import Random
 
@@ -13,6 +15,9 @@ from .tables import KEY, SORT
 _BEFORE, _CLAIMS = "user_ids", "claims"
 """Sets: ids alone, as claims were written before they had marks; and ids with marks."""
 _BAR = "|"
+_ATTEMPTS = 3
+_SETS = " AND ".join(f"(attribute_not_exists(#{name}) OR attribute_type(#{name}, :set))" for name in (_BEFORE, _CLAIMS))
+_SOUND, _UNSOUND = Condition(_SETS, {"set": "SS"}), Condition(f"NOT ({_SETS})", {"set": "SS"})
 
 
 class DynamoUserAliasStore:
@@ -22,12 +27,27 @@ class DynamoUserAliasStore:
         self._table = table
         self._random = random
 
-    def claim(self, user_id: str, aliases: Iterable[str]) -> None:
+    def claim(self, user_id: str, aliases: Iterable[str], at: int) -> None:
         for alias in aliases:
             # A set is added to without any condition. The mark is new each time: who takes an older claim away at
             # the same moment does not take this one
-            mark = f"{user_id}{_BAR}{self._random.token(6)}"
-            self._table.update(alias_key(alias), f"ADD #{_CLAIMS} :claims", {"claims": {mark}})
+            self._claim(alias, _text(AliasClaim(user_id, f"{at}~{self._random.token(6)}")))
+
+    def _claim(self, alias: str, mark: str) -> None:
+        """What cannot be added to is told, and written over: who it named is found anew by their own log-ins."""
+        for _ in range(_ATTEMPTS):
+            with suppress(ConditionFailed):
+                self._add(alias, mark)
+                return
+        raise Conflict
+
+    def _add(self, alias: str, mark: str) -> None:
+        """Raises ConditionFailed where somebody else was faster."""
+        try:
+            self._table.update(alias_key(alias), f"ADD #{_CLAIMS} :claims", {"claims": {mark}}, _SOUND)
+        except ConditionFailed as failure:
+            claims_from_item(failure.item)
+            self._table.put(alias_key(alias) | {_CLAIMS: {mark}}, _UNSOUND)
 
     def claims(self, alias: str) -> tuple[AliasClaim, ...]:
         return claims_from_item(self._table.get(alias_key(alias)))

@@ -57,15 +57,17 @@ class DynamoUserStore:
                 return
             names = frozenset(aliases_of(record.user))
             try:
-                self._named(record, names, gone=claimed_by(known) - names if known else frozenset())
+                self._named(
+                    record, names, gone=claimed_by(known) - names if known else frozenset(), at=record.proved_at
+                )
             except Conflict:
                 continue
             return
         # Somebody else is writing all the time: the next log-in finds the names missing, and claims them
 
-    def _named(self, record: UserRecord, names: frozenset[str], *, gone: frozenset[str]) -> UserRecord:
+    def _named(self, record: UserRecord, names: frozenset[str], *, gone: frozenset[str], at: int) -> UserRecord:
         left = self._claims(record.user.id, gone)
-        self._aliases.claim(record.user.id, sorted(names - (record.names or frozenset())))
+        self._aliases.claim(record.user.id, sorted(names - (record.names or frozenset())), at)
         saved = self.save(replace(record, names=names))
         self._release(left)
         return saved
@@ -74,7 +76,7 @@ class DynamoUserStore:
         before, now = frozenset(aliases_of(record.user)), frozenset(aliases_of(user))
         # An address that turned out to be somebody else's stays so as long as nothing says it anew
         kept = now if record.names is None else record.names & now | now - before | own_names(user)
-        return self._named(replace(record, user=user, proved_at=at), kept, gone=claimed_by(record) - now)
+        return self._named(replace(record, user=user, proved_at=at), kept, gone=claimed_by(record) - now, at=at)
 
     def disown(self, record: UserRecord, alias: str) -> None:
         self.save(replace(record, names=claimed_by(record) - {alias}))
@@ -173,6 +175,7 @@ def _of_user(user: User) -> Item:
         "groups": sorted(user.groups),
         "password_stamp": user.password_stamp,
         "also_called": list(user.also_called),
+        "foreign": list(user.foreign),
     }
 
 
@@ -199,7 +202,7 @@ def record_from_item(item: Item) -> UserRecord:
     return read("user", item, _parsed)
 
 
-_LATER = ("departed_at", "also_called", "proved_at", "missing_since", "dn")
+_LATER = ("departed_at", "also_called", "foreign", "proved_at", "missing_since", "dn")
 
 
 def _parsed(item: Item) -> UserRecord:

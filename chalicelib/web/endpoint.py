@@ -225,7 +225,8 @@ class Endpoints:
         match answer:
             case Page():
                 nonce = secrets.token_urlsafe(16)
-                body = self._renderer.page(answer.template, nonce=nonce, viewer=self._viewer(request), **answer.context)
+                viewer = None if self._signs_out(answer) else self._viewer(request)
+                body = self._renderer.page(answer.template, nonce=nonce, viewer=viewer, **answer.context)
                 sent = {"Content-Type": "text/html; charset=utf-8", **answer.headers}
                 return self._finish(body, answer.status, sent, answer, nonce)
             case Redirect():
@@ -250,6 +251,9 @@ class Endpoints:
             all_headers["Set-Cookie"] = [cookie.header(secure=secure) for cookie in answer.cookies]
         headers.check(all_headers)
         return VaultResponse(body, status_code=status, headers=all_headers)
+
+    def _signs_out(self, page: Page) -> bool:
+        return any(cookie.name == self.cookie_names.session and not cookie.value for cookie in page.cookies)
 
     def _viewer(self, request: Request | None) -> Viewer | None:
         if request is None or request.signed_in is None:

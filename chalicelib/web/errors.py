@@ -30,6 +30,8 @@ STATUS: dict[type[VaultError], int] = {
     errors.CloudError: 502,
     errors.CloudUnavailable: 503,
     errors.CloudAnswerInvalid: 502,
+    errors.CloudAnswerForged: 502,
+    errors.CloudClockDiffers: 502,
     errors.CloudRefused: 502,
     errors.CloudRefusalUnclear: 502,
     errors.CloudMisconfigured: 502,

@@ -12,7 +12,11 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 MAX_BODY = 16 * 1024
 MAX_API_BODY = 64 * 1024
 MAX_URL = 4 * 1024
+MAX_CALLBACK = 9 * 1024
+"""Codes of 4 kB exist. API Gateway refuses more than 10,240 bytes of request line and header fields together."""
 MAX_FIELDS = 50
+MAX_SEARCH = 128
+"""Characters of one text that is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,13 @@ class Fields:
 
     def text(self, name: str) -> str:
         return self.values.get(name, [""])[0]
+
+    def searched(self, name: str, label: str, longest: int = MAX_SEARCH) -> str:
+        """What was typed to be looked for, without spaces around it. Raises InvalidRequest where it is too long."""
+        text = self.text(name).strip()
+        if len(text) > longest:
+            raise InvalidRequest(f"“{label}” can have at most {longest} characters.", parameter=name)
+        return text
 
     def all(self, name: str) -> list[str]:
         return self.values.get(name, [])
@@ -95,11 +106,13 @@ def parse_parameters(body: bytes, allowed: Collection[str]) -> Fields:
     return _collect([pair for pair in pairs if pair[0] in allowed], ())
 
 
-def parse_query(pairs: Iterable[tuple[str, str]], allowed: Collection[str], repeatable: Collection[str]) -> Fields:
+def parse_query(
+    pairs: Iterable[tuple[str, str]], allowed: Collection[str], repeatable: Collection[str], longest: int = MAX_URL
+) -> Fields:
     """The known ones of already decoded query parameters; others are ignored (RFC 6749 3.1, 4.1.2)."""
     every = list(pairs)
-    if sum(len(name.encode()) + len(value.encode()) + 2 for name, value in every) > MAX_URL:
-        raise TooLarge
+    if sum(len(name.encode()) + len(value.encode()) + 2 for name, value in every) > longest:
+        raise TooLarge(f"What follows the question mark in an address can have at most {longest:,} bytes.")
     return _collect([pair for pair in every if pair[0] in allowed or pair[0] in repeatable], repeatable)
 
 

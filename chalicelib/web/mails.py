@@ -1,11 +1,13 @@
 """The words of the mails: what happened, what to do, and one link."""
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from chalicelib.domain.event import Channel, Event, EventKind, is_mail_address
+from chalicelib.domain.event import Channel, Event, EventKind
 from chalicelib.domain.grant import GrantReason, GrantState
+from chalicelib.domain.mail import is_mail_address
 from chalicelib.domain.text import clean
 
 from .render import Renderer
@@ -14,6 +16,8 @@ from .urls import Urls
 _TEMPLATE = "mail.html"
 _LONGEST_NAME = 100
 _COLUMNS = 72
+_NAMED = 3
+"""So many people are named in one mail; the page that it links to has them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,35 +64,36 @@ _WORDS: dict[tuple[EventKind, Channel], _Words] = {
     ),
     (EventKind.GRANT_ABOUT_TO_LAPSE, Channel.PERSON): _Words(
         "Your authorization at {provider} ends on {day}",
-        "Your authorization at {provider}{account} ends on {day}, and Token Vault cannot renew it by itself. After "
-        "that, programs cannot act for you there.",
-        "Open the page below before that day, log in with your Windows account and choose Reauthorize.",
+        "Your authorization at {provider}{account} ends on {moment}, and Token Vault cannot renew it by itself. "
+        "After that, programs cannot act for you there.",
+        "Open the page below before then, log in with your Windows account and choose Reauthorize.",
         "Authorize {provider} again",
     ),
     (EventKind.GRANT_FAILING, Channel.ADMINISTRATORS): _Words(
-        "{provider} does not renew authorizations",
-        "For an hour, {provider} has not answered as it should when Token Vault renewed the authorization of {person}. "
-        "Those of other people may fail as well.",
+        "{provider} does not renew authorizations: {number}",
+        "For an hour or longer, {provider} has not answered as it should when Token Vault renewed the authorization of "
+        "{people}. Those of other people may fail as well.",
         "Look whether {provider} reports an incident. Token Vault keeps trying, and writes again when it works.",
         _TOKENS,
     ),
     (EventKind.GRANT_RECOVERED, Channel.ADMINISTRATORS): _Words(
-        "{provider} renews authorizations again",
-        "{provider} has renewed the authorization of {person}, which had failed.",
+        "Authorizations at {provider} work again: {number}",
+        "Programs can act at {provider} again for {people}.",
         "You need to do nothing.",
         _TOKENS,
     ),
     (EventKind.GRANT_NEEDS_REAUTHORIZATION, Channel.ADMINISTRATORS): _Words(
-        "People must authorize {provider} again",
-        "{person} must authorize {provider} again: programs cannot act for them there until they do.",
+        "People must authorize {provider} again: {number}",
+        "{people} must authorize {provider} again: programs cannot act for them there until they do.",
         "People with a mail address have been told. If it is many at once, look whether somebody changed "
         "the registration at {provider}; the page below shows whom it concerns.",
         _TOKENS,
     ),
     (EventKind.GRANT_ABOUT_TO_LAPSE, Channel.ADMINISTRATORS): _Words(
-        "Authorizations at {provider} are about to end",
-        "The authorization of {person} at {provider} ends on {day}, and Token Vault cannot renew it by itself.",
-        "People with a mail address have been told and need to authorize again before that day.",
+        "Authorizations at {provider} are about to end: {number}",
+        "The authorization of {people} at {provider} is about to end, the first on {moment}, and Token Vault cannot "
+        "renew it by itself.",
+        "People with a mail address have been told and need to authorize again before then.",
         _TOKENS,
     ),
     (EventKind.PROVIDER_MISCONFIGURED, Channel.ADMINISTRATORS): _Words(
@@ -96,6 +101,12 @@ _WORDS: dict[tuple[EventKind, Channel], _Words] = {
         "{provider} refused Token Vault itself ({reason}). No authorization is lost, and none can be renewed until the "
         "registration is right again.",
         "Most often the client secret has ended or was changed: open the provider, enter the new one and choose Test.",
+        "Open {provider} in Token Vault",
+    ),
+    (EventKind.PROVIDER_RECOVERED, Channel.ADMINISTRATORS): _Words(
+        "{provider} accepts how Token Vault is registered there again",
+        "{provider} has renewed an authorization: it refuses Token Vault no longer.",
+        "You need to do nothing.",
         "Open {provider} in Token Vault",
     ),
     (EventKind.CLIENT_FROZEN, Channel.ADMINISTRATORS): _Words(
@@ -124,9 +135,10 @@ _STATES = {
 _REFUSED = "{provider} does not accept your authorization{account} any more."
 _WHY = {
     Channel.PERSON: "Token Vault sends this because you authorized {provider} with it.",
-    Channel.ADMINISTRATORS: "Token Vault sends this to its administrators, for each provider or application and "
-    "matter once a day at most.",
+    Channel.ADMINISTRATORS: "Token Vault sends this to its administrators: for each provider or application, one mail "
+    "of a kind an hour at most.",
 }
+_NOTICED = "{noticed} on {at}."
 _NEVER_ASKED = "No mail of Token Vault asks for a password or has an attachment."
 
 
@@ -137,11 +149,13 @@ class MailWriter:
         self._urls = urls
         self._renderer = Renderer(urls.base_path)
 
-    def write(self, event: Event, channel: Channel) -> Mail:
-        words, names = _WORDS[event.kind, channel], _names(event)
+    def write(self, events: Sequence[Event], channel: Channel) -> Mail:
+        """One mail about all of them: of one kind, and about one provider or application."""
+        event = events[0]
+        words, names = _WORDS[event.kind, channel], _names(events)
         parts = {
             "subject": words.subject.format(**names),
-            "happened": words.happened.format(**names),
+            "happened": f"{words.happened.format(**names)} {_NOTICED.format(**names)}",
             "to_do": words.to_do.format(**names),
             "label": words.label.format(**names),
             "link": self._link(event, channel),
@@ -152,7 +166,7 @@ class MailWriter:
     def _link(self, event: Event, channel: Channel) -> str:
         if channel is Channel.PERSON:
             return self._urls.connect(event.provider_id)
-        if event.kind is EventKind.PROVIDER_MISCONFIGURED:
+        if event.kind in (EventKind.PROVIDER_MISCONFIGURED, EventKind.PROVIDER_RECOVERED):
             return self._urls.absolute(f"/admin/providers/{event.provider_id}")
         if event.client_id:
             return self._urls.absolute(f"/admin/clients/{event.client_id}")
@@ -162,23 +176,57 @@ class MailWriter:
 
 def _text(parts: dict[str, str]) -> str:
     """For readers without HTML; the link has a line for itself, however long it is."""
-    happened, to_do, why = (textwrap.fill(parts[name], _COLUMNS) for name in ("happened", "to_do", "why"))
+    happened, to_do, why = (_filled(parts[name]) for name in ("happened", "to_do", "why"))
     return f"{happened}\n\n{to_do}\n\n{parts['label']}:\n{parts['link']}\n\n-- \n{why}\n"
 
 
-def _names(event: Event) -> dict[str, str]:
+def _filled(text: str) -> str:
+    """In short lines; what stands between two spaces stays whole, since nobody could copy half an address."""
+    return textwrap.fill(text, _COLUMNS, break_long_words=False, break_on_hyphens=False)
+
+
+def _names(events: Sequence[Event]) -> dict[str, str]:
+    event, people = events[0], list(dict.fromkeys(event.user_id for event in events))
     names = {
+        "people": _people(events, len(people)),
+        "number": "1 person" if len(people) == 1 else f"{len(people):,} people",
         "provider": _plain(event.provider_name),
         "client": _plain(event.client_name),
-        "person": _plain(event.user_name),
         "reason": _plain(event.reason),
-        # What a cloud calls an account is shown only where it cannot be a link to elsewhere
-        "account": f" ({event.account})" if is_mail_address(event.account) else "",
-        "day": _day(event.lapses_at),
+        "account": _account(event),
+        "day": _day(min(event.lapses_at for event in events)),
+        "moment": _moment(min(event.lapses_at for event in events)),
+        "noticed": "Noticed" if len(events) == 1 else "First noticed",
+        "at": _moment(min(event.at for event in events)),
     }
     reason = event.reason if event.kind is EventKind.GRANT_NEEDS_REAUTHORIZATION else ""
     cause = next((words for known, words in _CAUSES.items() if known == reason), _REFUSED)
     return names | {"cause": cause.format(**names)}
+
+
+def _people(events: Sequence[Event], number: int) -> str:
+    """The first of them by name, and how many more there are."""
+    first: dict[str, Event] = {}
+    for event in events:
+        first.setdefault(event.user_id, event)
+    named = [_plain(one.user_name) + _account(one) for one in first.values()][:_NAMED]
+    others = number - len(named)
+    if others:
+        return f"{', '.join(named)} and {others:,} {'other person' if others == 1 else 'other people'}"
+    *most, last = named
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _account(event: Event) -> str:
+    """The cloud account in brackets. What a cloud calls it is no link to elsewhere: no mail program makes one of it."""
+    label = _plain(event.account)
+    if not is_mail_address(label):
+        label = label.replace("://", "[:]//").replace(".", "[.]")
+    return f" ({label})" if label else ""
+
+
+def _moment(at: int) -> str:
+    return f"{_day(at)}, {datetime.fromtimestamp(at, UTC):%H:%M} UTC"
 
 
 def _day(at: int) -> str:

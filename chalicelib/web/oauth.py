@@ -12,6 +12,9 @@ from .errors import status_of
 STATUS = {"invalid_client": 401, "temporarily_unavailable": 503}
 """HTTP statuses of OAuth errors; the others are 400 (RFC 6749 5.2)."""
 
+_UNREADABLE = (errors.MethodNotAllowed, errors.NotFound, errors.TooLarge, errors.UnsupportedContentType)
+"""Refused before any parameter was looked at; the reason is their code."""
+
 _CONNECT = (RefusalReason.NOT_CONNECTED, RefusalReason.NEEDS_REAUTHORIZATION, RefusalReason.MISSING_SCOPES)
 """Refusals that the person can end by authorizing."""
 
@@ -41,7 +44,8 @@ def failure(error: VaultError, request_id: str) -> Json:
     if isinstance(error, errors.StorageUnavailable | errors.KeyUnavailable):
         return refusal(TokenRefused(RefusalReason.VAULT_UNAVAILABLE, retry_after=5), request_id, "")
     if isinstance(error, errors.InvalidRequest | errors.NotFound):
-        body = _body(RefusalReason.INVALID_REQUEST.error, error.message, error.code, request_id)
+        reason = error.code if isinstance(error, _UNREADABLE) else RefusalReason.INVALID_REQUEST.value
+        body = _body(RefusalReason.INVALID_REQUEST.error, error.message, reason, request_id)
         return Json(body | _named(error), status)
     return Json(_body("server_error", VaultError.message, VaultError.code, request_id), 500)
 

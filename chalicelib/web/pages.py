@@ -10,6 +10,7 @@ from chalicelib.domain.audit import AuditFilter, AuditTag, Origin, Outcome
 from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.directory_report import Step
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
+from chalicelib.domain.odd_item import OddKind
 from chalicelib.domain.provider_type import CheckItem, ScopePreset
 from chalicelib.domain.release import Obstacle
 from chalicelib.domain.removal import CloudReceipt, Removal, RemovalScope
@@ -51,6 +52,8 @@ class ProviderCard:
     state: GrantState | None = None
     """None: never authorized, or revoked by the person."""
     reason: GrantReason = GrantReason.NONE
+    is_misconfigured: bool = False
+    """The token has to be renewed, and the cloud refuses the vault itself: administrators have to act."""
     account: str | None = None
     """The cloud account that is connected, as its owner knows it: e-mail address or log-in name."""
     since: int | None = None
@@ -71,6 +74,12 @@ class ProviderCard:
     """Which of the person's accounts there it is; names it in forms."""
     others: tuple["ProviderCard", ...] = ()
     """The other accounts there, if this is the default one."""
+
+    def matches(self, typed: str) -> bool:
+        """Whether every word typed into a search is somewhere in the names of provider, type or cloud accounts."""
+        names = (self.name, self.type_name, *(one.account or "" for one in self.accounts))
+        known = " ".join(names).casefold()
+        return all(word in known for word in typed.casefold().split())
 
     @property
     def is_connected(self) -> bool:
@@ -104,6 +113,10 @@ class ConsentFailedDialog:
 
     provider: ProviderCard
     problem: ConsentProblem
+    code: str = ""
+    """The cloud's own, for the help desk."""
+    approval_url: str = ""
+    """Where an administrator of the person's company approves the vault, if that is what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +230,8 @@ class TestConsentView:
     __test__: ClassVar[bool] = False  # its name begins as tests do
 
     problem: ConsentProblem | None = None
+    code: str = ""
+    approval_url: str = ""
     account: str = ""
     scopes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -232,6 +247,29 @@ class DeleteProviderDialog:
 
     count: int
     is_more: bool = False
+
+
+# What cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class OddList:
+    """Items of one kind that cannot be read: some ids, and how many there are."""
+
+    kind: OddKind
+    ids: tuple[str, ...]
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class OddDialog:
+    """The question before an item that cannot be read is removed; `back` is the page that shows it."""
+
+    template: ClassVar[str] = "dialog_unreadable.html"
+
+    kind: OddKind
+    id: str
+    back: str
 
 
 # Manage tokens

@@ -48,7 +48,9 @@ def read(raw: Any, path: dict[str, str], route: Route, names: CookieNames) -> Re
         raise NotFound
     return Request(
         path=path,
-        query=forms.parse_query(_query(raw), route.query, route.repeatable),
+        query=forms.parse_query(
+            _query(raw), route.query, route.repeatable, forms.MAX_CALLBACK if route.is_callback else forms.MAX_URL
+        ),
         form=_form(raw, route),
         cookies={} if route.access is Access.APPLICATION else cookies.read(_cookie_headers(raw), names),
         browser=browsers.describe(raw.headers.get("user-agent", "")),

@@ -16,6 +16,11 @@ class Urls:
         return f"{parts.scheme}://{parts.netloc}"
 
     @property
+    def host(self) -> str:
+        """Without its port."""
+        return urlsplit(self.public_url).hostname or ""
+
+    @property
     def base_path(self) -> str:
         return urlsplit(self.public_url).path
 

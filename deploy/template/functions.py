@@ -26,6 +26,8 @@ _SETTINGS = {
     "event_bus": {"Ref": "EventBus"},
     "mail_from": {"Ref": "MailFrom"},
     "admin_mail": {"Ref": "AdminMail"},
+    "mail_reply_to": {"Ref": "MailReplyTo"},
+    "mail_configuration_set": {"Fn::If": ["HasMail", {"Ref": "AWS::StackName"}, ""]},
     "metrics": NAMESPACE,
     "gateway_stage": STAGE,
     "log_level": {"Ref": "LogLevel"},
@@ -77,13 +79,16 @@ def _function(name: str) -> dict[str, Any]:
         "Tracing": {"Ref": "Tracing"},
     }
     if name != "api_handler":
-        # A run that failed comes again by itself. No reserved concurrency: a young account has none to reserve, and
-        # two runs at once harm nothing
+        # A run that failed comes again by itself; what SES says of an address does not. No reserved concurrency: a
+        # young account has none to reserve, and two runs at once harm nothing
         budget, megabytes = _JOBS[name]
         properties |= {
             "MemorySize": megabytes,
             "Timeout": budget.function_seconds,
-            "EventInvokeConfig": {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 300},
+            "EventInvokeConfig": {
+                "MaximumRetryAttempts": 2 if name == "deliver_events" else 0,
+                "MaximumEventAgeInSeconds": 300,
+            },
         }
     return properties
 

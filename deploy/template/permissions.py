@@ -84,7 +84,7 @@ FUNCTIONS = {
         audit_key=("GenerateMac",),
     ),
     "deliver_events": Permissions(
-        vault=("BatchGetItem", *_READ_AND_KEEP),
+        vault=("BatchGetItem", "BatchWriteItem", *_READ_AND_KEEP, "UpdateItem"),
         listing=True,
         keys=("BatchGetItem",),
         events=True,
@@ -154,6 +154,10 @@ def _statements(may: Permissions) -> Iterator[dict[str, Any]]:
     if may.events:
         yield {"Fn::If": ["HasEventBus", _put_events(), {"Ref": "AWS::NoValue"}]}
         yield {"Fn::If": ["HasMail", _send_mail(), {"Ref": "AWS::NoValue"}]}
+        yield {"Fn::If": ["HasMail", _configured(), {"Ref": "AWS::NoValue"}]}
+        # Of the account: it has no finer resource (Service Authorization Reference, Amazon SES v2)
+        rate = _allow("ReadSendingRate", "ses", ("GetAccount",), "*")
+        yield {"Fn::If": ["HasMail", rate, {"Ref": "AWS::NoValue"}]}
 
 
 def _mark_ended() -> dict[str, Any]:
@@ -184,6 +188,12 @@ def _put_events() -> dict[str, Any]:
     bus = {"Fn::Sub": "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBus}"}
     condition = {"StringEquals": {"events:source": SOURCE}}
     return _allow("PutEvents", "events", ("PutEvents",), [bus]) | {"Condition": condition}
+
+
+def _configured() -> dict[str, Any]:
+    """Who sends with a configuration set needs a right on that, too (Amazon SES's developer guide)."""
+    own = "arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:configuration-set/${AWS::StackName}"
+    return _allow("SendMailConfigured", "ses", ("SendEmail", "SendRawEmail"), [{"Fn::Sub": own}])
 
 
 def _send_mail() -> dict[str, Any]:

@@ -7,6 +7,8 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from chalicelib.domain.access import Access
+from chalicelib.domain.event import Channel, Delivery, Event
+from chalicelib.domain.mail import MailRefusal, RefusalKind
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.stop import StopKind
 from chalicelib.domain.user import Departure
@@ -15,6 +17,7 @@ from tests.fakes.application import Application
 from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET
 from tests.functional.client import BASE, Browser
 from tests.functional.conftest import NORTHWIND, Running
+from tests.functional.test_odd_rows import break_item, odd_delivery, odd_revocation
 from tests.functional.test_sign_in import Federated
 from tests.functional.test_token import EVERYBODY, ORIGIN, Api
 from tests.samples import ADMINISTRATOR, APPLICATION
@@ -50,7 +53,10 @@ class Site:
 
 
 def furnish(running: Running) -> None:
-    """Bob has authorized and left, alice has authorized and is asked about by two applications, one of them stopped."""
+    """Bob has authorized and left, alice has authorized and is asked about by two applications, one of them stopped.
+
+    A mail to her came back, and an event was lost. One item of each kind that administrators may remove cannot be read.
+    """
     running.authorize(running.browser("bob"), "bob")
     running.directory.gone[directory.BOB.user.id] = Departure.DISABLED
     running.vault.leavers.sweep()
@@ -67,8 +73,17 @@ def furnish(running: Running) -> None:
     providers = running.vault.administration._providers
     providers.update(replace(providers.get("southwind"), enabled=False))
     running.vault.administrators.appoint(directory.ADMIN.user, "S-1-5-21-9-9-9-513", ORIGIN)
+    now = running.clock.now()
+    running.vault.mail.refused([MailRefusal(directory.ALICE.user.email, RefusalKind.BOUNCED, now)])
+    lost = Delivery.first(Event.of_client(APPLICATION, "calls", now), Channel.BUS)
+    running.vault.events._outbox.bury(lost)
     alice = running.browser("alice")
     alice.post("/applications/archiver/block", {"csrf": token_of(alice)})
+    api.register(replace(APPLICATION, id="poller", name="Poller"), Application("poller", BASE, running.clock.now))
+    break_item(running, "CLIENT#poller", "CLIENT")
+    break_item(running, "PROVIDERS", "eastwind")
+    odd_revocation(running)
+    odd_delivery(running)
 
 
 def register(running: Running, provider_id: str) -> None:

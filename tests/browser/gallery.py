@@ -18,11 +18,15 @@ from chalicelib.domain.authorization_request import ConsentProblem
 from chalicelib.domain.client_application import Subject
 from chalicelib.domain.directory_report import Step, StepName
 from chalicelib.domain.errors import LoginRefused
+from chalicelib.domain.event import Channel, Delivery, Event, EventKind
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
+from chalicelib.domain.mail import OPTIONAL, MailRefusal, MailStanding, RefusalKind
+from chalicelib.domain.odd_item import OddKind
 from chalicelib.domain.provider_report import CLOUD_ADVICE, CloudStep
 from chalicelib.domain.release import Obstacle
 from chalicelib.domain.removal import CloudReceipt, Removal, RemovalScope
 from chalicelib.domain.sign_in import SignInFailed, SignInProblem
+from chalicelib.domain.sign_in_kinds import PRESETS, ProviderKind
 from chalicelib.domain.stop import StopKind
 from chalicelib.domain.token_exchange import RefusalReason
 from chalicelib.domain.user import Departure
@@ -48,6 +52,8 @@ from chalicelib.web.pages import (
     LeaverDialog,
     LeaverRow,
     ListPart,
+    OddDialog,
+    OddList,
     OwnApplicationRow,
     ProviderCard,
     ProviderChoice,
@@ -75,6 +81,7 @@ from chalicelib.web.pages import (
     Viewer,
 )
 from chalicelib.web.render import Renderer
+from tests.samples import GRANT, PROVIDER
 
 NONCE = "gallery"
 NOW = 1_795_408_920
@@ -117,6 +124,7 @@ WITHOUT_REVOCATION = replace(
     type_name="Microsoft 365",
     account="a.very.long.address.of.alice.adams@engineering.contoso-international.example",
 )
+MISCONFIGURED = replace(CONNECTED, id="refused", name="Tailspin Files", is_misconfigured=True)
 BROKEN = tuple(
     replace(CONNECTED, id=f"broken-{reason}", name="Tailspin", state=GrantState.NEEDS_REAUTHORIZATION, reason=reason)
     for reason in GrantReason
@@ -132,6 +140,7 @@ SEVERAL = replace(
         replace(REMOVED, id="several", slot="3", account="archive@contoso.example"),
     ),
 )
+MANY = (CONNECTED, *(replace(OFFERED, id=f"cloud-{n}", name=f"Cloud {n}") for n in range(1, 13)))
 CARDS = (
     CONNECTED,
     SEVERAL,
@@ -260,7 +269,8 @@ def _activity(**changes: Any) -> dict[str, Any]:
 
 
 def _providers(dialog: ProviderDialog | None = None, cards: tuple[ProviderCard, ...] = CARDS) -> dict[str, Any]:
-    return {"cards": cards, "dialog": dialog}
+    shown = {"cards": cards, "total": len(cards), "search": ""}
+    return {**shown, "dialog": dialog, "groups_not_named_at": ""}
 
 
 def _tokens(**changes: Any) -> dict[str, Any]:
@@ -281,11 +291,17 @@ def _tokens(**changes: Any) -> dict[str, Any]:
 BOX = {"target_id": "box", "target_name": "Box", "confirm": "Box"}
 BOB = Person("S-1-5-21-1-2-3-1105", "CONTOSO\\bob", Subject("S-1-5-21-1-2-3-1105"))
 ADELE = Actor("S-1-5-21-1-2-3-1100", "CONTOSO\\adele")
+ODD_WAITING = (
+    OddList(OddKind.REVOCATION, ("Wm9vbSBpcyBub3QgYSBjbG91ZA", "c2Vjb25kIG9uZSBvZiBpdHMga2luZA"), 30),
+    OddList(OddKind.DELIVERY, ("RXZlbnQgb2YgYSBncmFudA/person",), 1),
+)
 REMOVALS = (
     Removal("r1", RemovalScope.EVERYTHING, revoke=True, by=ADELE, at=NOW - 600, ended=(("northwind", 1),)),
     Removal("r2", RemovalScope.PROVIDER, False, ADELE, NOW - DAY, "box", "Box"),
     Removal("r3", RemovalScope.PERSON, True, ADELE, NOW - 2 * DAY, BOB.id, BOB.name),
     Removal("r4", RemovalScope.TOKENS, True, ADELE, NOW - 3 * DAY),
+    Removal("r5", RemovalScope.TOKENS, True, ADELE, NOW - 3 * DAY, people=(BOB.name,)),
+    Removal("r6", RemovalScope.TOKENS, True, ADELE, NOW - 3 * DAY, people=(BOB.name, "CONTOSO\\alice", "x", "y")),
 )
 GROUP = "CN=Vault Helpdesk,OU=Groups,DC=contoso,DC=example"
 APPOINTMENTS = (
@@ -420,7 +436,15 @@ VAULT = "https://vault.contoso.example"
 
 def _clients(**changes: Any) -> dict[str, Any]:
     providers = (ProviderChoice("northwind", "Northwind Cloud"), ProviderChoice("box", "Box"))
-    shown = {"rows": CLIENTS, "providers": providers, "search": {}, "problem": "", "found": None, "everything": None}
+    shown = {
+        "rows": CLIENTS,
+        "providers": providers,
+        "search": {},
+        "problem": "",
+        "found": None,
+        "everything": None,
+        "odd": (),
+    }
     return shown | changes
 
 
@@ -516,6 +540,23 @@ def _stops(*rows: StopRow, form: FormView | None = None, dialog: StopDialog | No
     return {"rows": rows, "applications": choices, "providers": choices, "form": form or FormView({}), "dialog": dialog}
 
 
+LOST = Event.of_grant(EventKind.GRANT_NEEDS_REAUTHORIZATION, GRANT, PROVIDER, NOW - 4 * DAY)
+UNDELIVERED = (
+    Delivery(LOST, Channel.BUS, NOW, 9, error="EventBridge: ResourceNotFoundException"),
+    Delivery(LOST, Channel.PERSON, NOW, 9, error="SES: MessageRejected"),
+    Delivery(
+        replace(LOST, kind=EventKind.PROVIDER_MISCONFIGURED, user_id="", user_name=""), Channel.ADMINISTRATORS, NOW
+    ),
+)
+
+
+def _mail(
+    refusal: MailRefusal | None = None, *, address: str = "alice@contoso.example", is_on: bool = True
+) -> dict[str, Any]:
+    standing = MailStanding(refusal, frozenset({EventKind.GRANT_FAILING}))
+    return {"is_on": is_on, "address": address, "standing": standing, "optional": OPTIONAL}
+
+
 OWN = (
     OwnApplicationRow("archive-robot", "Archive robot", ("Northwind Cloud", "Box"), NOW - 300, "Box", None),
     OwnApplicationRow("mailer", "Mail poller", ("Northwind Cloud",), NOW - DAY, "Northwind Cloud", NOW - 3600),
@@ -598,15 +639,18 @@ OUTDATED_PROVIDER = FormView(
 )
 
 
+APPROVAL = "https://northwind.example/tenant/adminconsent?client_id=a&state=approval"
+
+
 def _login(**changes: Any) -> dict[str, Any]:
     form = {"csrf": "csrf-token", "user_name": "", "user_name_hint": HINT, "error": "", "info": ""}
-    form |= {"sign_in_name": "", "sign_out_url": ""}
+    form |= {"sign_in_name": "", "sign_out_url": "", "code": "", "approval_url": ""}
     return {"viewer": None} | form | changes
 
 
 def _confirm(**changes: Any) -> dict[str, Any]:
     page = {"viewer": ADMIN, "login_name": "CONTOSO\\adele", "sign_in_name": "", "error": "", "next": "tokens"}
-    return page | changes
+    return page | {"before_again": ""} | changes
 
 
 def _going(name: str, *, is_sign_in: bool = False) -> dict[str, Any]:
@@ -629,6 +673,8 @@ def _outcomes() -> dict[str, tuple[str, dict[str, Any]]]:
         for problem in ConsentProblem
         for card in [OFFERED if problem is ConsentProblem.EXPIRED else CONNECTED]
     }
+    needed = ConsentFailedDialog(CONNECTED, ConsentProblem.APPROVAL_NEEDED, "AADSTS90094", APPROVAL)
+    problems["consent_failed_approval_needed"] = ("providers.html", _providers(needed))
     revoked = {
         f"revoked_{outcome}": ("providers.html", _providers(RevokedDialog(OFFERED, "alice@contoso.example", outcome)))
         for outcome in RevocationOutcome
@@ -649,6 +695,24 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         "login.html",
         _login(sign_in_name="Microsoft", error=SignInFailed(SignInProblem.UNAVAILABLE, "Microsoft").message),
     ),
+    "login_openid_approval": (
+        "login.html",
+        _login(
+            sign_in_name="Microsoft",
+            user_name_hint="",
+            error=SignInFailed(SignInProblem.APPROVAL_NEEDED, "Microsoft").message,
+            code="AADSTS90094",
+            approval_url=APPROVAL,
+        ),
+    ),
+    "login_openid_not_assigned": (
+        "login.html",
+        _login(
+            sign_in_name="Microsoft",
+            error=SignInFailed(SignInProblem.NOT_ASSIGNED, "Microsoft").message,
+            code="AADSTS50105",
+        ),
+    ),
     "login_signed_out": (
         "login.html",
         _login(
@@ -660,6 +724,10 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "confirm": ("confirm.html", _confirm()),
     "confirm_refused": ("confirm.html", _confirm(error=LoginRefused.message)),
     "confirm_openid": ("confirm.html", _confirm(login_name="adele@contoso.example", sign_in_name="Microsoft")),
+    "confirm_google": (
+        "confirm.html",
+        _confirm(sign_in_name="Google", before_again=PRESETS[ProviderKind.GOOGLE].before_again),
+    ),
     "confirm_openid_failed": (
         "confirm.html",
         _confirm(sign_in_name="Microsoft", error=SignInFailed(SignInProblem.NOT_ANEW, "Microsoft").message),
@@ -668,8 +736,12 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "going_sign_in": ("going.html", _going("Microsoft", is_sign_in=True)),
     "providers": ("providers.html", _providers()),
     "providers_administrator": ("providers.html", _providers() | {"viewer": ADMIN}),
-    "providers_broken": ("providers.html", _providers(cards=BROKEN)),
+    "providers_broken": ("providers.html", _providers(cards=(MISCONFIGURED, *BROKEN))),
+    "providers_groups_not_named": ("providers.html", _providers() | {"groups_not_named_at": "Microsoft"}),
     "providers_empty": ("providers.html", _providers(cards=())),
+    "providers_many": ("providers.html", _providers(cards=MANY)),
+    "providers_searched": ("providers.html", _providers(cards=MANY[:2]) | {"total": 47, "search": "cloud 1"}),
+    "providers_not_found": ("providers.html", _providers(cards=()) | {"total": 47, "search": "nothing"}),
     "authorized": ("providers.html", _providers(AuthorizedDialog(CONNECTED, "alice@contoso.example"))),
     "authorized_other": (
         "providers.html",
@@ -725,8 +797,25 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         "administrators.html",
         _administrators(problem="You would not be an administrator any more."),
     ),
-    "removals": ("removals.html", {"removals": REMOVALS}),
-    "removals_none": ("removals.html", {"removals": ()}),
+    "removals": ("removals.html", {"removals": REMOVALS, "odd": ()}),
+    "removals_none": ("removals.html", {"removals": (), "odd": ()}),
+    "removals_unreadable": ("removals.html", {"removals": REMOVALS[:1], "odd": ODD_WAITING}),
+    "removals_remove_unreadable": (
+        "removals.html",
+        {
+            "removals": REMOVALS[:1],
+            "odd": ODD_WAITING,
+            "dialog": OddDialog(OddKind.REVOCATION, ODD_WAITING[0].ids[0], "/admin/removals"),
+        },
+    ),
+    "removals_remove_unreadable_event": (
+        "removals.html",
+        {
+            "removals": (),
+            "odd": ODD_WAITING,
+            "dialog": OddDialog(OddKind.DELIVERY, ODD_WAITING[1].ids[0], "/admin/removals"),
+        },
+    ),
     "removal": ("removal.html", {"receipt": ReceiptView(REMOVALS[0], CLOUDS)}),
     "removal_everything": (
         "removal.html",
@@ -778,9 +867,23 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "directory_tested": ("directory.html", _directory(StepsView("What the test found", TESTED))),
     "manage_providers": (
         "manage_providers.html",
-        {"viewer": ADMIN, "rows": PROVIDER_ROWS, "part": ListPart("box", is_first=False)},
+        {"viewer": ADMIN, "rows": PROVIDER_ROWS, "odd": (), "part": ListPart("box", is_first=False)},
     ),
-    "manage_providers_none": ("manage_providers.html", {"viewer": ADMIN, "rows": (), "part": ListPart()}),
+    "manage_providers_unreadable": (
+        "manage_providers.html",
+        {"viewer": ADMIN, "rows": PROVIDER_ROWS[:1], "odd": ("northwind", "box-7f3a"), "part": ListPart()},
+    ),
+    "manage_providers_remove_unreadable": (
+        "manage_providers.html",
+        {
+            "viewer": ADMIN,
+            "rows": (),
+            "odd": ("northwind",),
+            "part": ListPart(),
+            "dialog": OddDialog(OddKind.PROVIDER, "northwind", "/admin/providers"),
+        },
+    ),
+    "manage_providers_none": ("manage_providers.html", {"viewer": ADMIN, "rows": (), "odd": (), "part": ListPart()}),
     "provider_types": ("provider_types.html", {"viewer": ADMIN, "types": tuple(TYPES.values()), "search": ""}),
     "provider_types_searched": ("provider_types.html", {"viewer": ADMIN, "types": (TYPES["box"],), "search": "box"}),
     "provider_types_none": ("provider_types.html", {"viewer": ADMIN, "types": (), "search": "Contoso Cloud"}),
@@ -801,7 +904,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "provider_consent_failed": (
         "manage_provider.html",
-        _provider(consent=TestConsentView(ConsentProblem.MISCONFIGURED)),
+        _provider(consent=TestConsentView(ConsentProblem.APPROVAL_NEEDED, "AADSTS90094", APPROVAL)),
     ),
     "provider_outdated": ("manage_provider.html", _provider(is_outdated=True)),
     "provider_new_disabled": (
@@ -811,6 +914,11 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "provider_delete": ("manage_provider.html", _provider(dialog=DeleteProviderDialog(1000, is_more=True))),
     "provider_delete_unused": ("manage_provider.html", _provider(dialog=DeleteProviderDialog(0))),
     "clients": ("clients.html", _clients()),
+    "clients_unreadable": ("clients.html", _clients(odd=("scanner",))),
+    "clients_remove_unreadable": (
+        "clients.html",
+        _clients(odd=("scanner",), dialog=OddDialog(OddKind.CLIENT, "scanner", "/admin/clients")),
+    ),
     "clients_none": ("clients.html", _clients(rows=())),
     "clients_all_stopped": ("clients.html", _clients(everything=STOPS[0])),
     "clients_found": (
@@ -896,6 +1004,12 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
             )
         ),
     ),
+    "undelivered": ("undelivered.html", {"rows": UNDELIVERED}),
+    "undelivered_none": ("undelivered.html", {"rows": ()}),
+    "mail": ("mail_choices.html", _mail()),
+    "mail_refused": ("mail_choices.html", _mail(MailRefusal("alice@contoso.example", RefusalKind.BOUNCED, NOW - DAY))),
+    "mail_no_address": ("mail_choices.html", _mail(address="")),
+    "mail_off": ("mail_choices.html", _mail(is_on=False)),
     "applications": ("applications.html", {"rows": OWN}),
     "applications_none": ("applications.html", {"rows": ()}),
     "audit": ("audit.html", _audit()),

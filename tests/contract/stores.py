@@ -7,6 +7,7 @@ from chalicelib.stores.authorization_requests import DynamoAuthorizationRequestS
 from chalicelib.stores.client_applications import DynamoClientApplicationStore
 from chalicelib.stores.cursors import DynamoCursorStore
 from chalicelib.stores.grants import DynamoGrantStore
+from chalicelib.stores.mail import DynamoMailStore
 from chalicelib.stores.outbox import DynamoOutbox
 from chalicelib.stores.provider_health import DynamoProviderHealthStore
 from chalicelib.stores.providers import DynamoProviderStore
@@ -40,6 +41,7 @@ class Stores:
         self.health = DynamoProviderHealthStore(vault)
         self.revocations = DynamoRevocationStore(vault)
         self.outbox = DynamoOutbox(vault)
+        self.mail = DynamoMailStore(vault)
         self.removals = DynamoRemovalStore(vault)
         self.administrators = DynamoAdministratorStore(vault)
         self.sessions = DynamoSessionStore(sessions)

@@ -87,6 +87,20 @@ def test_gives_every_entry_of_all_shards_newest_first(log: Log) -> None:
     assert descending(entries)
 
 
+def test_one_second_is_told_in_the_order_of_writing(log: Log) -> None:
+    facts = [{"number": f"{number}"} for number in range(30)]
+    for one in facts[:10]:
+        log.write(1, replace(EVENT, facts=one), every=0)
+    log.log.record_all([replace(EVENT, facts=one) for one in facts[10:20]])
+    for one in facts[20:]:
+        log.write(1, replace(EVENT, facts=one), every=0)
+    entries = log.read()
+    assert [entry.event.facts for entry in entries] == facts[::-1]
+    assert [entry.event.facts for entry in log.log.of_user(ALICE.id)] == facts[::-1]
+    assert log.read(before=entries[14].position) == entries[15:]
+    assert all(check_position(entry.position) for entry in entries)
+
+
 def test_gives_whole_days_only(log: Log) -> None:
     log.write(6, every=12 * 3600)
     assert len(log.read(Period(DAY, DAY))) == 1

@@ -191,6 +191,11 @@ class TestRemovalStore:
         }
         assert stores.removals.receipt("r1").clouds[0].pending in (0, 1)
 
+    def test_of_single_tokens_it_is_noted_whose_they_were(self, stores: Stores) -> None:
+        removal = replace(REMOVAL, scope=RemovalScope.TOKENS, tokens=("northwind.S-1",), people=("CONTOSO\\bob",))
+        stores.removals.add(removal)
+        assert stores.removals.receipt("r1").removal == removal
+
     def test_the_same_counted_twice_running_counts_once(self, stores: Stores) -> None:
         stores.removals.add(REMOVAL)
         for what in ("a", "a", "b"):
@@ -261,6 +266,9 @@ class TestGrantStore:
         page = registered.grants.page("northwind", 1, user_prefix="", limit=9, cursor=None)
         assert sorted(grant.slot for grant in page.grants) == ["", "0065a"]
         assert {grant.token_set for grant in registered.grants.sealed(page.grants)} == {b"encrypted", b"other"}
+        whose = [(ALICE.id, ""), (ALICE.id, "0065a"), (ALICE.id, ""), (BOB.id, "")]
+        assert sorted(one.slot for one in registered.grants.of_these("northwind", 1, whose)) == ["", "0065a"]
+        assert registered.grants.of_these("northwind", 2, whose) == []
         outcome = replace(later, version=2, fence=1)
         registered.grants.spill(outcome, NOW + 60)
         assert registered.grants.spilled(replace(later, fence=1)) == outcome

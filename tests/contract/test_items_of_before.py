@@ -84,7 +84,12 @@ HEALTH = ProviderHealth(
     "northwind", failures=5, failing_since=NOW, open_until=NOW + 30, misconfigured_error="invalid_client",
     misconfigured_version=2, misconfigured_until=NOW + 60, version=1,
 )  # fmt: skip
-NEEDS = Event.of_grant(EventKind.GRANT_NEEDS_REAUTHORIZATION, replace(GRANT, slot="s"), PROVIDER, NOW)
+# Stamped with the version of the grant then
+NEEDS = replace(
+    Event.of_grant(EventKind.GRANT_NEEDS_REAUTHORIZATION, replace(GRANT, slot="s"), PROVIDER, NOW),
+    stamp=GRANT.version,
+    sequence=0,
+)
 FROZEN = Event.of_client(APPLICATION, "calls", NOW)
 REMOVAL = Removal(
     "r1", RemovalScope.PROVIDER, True, ADMINISTRATOR, NOW, "northwind", "Northwind Cloud", (("northwind", 1),)
@@ -161,8 +166,8 @@ READ: list[tuple[str, Callable[[Stores], Any], Any]] = [
      [replace(REVOCATION, slot=SLOT, removal_id="r1")]),
     ("deliveries", lambda s: {delivery.channel: delivery for delivery in s.outbox.due(None, NOW)},
      {Channel.PERSON: Delivery(NEEDS, Channel.PERSON, NOW), Channel.BUS: Delivery(FROZEN, Channel.BUS, NOW)}),
-    ("mails sent", lambda s: s.outbox.mails_sent(Channel.PERSON, "northwind", ALICE.id),
-     MailsSent(Channel.PERSON, "northwind", ALICE.id, {EventKind.GRANT_FAILING: (NOW, "e1")}, 1)),
+    ("mails sent", lambda s: s.outbox.mails_sent("northwind"),
+     MailsSent("northwind", {EventKind.GRANT_FAILING: (NOW, "e1")}, 1)),
     ("receipt", lambda s: s.removals.receipt("r1"),
      Receipt(REMOVAL, (CloudReceipt("northwind", removed=2, asked=1),))),
     ("removals", lambda s: s.removals.recent(limit=9), [REMOVAL]),

@@ -17,9 +17,10 @@ from botocore.exceptions import ClientError
 from chalicelib.domain.administrators import Appointment, Appointments
 from chalicelib.domain.aliases import aliases_of
 from chalicelib.domain.authorization_request import ConsentFailed
-from chalicelib.domain.errors import ItemUnreadable, StorageUnavailable
+from chalicelib.domain.errors import Conflict, ItemUnreadable, NotFound, StorageUnavailable
 from chalicelib.domain.event import Channel, Delivery, Event, EventKind, MailsSent
 from chalicelib.domain.grant import GrantReason, GrantState, RefreshLease
+from chalicelib.domain.mail import OPTIONAL, MailRefusal, MailStanding, RefusalKind
 from chalicelib.domain.provider_health import Doubt, ProviderHealth
 from chalicelib.domain.removal import (
     Everything,
@@ -155,6 +156,15 @@ def _preferred(world: World) -> None:
     world.grants.prefer(ALICE.id, "northwind", 1, "s1")
 
 
+def _mail(world: World) -> None:
+    world.mail.refuse(MailRefusal(ALICE.email, RefusalKind.BOUNCED, NOW))
+    world.mail.choose(ALICE.id, OPTIONAL)
+
+
+def _standing(world: World) -> MailStanding:
+    return world.mail.standing(ALICE.id, ALICE.email)
+
+
 def _outbox(world: World) -> None:
     world.outbox.add(Delivery(EVENT, Channel.BUS, NOW))
     world.outbox.add(Delivery(replace(EVENT, user_id=BOB.id), Channel.BUS, NOW))
@@ -195,7 +205,7 @@ def _used(world: World) -> list[UseCount]:
 
 
 def _mails(world: World) -> None:
-    mails = MailsSent(Channel.PERSON, "northwind", ALICE.id)
+    mails = MailsSent("northwind")
     world.outbox.note_mails(replace(mails, sent={EventKind.GRANT_FAILING: (NOW, "e1")}), NOW)
 
 
@@ -239,7 +249,7 @@ KINDS = [
          lambda w: (w.sessions.get("e" * 64), len(w.sessions.of_user(ALICE.id)) > 0)),
     Kind("authorization request", SESSIONS, f"REQUEST#{REQUEST.state_hash}", "", lambda w: w.requests.add(REQUEST),
          _consumed),
-    Kind("alias", VAULT, "ALIAS#alice", "ALIAS", lambda w: w.aliases.claim(ALICE.id, ("alice",)),
+    Kind("alias", VAULT, "ALIAS#alice", "ALIAS", lambda w: w.aliases.claim(ALICE.id, ("alice",), NOW),
          lambda w: len(w.aliases.claims("alice"))),
     Kind("use count", VAULT, "USE#2027-01", "2027-01-15#scanner#northwind", _uses, _used,
          lambda w: [count for count in _used(w) if count.application == "mailer"]),
@@ -249,8 +259,11 @@ KINDS = [
     Kind("delivery", VAULT, f"EVENT#{EVENT.id}", "bus", _outbox,
          lambda w: [one for one in w.outbox.due(Channel.BUS, NOW) if one.event.user_id == ALICE.id],
          lambda w: [one for one in w.outbox.due(Channel.BUS, NOW) if one.event.user_id == BOB.id]),
-    Kind("mails sent", VAULT, f"MAILS#{ALICE.id}#northwind", "person", _mails,
-         lambda w: w.outbox.mails_sent(Channel.PERSON, "northwind", ALICE.id).sent),
+    Kind("mails sent", VAULT, "MAILS#-#northwind", "administrators", _mails,
+         lambda w: w.outbox.mails_sent("northwind").sent),
+    Kind("mail refusal", VAULT, f"ADDRESS#{ALICE.email}", "REFUSAL", _mail, lambda w: _standing(w).refusal,
+         lambda w: _standing(w).unwanted),
+    Kind("mail wishes", VAULT, USER, "MAIL", _mail, lambda w: _standing(w).unwanted, lambda w: _standing(w).refusal),
     Kind("removal", VAULT, "REMOVAL#r1", "HEAD", _removals, lambda w: w.removals.receipt("r1"),
          lambda w: (w.removals.receipt("r2"), len(w.removals.recent(limit=9)) > 0), fails=True),
     Kind("receipt", VAULT, "REMOVAL#r2", "CLOUD#northwind", _removals, lambda w: w.removals.receipt("r2").clouds,
@@ -445,7 +458,7 @@ def test_f40_what_is_only_noted_is_written_anew(world: World, kind: str) -> None
         case "provider health":
             world.health.save(replace(before, version=world.health.get("northwind").version))
         case "mails sent":
-            mails = world.outbox.mails_sent(Channel.PERSON, "northwind", ALICE.id)
+            mails = world.outbox.mails_sent("northwind")
             world.outbox.note_mails(replace(mails, sent=before), NOW)
         case "appointments":
             world.administrators.save(replace(before, version=world.administrators.get().version))
@@ -499,7 +512,7 @@ def test_f40_who_cannot_be_read_is_no_reason_to_take_another_for_them(world: Wor
     name = aliases_of(ALICE)[0]
     for user in (ALICE, BOB):
         world.users.enrol(user, sessions_until=NOW, at=NOW)
-        world.aliases.claim(user.id, (name,))
+        world.aliases.claim(user.id, (name,), NOW)
     item = {"pk": {"S": USER}, "sk": {"S": "RECORD"}}
     _put(world, KINDS[0], item)
     with pytest.raises(ItemUnreadable):
@@ -518,3 +531,79 @@ def test_r92_a_hand_in_the_table_says_of_no_grant_or_provider_what_is_not_stored
         _put(world, KINDS[0], found | more)
     assert world.grants.of_user(ALICE.id).grants[0].server_now == ""
     assert not world.providers.get("northwind").is_ending
+
+
+def test_f40_an_odd_provider_is_named_and_written_over(world: World) -> None:
+    _full_provider(world)
+    _put(world, KINDS[0], {"pk": {"S": "PROVIDERS"}, "sk": {"S": "northwind"}, "version": {"N": "7"}})
+    _put(world, KINDS[0], {"pk": {"S": "PROVIDERS"}, "sk": {"S": "#EVERYTHING"}, "version": {"N": "7"}})
+    assert world.providers.odd() == ["northwind"]
+    with pytest.raises(Conflict):
+        world.providers.replace_odd(OTHER_PROVIDER)
+    for nothing in ("missing", "#EVERYTHING"):
+        with pytest.raises(NotFound):
+            world.providers.replace_odd(replace(PROVIDER, id=nothing))
+    world.providers.replace_odd(PROVIDER)
+    assert world.providers.odd() == []
+
+
+def test_f40_generations_that_have_a_key_are_found_behind_gaps(world: World) -> None:
+    assert world.providers.generations("northwind") == []
+    for generation in (3, 298, 350):
+        world.providers.add_key(replace(KEY, generation=generation))
+    world.providers.add_key(replace(KEY, provider_id="other", generation=5))
+    assert world.providers.generations("northwind") == [3, 298, 350]
+
+
+def test_f40_an_odd_application_is_named_and_deleted(world: World) -> None:
+    for one in (APPLICATION, OTHER_APPLICATION):
+        world.applications.add(one)
+    assert world.applications.odd() == []
+    good = _good_item(world, "CLIENT#scanner", "CLIENT")
+    _put(world, KINDS[0], good | {"rules": {"S": "?"}})
+    assert world.applications.odd() == ["scanner"]
+    with pytest.raises(Conflict):
+        world.applications.delete_odd("other")
+    world.applications.delete_odd("scanner")
+    with pytest.raises(NotFound):
+        world.applications.delete_odd("scanner")
+    assert world.applications.all() == [OTHER_APPLICATION]
+
+
+@pytest.mark.parametrize("kind", ["revocation", "delivery"])
+def test_f40_what_waits_and_is_odd_is_noted_until_it_is_mended_or_deleted(world: World, kind: str) -> None:
+    one = next(one for one in KINDS if one.name == kind)
+    good = _good(world, one)
+    store, place = (world.revocations, "rev1") if kind == "revocation" else (world.outbox, f"{EVENT.id}/bus")
+    _put(world, one, {name: value for name, value in good.items() if name in ("pk", "sk", "listing", "listed_as")})
+    assert store.odd() == []
+    one.read(world)
+    assert store.odd() == [place]
+    _put(world, one, good)
+    assert store.odd() == []
+    with pytest.raises(Conflict):
+        store.delete_odd(place)
+    _put(world, one, good | {"attempts": {"S": "?"}})
+    store.delete_odd(place)
+    assert store.odd() == []
+    with pytest.raises(NotFound):
+        store.delete_odd(place)
+
+
+@pytest.mark.parametrize("field", ["claims", "user_ids"])
+@pytest.mark.parametrize("odd_value", [{"S": "?"}, {"L": []}, {"NULL": True}])
+def test_f40_names_that_cannot_be_read_are_written_over(
+    world: World, field: str, odd_value: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    _put(world, KINDS[0], {"pk": {"S": "ALIAS#alice"}, "sk": {"S": "ALIAS"}, field: odd_value})
+    world.aliases.claim(ALICE.id, ("alice",), NOW)
+    assert [claim.user_id for claim in world.aliases.claims("alice")] == [ALICE.id]
+    # A list can be read, though not added to
+    assert len(unreadable(caplog)) == ("L" not in odd_value)
+    world.aliases.claim(BOB.id, ("alice",), NOW)
+    assert {claim.user_id for claim in world.aliases.claims("alice")} == {ALICE.id, BOB.id}
+
+
+def _good_item(world: World, key: str, sort: str) -> dict[str, Any]:
+    place = {"pk": {"S": key}, "sk": {"S": sort}}
+    return dict(world.aws.clients.dynamodb.get_item(TableName=VAULT, Key=place)["Item"])

@@ -203,3 +203,11 @@ def test_r93_sessions_end_all_or_none(world: World) -> None:
     with pytest.raises(StorageUnavailable), world.audit_log.recording(LINE):
         world.sessions.delete(*(session.id_hash for session in sessions))
     assert (len(world.sessions.of_user(ALICE.id)), world.tags()) == (3, [])
+
+
+def test_a_line_with_its_act_stands_in_order_among_the_others(world: World) -> None:
+    world.audit_log.record(OTHER_LINE)
+    with world.audit_log.recording(LINE):
+        world.stops.add(STOP)
+    world.audit_log.record(OTHER_LINE)
+    assert world.tags() == [OTHER_LINE.tag, LINE.tag, OTHER_LINE.tag]

@@ -233,8 +233,8 @@ class TestNames:
         assert [self.found(named, name) for name in self.OLD_NAMES] == [None] * 3
 
     def test_r91_a_claim_without_a_record_that_bears_the_name_is_nothing(self, named: Stores) -> None:
-        named.aliases.claim(ALICE.id, ("contoso\\admin",))
-        named.aliases.claim(BOB.id, ("contoso\\bob",))
+        named.aliases.claim(ALICE.id, ("contoso\\admin",), NOW)
+        named.aliases.claim(BOB.id, ("contoso\\bob",), NOW)
         assert [self.found(named, name) for name in ("contoso\\admin", "contoso\\bob")] == [None, None]
 
     def test_a_name_that_is_somebody_elses_stays_so_until_it_is_proved_again(self, named: Stores) -> None:
@@ -255,7 +255,7 @@ class TestNames:
     def test_a_claim_that_is_renewed_meanwhile_is_not_taken_away_with_the_old_one(self, named: Stores) -> None:
         name = self.OLD_NAMES[0]
         old = named.aliases.claims(name)
-        named.aliases.claim(ALICE.id, (name,))
+        named.aliases.claim(ALICE.id, (name,), NOW)
         for _ in range(2):
             named.aliases.release(name, old)
         assert claimants(named, name) == [ALICE.id]

@@ -170,8 +170,8 @@ class TestWhoWritesMeanwhile:
         """Whenever names are claimed, the next act comes in between."""
         claim = aliases.claim
 
-        def claim_late(user_id: str, names: Iterable[str]) -> None:
-            claim(user_id, names)
+        def claim_late(user_id: str, names: Iterable[str], at: int) -> None:
+            claim(user_id, names, at)
             next(acts, lambda: None)()
 
         monkeypatch.setattr(aliases, "claim", claim_late)

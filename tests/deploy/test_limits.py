@@ -58,6 +58,8 @@ NO_CALL = {
     "AWS::Route53::RecordSet": "a batch of changes",
     "AWS::S3::Bucket": "several calls",
     "AWS::S3::BucketPolicy": "a document",
+    "AWS::SES::ConfigurationSet": "the call names everything otherwise",
+    "AWS::SES::ConfigurationSetEventDestination": "the call names everything otherwise",
 }
 CERTIFICATE = "arn:aws:acm:ap-southeast-2:123456789012:certificate/11111111-1111-1111-1111-111111111111"
 EVERYTHING = {
@@ -78,6 +80,7 @@ EVERYTHING = {
     "EventBus": "default",
     "MailFrom": "vault@contoso.com",
     "MailIdentityArns": "arn:aws:ses:ap-southeast-2:123456789012:identity/contoso.com",
+    "MailReplyTo": "helpdesk@contoso.com",
     "AlarmEmail": "operations@contoso.com",
     "GatewayLogRole": "true",
     "AuditExport": "true",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.adapters import ses_feedback
 from chalicelib.bootstrap import create_vault
 from chalicelib.domain.directory import DirectorySettings
 from chalicelib.domain.seal import SETTLE_SECONDS, WINDOW_SECONDS
@@ -31,6 +32,8 @@ NO_FINER = {
     ("NetworkInterfaces", "NotFromWithin"),
     # X-Ray knows none (Service Authorization Reference)
     *((role(name), "WriteTraces") for name in FUNCTIONS),
+    # The sending rate is the account's (Service Authorization Reference)
+    (role("deliver_events"), "ReadSendingRate"),
 }
 
 
@@ -376,7 +379,7 @@ def test_long_queries_are_let_through_for_callbacks_alone(resources: dict[str, A
 
 
 def test_schedules_are_those_of_the_program(resources: dict[str, Any]) -> None:
-    rules = of(resources, "AWS::Events::Rule").values()
+    rules = [one for one in of(resources, "AWS::Events::Rule").values() if "ScheduleExpression" in one["Properties"]]
     deployed = {
         one["Properties"]["Targets"][0]["Arn"]["Fn::GetAtt"][0]: one["Properties"]["ScheduleExpression"]
         for one in rules
@@ -438,6 +441,18 @@ def test_only_one_function_sends_and_only_as_the_parameters_say(resources: dict[
     assert events["Resource"][0]["Fn::Sub"].endswith(":event-bus/${EventBus}")
     assert mail["Condition"] == {"StringEquals": {"ses:FromAddress": {"Ref": "MailFrom"}}}
     assert mail["Resource"] == {"Ref": "MailIdentityArns"}
+
+
+def test_what_comes_back_goes_to_the_function_that_sends(resources: dict[str, Any]) -> None:
+    rule = properties(resources, "MailFeedbackRule")
+    assert rule["EventPattern"]["source"] == [ses_feedback.SOURCE]
+    assert rule["EventPattern"]["detail-type"] == list(ses_feedback.DETAIL_TYPES)
+    own = {"Ref": "AWS::StackName"}
+    assert rule["EventPattern"]["detail"]["mail"]["tags"] == {"ses:configuration-set": [own]}
+    assert properties(resources, "MailConfiguration")["Name"] == own
+    variables = properties(resources, "DeliverEvents")["Environment"]["Variables"]
+    assert variables["VAULT_MAIL_CONFIGURATION_SET"] == {"Fn::If": ["HasMail", own, ""]}
+    assert [target["Arn"] for target in rule["Targets"]] == [{"Fn::GetAtt": ["DeliverEvents", "Arn"]}]
 
 
 def test_what_the_alarms_count_is_what_the_program_logs(resources: dict[str, Any]) -> None:

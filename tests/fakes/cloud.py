@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from functools import cache
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -83,10 +84,19 @@ class ScriptedCloud:
         self.jwks: dict[str, Any] = {"keys": [self.key.as_dict(private=False)]}
         self.id_token_claims: dict[str, Any] = {}
         """Claims to change in each id_token; `...` takes one away."""
+        self.id_token_header: dict[str, Any] = {}
+        """Fields to add to the header of each id_token."""
+        self.ahead = 0
+        """Seconds by which its clock is ahead of the right one."""
+        self.code_bytes = 16
+        self.algorithms = ["RS256", "HS256", "none"]
+        """What discovery says of signatures."""
+        self.issuer_in_discovery: str | None = None
+        """Another issuer than its own."""
         self.requests: Counter[str] = Counter()
         self.forms: dict[str, dict[str, str]] = {}
         self.headers: dict[str, dict[str, str]] = {}
-        self._now = now
+        self._right_time = now
         self._rules: dict[str, list[Rule]] = {}
         self._codes: dict[str, _Authorization] = {}
         self._refresh_tokens: dict[str, _Authorization] = {}
@@ -101,11 +111,19 @@ class ScriptedCloud:
     def __exit__(self, *_: object) -> None:
         self._http.shutdown()
         self._thread.join()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the port; all that one has to do who never entered."""
         self._http.server_close()
 
     @property
     def issuer(self) -> str:
         return f"http://127.0.0.1:{self._http.server_port}"
+
+    def now(self) -> int:
+        """By its own clock."""
+        return int(self._right_time()) + self.ahead
 
     @property
     def server(self) -> AuthorizationServer:
@@ -131,7 +149,7 @@ class ScriptedCloud:
     def consent(self, url: str, account: str = "alice") -> str:
         """The person allows everything as `account`. Gives the callback's URL."""
         query = self._authorization_request(url)
-        code = secrets.token_urlsafe(16)
+        code = secrets.token_urlsafe(self.code_bytes)
         self._codes[code] = _Authorization(
             account, query["scope"].split(), query.get("nonce"), query["code_challenge"], query["redirect_uri"]
         )
@@ -139,7 +157,12 @@ class ScriptedCloud:
 
     def deny(self, url: str) -> str:
         """The person presses Deny (RFC 6749 4.1.2.1)."""
-        return _callback(self._authorization_request(url), error="access_denied", iss=self.issuer)
+        return self.refuse(url, "access_denied")
+
+    def refuse(self, url: str, error: str, description: str = "") -> str:
+        """It sends the person back with an error instead of a code, whatever the person does."""
+        said = {"error": error} | ({"error_description": description} if description else {})
+        return _callback(self._authorization_request(url), **said, iss=self.issuer)
 
     def issued(self) -> set[str]:
         """Every code and token that was ever given out."""
@@ -188,7 +211,7 @@ class ScriptedCloud:
 
     def _metadata(self) -> dict[str, Any]:
         return {
-            "issuer": self.issuer,
+            "issuer": self.issuer_in_discovery or self.issuer,
             "authorization_endpoint": f"{self.issuer}/authorize",
             "token_endpoint": f"{self.issuer}/token",
             "jwks_uri": f"{self.issuer}/jwks",
@@ -197,7 +220,7 @@ class ScriptedCloud:
             "end_session_endpoint": f"{self.issuer}/sign-out",
             "authorization_response_iss_parameter_supported": True,
             "token_endpoint_auth_methods_supported": [self.client_authentication.value],
-            "id_token_signing_alg_values_supported": ["RS256", "HS256", "none"],
+            "id_token_signing_alg_values_supported": self.algorithms,
         }
 
     def _token(self, headers: dict[str, str], form: dict[str, str]) -> Answer:
@@ -263,11 +286,14 @@ class ScriptedCloud:
 
     def id_token(self, account: str, nonce: str | None, **header: Any) -> str:
         """Signed, with `id_token_claims` worked in."""
-        now = int(self._now())
+        now = self.now()
         claims = ACCOUNTS[account] | {"iss": self.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 300}
         claims |= {"nonce": nonce} | self.id_token_claims
         kept = {name: value for name, value in claims.items() if value is not ...}
-        return jwt.encode({"alg": "RS256", "kid": self.key.kid, **header}, kept, self.key)
+        fields = {"alg": "RS256", "kid": self.key.kid, **self.id_token_header, **header}
+        registry = jwt.JWSRegistry(strict_check_header=False)
+        registry.max_header_length = 100_000  # it writes what it likes
+        return jwt.encode(fields, kept, self.key, registry=registry)
 
     def _userinfo(self, headers: dict[str, str], _form: dict[str, str]) -> Answer:
         scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -334,7 +360,8 @@ class _Handler(BaseHTTPRequestHandler):
         time.sleep(answer.delay)
         if answer.lost:
             return
-        headers = {"Content-Length": str(len(answer.body)), "Connection": "close"} | answer.headers
+        date = formatdate(self.server.cloud.now(), usegmt=True)
+        headers = {"Content-Length": str(len(answer.body)), "Connection": "close", "Date": date} | answer.headers
         lines = [f"HTTP/1.1 {answer.status} x", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
         with suppress(ConnectionError):  # the client had enough
             self._send("\r\n".join(lines).encode("latin-1"), answer.drip_head)

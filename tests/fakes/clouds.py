@@ -89,6 +89,8 @@ class Cloud:
     """Subject and label."""
     life: ClassVar[int] = 3600
     extra: ClassVar[dict[str, str]] = {}
+    returns: ClassVar[dict[str, str]] = {}
+    """What the browser brings back beside the code."""
     refresh_errors: ClassVar[list[tuple[Answer, type[CloudError]]]] = []
 
     def __init__(self, now: Callable[[], int]) -> None:
@@ -818,7 +820,179 @@ class ShareFile(Cloud):
         return {"Id": "d3c1", "Email": "alice@contoso.example", "FullName": "Alice Adams"}
 
 
+class QuickBooks(Cloud):
+    type_id = "quickbooks-online"
+    values: ClassVar = {"accounts": "sandbox-accounts.platform.intuit.com"}
+    chosen = ("com.intuit.quickbooks.accounting",)
+    asked = ("openid", "email", "com.intuit.quickbooks.accounting")
+    authorize_url = "https://appcenter.intuit.com/connect/oauth2"
+    token_url = "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer"
+    account_url = "https://sandbox-accounts.platform.intuit.com/v1/openid_connect/userinfo"
+    revoke_url = "https://developer.api.intuit.com/v2/oauth2/tokens/revoke"
+    basic = True
+    rotates = single_use = False
+    returns: ClassVar = {"realmId": "4620816365001234567"}
+    account = ("4620816365001234567/d2e3", "alice@contoso.example/4620816365001234567")
+    extra: ClassVar = {"realm_id": "4620816365001234567"}
+
+    def token_fields(self, fields: dict[str, Any], authorization: Authorization, *, is_refresh: bool) -> dict[str, Any]:
+        """The refresh token comes each time, mostly the same one; scopes do not."""
+        kept = {name: value for name, value in fields.items() if name != "scope"}
+        more = {"refresh_token": authorization.refresh_tokens[-1], "x_refresh_token_expires_in": 8726400}
+        return kept | more | ({} if is_refresh else {"id_token": "not looked at"})
+
+    def account_fields(self) -> dict[str, Any]:
+        return {"sub": "d2e3", "email": "alice@contoso.example", "emailVerified": True}
+
+    def revoke(self, request: requests.PreparedRequest) -> Answer:
+        """JSON, and either token ends both."""
+        assert request.headers["Content-Type"] == "application/json"
+        self.authenticate(request, {})
+        self.end_all(json.loads(request.body or b"")["token"])
+        return Answer()
+
+
+class Notion(Cloud):
+    type_id = "notion"
+    asked = ()
+    authorize_url, token_url = "https://api.notion.com/v1/oauth/authorize", "https://api.notion.com/v1/oauth/token"
+    revoke_url = "https://api.notion.com/v1/oauth/revoke"
+    authorize_extra: ClassVar = {"owner": "user"}
+    reauthorize_extra = authorize_extra
+    basic = True
+    pkce = False
+    life = 315360000
+    account = ("w-1/u-1", "alice@contoso.example/Contoso")
+
+    @staticmethod
+    def form(request: requests.PreparedRequest) -> dict[str, str]:
+        assert request.headers["Content-Type"] == "application/json"
+        form = json.loads(request.body or b"")
+        assert set(form) <= {"grant_type", "code", "redirect_uri", "refresh_token", "token"}
+        assert isinstance(form, dict)
+        return form
+
+    def token_fields(
+        self, fields: dict[str, Any], _authorization: Authorization, *, is_refresh: bool
+    ) -> dict[str, Any]:
+        """No life, and whose token it is."""
+        person = {"object": "user", "id": "u-1", "type": "person", "person": {"email": "alice@contoso.example"}}
+        whose = {"workspace_id": "w-1", "workspace_name": "Contoso", "owner": {"type": "user", "user": person}}
+        kept = {name: value for name, value in fields.items() if name != "expires_in"}
+        return kept | whose | {"bot_id": secrets.token_hex(4), "workspace_icon": None, "duplicated_template_id": None}
+
+    def revoke(self, request: requests.PreparedRequest) -> Answer:
+        form = self.form(request)
+        self.authenticate(request, {})
+        self.end_all(form["token"])
+        return Answer.json({"request_id": "r-1"})
+
+
+class Linear(Cloud):
+    type_id = "linear"
+    chosen = ("issues:create",)
+    asked = ("read", "issues:create")
+    delimiter = ","
+    authorize_url, token_url = "https://linear.app/oauth/authorize", "https://api.linear.app/oauth/token"
+    account_url, revoke_url = "https://api.linear.app/graphql", "https://api.linear.app/oauth/revoke"
+    reauthorize_extra: ClassVar = {"prompt": "consent"}
+    life = 86399
+    account = ("o-1/v-1", "alice@contoso.example/Contoso")
+
+    def token_fields(self, fields: dict[str, Any], authorization: Authorization, *, is_refresh: bool) -> dict[str, Any]:
+        return fields | {"scope": " ".join(authorization.scopes)}
+
+    def who(self, request: requests.PreparedRequest) -> Answer:
+        """GraphQL: one address, and what is asked for is in the body."""
+        assert request.method == "POST"
+        assert request.headers["Content-Type"] == "application/json"
+        self.bearer(request)
+        query = json.loads(request.body or b"")["query"]
+        assert " ".join(query.split()) == "{ viewer { id name email organization { id name } } }"
+        workspace = {"id": "o-1", "name": "Contoso"}
+        viewer = {"id": "v-1", "name": "Alice Adams", "email": "alice@contoso.example", "organization": workspace}
+        return Answer.json({"data": {"viewer": viewer}})
+
+    def revoke(self, request: requests.PreparedRequest) -> Answer:
+        form = self.form(request)
+        assert set(form) == {"token"}
+        if not self.is_live(form["token"]):
+            return Answer(400)
+        self.end_all(form["token"])
+        return Answer()
+
+
+class AcrobatSign(Cloud):
+    type_id = "acrobat-sign"
+    values: ClassVar = {"shard": "eu1"}
+    chosen = ("agreement_send:self",)
+    asked = ("user_read:self", "agreement_send:self")
+    authorize_url = "https://secure.eu1.adobesign.com/public/oauth/v2"
+    token_url = "https://api.eu1.adobesign.com/oauth/v2/token"
+    refresh_url = "https://api.eu1.adobesign.com/oauth/v2/refresh"
+    account_url = "https://api.eu1.adobesign.com/api/rest/v6/users/me"
+    revoke_url = "https://api.eu1.adobesign.com/oauth/v2/revoke"
+    rotates = single_use = False
+    account = ("CBJCHBCAABAA", "alice@contoso.example")
+    returns: ClassVar = {
+        "api_access_point": "https://api.eu1.echosign.com/",
+        "web_access_point": "https://secure.eu1.echosign.com/",
+    }
+    extra: ClassVar = {
+        "api_access_point": "https://api.eu1.adobesign.com/",
+        "web_access_point": "https://secure.eu1.adobesign.com/",
+    }
+    refresh_errors: ClassVar = [(Answer.json({"error": "INVALID_GRANT"}, 400), CloudRefused)]
+
+    def _route(self, request: requests.PreparedRequest, url: str) -> Answer:
+        """A code at the one address, a refresh token at the other."""
+        if url in (self.token_url, self.refresh_url):
+            expected = "authorization_code" if url == self.token_url else "refresh_token"
+            assert self.form(request)["grant_type"] == expected
+            return self.token(request)
+        return super()._route(request, url)
+
+    def token_fields(
+        self, fields: dict[str, Any], _authorization: Authorization, *, is_refresh: bool
+    ) -> dict[str, Any]:
+        """Where the account is comes with the code's answer alone."""
+        kept = {name: value for name, value in fields.items() if name != "scope"}
+        return kept | ({} if is_refresh else self.extra)
+
+    def account_fields(self) -> dict[str, Any]:
+        return {"id": "CBJCHBCAABAA", "email": "alice@contoso.example", "firstName": "Alice", "status": "ACTIVE"}
+
+    def revoke(self, request: requests.PreparedRequest) -> Answer:
+        """The token alone; errors in capitals."""
+        form = self.form(request)
+        assert set(form) == {"token"}
+        if not self.is_live(form["token"]):
+            return Answer.json({"code": "EXPIRED_TOKEN", "message": "The token is expired or already revoked"}, 400)
+        self.end_all(form["token"])
+        return Answer()
+
+
+class DocuShareFlex(Cloud):
+    """Nobody outside knows its addresses: an administrator types them."""
+
+    type_id = "docushare-flex"
+    authorize_url, token_url = "https://docushare.example/authorize", "https://docushare.example/token"
+    account_url = "https://docushare.example/me"
+    values: ClassVar = {
+        "authorization_endpoint": authorize_url,
+        "token_endpoint": token_url,
+        "userinfo_endpoint": account_url,
+    }
+    asked = ()
+    basic = True
+    account = ("alice", "alice@contoso.example")
+
+    def account_fields(self) -> dict[str, Any]:
+        return {"username": "alice", "email": "alice@contoso.example"}
+
+
 CLOUDS: tuple[type[Cloud], ...] = (
     Generic, OAuth2, Microsoft, Google, Box, Dropbox, IManage, NetDocuments, Slack, GitHub, Salesforce, Atlassian, Zoom,
-    DocuSign, ServiceNow, HubSpot, Xero, Webex, Asana, Miro, Zoho, Egnyte, ShareFile,
+    DocuSign, ServiceNow, HubSpot, Xero, Webex, Asana, Miro, Zoho, Egnyte, ShareFile, QuickBooks, Notion, Linear,
+    AcrobatSign, DocuShareFlex,
 )  # fmt: skip

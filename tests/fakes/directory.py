@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 from chalicelib.adapters.directory import check_password
 from chalicelib.domain.aliases import Bearing, bearing, normalized
-from chalicelib.domain.directory import NameForm
+from chalicelib.domain.directory import Group, NameForm
 from chalicelib.domain.directory_report import DirectoryReport, StepName, Steps
-from chalicelib.domain.distinguished_name import is_dn
+from chalicelib.domain.distinguished_name import folded_dn, is_dn
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused, NotFound
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.throttle import Budget, folded_name
@@ -104,19 +104,23 @@ class FakeDirectory:
             raise person.refusal
         return self.changed.get(person.user.id, person.user)
 
-    def group(self, named: str) -> str:
+    def group(self, named: str) -> Group:
         if not self.available:
             raise DirectoryUnavailable
-        if named.casefold() not in self.named_groups and is_dn(named):
-            raise NotFound("No directory has a group with this distinguished name.")
-        return self.named_groups.get(named.casefold(), named)
+        if not is_dn(named):
+            return Group(named, named)
+        for written, key in self.named_groups.items():
+            if folded_dn(written) == folded_dn(named):
+                return Group(key, written)
+        raise NotFound("No directory has a group with this distinguished name.")
 
     def person(self, user_id: str) -> User:
         if not self.available:
             raise DirectoryUnavailable
         found = [person for person in self._people.values() if person.user.id == user_id]
         if not found:
-            raise LoginRefused("no_such_account", "The directory does not know your account.")
+            cause = "no_such_account" if self.looks_up else "not_asked"
+            raise LoginRefused(cause, "The directory does not know your account.")
         if user_id in self.gone:
             raise LoginRefused(self.gone[user_id].value)
         return self.changed.get(user_id, found[0].user)

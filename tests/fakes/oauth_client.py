@@ -1,7 +1,7 @@
 """The clouds as the services see them, without any network."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -71,6 +71,7 @@ class FakeOAuthClient:
         *,
         code: str,
         code_verifier: Secret,
+        brought: Mapping[str, str] | None = None,
     ) -> tuple[TokenSet, CloudAccount]:
         self.exchanges += 1
         self._fail()
@@ -80,7 +81,9 @@ class FakeOAuthClient:
         if (error := self.account_unknown) is not None:
             self.account_unknown, error.received = None, tokens
             raise error
-        return replace(tokens, scopes=tokens.scopes or request.scopes), account
+        return replace(
+            tokens, scopes=tokens.scopes or request.scopes, extra={**(brought or {}), **tokens.extra}
+        ), account
 
     def refresh(self, client: Client, provider_type: ProviderType, tokens: TokenSet) -> TokenSet:
         """Rotates: each refresh token works once, and an old one that comes back ends the family (RFC 9700 4.14.2)."""
@@ -115,6 +118,10 @@ class FakeOAuthClient:
         if issuer not in self.servers:
             raise CloudUnavailable(detail="nobody there")
         return self.servers[issuer]
+
+    def clock_ahead(self, issuer: str) -> int | None:
+        self._fail()
+        return 0
 
     def endpoint_faults(self, server: AuthorizationServer) -> dict[str, str]:
         bad = (name for name, url in server.endpoints().items() if not url.startswith(("https://", "http://")))

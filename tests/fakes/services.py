@@ -15,12 +15,13 @@ from chalicelib.services.consent import Callback, Consented, ConsentService
 from chalicelib.services.events import EventService, Outlets
 from chalicelib.services.generations import GenerationService
 from chalicelib.services.grants import GrantService
+from chalicelib.services.mail import MailService
 from chalicelib.services.people import PeopleService
 from chalicelib.services.refresh import RefreshService
 from chalicelib.services.removals import RemovalService
 from chalicelib.services.revocations import RevocationService
 from tests.fakes.directory import FakeDirectory
-from tests.fakes.events import FakeBus, FakeMailer, FakeOutbox
+from tests.fakes.events import FakeBus, FakeMailer, FakeMailStore, FakeOutbox
 from tests.fakes.oauth_client import FakeOAuthClient
 from tests.fakes.stores import (
     FakeAuditLog,
@@ -98,22 +99,27 @@ class FakeVault:
         self.generations = GenerationService(
             providers=self.providers, cipher=self.cipher, audit_log=self.audit_log, clock=self.clock
         )
-        self.grants = GrantService(
-            grants=self.grant_store,
-            cipher=self.cipher,
-            catalogue=self.catalogue,
-            revocations=self.revocations,
-            audit_log=self.audit_log,
-            clock=self.clock,
-        )
         self.outbox, self.bus, self.mailer = FakeOutbox(), FakeBus(), FakeMailer()
+        self.mail_store = FakeMailStore()
         self.events = EventService(
             outbox=self.outbox,
             outlets=Outlets(self.bus, self.mailer, ("team@contoso.example",)),
             grants=self.grant_store,
             users=self.users,
+            mail=self.mail_store,
+            audit_log=self.audit_log,
             clock=self.clock,
             engine=self.engine,
+        )
+        self.mail = MailService(self.mail_store, self.audit_log, self.clock, is_on=True)
+        self.grants = GrantService(
+            grants=self.grant_store,
+            cipher=self.cipher,
+            catalogue=self.catalogue,
+            revocations=self.revocations,
+            events=self.events,
+            audit_log=self.audit_log,
+            clock=self.clock,
         )
         self.refresh = RefreshService(
             grants=self.grant_store,

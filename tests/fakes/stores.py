@@ -23,6 +23,7 @@ from chalicelib.domain.seal import Seal, StoredEntry, Tip
 from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.session import Notice, Session
 from chalicelib.domain.stop import ALL, Block, Stop, StopKind
+from chalicelib.domain.text import in_order
 from chalicelib.domain.use import LastUse, UseCount
 from chalicelib.domain.user import AliasClaim, SweepProgress, User, UserRecord
 from chalicelib.ports import Clock, GrantPage, UserPage
@@ -116,20 +117,22 @@ class FakeUserStore:
         version = (before.version if before else 0) + (1 if known == names else 2)
         kept = {"dn": before.dn, "missing_since": before.missing_since} if before else {}
         self.records[user.id] = UserRecord(user, sessions_until, version, names=names, proved_at=at, **kept)
-        self._move(user.id, claimed_by(before) if before else frozenset(), known or frozenset(), names)
+        self._move(user.id, claimed_by(before) if before else frozenset(), known or frozenset(), names, at)
 
     def rename(self, record: UserRecord, user: User, *, at: int) -> UserRecord:
         before, now = frozenset(aliases_of(record.user)), frozenset(aliases_of(user))
         names = now if record.names is None else record.names & now | now - before | own_names(user)
         saved = self.save(replace(record, user=user, names=names, proved_at=at))
-        self._move(user.id, claimed_by(record), record.names or frozenset(), names)
+        self._move(user.id, claimed_by(record), record.names or frozenset(), names, at)
         return saved
 
     def disown(self, record: UserRecord, alias: str) -> None:
         self.save(replace(record, names=claimed_by(record) - {alias}))
 
-    def _move(self, user_id: str, had: frozenset[str], claimed: frozenset[str], names: frozenset[str]) -> None:
-        self.aliases.claim(user_id, names - claimed)
+    def _move(
+        self, user_id: str, had: frozenset[str], claimed: frozenset[str], names: frozenset[str], at: int = 0
+    ) -> None:
+        self.aliases.claim(user_id, names - claimed, at)
         for alias in had - names:
             self.aliases.release(alias, [one for one in self.aliases.claims(alias) if one.user_id == user_id])
 
@@ -213,7 +216,7 @@ class FakeProviderStore:
 
     def all(self) -> list[Provider]:
         found = (provider.under(self.removed) for provider in self.providers.values())
-        return sorted(found, key=lambda provider: provider.name.casefold())
+        return sorted(found, key=lambda provider: in_order(provider.name))
 
     def get(self, provider_id: str) -> Provider:
         if provider_id not in self.providers:
@@ -244,6 +247,9 @@ class FakeProviderStore:
         if there is not None and there.version != provider.version:
             raise Conflict
         self.providers.pop(provider.id, None)
+
+    def generations(self, provider_id: str) -> list[int]:
+        return sorted(generation for of, generation in self.keys if of == provider_id)
 
     def key(self, provider_id: str, generation: int) -> ProviderKey:
         if (provider_id, generation) not in self.keys:
@@ -379,6 +385,10 @@ class FakeGrantStore:
 
     def sealed(self, grants: Sequence[Grant]) -> list[Grant]:
         return [self.grants[_key(grant)] for grant in grants if _key(grant) in self.grants]
+
+    def of_these(self, provider_id: str, generation: int, whose: Iterable[tuple[str, str]]) -> list[Grant]:
+        keys = [(user_id, provider_id, generation, slot) for user_id, slot in whose]
+        return [self.grants[key] for key in dict.fromkeys(keys) if key in self.grants]
 
     def count(self, provider_id: str, generation: int, *, at_most: int) -> int:
         return min(len(self._listed(provider_id, generation)), at_most)
@@ -561,7 +571,7 @@ class FakeClientApplicationStore:
         self.applications: dict[str, ClientApplication] = {}
 
     def all(self) -> list[ClientApplication]:
-        return sorted(self.applications.values(), key=lambda application: application.name.casefold())
+        return sorted(self.applications.values(), key=lambda application: in_order(application.name))
 
     def get(self, application_id: str) -> ClientApplication:
         if application_id not in self.applications:
@@ -621,9 +631,9 @@ class FakeUserAliasStore:
         self.claimed: dict[str, set[AliasClaim]] = {}
         self._marks = count()
 
-    def claim(self, user_id: str, aliases: Iterable[str]) -> None:
+    def claim(self, user_id: str, aliases: Iterable[str], at: int) -> None:
         for alias in aliases:
-            self.claimed.setdefault(alias, set()).add(AliasClaim(user_id, str(next(self._marks))))
+            self.claimed.setdefault(alias, set()).add(AliasClaim(user_id, f"{at}~{next(self._marks)}"))
 
     def claims(self, alias: str) -> tuple[AliasClaim, ...]:
         return tuple(sorted(self.claimed.get(alias, ()), key=lambda claim: (claim.user_id, claim.mark)))

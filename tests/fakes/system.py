@@ -14,6 +14,9 @@ class FakeClock:
     def now(self) -> int:
         return self._now
 
+    def milliseconds(self) -> int:
+        return int((self._now + self._left) * 1000)
+
     def monotonic(self) -> float:
         return self._now + self._left
 

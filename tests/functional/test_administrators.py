@@ -58,9 +58,9 @@ def test_an_appointed_one_has_an_administrators_shorter_session(running: Running
 
 
 def test_a_group_is_found_by_its_distinguished_name(running: Running) -> None:
-    running.directory.named_groups[GROUP_DN.casefold()] = BOB_GROUP
+    running.directory.named_groups[GROUP_DN] = BOB_GROUP
     admin = running.browser("admin")
-    page = appoint(admin, GROUP_DN)
+    page = appoint(admin, GROUP_DN.casefold())
     assert f"{GROUP_DN} group" in page.text
     assert running.browser("bob").get("/admin/tokens").status == 200
     assert running.browser("alice").get("/admin/tokens").status == (
@@ -72,6 +72,13 @@ def test_a_group_by_its_sid_or_somebody_who_was_never_here(running: Running) -> 
     page = appoint(running.browser("admin"), directory.BOB.user.id)
     assert directory.BOB.user.id in page.text
     assert running.browser("bob").get("/admin/tokens").status == 200
+
+
+def test_whoever_was_never_here_is_called_what_the_directory_calls_them(running: Running) -> None:
+    running.directory.looks_up = True
+    page = appoint(running.browser("admin"), "Contoso\\BOB")
+    assert "CONTOSO\\bob person" in page.text
+    assert "BOB" not in page.text
 
 
 def test_appointing_twice_is_appointing_once(running: Running) -> None:

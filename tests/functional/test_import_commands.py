@@ -75,6 +75,9 @@ def test_what_people_have_authorized_here_is_not_written_over(shell: Shell) -> N
     shell.run(shell.line())
     code, said = shell.run(shell.line(refresh_token="older"))
     assert (code, said.splitlines()[-1]) == (0, "Taken over: 0. There already: 1. Refused: 0.")
+    code, said = shell.run(shell.line(refresh_token="of another account", account_id="cloud-other"))
+    assert code == 1
+    assert said.startswith("1: This person has another cloud account at Northwind Cloud here.")
     assert shell.api.fetch()["access_token"]
 
 
@@ -126,8 +129,21 @@ class TestBeforeTheFirstLogIn:
         code, said = shell.run(shell.line(user="S-1-5-21-1-2-3-9"))
         assert (code, said.splitlines()[-1]) == (1, "Taken over: 0. There already: 0. Refused: 1.")
 
-    def test_whom_no_directory_has_is_known_by_the_id_alone(self, shell: Shell) -> None:
-        nobody = "S-1-5-21-1-2-3-9"
+    def test_an_id_that_no_directory_has_is_nobodys(self, shell: Shell) -> None:
+        code, said = shell.run(shell.line(**BOBS, user="S-1-5-21-1-2-3-9"))
+        assert (code, said.splitlines()[0]) == (1, "1: No directory has anybody with this id.")
+
+    @pytest.mark.parametrize(
+        ("nobody", "looks_up"),
+        [
+            ("S-1-5-21-1-2-3-9", False),
+            ("8f3d1c1e-0000-4000-8000-1234567890ab.8f3d1c1e-0000-4000-8000-1234567890ac", True),
+        ],
+    )
+    def test_of_whom_no_directory_can_say_anything_the_id_alone_is_known(
+        self, shell: Shell, nobody: str, looks_up: bool
+    ) -> None:
+        shell.api.running.directory.looks_up = looks_up
         assert shell.run(shell.line(**BOBS, user=nobody))[0] == 0
         assert shell.api.fetch(nobody)["account"]["subject"] == "cloud-bob"
 
@@ -140,8 +156,10 @@ class TestBeforeTheFirstLogIn:
         ("[" * 100_000, "This is no JSON object."),
         ({"refresh_token": ""}, "refresh_token is missing or empty."),
         ({"user": 7}, "user is missing or empty."),
-        ({"scopes": "mail"}, "scopes must be a list of words."),
-        ({"scopes": [1]}, "scopes must be a list of words."),
+        ({"scopes": "mail"}, "scopes must be a list of words, each without a blank in it."),
+        ({"scopes": [1]}, "scopes must be a list of words, each without a blank in it."),
+        ({"scopes": ["openid email"]}, "scopes must be a list of words, each without a blank in it."),
+        ({"scopes": [""]}, "scopes must be a list of words, each without a blank in it."),
         ({"authorized_at": "yesterday"}, "authorized_at must be seconds since 1970."),
         ({"user": "CONTOSO\\nobody"}, "Nobody is known by this name."),
     ],
@@ -161,4 +179,6 @@ def test_r68_json_repeats_nothing_of_a_line(shell: Shell) -> None:
 
 
 def test_an_unknown_provider_is_refused_before_anything_is_read(shell: Shell) -> None:
-    assert shell.run(shell.line(), provider="nobody")[0] != 0
+    code, said = shell.run(shell.line(), provider="nobody")
+    assert code != 0
+    assert "No provider has this id." in said

@@ -230,8 +230,22 @@ class TestManageTokens:
         assert "all tokens of CONTOSO\\bob" in page.text
         page = admin.press(page, "Remove", revoke="yes")
         assert "All tokens of CONTOSO\\bob were removed" in page.text
+        assert "this person sees “Authorize” again" in page.text
         assert bob.get("/providers").form("Authorize")
         assert alice.get("/providers").form("Reauthorize")
+
+    def test_the_receipt_of_single_tokens_says_whose_they_were(self, running: Running) -> None:
+        alice, bob, admin = (running.browser(name) for name in ("alice", "bob", "admin"))
+        for names, people in ((("alice",), "this person sees"), (("alice", "bob"), "the people concerned see")):
+            for name in names:
+                running.authorize({"alice": alice, "bob": bob}[name], name)
+            ids = [running.vault.people.find(f"{name}@contoso.example").id for name in names]
+            tokens = [f"token=northwind.{user_id}" for user_id in ids]
+            page = admin.press(admin.get(f"/admin/tokens/remove?{'&'.join(tokens)}"), "Remove", revoke="yes")
+            called = ", ".join(f"CONTOSO\\{name}" for name in names)
+            assert f"Chosen tokens of {called} were removed" in page.text
+            assert f"{people} “Authorize” again" in page.text
+            assert f"Chosen tokens of {called}" in admin.get("/admin/removals").text
 
     def test_removing_everything(self, running: Running) -> None:
         alice, admin = running.browser("alice"), running.browser("admin")

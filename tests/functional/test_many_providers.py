@@ -78,7 +78,8 @@ def test_no_page_costs_more_calls_with_500_providers_than_with_60(
     assert with_60 == with_500
     assert with_60["/admin/tokens"] == 2 + admin_tokens.PROVIDERS_A_PAGE
     assert with_60[f"/admin/tokens?user={ALICE}"] == 4
-    assert with_60["/admin/providers"] == 3 + provider_views.PROVIDERS_A_PAGE
+    # Session, providers, their health, and those that cannot be read
+    assert with_60["/admin/providers"] == 4 + provider_views.PROVIDERS_A_PAGE
     everything = with_60["/admin/tokens/remove-everything"]
     assert everything == 3 + COUNTED_PROVIDERS + admin_tokens.PROVIDERS_A_PAGE
     few = {path: number for path, number in with_60.items() if "?from" not in path and number > 12}
@@ -171,3 +172,64 @@ def test_the_names_of_people_in_a_rule_are_one_read(
     assert made.count("BatchGetItem") == 1
     assert len(made) < 6
     assert "CONTOSO\\alice" in asked["/admin/clients/scanner"]().text
+
+
+SEARCHES = {
+    "/admin/tokens?user=": ("User", 128),
+    "/admin/tokens?account=": ("Cloud account contains", 128),
+    "/admin/tokens?scope=": ("Scope", 128),
+    "/admin/tokens/export?account=": ("Cloud account contains", 128),
+    "/admin/audit?user=": ("On whom", 128),
+    "/admin/audit?actor=": ("Who", 128),
+    "/admin/clients?user=": ("Person", 320),
+    "/admin/register-provider?search=": ("Search", 128),
+    "/providers?search=": ("Search", 128),
+}
+
+
+@pytest.mark.parametrize("path", SEARCHES)
+def test_a_search_that_is_too_long_is_told_its_field_and_how_much_is_possible(running: Running, path: str) -> None:
+    admin = running.browser("admin")
+    label, longest = SEARCHES[path]
+    assert "can have at most" not in admin.get(path + "x" * longest).text
+    page = admin.get(path + "x" * (longest + 1))
+    assert page.status == 400
+    assert f"“{label}” can have at most {longest} characters." in page.text
+    page = admin.get(path + "x" * 5000)
+    assert page.status == 413
+    assert "at most 4,096 bytes" in page.text
+
+
+class TestAPersonsList:
+    def names(self, page: Answer) -> list[str]:
+        return [unescape(name) for name in re.findall(r'<h2 id="name-[^"]+"><bdi>([^<]+)</bdi>', page.body)]
+
+    def test_what_is_held_comes_first_and_the_rest_as_people_count(self, running: Running) -> None:
+        alice, bob = running.browser("alice"), running.browser("bob")
+        running.authorize(alice)
+        fill(running, 12)
+        assert self.names(bob.get("/providers")) == [*(f"Cloud {n:03}" for n in range(11)), "Northwind Cloud"]
+        vault = running.aws.table("vault")
+        first = DynamoProviderStore(vault, running.aws.table("vault-keys")).get(NORTHWIND)
+        names = {"p000": "Cloud 10", "p001": "cloud 9", "p002": "Cloud 2 b", "p003": "Cloud 2"}
+        vault.put_all([_provider_to_item(replace(first, id=key, name=name)) for key, name in names.items()])
+        assert self.names(alice.get("/providers"))[:1] == ["Northwind Cloud"]
+        in_order = [name for name in self.names(alice.get("/providers")) if name in names.values()]
+        assert in_order == ["Cloud 2", "Cloud 2 b", "cloud 9", "Cloud 10"]
+
+    def test_a_long_one_can_be_searched(self, running: Running) -> None:
+        alice = running.browser("alice")
+        fill(running, 12)
+        assert "Search providers" not in alice.get("/providers").body
+        fill(running, 13)
+        page = alice.get("/providers")
+        page = alice.press(page, "Search", search="CLOUD 00 openid")
+        assert self.names(page) == [f"Cloud {n:03}" for n in range(10)]
+        assert "10 of 13 providers found." in page.text
+        assert alice.get("/providers?search=nothing").text.count("0 of 13 providers found.") == 1
+
+    def test_it_is_searched_by_cloud_account(self, running: Running) -> None:
+        alice = running.browser("alice")
+        running.authorize(alice)
+        fill(running, 13)
+        assert self.names(alice.get("/providers?search=alice@")) == ["Northwind Cloud"]

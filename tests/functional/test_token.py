@@ -192,6 +192,19 @@ class TestRelease:
         assert api.refuse(minimum_seconds="3601") == (400, "invalid_request", "life_too_short")
         assert api.running.cloud.requests["/token"] == 2
 
+    def test_a_token_that_lives_less_than_the_default_minimum_is_given_with_half_its_life(self, api: Api) -> None:
+        """As docs/token-endpoint.md has it: nobody could have more, and a refresh for each call would help nobody."""
+        api.running.cloud.access_token_seconds = 4
+        api.running.clock.advance(3600)
+        first = api.fetch()
+        assert first["expires_in"] == 4
+        api.running.clock.advance(2)
+        again = api.fetch()
+        assert (again["access_token"], again["expires_in"]) == (first["access_token"], 2)
+        api.running.clock.advance(1)
+        assert api.fetch()["expires_in"] == 4
+        assert api.refuse(minimum_seconds="5")[2] == "life_too_short"
+
     def test_narrow_scopes_and_the_account(self, api: Api) -> None:
         assert api.fetch(scope="openid email", account="cloud-alice")["scope"] == " ".join(SCOPES)
         assert api.fetch(account="alice@contoso.example")
@@ -670,6 +683,11 @@ class TestRequests:
         status, answer = api.send(b"{}", **{"Content-Type": content_type})
         assert (status, answer["error"]) == (415, "invalid_request")
         assert [line["tag"] for line in api.ledger()] == ["token.refused"]
+
+    def test_other_methods_are_refused_in_the_same_way(self, api: Api) -> None:
+        answer = Browser(api.running.app).get("/oauth2/token")
+        body = json.loads(answer.body)
+        assert (answer.status, body["error"], body["reason"]) == (405, "invalid_request", "method_not_allowed")
 
     def test_f20_r70_a_request_that_cannot_be_read_nor_recorded_is_said_as_such(
         self, api: Api, monkeypatch: pytest.MonkeyPatch

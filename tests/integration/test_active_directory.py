@@ -13,6 +13,7 @@ from chalicelib.adapters.ldap_directory import REFUSED_SECONDS
 from chalicelib.adapters.system import SystemClock, SystemRandom
 from chalicelib.domain.aliases import normalized
 from chalicelib.domain.audit import Origin
+from chalicelib.domain.directory import Group
 from chalicelib.domain.distinguished_name import folded_dn
 from chalicelib.domain.errors import DirectoryUnavailable, InvalidRequest, LoginRefused, NotFound, TooManyTries
 from chalicelib.domain.secret import Secret
@@ -184,8 +185,8 @@ class TestGroupsOfTheSettings:
 class TestGroups:
     def test_a_group_is_found_by_its_distinguished_name(self, samba):
         domain = directories(contoso_with_service(samba))
-        assert domain.group(samba.dn(USERS)) == samba.sid(USERS)
-        assert domain.group(samba.sid(USERS)) == samba.sid(USERS)
+        assert domain.group(samba.dn(USERS).upper()) == Group(samba.sid(USERS), samba.dn(USERS))
+        assert domain.group(samba.sid(USERS)).key == samba.sid(USERS)
         with pytest.raises(NotFound):
             domain.group(f"CN=Nobody,{samba.dn(USERS).partition(',')[2]}")
         with pytest.raises(NotFound):
@@ -193,19 +194,20 @@ class TestGroups:
 
     def test_without_a_service_account_only_by_its_sid(self, samba):
         domain = directories(contoso(samba))
-        assert domain.group(samba.sid(USERS)) == samba.sid(USERS)
+        assert domain.group(samba.sid(USERS)).key == samba.sid(USERS)
         with pytest.raises(InvalidRequest):
             domain.group(samba.dn(USERS))
 
     def test_one_that_the_settings_name_is_known_by_that_name(self, samba):
         dn = samba.dn(ADMINISTRATORS)
-        assert directories(contoso(samba, administrator_groups=(dn,))).group(dn.upper()) == folded_dn(dn)
+        found = directories(contoso(samba, administrator_groups=(dn,))).group(dn.upper())
+        assert found == Group(folded_dn(dn), dn)
 
     def test_groups_of_openldap_are_known_by_their_names(self, openldap):
         dn = openldap.dn(ADMINISTRATORS)
-        assert directories(example(openldap)).group(dn) == folded_dn(dn)
+        assert directories(example(openldap)).group(dn).key == folded_dn(dn)
         with_service = directories(example_with_service(openldap), secret=openldap.service_password)
-        assert with_service.group(dn) == folded_dn(dn)
+        assert with_service.group(dn.upper()) == Group(folded_dn(dn), dn)
         with pytest.raises(NotFound):
             with_service.group(f"cn=nobody,{dn.partition(',')[2]}")
 

@@ -151,6 +151,28 @@ def test_the_launcher_takes_a_directory_of_ones_own(tmp_path: Path) -> None:
         run.communicate(timeout=30)
 
 
+def test_the_launcher_offers_the_sign_in_of_a_realm_like_keycloaks(tmp_path: Path) -> None:
+    port = free_port()
+    run = launcher(tmp_path, port, SIGN_IN="keycloak")
+    assert run.stdout
+    lines = []
+    while not lines or not lines[-1].startswith("Ctrl-C"):
+        lines.append(run.stdout.readline().rstrip("\n"))
+        assert lines[-1] or run.poll() is None, lines
+    accounts = lines[lines.index("Accounts at Contoso SSO, to sign in with:") + 1 :]
+    assert [re.split(r" {2,}", line)[:2] for line in accounts[:2]] == [["adele", "adele-pass"], ["carol", "carol-pass"]]
+    page = requests.get(f"http://localhost:{port}/login", timeout=5)
+    assert "Sign in with Contoso SSO" in page.text
+    run.send_signal(signal.SIGTERM)
+    run.communicate(timeout=30)
+
+
+def test_a_sign_in_that_is_none_is_said(tmp_path: Path) -> None:
+    run = launcher(tmp_path, free_port(), SIGN_IN="entra")
+    assert run.communicate(timeout=20)[0] == "SIGN_IN must be northwind or keycloak, not 'entra'.\n"
+    assert run.returncode == 1
+
+
 def test_nothing_survives_a_parent_that_is_killed(tmp_path: Path) -> None:
     script = (
         "import json, pathlib, sys, time; from dev.stack import Stack\n"

@@ -9,8 +9,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from chalicelib.adapters.catalogue import FOLDER, FileCatalogue
+from chalicelib.domain.authorization_server import ClientAuthentication
 from chalicelib.domain.errors import NotFound
-from chalicelib.domain.provider_type import ProviderType, RevocationStyle
+from chalicelib.domain.provider_type import ProviderType, Quirk, RevocationStyle
 
 SCHEMA = json.loads((FOLDER.parent / "provider-type.schema.json").read_text())
 BOX: dict[str, Any] = {
@@ -48,6 +49,19 @@ def test_every_type_was_compared_with_its_sources_within_a_year(type_: ProviderT
     age = datetime.now(UTC).date() - date.fromisoformat(type_.looked_at)
     assert age <= timedelta(days=366)
     assert type_.sources
+
+
+def test_json_goes_with_a_client_that_authenticates_in_the_header() -> None:
+    """In the form there would be no room for id and secret: a JSON body is not one."""
+    for type_ in FileCatalogue().all():
+        if Quirk.JSON_TOKEN_REQUESTS in type_.quirks or type_.revocation is RevocationStyle.RFC7009_JSON:
+            assert type_.client_authentication is ClientAuthentication.BASIC, type_.id
+
+
+def test_a_refresh_path_is_beside_an_endpoint_that_ends_in_token() -> None:
+    for type_ in FileCatalogue().all():
+        if Quirk.REFRESH_PATH in type_.quirks:
+            assert type_.endpoints["token_endpoint"].endswith("/token"), type_.id
 
 
 def test_has_openid_connect() -> None:
@@ -118,6 +132,9 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, values: Any) -> Non
         {"revocation": "hope"},
         {"subject_fields": []},
         {"default_access_token_seconds": 0},
+        {"callback_fields": {"place": {"parameter": "state", "pattern": "[a-z]+"}}},
+        {"callback_fields": {"access_token": {"parameter": "token", "pattern": "[a-z]+"}}},
+        {"callback_fields": {"place": {"parameter": "place"}}},
         {"colour": "blue"},
     ],
     ids=str,

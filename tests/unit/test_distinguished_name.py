@@ -93,3 +93,9 @@ def test_keys_of_an_earlier_spelling_are_read_as_those_of_today() -> None:
         assert stored_group_key(stored) == folded_dn("CN=Staff\\, EU,DC=x")
     assert stored_group_key("S-1-5-21-1-2-3-4") == "S-1-5-21-1-2-3-4"
     assert stored_group_key("cn=vaultusers,dc=x") == "cn=vaultusers,dc=x"
+
+
+@pytest.mark.parametrize("key", ["group:CONTOSO\\Vault Admins", "role:Geschäftsführung", "group:7f2c"])
+def test_what_an_id_token_claims_is_stored_as_it_is(key: str) -> None:
+    """No distinguished name begins so, and capitals count."""
+    assert stored_group_key(key) == key == group_key(key)

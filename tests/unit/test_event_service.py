@@ -1,15 +1,18 @@
 """Events: each told once, by whom it concerns and only while it is so, whatever the bus and the mail service do."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
-from chalicelib.domain.errors import CloudMisconfigured, CloudRefused, CloudUnavailable, Undeliverable
+from chalicelib.domain.audit import Actor, AuditTag
+from chalicelib.domain.errors import CloudMisconfigured, CloudRefused, CloudUnavailable, NotFound, Undeliverable
 from chalicelib.domain.event import (
+    AUTHORIZED_AGAIN,
+    DIGEST_SECONDS,
     GIVE_UP_SECONDS,
-    MAIL_PAUSE_SECONDS,
     PATIENCE_SECONDS,
     Channel,
     Delivery,
@@ -22,11 +25,12 @@ from chalicelib.domain.user import Departure
 from chalicelib.services.background import RESERVE_SECONDS
 from chalicelib.services.events import BUDGET, EventService, Outlets
 from tests.fakes.events import FakeOutbox
-from tests.fakes.services import FakeVault
+from tests.fakes.services import ORIGIN, FakeVault
 from tests.samples import ACCOUNT, ALICE, APPLICATION, NOW, PROVIDER
 
 HOUR = 3600
-TEAM = ("team@contoso.example",)
+BY = Actor("S-admin", "CONTOSO\\admin")
+TEAM = "team@contoso.example"
 
 
 class World(FakeVault):
@@ -55,7 +59,34 @@ class World(FakeVault):
         return [event.kind.value for event in self.bus.published]
 
     def mails(self, channel: Channel) -> list[str]:
-        return [event.kind.value for event, told, _ in self.mailer.sent if told is channel]
+        return [events[0].kind.value for events, told, _ in self.mailer.sent if told is channel]
+
+    def digests(self) -> list[int]:
+        """How many people each mail to administrators was about."""
+        return [len(events) for events, told, _ in self.mailer.sent if told is Channel.ADMINISTRATORS]
+
+    def lose(self, numbers: Iterable[int]) -> None:
+        """So many other people must authorize again."""
+        grant = self.grant()
+        assert grant is not None
+        for number in numbers:
+            other = replace(grant, user_id=f"S-{number}", state_at=self.clock.now())
+            other = replace(other, state=GrantState.NEEDS_REAUTHORIZATION)
+            self.grant_store.grants[(other.user_id, "northwind", 1, "")] = other
+            self.events.tell(Event.of_grant(EventKind.GRANT_NEEDS_REAUTHORIZATION, other, PROVIDER, self.clock.now()))
+
+    def lose_alice(self) -> None:
+        """Her cloud refuses for good, whatever she has authorized before."""
+        self.authorize(ACCOUNT)
+        self.clock.advance(HOUR)
+        self.fail(CloudRefused("invalid_grant"))
+
+    def fail_and_recover(self) -> None:
+        """After so long that people are told."""
+        self.fail(CloudUnavailable())
+        self.deliver_later(PATIENCE_SECONDS)
+        self.fetch()
+        self.events.deliver_due()
 
     def deliver_later(self, seconds: int) -> int:
         self.clock.advance(seconds)
@@ -92,8 +123,8 @@ class TestOfRefreshes:
         assert (event.user_id, event.provider_name) == (ALICE.id, PROVIDER.name)
         assert (event.reason, event.account) == ("refused_by_cloud", ACCOUNT.label)
         assert world.mailer.sent == [
-            (event, Channel.PERSON, (ALICE.email,)),
-            (event, Channel.ADMINISTRATORS, TEAM),
+            ((event,), Channel.PERSON, ALICE.email),
+            ((event,), Channel.ADMINISTRATORS, TEAM),
         ]
 
     def test_a_failure_is_published_at_once_and_mailed_when_it_stays(self, world: World) -> None:
@@ -124,7 +155,7 @@ class TestOfRefreshes:
         world.events.deliver_due()
         (event,) = world.bus.published
         assert (event.kind, event.reason, event.user_id) == (EventKind.PROVIDER_MISCONFIGURED, "invalid_client", "")
-        assert world.mailer.sent == [(event, Channel.ADMINISTRATORS, TEAM)]
+        assert world.mailer.sent == [((event,), Channel.ADMINISTRATORS, TEAM)]
 
     def test_a_token_that_ended_without_another_and_one_that_does_not_open_are_told(self, world: World) -> None:
         grant = world.grant()
@@ -157,13 +188,22 @@ class TestMails:
         world.fail(CloudRefused("invalid_grant"))
         world.events.deliver_due()
 
-    def test_one_of_a_kind_a_day(self, refused: World) -> None:
+    def test_a_second_loss_of_one_grant_is_another_matter(self, refused: World) -> None:
         refused.events.deliver_due()
+        refused.clock.advance(60)
         self.again(refused)
-        assert (len(refused.bus.published), len(refused.mailer.sent)) == (2, 2)
-        refused.clock.advance(MAIL_PAUSE_SECONDS)
+        assert len(refused.bus.published) == 3
+        assert refused.mails(Channel.PERSON) == ["grant.needs_reauthorization"] * 2
+
+    def test_what_was_lost_again_before_it_was_told_is_told_once(self, refused: World) -> None:
+        refused.mailer.fails = 3
+        refused.events.deliver_due()
+        refused.clock.advance(60)
         self.again(refused)
-        assert (len(refused.bus.published), len(refused.mailer.sent)) == (3, 4)
+        refused.deliver_later(HOUR)
+        refused.deliver_later(HOUR)
+        assert refused.mails(Channel.PERSON) == ["grant.needs_reauthorization"]
+        assert refused.digests() == [1]
 
     @pytest.mark.parametrize(
         "change",
@@ -177,7 +217,8 @@ class TestMails:
     def test_what_has_passed_is_not_mailed(self, refused: World, change: Callable[[World], object]) -> None:
         change(refused)
         refused.events.deliver_due()
-        assert (refused.published(), refused.mailer.sent) == (["grant.needs_reauthorization"], [])
+        assert refused.published()[0] == "grant.needs_reauthorization"
+        assert refused.mailer.sent == []
 
     def test_who_left_gets_no_mail(self, refused: World) -> None:
         refused.users.records[ALICE.id] = replace(refused.users.records[ALICE.id], departure=Departure.DISABLED)
@@ -191,16 +232,112 @@ class TestMails:
         refused.events.deliver_due()
         assert refused.mails(Channel.PERSON) == []
 
-    def test_administrators_get_one_for_a_provider_whoever_it_concerns(self, refused: World) -> None:
-        grant = refused.grant()
+    def test_a_failure_that_ended_by_a_new_authorization_is_over_for_the_others_who_heard_of_it(
+        self, world: World
+    ) -> None:
+        world.fail(CloudUnavailable())
+        world.deliver_later(PATIENCE_SECONDS)
+        world.authorize(ACCOUNT)
+        world.events.deliver_due()
+        assert world.published() == ["grant.failing", "grant.recovered"]
+        assert world.bus.published[1].reason == AUTHORIZED_AGAIN
+        # She has just done it herself
+        assert world.mails(Channel.PERSON) == ["grant.failing"]
+        assert world.mails(Channel.ADMINISTRATORS) == ["grant.failing", "grant.recovered"]
+
+
+class TestDigests:
+    """Administrators hear of everybody, and not once for each."""
+
+    def test_many_at_once_are_one_mail(self, world: World) -> None:
+        world.lose(range(300))
+        assert world.events.deliver_due() == 600
+        assert world.digests() == [300]
+
+    def test_the_first_is_told_at_once_and_those_after_it_in_one_mail_an_hour_later(self, world: World) -> None:
+        world.lose([0])
+        world.events.deliver_due()
+        for number in range(1, 301):
+            world.lose([number])
+            world.deliver_later(5)
+        assert world.digests() == [1]
+        world.deliver_later(DIGEST_SECONDS)
+        assert world.digests() == [1, 300]
+        world.deliver_later(DIGEST_SECONDS)
+        assert world.digests() == [1, 300]
+
+    def test_what_is_over_by_then_is_in_none(self, world: World) -> None:
+        world.lose([0])
+        world.events.deliver_due()
+        world.lose(range(1, 5))
+        world.deliver_later(5)
+        for number in (1, 2):
+            del world.grant_store.grants[(f"S-{number}", "northwind", 1, "")]
+        world.deliver_later(DIGEST_SECONDS)
+        assert world.digests() == [1, 2]
+
+    def test_who_was_told_of_a_loss_is_told_that_it_is_over_and_of_no_other(self, world: World) -> None:
+        world.fail(CloudUnavailable())
+        world.deliver_later(PATIENCE_SECONDS)
+        grant = world.grant()
         assert grant is not None
-        for number in range(3):
-            other = replace(grant, user_id=f"S-{number}")
-            refused.grant_store.grants[(other.user_id, "northwind", 1, "")] = other
-            refused.events.tell(Event.of_grant(EventKind.GRANT_NEEDS_REAUTHORIZATION, other, PROVIDER, NOW))
-        refused.events.deliver_due()
-        assert len(refused.bus.published) == 4
-        assert len(refused.mails(Channel.ADMINISTRATORS)) == 1
+        # Failing for a moment: nobody heard of it
+        lost = replace(grant, user_id="S-9", state_at=world.clock.now())
+        back = replace(lost, state=GrantState.ACTIVE)
+        world.grant_store.grants[("S-9", "northwind", 1, "")] = back
+        world.events.tell(Event.of_grant(EventKind.GRANT_FAILING, lost, PROVIDER, world.clock.now()))
+        world.events.tell(Event.of_recovery(lost, back, PROVIDER, world.clock.now()))
+        world.fetch()
+        world.events.deliver_due()
+        assert world.mails(Channel.ADMINISTRATORS) == ["grant.failing", "grant.recovered"]
+        assert [event.user_id for event in world.mailer.sent[-1][0]] == [ALICE.id]
+
+    def test_a_registration_that_works_again_is_told(self, world: World) -> None:
+        world.fail(CloudMisconfigured("invalid_client"))
+        world.events.deliver_due()
+        world.clock.advance(HOUR)
+        world.fetch()
+        world.events.deliver_due()
+        assert world.published() == ["provider.misconfigured", "provider.recovered"]
+        assert world.mails(Channel.ADMINISTRATORS) == ["provider.misconfigured", "provider.recovered"]
+        assert world.mails(Channel.PERSON) == []
+
+    def test_one_that_passed_before_anybody_heard_of_it_is_no_mail(self, world: World) -> None:
+        world.fail(CloudMisconfigured("invalid_client"))
+        world.clock.advance(HOUR)
+        world.fetch()
+        world.events.deliver_due()
+        assert (world.published(), world.mailer.sent) == (["provider.misconfigured", "provider.recovered"], [])
+
+    def test_a_mail_that_did_not_go_out_is_tried_again_in_a_minute(self, world: World) -> None:
+        world.lose([0, 1])
+        world.mailer.fails = 1
+        world.events.deliver_due()
+        assert world.digests() == []
+        world.deliver_later(60)
+        assert world.digests() == [2]
+
+    def test_f29_of_two_runs_at_once_one_sends_it(self, world: World) -> None:
+        world.lose([0, 1])
+        send = world.mailer.send
+
+        def meanwhile(events: Sequence[Event], channel: Channel, address: str) -> None:
+            world.mailer.send = send  # type: ignore[method-assign]
+            world.events.deliver_due()
+            send(events, channel, address)
+
+        world.mailer.send = meanwhile  # type: ignore[method-assign]
+        world.events.deliver_due()
+        world.deliver_later(DIGEST_SECONDS)
+        assert world.digests() == [2]
+
+    def test_who_has_the_mail_does_not_get_it_again_for_somebody_who_has_not(self, world: World) -> None:
+        world.events._outlets = replace(world.events._outlets, administrators=(TEAM, "second@contoso.example"))
+        world.lose([0])
+        world.mailer.fails = 1
+        world.events.deliver_due()
+        world.deliver_later(DIGEST_SECONDS)
+        assert [address for _, _, address in world.mailer.sent] == ["second@contoso.example"]
 
 
 class TestDelivery:
@@ -210,7 +347,7 @@ class TestDelivery:
         return world
 
     def test_what_fails_is_tried_again_until_it_works(self, told: World) -> None:
-        told.bus.fails, told.mailer.fails = 1, 2
+        told.bus.fails, told.mailer.fails = 2, 2
         assert told.events.deliver_due() == 0
         assert told.events.deliver_due() == 0
         assert told.deliver_later(60) == 3
@@ -219,11 +356,13 @@ class TestDelivery:
 
     def test_it_is_given_up_after_days_and_said(self, told: World, lines: list[str]) -> None:
         told.bus.fails = 1000
-        for _ in range(GIVE_UP_SECONDS // HOUR + 7):
+        for _ in range(GIVE_UP_SECONDS // HOUR):
             told.deliver_later(HOUR)
         assert told.outbox.waiting == {}
         assert lines.count("event.lost") == 1
         assert lines[-1] == "event.lost"
+        (lost,) = told.events.lost()
+        assert (lost.channel, lost.error) == (Channel.BUS, "EventBridge: InternalFailure")
 
     def test_f29_what_another_run_has_claimed_is_left_alone(self, told: World) -> None:
         due = told.outbox.due
@@ -231,8 +370,9 @@ class TestDelivery:
         # Every look at the clock takes a second, so that the time of the run ends
         monotonic = told.clock.monotonic
         told.clock.monotonic = lambda: (told.clock.sleep(1), monotonic())[1]  # type: ignore[method-assign, func-returns-value]
-        assert told.events.deliver_due() == 0
+        told.events.deliver_due()
         assert told.bus.published == []
+        assert told.mails(Channel.PERSON) == []
 
     def test_a_run_ends_in_time_and_the_next_one_goes_on(self, told: World) -> None:
         publish = told.bus.publish
@@ -240,7 +380,7 @@ class TestDelivery:
         grant = told.grant()
         assert grant is not None
         for number in range(3):
-            told.events.tell(Event.of_grant(EventKind.GRANT_RECOVERED, replace(grant, version=number), PROVIDER, NOW))
+            told.events.tell(Event.of_grant(EventKind.GRANT_RECOVERED, replace(grant, state_at=number), PROVIDER, NOW))
         told.events.deliver_due(BUDGET.piece_seconds + RESERVE_SECONDS + 10)
         assert len(told.bus.published) == 2
         told.events.deliver_due()
@@ -250,7 +390,7 @@ class TestDelivery:
         grant = told.grant()
         assert grant is not None
         for number in range(1000):
-            told.events.tell(Event.of_grant(EventKind.GRANT_RECOVERED, replace(grant, version=number), PROVIDER, NOW))
+            told.events.tell(Event.of_grant(EventKind.GRANT_RECOVERED, replace(grant, state_at=number), PROVIDER, NOW))
 
         def hangs(*_: object) -> None:
             told.clock.sleep(9)
@@ -263,15 +403,58 @@ class TestDelivery:
     def test_r99_a_delivery_that_breaks_the_program_ends_no_run(self, told: World) -> None:
         publish, tries = told.bus.publish, []
 
-        def breaks(event: Event) -> None:
-            tries.append(event)
+        def breaks(events: Sequence[Event]) -> Mapping[str, str]:
+            tries.append(events)
             if len(tries) == 1:
                 raise ZeroDivisionError
-            publish(event)
+            return publish(events)
 
         told.bus.publish = breaks  # type: ignore[method-assign]
         assert told.events.deliver_due() == 2
         assert told.deliver_later(60) == 1
+
+    def test_r99_a_delivery_that_always_breaks_the_program_is_given_up(self, told: World, lines: list[str]) -> None:
+        def breaks(*_: object) -> None:
+            raise ZeroDivisionError
+
+        told.mailer.send = breaks  # type: ignore[method-assign]
+        for _ in range(GIVE_UP_SECONDS // HOUR + 7):
+            told.deliver_later(HOUR)
+        assert [key for key in told.outbox.waiting if key[1] is not Channel.BUS] == []
+        assert lines.count("event.lost") == 2
+
+    def test_what_never_had_a_try_is_never_given_up(self, told: World) -> None:
+        told.deliver_later(2 * GIVE_UP_SECONDS)
+        assert (len(told.bus.published), len(told.mailer.sent), told.events.lost()) == (1, 2, [])
+
+    def test_what_was_only_held_back_is_never_given_up(self, told: World) -> None:
+        told.events.deliver_due()
+        told.lose([1])
+        told.deliver_later(60)
+        told.deliver_later(2 * GIVE_UP_SECONDS)
+        assert told.digests() == [1, 1]
+
+    def test_what_was_lost_is_sent_again_by_an_administrator_and_has_a_life_anew(self, told: World) -> None:
+        told.bus.fails = told.mailer.fails = 10**6
+        for _ in range(GIVE_UP_SECONDS // HOUR + 7):
+            told.deliver_later(HOUR)
+        lost = {one.channel: one for one in told.events.lost()}
+        assert set(lost) == set(Channel)
+        event = lost[Channel.BUS].event
+        told.events.send_again(event.id, Channel.BUS, BY, ORIGIN)
+        with pytest.raises(NotFound):
+            told.events.send_again(event.id, Channel.BUS, BY, ORIGIN)
+        told.deliver_later(60)
+        told.bus.fails = told.mailer.fails = 0
+        told.deliver_later(60)
+        assert (told.published(), told.mailer.sent) == (["grant.needs_reauthorization"], [])
+        told.events.send_all_again(BY, ORIGIN)
+        told.events.deliver_due()
+        assert (len(told.mailer.sent), told.events.lost()) == (2, [])
+        entries = [one for one in told.audit_log.events if one.tag is AuditTag.EVENT_SENT_AGAIN]
+        assert {(one.actor, one.user_id, one.facts["channel"]) for one in entries} == {
+            (BY.id, ALICE.id, channel.value) for channel in Channel
+        }
 
     def test_r84_the_same_event_told_twice_is_one(self, told: World) -> None:
         (delivery, *_) = told.outbox.waiting.values()
@@ -286,6 +469,8 @@ class TestDelivery:
             outlets=Outlets(),
             grants=world.grant_store,
             users=world.users,
+            mail=world.mail_store,
+            audit_log=world.audit_log,
             clock=world.clock,
             engine=world.engine,
         )
@@ -298,13 +483,92 @@ class TestDelivery:
         assert Outlets(administrators=TEAM).channels == frozenset()
 
 
+def counted(calls: Counter[str], name: str, call: Callable[..., object]) -> Callable[..., object]:
+    def counting(*arguments: object, **named: object) -> object:
+        calls[name] += 1
+        return call(*arguments, **named)
+
+    return counting
+
+
+class TestManyAtOnce:
+    """Counted in calls, since seconds are the machine's."""
+
+    def test_a_thousand_go_out_in_a_run_and_in_calls_of_ten(self, world: World) -> None:
+        for number in range(1000):
+            world.users.enrol(replace(ALICE, id=f"S-{number}"), sessions_until=0, at=NOW)
+        world.lose(range(1000))
+        calls = Counter[str]()
+        for name in ("change", "finish", "told", "mails_sent", "note_mails"):
+            setattr(world.outbox, name, counted(calls, name, getattr(world.outbox, name)))
+        for name in ("load", "of_these"):
+            setattr(world.grant_store, name, counted(calls, name, getattr(world.grant_store, name)))
+        assert world.events.deliver_due() == 3000
+        # Each event and each mail to a person is claimed; ends are noted together, and the digest is one thing
+        assert calls == {
+            "change": 2000, "finish": 100 + 1000 + 1, "load": 1001, "of_these": 1, "mails_sent": 2,
+            "note_mails": 1,
+        }  # fmt: skip
+        assert (world.bus.calls, len(world.bus.published)) == (100, 1000)
+        assert len(world.mails(Channel.PERSON)) == 1000
+        assert world.digests() == [1000]
+        assert world.outbox.waiting == {}
+
+    def test_mails_keep_to_the_rate_that_the_mail_service_gives_and_ask_for_it_once(self, world: World) -> None:
+        for number in range(100):
+            world.users.enrol(replace(ALICE, id=f"S-{number}"), sessions_until=0, at=NOW)
+        world.mailer.per_second = 14
+        world.lose(range(100))
+        began = world.clock.monotonic()
+        world.events.deliver_due()
+        assert len(world.mailer.sent) == 101
+        assert world.clock.monotonic() - began == pytest.approx(100 / 14)
+        assert world.mailer.asked == 1
+
+    def test_what_the_bus_does_not_take_is_tried_again_and_the_rest_is_not(self, world: World) -> None:
+        world.lose(range(30))
+        world.bus.refused = {"S-3", "S-17"}
+        world.events.deliver_due()
+        assert len(world.bus.published) == 28
+        world.bus.refused.clear()
+        world.events.deliver_due()
+        assert [event.user_id for event in world.bus.published[28:]] == ["S-3", "S-17"]
+
+    def test_events_of_one_grant_go_out_in_their_order(self, world: World) -> None:
+        grant = world.grant()
+        assert grant is not None
+        for number in range(5):
+            for user_id in ("S-1", "S-2"):
+                other = replace(grant, user_id=user_id, state_at=number)
+                world.events.tell(Event.of_grant(EventKind.GRANT_FAILING, other, PROVIDER, NOW + number))
+        world.bus.refused = {"S-1"}
+        world.events.deliver_due()
+        assert [event.user_id for event in world.bus.published] == ["S-2"] * 5
+        world.bus.refused.clear()
+        world.bus.fails = 1
+        world.events.deliver_due()
+        world.events.deliver_due()
+        assert [event.stamp for event in world.bus.published] == [*range(5), *range(5)]
+
+    def test_a_bus_that_is_down_is_asked_once_a_run_and_what_waits_for_it_is_in_the_metric(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        world.lose(range(50))
+        world.bus.fails = 10
+        world.deliver_later(900)
+        assert world.bus.calls == 1
+        (line,) = [record for record in caplog.records if record.getMessage() == "background.ran"]
+        assert line.__dict__["seconds"] == 900
+
+
 def test_the_id_follows_from_what_happened(world: World) -> None:
     grant = world.grant()
     assert grant is not None
     ids = {
         Event.of_grant(kind, one, PROVIDER, at).id
         for kind in (EventKind.GRANT_FAILING, EventKind.GRANT_RECOVERED)
-        for one in (grant, replace(grant, version=grant.version + 1), replace(grant, user_id="S-2"))
+        for one in (grant, replace(grant, state_at=grant.state_at + 1), replace(grant, user_id="S-2"))
         for at in (NOW, NOW + 1)
     }
     assert len(ids) == 6
@@ -322,7 +586,7 @@ def test_a_lapse_is_told_once_between_two_refreshes(world: World) -> None:
 def test_each_attempt_waits_longer(world: World) -> None:
     grant = world.grant()
     assert grant is not None
-    delivery = Delivery.first(Event.of_grant(EventKind.GRANT_RECOVERED, grant, PROVIDER, NOW), Channel.BUS)
+    delivery = Delivery.first(Event.of_grant(EventKind.GRANT_RECOVERED, grant, PROVIDER, NOW), Channel.PERSON)
     waits = []
     for _ in range(6):
         delivery = delivery.claimed(NOW)

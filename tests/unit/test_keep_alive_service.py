@@ -375,6 +375,8 @@ class TestWarnings:
             outlets=Outlets(),
             grants=world.grant_store,
             users=world.users,
+            mail=world.mail_store,
+            audit_log=world.audit_log,
             clock=world.clock,
             engine=world.engine,
         )

@@ -112,8 +112,8 @@ def test_r6_then_they_are_revoked_at_the_cloud_and_removed(world: World) -> None
     assert world.grant() is None
     assert len(world.cloud.revoked) == 1
     assert world.users.get(ALICE.id) is None
-    assert world.tags()[-2:] == [AuditTag.GRANT_REVOKED, AuditTag.USER_REMOVED]
-    assert [event.actor for event in world.audit_log.events[-2:]] == ["-", "-"]
+    assert world.tags()[-3:] == [AuditTag.GRANT_REVOKED, AuditTag.REVOCATION_RETRIED, AuditTag.USER_REMOVED]
+    assert [event.actor for event in world.audit_log.events[-3:]] == ["-", "-", "-"]
 
 
 def test_who_comes_back_in_time_has_lost_nothing_but_the_sessions(world: World) -> None:

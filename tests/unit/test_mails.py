@@ -6,8 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from chalicelib.domain.event import Channel, Event, EventKind, is_mail_address
+from chalicelib.domain.event import Channel, Event, EventKind
 from chalicelib.domain.grant import GrantReason
+from chalicelib.domain.mail import is_mail_address
 from chalicelib.web.mails import MailWriter
 from chalicelib.web.urls import Urls
 from tests.samples import APPLICATION, GRANT, NOW, PROVIDER
@@ -40,7 +41,7 @@ class Links(HTMLParser):
 @pytest.mark.parametrize(("kind", "channel"), MAILED)
 def test_one_link_of_ours_and_nothing_that_is_loaded(kind: EventKind, channel: Channel) -> None:
     event = FROZEN if kind is EventKind.CLIENT_FROZEN else replace(LAPSE, kind=kind)
-    mail = WRITER.write(event, channel)
+    mail = WRITER.write([event], channel)
     links = Links(mail.html)
     assert len(links.addresses) == 1
     assert links.addresses[0].startswith(f"{VAULT}/")
@@ -53,7 +54,7 @@ def test_one_link_of_ours_and_nothing_that_is_loaded(kind: EventKind, channel: C
 @pytest.mark.parametrize(("kind", "channel"), MAILED)
 def test_names_are_names_and_nothing_else(kind: EventKind, channel: Channel) -> None:
     event = replace(LAPSE, kind=kind, provider_name=EVIL, client_name=EVIL, user_name=EVIL, account=EVIL, reason=EVIL)
-    mail = WRITER.write(event, channel)
+    mail = WRITER.write([event], channel)
     assert mail.subject.isprintable()
     assert len(mail.subject) < 200
     assert "<script>" not in mail.html
@@ -62,7 +63,7 @@ def test_names_are_names_and_nothing_else(kind: EventKind, channel: Channel) -> 
 
 def test_the_person_is_led_to_the_provider_and_administrators_to_theirs() -> None:
     links = {
-        (kind, channel): Links(WRITER.write(replace(LAPSE, kind=kind), channel).html).addresses[0]
+        (kind, channel): Links(WRITER.write([replace(LAPSE, kind=kind)], channel).html).addresses[0]
         for kind, channel in MAILED
     }
     assert {link for (_, channel), link in links.items() if channel is Channel.PERSON} == {
@@ -75,11 +76,29 @@ def test_the_person_is_led_to_the_provider_and_administrators_to_theirs() -> Non
 
 
 @pytest.mark.parametrize(
+    ("number", "counted", "named"),
+    [
+        (1, "1 person", r"CONTOSO\0 (a) must"),
+        (2, "2 people", r"CONTOSO\0 (a) and CONTOSO\1 (a) must"),
+        (4, "4 people", r"CONTOSO\0 (a), CONTOSO\1 (a), CONTOSO\2 (a) and 1 other person must"),
+        (1300, "1,300 people", r"CONTOSO\0 (a), CONTOSO\1 (a), CONTOSO\2 (a) and 1,297 other people must"),
+    ],
+)
+def test_administrators_read_how_many_and_who(number: int, counted: str, named: str) -> None:
+    event = replace(LAPSE, kind=EventKind.GRANT_NEEDS_REAUTHORIZATION)
+    events = [replace(event, user_id=f"S-{n}", user_name=rf"CONTOSO\{n}", account="a") for n in range(number)]
+    # Two accounts of one person are one person
+    mail = WRITER.write([*events, replace(events[0], slot="s")], Channel.ADMINISTRATORS)
+    assert mail.subject == f"People must authorize Northwind Cloud again: {counted}"
+    assert named in " ".join(mail.text.split())
+
+
+@pytest.mark.parametrize(
     "reason", ["refused_by_cloud", "refused_repeatedly", "outcome_unknown", "unreadable", "expired", "another"]
 )
 def test_the_cause_is_said_in_words(reason: str) -> None:
     event = replace(LAPSE, kind=EventKind.GRANT_NEEDS_REAUTHORIZATION, reason=reason)
-    text = " ".join(WRITER.write(event, Channel.PERSON).text.split())
+    text = " ".join(WRITER.write([event], Channel.PERSON).text.split())
     words = {
         GrantReason.OUTCOME_UNKNOWN: "was cut off",
         GrantReason.UNREADABLE: "cannot be read",
@@ -91,17 +110,40 @@ def test_the_cause_is_said_in_words(reason: str) -> None:
     assert "(alice@contoso.example)" in text
 
 
-@pytest.mark.parametrize("account", ["https://evil.example/", "www.evil.example", "a b@c.example"])
-def test_what_a_cloud_calls_an_account_is_shown_only_as_an_address(account: str) -> None:
-    assert account not in WRITER.write(replace(LAPSE, account=account), Channel.PERSON).text
+@pytest.mark.parametrize(
+    ("account", "shown"),
+    [
+        ("alice@cloud.example", "(alice@cloud.example)"),
+        ("Alice A.", "(Alice A[.])"),
+        ("https://evil.example/", "(https[:]//evil[.]example/)"),
+        ("www.evil.example", "(www[.]evil[.]example)"),
+        ("a b@c.example", "(a b@c[.]example)"),
+    ],
+)
+@pytest.mark.parametrize("kind", [kind for kind, channel in MAILED if channel is Channel.PERSON])
+def test_the_account_is_always_named_and_never_a_link(kind: EventKind, account: str, shown: str) -> None:
+    text = " ".join(WRITER.write([replace(LAPSE, kind=kind, account=account)], Channel.PERSON).text.split())
+    assert shown in text
+
+
+@pytest.mark.parametrize(("kind", "channel"), MAILED)
+def test_times_have_hour_and_zone(kind: EventKind, channel: Channel) -> None:
+    text = " ".join(WRITER.write([replace(LAPSE, kind=kind, at=NOW + 60)], channel).text.split())
+    assert "oticed on 15 Jan 2027, 08:01 UTC." in text
+    assert ("ends on 15 Jan 2027, 08:00 UTC" in text) is ((kind, channel) == (LAPSE.kind, Channel.PERSON))
+
+
+def test_no_address_is_broken_over_two_lines() -> None:
+    address = "a-very-long-name-with-many-hyphens-in-it.of-somebody@a-long-domain-with-hyphens.contoso.example"
+    assert address in WRITER.write([replace(LAPSE, account=address)], Channel.PERSON).text
 
 
 def test_the_day_is_the_day_of_the_end() -> None:
-    assert WRITER.write(LAPSE, Channel.PERSON).subject == "Your authorization at Northwind Cloud ends on 15 Jan 2027"
+    assert WRITER.write([LAPSE], Channel.PERSON).subject == "Your authorization at Northwind Cloud ends on 15 Jan 2027"
 
 
 def test_lines_are_short_but_for_the_link() -> None:
-    lines = WRITER.write(LAPSE, Channel.ADMINISTRATORS).text.splitlines()
+    lines = WRITER.write([LAPSE], Channel.ADMINISTRATORS).text.splitlines()
     assert max(len(line) for line in lines if not line.startswith("https://")) <= 72
 
 
@@ -113,7 +155,9 @@ def test_addresses(address: str) -> None:
 @pytest.mark.parametrize(
     "address",
     ["", "a", "@b", "a@", "a@b@c", "a b@c.example", "a@b.example\n", '"a"@b.example', "a@b.example,c@d.example",
-     "ä@b.example", "a@-b..example", "x" * 65 + "@b.example", "a@" + "b." * 140 + "c"],
+     "ä@b.example", "a@-b..example", "x" * 65 + "@b.example", "..x.@contoso.com", ".x@b.example", "x.@b.example",
+     "x..y@b.example",
+     "x@b-.example", "x@b.example.", "x@" + "b" * 64 + ".example", "a@" + "b." * 140 + "c"],
 )  # fmt: skip
 def test_what_is_no_address(address: str) -> None:
     assert not is_mail_address(address)

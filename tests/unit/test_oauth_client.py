@@ -13,6 +13,7 @@ import pytest
 from chalicelib.adapters import cloud_transport
 from chalicelib.adapters.endpoint_guard import EndpointGuard
 from chalicelib.adapters.oauth_client import AuthlibClient
+from chalicelib.adapters.oauth_discovery import authorization_server
 from chalicelib.domain.authorization_request import AuthorizationRequest
 from chalicelib.domain.authorization_server import AuthorizationServer, ClientAuthentication
 from chalicelib.domain.errors import (
@@ -652,7 +653,7 @@ class TestAccount:
         assert isinstance(failure, CloudAnswerInvalid)
         assert failure.detail == "id_token: missing"
 
-    @pytest.mark.parametrize("claims", [{"nonce": "x"}, {"aud": "x"}, {"iss": "x"}, {"exp": NOW - 100}, {"sub": ...}])
+    @pytest.mark.parametrize("claims", [{"nonce": "x"}, {"aud": "x"}, {"iss": "x"}, {"exp": NOW - 301}, {"sub": ...}])
     def test_r45_a_wrong_id_token_is_refused(self, trip: Trip, claims: dict[str, Any]) -> None:
         trip.cloud.id_token_claims = claims
         assert isinstance(trip.fail(), CloudAnswerInvalid)
@@ -709,10 +710,11 @@ class TestAccount:
     def test_who_signs_in_is_whom_the_id_token_names_where_nothing_more_is_asked_for(self, trip: Trip) -> None:
         url = trip.oauth.authorization_url(trip.request, TYPE, state="s", code_verifier=VERIFIER, again=False)
         code = parameters(trip.cloud.consent(url))["code"]
-        claims = trip.oauth.identify(
+        identity = trip.oauth.identify(
             trip.client, trip.request, code=code, code_verifier=Secret(VERIFIER), asks_userinfo=False
         )
-        assert claims["sub"] == "cloud-alice"
+        assert identity.claims["sub"] == "cloud-alice"
+        assert identity.id_token.reveal().count(".") == 2
         assert trip.cloud.requests["/userinfo"] == 0
 
     def test_r96_a_label_is_cleaned(self, trip: Trip) -> None:
@@ -875,7 +877,30 @@ class TestDiscover:
             issuer = issuer.format(trip.cloud.issuer)
         failure = self.fail(trip, edit(issuer=issuer))
         assert isinstance(failure, CloudAnswerInvalid)
-        assert failure.detail == "discovery: another issuer"
+        assert failure.error == "other_issuer"
+
+    @pytest.mark.parametrize(
+        ("asked", "found", "words"),
+        [
+            (
+                "https://id.contoso.example/realms/contoso-0123456789/",
+                "https://id.contoso.example/realms/contoso-0123456789",
+                None,
+            ),
+            ("https://id.contoso.example", "https://id.contoso.example/", None),
+            ("https://ID.contoso.example", "https://id.contoso.example", None),
+            (
+                "https://id.contoso.example",
+                "https://id.fabrikam.example",
+                "another issuer, https://id.fabrikam.example",
+            ),
+            ("https://id.contoso.example", None, "no issuer"),
+        ],
+    )
+    def test_what_to_enter_instead_is_told_to_the_letter(self, asked: str, found: object, words: str | None) -> None:
+        with pytest.raises(CloudAnswerInvalid) as refused:
+            authorization_server(asked, {"issuer": found})
+        assert refused.value.detail == f"discovery: {words or f'enter the issuer exactly as {found}'}"
 
     def test_an_issuer_with_a_slash_at_its_end_has_its_document_at_the_same_place(self, trip: Trip) -> None:
         issuer = f"{trip.cloud.issuer}/"

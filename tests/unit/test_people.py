@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.domain.aliases import Bearing, aliases_of, bearing, meant
 from chalicelib.domain.errors import Conflict, InvalidRequest, NotFound
-from chalicelib.domain.user import Called, Departure, User, UserRecord
+from chalicelib.domain.user import AliasClaim, Called, Departure, User, UserRecord
 from chalicelib.services import people
 from chalicelib.services.people import PeopleService
 from tests.fakes.directory import FakeDirectory, Person
@@ -20,6 +20,11 @@ NEW = replace(SMITH, id="S-1-5-21-1-2-3-2001")
 NAMESAKE = replace(SMITH, id="S-1-5-21-1-2-3-2002", login_name="CONTOSO\\smith2")
 OUTSIDER = User(f"openid.{'0' * 40}", MAIL, "Somebody", MAIL)
 SECOND = replace(OUTSIDER, id=f"openid.{'1' * 40}")
+FIRST, NEXT = (replace(OUTSIDER, id=f"openid.{digit * 40}", email="") for digit in "56")
+"""User names that two people may have chosen."""
+OWNED = replace(OUTSIDER, id=f"openid.{'3' * 40}", also_called=(MAIL,))
+REUSED = replace(OWNED, id=f"openid.{'7' * 40}")
+FOREIGN = replace(OUTSIDER, id=f"openid.{'4' * 40}", foreign=(MAIL.upper(),))
 NOBODY_ASKED = Called()
 
 
@@ -35,7 +40,10 @@ class TestTrust:
             (SMITH, MAIL, Bearing.LISTED),
             (replace(SMITH, email="", also_called=("Smith@Contoso.example",)), MAIL, Bearing.OWN),
             (replace(SMITH, also_called=("Smith",)), "smith", Bearing.LISTED),
-            (OUTSIDER, MAIL, Bearing.SIGNED_IN),
+            (OUTSIDER, MAIL, Bearing.VERIFIED),
+            (replace(OUTSIDER, email=""), MAIL, Bearing.SIGNED_IN),
+            (replace(OUTSIDER, also_called=(MAIL,)), MAIL, Bearing.GIVEN),
+            (replace(OUTSIDER, foreign=("Smith@Contoso.example",)), MAIL, Bearing.NOT),
             (JONES, NAME, Bearing.NOT),
         ],
     )
@@ -66,6 +74,32 @@ class TestTrust:
         self, records: list[UserRecord], name: str, expected: list[str]
     ) -> None:
         assert list(meant(name, records, NOBODY_ASKED)) == expected
+
+    @pytest.mark.parametrize(
+        ("records", "claims", "expected"),
+        [
+            ([record(FIRST), record(NEXT, NOW + 9)], [(FIRST, 100), (NEXT, 200)], FIRST),
+            ([record(FIRST, NOW + 9), record(NEXT)], [(FIRST, 200), (NEXT, 100)], NEXT),
+            ([record(FIRST), record(NEXT)], [(FIRST, 0), (NEXT, 100)], FIRST),
+            ([record(FIRST), record(NEXT)], [(FIRST, 300), (FIRST, 100), (NEXT, 200)], FIRST),
+            ([record(FIRST), record(OUTSIDER, NOW + 9)], [(FIRST, 100), (OUTSIDER, 200)], OUTSIDER),
+            ([record(OUTSIDER), record(OWNED)], [(OUTSIDER, 100), (OWNED, 200)], OWNED),
+            ([record(OWNED), record(REUSED, NOW + 9)], [(OWNED, 100), (REUSED, 200)], REUSED),
+            ([record(OWNED, NOW + 9), record(SMITH)], [(OWNED, 100), (SMITH, 200)], SMITH),
+            ([record(FOREIGN, NOW + 9), record(FIRST)], [(FOREIGN, 100), (FIRST, 200)], FIRST),
+        ],
+        ids=[
+            "chosen: who has it longer", "and not who came first", "an old claim is older",
+            "the oldest of one's claims", "verified before chosen", "owned before verified", "owned: the later proof",
+            "a directory before all", "foreign: never",
+        ],
+    )  # fmt: skip
+    def test_r91_between_people_of_the_sign_in_provider_a_name_has_one_owner(
+        self, records: list[UserRecord], claims: list[tuple[User, int]], expected: User
+    ) -> None:
+        marks = [AliasClaim(user.id, f"{since}~mark" if since else "mark") for user, since in claims]
+        for order in (records, records[::-1]):
+            assert meant(MAIL, order, NOBODY_ASKED, marks) == (expected.id,)
 
     def test_r91_a_directory_that_was_asked_knows_better_than_any_record(self) -> None:
         records = [record(SMITH, NOW + 9), record(OUTSIDER)]
@@ -166,7 +200,7 @@ class TestSettling:
 
     def test_claims_that_no_record_bears_go_without_any_question(self, world: World) -> None:
         world.come(SMITH)
-        world.aliases.claim(NEW.id, (NAME,))
+        world.aliases.claim(NEW.id, (NAME,), NOW)
         world.directory.available = False
         assert world.people.settle(NAME)
         assert (world.released(NAME), world.claimants(NAME)) == (SMITH.id, [SMITH.id])

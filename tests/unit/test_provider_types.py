@@ -26,7 +26,22 @@ from chalicelib.domain.secret import Secret
 from chalicelib.domain.token_set import CloudAccount, TokenSet
 from chalicelib.ports import Client
 from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET, REDIRECT_URI
-from tests.fakes.clouds import CLOUDS, TENANT, Box, Cloud, Dropbox, Google, Microsoft, Salesforce, Slack, Wire
+from tests.fakes.clouds import (
+    CLOUDS,
+    TENANT,
+    AcrobatSign,
+    Box,
+    Cloud,
+    Dropbox,
+    Google,
+    Linear,
+    Microsoft,
+    Notion,
+    QuickBooks,
+    Salesforce,
+    Slack,
+    Wire,
+)
 from tests.fakes.misbehaviour import Answer
 from tests.fakes.system import FakeClock
 from tests.samples import NOW, REQUEST
@@ -62,7 +77,17 @@ class Life:
     def authorize(self, *, again: bool = False) -> tuple[TokenSet, CloudAccount]:
         url = self.oauth.authorization_url(self.request, self.type, state="s", code_verifier=VERIFIER, again=again)
         code = self.cloud.consent(url, again=again)
-        return self.oauth.exchange_code(self.client, self.type, self.request, code=code, code_verifier=Secret(VERIFIER))
+        return self.exchange(code, self.cloud.returns)
+
+    def exchange(self, code: str, returned: dict[str, str]) -> tuple[TokenSet, CloudAccount]:
+        return self.oauth.exchange_code(
+            self.client,
+            self.type,
+            self.request,
+            code=code,
+            code_verifier=Secret(VERIFIER),
+            brought=self.type.brought(returned),
+        )
 
     def refresh(self, tokens: TokenSet) -> TokenSet:
         return self.oauth.refresh(self.client, self.type, tokens)
@@ -91,7 +116,7 @@ def life(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Lif
 
 
 def test_every_type_has_a_cloud_here() -> None:
-    assert [type_.id for type_ in CATALOGUE.all()] == sorted(cloud.type_id for cloud in CLOUDS)
+    assert sorted(type_.id for type_ in CATALOGUE.all()) == sorted(cloud.type_id for cloud in CLOUDS)
 
 
 class TestLife:
@@ -252,6 +277,73 @@ class TestSingleClouds:
         monkeypatch.setattr(Salesforce, "token_fields", lambda *a, **k: fields(*a, **k) | moved)
         assert life.refresh(tokens).extra == moved
 
+    @pytest.mark.parametrize("realm", [{}, {"realmId": "46/../x"}, {"realmId": ""}, {"realmId": "1" * 31}], ids=str)
+    def test_quickbooks_without_a_company_is_nobodys_and_its_tokens_can_be_ended(
+        self, monkeypatch: pytest.MonkeyPatch, realm: dict[str, str]
+    ) -> None:
+        life = Life(QuickBooks, monkeypatch)
+        monkeypatch.setattr(QuickBooks, "returns", realm)
+        with pytest.raises(CloudAnswerInvalid) as caught:
+            life.authorize()
+        assert caught.value.received is not None
+        assert life.is_live(caught.value.received)
+
+    def test_two_companies_of_one_person_are_two_accounts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        life = Life(QuickBooks, monkeypatch)
+        first = life.authorize()[1]
+        monkeypatch.setattr(QuickBooks, "returns", {"realmId": "7"})
+        tokens, second = life.authorize(again=True)
+        assert first.subject != second.subject
+        assert tokens.extra == life.refresh(tokens).extra == {"realm_id": "7"}
+
+    def test_what_the_browser_brought_counts_where_the_cloud_says_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        life = Life(AcrobatSign, monkeypatch)
+        monkeypatch.setattr(AcrobatSign, "token_fields", lambda _self, fields, *_, **__: fields)
+        assert life.authorize()[0].extra == AcrobatSign.returns
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "https://evil.example/",
+            "https://api.eu1.adobesign.com.evil.example/",
+            "https://api.eu1.adobesign.com@evil.example/",
+            "http://api.eu1.adobesign.com/",
+            "https://api.eu1.adobesign.com/\n",
+            "https://api.eu1.adobesign.com/?next=https://evil.example/",
+        ],
+    )
+    def test_an_address_that_the_browser_made_up_is_not_kept(
+        self, monkeypatch: pytest.MonkeyPatch, address: str
+    ) -> None:
+        life = Life(AcrobatSign, monkeypatch)
+        monkeypatch.setattr(AcrobatSign, "token_fields", lambda _self, fields, *_, **__: fields)
+        monkeypatch.setattr(AcrobatSign, "returns", {"api_access_point": address, "web_access_point": address})
+        assert life.authorize()[0].extra == {}
+
+    def test_acrobat_signs_capitals_mean_what_the_standards_words_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        life = Life(AcrobatSign, monkeypatch)
+        tokens, _ = life.authorize()
+        life.revoke(tokens)
+        life.revoke(tokens)
+
+    def test_a_graphql_answer_with_errors_names_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        life = Life(Linear, monkeypatch)
+        monkeypatch.setattr(Linear, "who", lambda *_: Answer.json({"data": None, "errors": [{"message": "no"}]}))
+        with pytest.raises(CloudAnswerInvalid):
+            life.authorize()
+
+    def test_notion_without_a_refresh_token_is_good_until_it_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        life = Life(Notion, monkeypatch)
+        fields = Notion.token_fields
+        monkeypatch.setattr(Notion, "token_fields", lambda *a, **k: fields(*a, **k) | {"refresh_token": None})
+        tokens, account = life.authorize()
+        assert (tokens.refresh_token, account.subject) == (None, "w-1/u-1")
+        assert tokens.expires_at > NOW + 5 * 365 * 86400
+        life.revoke(tokens)
+        assert not life.is_live(tokens)
+
     def test_a_cloud_that_is_overloaded_is_asked_later(self, monkeypatch: pytest.MonkeyPatch) -> None:
         life = Life(Slack, monkeypatch)
         tokens, _ = life.authorize()
@@ -370,6 +462,7 @@ class TestFields:
     def test_a_type_without_a_way_to_revoke_says_where_people_do_it(self) -> None:
         unable = [type_ for type_ in CATALOGUE.all() if type_.revocation is RevocationStyle.NONE]
         assert [type_.id for type_ in unable if not type_.account_page] == [
+            "docushare-flex",
             "egnyte",
             "imanage-work",
             "netdocuments",

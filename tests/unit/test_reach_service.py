@@ -34,6 +34,7 @@ class World(FakeVault):
             providers=self.providers,
             grants=self.grant_store,
             stops=self.stop_store,
+            health=self.grant_store.health,
             people=PeopleService(self.aliases, self.users, self.directory, self.clock),
             audit_log=self.audit_log,
             clock=self.clock,

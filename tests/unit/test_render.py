@@ -59,7 +59,14 @@ def words(html: str) -> str:
 
 
 def providers(dialog: Any) -> str:
-    context = {"nonce": "n", "viewer": gallery.ALICE, "cards": gallery.CARDS, "dialog": dialog}
+    context = {
+        "nonce": "n",
+        "viewer": gallery.ALICE,
+        "cards": gallery.CARDS,
+        "total": 3,
+        "search": "",
+        "dialog": dialog,
+    }
     return Renderer("").page("providers.html", **context)
 
 

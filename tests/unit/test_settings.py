@@ -99,6 +99,9 @@ def test_administrators_addresses_are_separated_by_commas() -> None:
     assert Settings.from_environment(ENOUGH | mail).admin_mail == ("a@contoso.example", "b@contoso.example")
     with pytest.raises(SettingsError, match="VAULT_ADMIN_MAIL must be plain"):
         Settings.from_environment(ENOUGH | mail | {"VAULT_ADMIN_MAIL": "a@contoso.example, b"})
+    for name in ("VAULT_MAIL_FROM", "VAULT_MAIL_REPLY_TO", "VAULT_ADMIN_MAIL"):
+        with pytest.raises(SettingsError, match=name):
+            Settings.from_environment(ENOUGH | mail | {name: "..x.@contoso.com"})
 
 
 def test_administrators_are_the_groups_of_all_directories() -> None:

@@ -86,7 +86,7 @@ def test_what_is_unknown_is_no_dimension() -> None:
 
 
 def test_nothing_is_measured_by_person_or_secret() -> None:
-    assert {metric.by for metric in METRICS.values()} <= {"", "job", "route", "outcome", "provider_id"}
+    assert {metric.by for metric in METRICS.values()} <= {"", "code", "job", "route", "outcome", "provider_id"}
     assert {metric.by for metric in METRICS.values()} - {""} <= set(FIELDS)
 
 

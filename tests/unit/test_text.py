@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.adapters.ldap_connection import Entry
 from chalicelib.domain.aliases import aliases_of, normalized
-from chalicelib.domain.text import clean, is_clean, named, tidy, visible
+from chalicelib.domain.text import clean, in_order, is_clean, named, tidy, visible
 from chalicelib.web.render import isolated
 from tests.samples import ALICE
 
@@ -61,3 +61,22 @@ def test_r96_what_a_directory_shows_is_cleaned_whatever_its_octets() -> None:
 
 def test_r96_what_is_shown_is_isolated() -> None:
     assert isolated("<b>\u202e") == "<bdi>&lt;b&gt;\ufffd</bdi>"
+
+
+def test_names_are_in_the_order_in_which_people_count() -> None:
+    expected = [
+        "",
+        "2",
+        "10",
+        "Box 2",
+        "box 02b",
+        "Box 9",
+        "box 10",
+        "Box 10 a",
+        "Box x",
+        "boxes",
+        "Ärzte 1",
+        "Ärzte 12",
+    ]
+    assert sorted(set(expected), key=in_order) == expected
+    assert in_order("Box 2") == in_order("BOX 02")
