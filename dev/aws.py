@@ -13,6 +13,7 @@ from moto.server import ThreadedMotoServer
 
 from . import mailbox, ses_account
 from .child import end_on_signals, serve_until_told
+from .quick_moto import quick_moto
 
 HOST = "127.0.0.1"
 
@@ -31,7 +32,7 @@ def main() -> None:
     server.start()
     one_at_a_time(server)
     _, port = server.get_host_and_port()
-    with mailbox.served(HOST, arguments.mailbox_port) as pages:
+    with quick_moto(), mailbox.served(HOST, arguments.mailbox_port) as pages:
         serve_until_told({"endpoint": f"http://{HOST}:{port}", "mailbox": pages})
 
 

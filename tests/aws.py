@@ -12,13 +12,13 @@ from moto import mock_aws
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 from moto.core.botocore_stubber import BotocoreStubber
-from moto.core.serialize import ResponseSerializer
 
 from chalicelib.adapters.aws import AwsClients
 from chalicelib.adapters.system import SystemClock, SystemRandom
 from chalicelib.stores import tables
 from chalicelib.stores.table import Table
 from dev import ses_account
+from dev.quick_moto import quick_moto
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test",
@@ -49,19 +49,6 @@ class Aws:
             backend.get_table(name).items.clear()
 
 
-_SERIALIZE = ResponseSerializer._serialize_type_structure
-
-
-def _quickly(self: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
-    """Moto looks for each of the ten members of an attribute value under five names, for most of a call's time."""
-    if shape.name != "AttributeValue" or not isinstance(value, dict):
-        return _SERIALIZE(self, serialized, value, shape, key)
-    wrapper: Any = self.MAP_TYPE()
-    for member in value:
-        self._serialize_structure_member(wrapper, value, shape.members[member], member)
-    return self._default_serialize(serialized, wrapper, shape, key)
-
-
 _ANSWER = BotocoreStubber.__call__
 _TURN = RLock()
 
@@ -78,7 +65,7 @@ def aws() -> Iterator[Aws]:
     ses_account.answer()
     with (
         mock_aws(),
-        patch.object(ResponseSerializer, "_serialize_type_structure", _quickly),
+        quick_moto(),
         patch.object(BotocoreStubber, "__call__", _one_at_a_time),
     ):
         clients = AwsClients.of_botocore()
