@@ -10,11 +10,12 @@ from unittest.mock import patch
 
 from moto import backend_index
 from moto.core.serialize import ResponseSerializer
-from moto.dynamodb.parsing import validators
-from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser, Node
-from moto.dynamodb.parsing.expressions import UpdateExpressionParser
+from moto.dynamodb.parsing import ast_nodes, expressions, validators
 from moto.dynamodb.parsing.validators import UpdateExpressionValidator
 
+# Without types
+_NODES: Any = ast_nodes
+UpdateExpressionParser: Any = vars(expressions)["UpdateExpressionParser"]
 _SERIALIZE = ResponseSerializer._serialize_type_structure
 _PARSE = UpdateExpressionParser.make
 _VISITORS = UpdateExpressionValidator.get_ast_processors
@@ -24,11 +25,12 @@ _OURS = ("dynamodb", "kms")
 def _serialize(self: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
     """Moto looks for each of the ten members of an attribute value under five names."""
     if shape.name != "AttributeValue" or not isinstance(value, dict):
-        return _SERIALIZE(self, serialized, value, shape, key)
+        _SERIALIZE(self, serialized, value, shape, key)
+        return
     wrapper: Any = self.MAP_TYPE()
     for member in value:
         self._serialize_structure_member(wrapper, value, shape.members[member], member)
-    return self._default_serialize(serialized, wrapper, shape, key)
+    self._default_serialize(serialized, wrapper, shape, key)
 
 
 _pickled: dict[int, bytes] = {}
@@ -48,14 +50,14 @@ def _copy(value: Any) -> Any:
     return deepcopy(value) if known is None else pickle.loads(known)  # noqa: S301 - our own, of this process
 
 
-def _visitors(self: Any) -> list[DepthFirstTraverser]:
+def _visitors(self: Any) -> list[Any]:
     """Without the one that looks only at the expression: that was done when it was parsed."""
     return [one for one in _VISITORS(self) if not isinstance(one, validators.ActionCountValidator)]
 
 
 @cache
 def _is_node(kind: type) -> bool:
-    return issubclass(kind, Node)
+    return issubclass(kind, _NODES.Node)
 
 
 @cache
@@ -65,7 +67,7 @@ def _kind(known: tuple[type, ...], node: type) -> type | None:
 
 def _traverse(self: Any, node: Any, child_id: int = -1) -> Any:
     """As Moto's, but for its asking of each node anew whether it is of each kind that the visitor wants."""
-    if not _is_node(type(node)):
+    if not _is_node(node.__class__):
         return node
     parent = node.parent
     for number, child in enumerate(node.children or ()):
@@ -74,7 +76,7 @@ def _traverse(self: Any, node: Any, child_id: int = -1) -> Any:
     wanted = self.__dict__.get("wanted")
     if wanted is None:
         wanted = self.wanted = self._processing_map()
-    kind = _kind(tuple(wanted), type(node))
+    kind = _kind(tuple(wanted), node.__class__)
     if kind is not None:
         node = wanted[kind](node)
         node.parent = parent
@@ -94,6 +96,6 @@ def quick_moto() -> Iterator[None]:
         patch.object(UpdateExpressionParser, "make", classmethod(make)),
         patch.object(UpdateExpressionValidator, "get_ast_processors", _visitors),
         patch.object(validators, "deepcopy", _copy),
-        patch.object(DepthFirstTraverser, "traverse_node_recursively", _traverse),
+        patch.object(_NODES.DepthFirstTraverser, "traverse_node_recursively", _traverse),
     ):
         yield

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.stores import audit_log
 from dev.stack import Stack
 from tests.aws import Aws
 from tests.aws import aws as start_aws
@@ -98,6 +99,12 @@ def aws(started_aws: Aws) -> Aws:
     """DynamoDB with the vault's tables, all empty, and a KMS key, on moto in this process."""
     started_aws.empty()
     return started_aws
+
+
+@pytest.fixture
+def few_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two shards of the audit log instead of eight: tests that read it again and again take as much less time."""
+    monkeypatch.setattr(audit_log, "SHARDS", 2)
 
 
 @pytest.fixture(scope="session")

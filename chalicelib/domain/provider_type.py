@@ -304,9 +304,13 @@ class ProviderType:
         return _VARIABLE.sub(lambda found: values.get(found[1], found[0]), template)
 
 
+APPROVAL_STATE = "approval"
+"""What an administrator brings back from that page, with an error or without: no trip of the vault's has it."""
+
+
 def approval_url(endpoint: str, *, client_id: str, scopes: Iterable[str], redirect_uri: str) -> str:
     """As Entra ID takes it (https://learn.microsoft.com/entra/identity-platform/v2-admin-consent)."""
-    asked = {"client_id": client_id, "scope": " ".join(scopes), "redirect_uri": redirect_uri, "state": "approval"}
+    asked = {"client_id": client_id, "scope": " ".join(scopes), "redirect_uri": redirect_uri, "state": APPROVAL_STATE}
     return f"{endpoint}?{urlencode(asked, quote_via=quote)}"
 
 

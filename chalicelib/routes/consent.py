@@ -16,7 +16,7 @@ from chalicelib.web.endpoint import Endpoints
 from chalicelib.web.request import Request
 from chalicelib.web.route import Route
 
-from .departures import going
+from .departures import going, is_from_approval
 
 _ONE_MORE = "new"
 """What the page sends instead of a slot for one more account."""
@@ -55,13 +55,12 @@ def blueprint(endpoints: Endpoints, consent: ConsentService, sessions: SessionSe
             Access.USER,
             query=("state", "code", "error", "error_description", "iss", "admin_consent", *kept),
             is_callback=True,
-            login_hint="consent",
+            login_hint=lambda query: "approved" if is_from_approval(query) else "consent",
         ),
     )
     def callback(request: Request) -> Answer:
         session, provider_id = request.session, request.path["provider_id"]
-        if "admin_consent" in request.query.values:
-            # An administrator comes from approving the vault for a company: nobody's authorization
+        if is_from_approval(request.query):
             return Redirect("/providers")
         returned = _callback(request, provider_id, request.cookies.get(flow_cookie, ""), kept)
         state_hash = fingerprint(returned.state)

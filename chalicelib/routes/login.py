@@ -26,7 +26,10 @@ HINTS = {
         "Your session ended while you were at the cloud, so nothing was authorized. "
         "Please log in and choose “Authorize” again."
     ),
-    "approved": "You are back from approving this application. If you did, everybody concerned can sign in now.",
+    "approved": (
+        "You are back from the page on which an administrator approves this application. "
+        "If it was approved, everybody concerned can go on now."
+    ),
     _SIGNED_OUT: "You are signed out.",
     _SIGNED_OUT_HERE: "You are signed out of the vault.",
 }

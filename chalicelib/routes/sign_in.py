@@ -16,7 +16,7 @@ from chalicelib.web.endpoint import Endpoints
 from chalicelib.web.request import Request
 from chalicelib.web.route import Route
 
-from .departures import going
+from .departures import going, is_from_approval
 from .login_views import NEXT_PAGES, LoginPages, check_next
 
 _NOT_SIGNED_IN = (SignInFailed, LoginRefused, DirectoryUnavailable)
@@ -63,7 +63,7 @@ def blueprint(
         if next_page in NEXT_PAGES:
             return confirmed(request, next_page)
         signing_in = service()
-        if "admin_consent" in request.query.values and not request.query.text("error"):
+        if is_from_approval(request.query):
             return Redirect("/login?hint=approved")
         try:
             logged_in = signing_in.complete(callback(request), client(request))

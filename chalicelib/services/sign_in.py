@@ -196,12 +196,12 @@ class SignInService:
         identity, started_at = self._identity(callback, session)
         claims = identity.claims
         user = self._person(claims)
+        if session and user.id != session.user.id:
+            raise SignInFailed(SignInProblem.ANOTHER_PERSON, self.name)
         # About somebody of a directory that directory has the last word, and the sweep asks it
         self._settings.check_allowed(claims, "" if user.domain else user.id)
         if session:
             self._settings.check_anew(claims, started_at, self._clock.now())
-            if user.id != session.user.id:
-                raise SignInFailed(SignInProblem.ANOTHER_PERSON, self.name)
         return user, identity
 
     def _identity(self, callback: Callback, session: Session | None) -> tuple[Identity, int]:

@@ -208,8 +208,10 @@ class Endpoints:
             raise RecentLoginRequired
 
     def _login_path(self, request: Request | None, route: Route) -> str:
+        if request is not None and route.login_hint:
+            return f"/login?hint={route.login_hint(request.query)}"
         had_session = request is not None and self.cookie_names.session in request.cookies
-        return f"/login?hint={route.login_hint}" if had_session or route.login_hint != "ended" else "/login"
+        return "/login?hint=ended" if had_session else "/login"
 
     def _addresses_of_programs(self) -> set[str]:
         return {route.path for route in self.routes if route.access is Access.APPLICATION}

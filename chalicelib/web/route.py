@@ -7,6 +7,8 @@ from chalicelib.domain.access import Access
 from chalicelib.domain.audit import Origin
 from chalicelib.domain.errors import VaultError
 
+from .forms import Fields
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -29,5 +31,8 @@ class Route:
     """Told of requests that are refused before the route sees them: too large, no form, a parameter twice."""
     is_callback: bool = False
     """Where other sites send browsers to: whatever is refused here before the route sees it is noted."""
-    login_hint: str = "ended"
-    """Which sentence the log-in page shows when the session turns out to be over."""
+    login_hint: Callable[[Fields], str] | None = None
+    """By the query, which sentence the log-in page shows where there is no session.
+
+    Without it: that the session has ended, if there was one.
+    """

@@ -90,6 +90,13 @@ EVENTS = (
         too_many=3,
     ),
     Event(
+        "SignInOutages",
+        '{ $.event = "sign_in.not_started" }',
+        "nobody can sign in at the OpenID provider",
+        ("api_handler",),
+        too_many=3,
+    ),
+    Event(
         "KeyFailures",
         '{ $.detail = "KMS*" }',
         "KMS refused or did not answer: key disabled, deleted, or throttled",

@@ -18,7 +18,7 @@ from .addresses import HOST, NAMES, links, payloads, target
 
 PAYLOADS = payloads()
 OURS = ("https", "vault.example")
-ON_EVERY_ROUTE = {"GET": 6, "POST": 3}
+ON_EVERY_ROUTE = {"GET": 3, "POST": 2}
 """Payloads in whole requests of somebody signed in, others on each route: a walk through the list, since the tests
 before have shown all of them that no route is given any of these parameters."""
 

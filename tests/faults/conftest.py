@@ -13,6 +13,6 @@ running, telling = functional.running, functional.telling
 
 
 @pytest.fixture
-def world(telling: Telling) -> Iterator[World]:
+def world(few_shards: None, telling: Telling) -> Iterator[World]:
     with world_of(telling) as world:
         yield world

@@ -415,9 +415,11 @@ def test_r35_without_proof_of_a_new_sign_in_nothing_is_confirmed(federated: Fede
     assert browser.get("/providers").url == "/providers"
 
 
-def test_r35_somebody_else_s_sign_in_confirms_nothing(federated: Federated) -> None:
+@pytest.mark.parametrize("allowed", [(), ("group:those-who-may",)], ids=["who may use the vault", "who may not"])
+def test_r35_somebody_else_s_sign_in_confirms_nothing(federated: Federated, allowed: tuple[str, ...]) -> None:
     browser, page = confirmation(federated)
     url = going_to(browser.press(page, AGAIN))
+    federated.vault.sign_in._settings = replace(federated.vault.sign_in._settings, allowed=allowed)
     refused = federated.return_from(browser, url, "bob", auth_time=federated.clock.now())
     assert "as somebody else" in refused.text
     assert "Alice Adams" in browser.get("/providers").text

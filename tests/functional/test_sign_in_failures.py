@@ -165,10 +165,12 @@ def test_at_entra_the_page_has_the_link_for_the_administrator_who_approves(
     federated.vault.sign_in._settings = entra
     page = refused(federated, federated.browser(), "access_denied", "AADSTS90094: ask")
     assert f'href="{issuer}/adminconsent?client_id=vault&amp;scope=openid%20profile%20email' in page.body
-    back = federated.browser().get("/login/callback?admin_consent=True&tenant=x&scope=openid&state=approval")
-    assert back.url == "/login?hint=approved"
-    assert "back from approving" in back.text
-    assert back.status == 200
+    for answer in ("admin_consent=True&tenant=x&scope=openid", "error=permission_denied&error_description=x"):
+        for callback in ("/login/callback", "/oauth/callback/northwind"):
+            back = federated.browser().get(f"{callback}?{answer}&state=approval")
+            assert (back.status, back.url) == (200, "/login?hint=approved")
+            assert "If it was approved" in back.text
+            assert federated.browser("alice").get(f"{callback}?{answer}&state=approval").url == "/providers"
 
 
 def test_r40_an_answer_of_another_issuer_still_cannot_be_trusted(federated: Federated) -> None:
