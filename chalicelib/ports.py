@@ -217,6 +217,12 @@ class UserStore(Protocol):
     def note_progress(self, progress: SweepProgress) -> None:
         """Write down where the sweep is."""
 
+    def believed(self) -> Mapping[str, int]:
+        """By domain, until when (epoch seconds) an administrator believes the directory that most people are gone."""
+
+    def believe(self, domain: str, until: int) -> None:
+        """Write down that somebody does."""
+
 
 class SessionStore(Protocol):
     def add(self, session: Session, expires_at: int) -> None:

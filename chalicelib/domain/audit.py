@@ -22,6 +22,7 @@ class AuditTag(StrEnum):
     USER_RETURNED = "user.returned"
     USER_TOKENS_KEPT = "user.tokens_kept"
     USER_REMOVED = "user.removed"
+    ABSENCE_BELIEVED = "directory.absence_believed"
     REQUEST_DENIED = "request.denied"
     """Refused before anything was done with it; folded by person and minute (`services/refusals.py`)."""
     CONSENT_FAILED = "consent.failed"

@@ -3,16 +3,17 @@
 from chalice.app import Blueprint
 
 from chalicelib.domain.access import Access
-from chalicelib.domain.errors import InvalidRequest
+from chalicelib.domain.errors import InvalidRequest, NotFound
 from chalicelib.domain.user import Departure, UserRecord
-from chalicelib.services.leavers import LeaverService
+from chalicelib.services.leavers import BELIEVED_SECONDS, LeaverService
 from chalicelib.web.answers import Answer, Page, Redirect
 from chalicelib.web.endpoint import Endpoints
-from chalicelib.web.pages import LeaverDialog, LeaverRow
+from chalicelib.web.pages import AbsenceDialog, LeaverDialog, LeaverRow
 from chalicelib.web.request import Request
 from chalicelib.web.route import Route
 
 _PAGE = "/admin/leavers"
+_BELIEVE = f"{_PAGE}/believe"
 
 
 def blueprint(endpoints: Endpoints, leavers: LeaverService) -> Blueprint:
@@ -29,13 +30,14 @@ def blueprint(endpoints: Endpoints, leavers: LeaverService) -> Blueprint:
             grants=leavers.grants_of(record),
         )
 
-    def listed(cursor: str, dialog: LeaverDialog | None = None) -> Page:
+    def listed(cursor: str, dialog: LeaverDialog | AbsenceDialog | None = None) -> Page:
         page = leavers.departed(cursor or None)
         context = {
             "rows": tuple(row(record) for record in page.users),
             "next_cursor": page.next_cursor,
             "is_first_page": not cursor,
             "checked_at": leavers.progress().finished_at or None,
+            "doubted": leavers.doubted(),
             "dialog": dialog,
         }
         return Page("leavers.html", context)
@@ -43,6 +45,22 @@ def blueprint(endpoints: Endpoints, leavers: LeaverService) -> Blueprint:
     @endpoints.route(routes, Route("GET", _PAGE, Access.ADMINISTRATOR, query=("cursor",)))
     def show(request: Request) -> Answer:
         return listed(request.query.text("cursor"))
+
+    @endpoints.route(
+        routes, Route("GET", _BELIEVE, Access.ADMINISTRATOR, query=("domain",), recent_login_for="leavers")
+    )
+    def ask_about_all(request: Request) -> Answer:
+        domain = request.query.one("domain")
+        if domain not in leavers.doubted():
+            raise NotFound("Nobody of this domain is in doubt.")
+        return listed("", AbsenceDialog(domain, BELIEVED_SECONDS // 3600, leavers.days))
+
+    @endpoints.route(
+        routes, Route("POST", _BELIEVE, Access.ADMINISTRATOR, fields=("domain",), recent_login_for="leavers")
+    )
+    def believe(request: Request) -> Answer:
+        leavers.believe(request.session.user, request.form.one("domain"), request.origin)
+        return Redirect(_PAGE)
 
     @endpoints.route(routes, Route("GET", f"{_PAGE}/{{user}}/remove", Access.ADMINISTRATOR, recent_login_for="leavers"))
     def ask(request: Request) -> Answer:

@@ -47,6 +47,8 @@ MISSING_SECONDS = 100
 """Between the look that did not find somebody and the one for them alone: two rounds are never closer."""
 UNCERTAIN_SECONDS = 3600
 """So long somebody must be missing where one server only could be asked, or nobody else is seen where they were."""
+BELIEVED_SECONDS = 6 * 3600
+"""So long the directory is believed of a domain in which most people are missing, once an administrator says so."""
 _DAY = 86400
 _PRESENT, _DEPARTED = "present", "departed"
 
@@ -56,14 +58,22 @@ class _Round:
     after a run that died finds everybody who was not asked.
     """
 
-    def __init__(self, users: UserStore, clock: Clock, progress: SweepProgress) -> None:
+    def __init__(
+        self, users: UserStore, clock: Clock, progress: SweepProgress, believed: frozenset[str] = frozenset()
+    ) -> None:
         self._users = users
         self._clock = clock
+        self._believed = believed
         self._lock = Lock()
         self._next = 0
         self._finished: dict[int, tuple[UserPage, Mapping[str, Standing]]] = {}
         self.progress = progress
         self.is_stopped = False
+
+    @property
+    def doubted(self) -> frozenset[str]:
+        """Domains whose people do not count as gone, since most of them seem to be."""
+        return self.progress.doubted - self._believed
 
     def finish(self, number: int, page: UserPage, standings: Mapping[str, Standing]) -> None:
         with self._lock:
@@ -81,7 +91,7 @@ class _Round:
 
     def _tell_doubts(self) -> None:
         """A wrong base DN, or a right that was taken away, looks as if everybody had been deleted."""
-        for domain in sorted(self.progress.doubted):
+        for domain in sorted(self.doubted):
             there, missing = self.progress.found[domain]
             facts = {"domain": domain, "asked": str(there + missing), "missing": str(missing)}
             _LOG.error("leavers.implausible", extra={"facts": facts})
@@ -128,7 +138,8 @@ class LeaverService:
             progress = progress.begun(now)
             queues.append(Queue(_DEPARTED, self._departed()))
         if is_new or progress.cursor is not None:
-            queues.append(Queue(_PRESENT, self._pages(_Round(self._users, self._clock, progress))))
+            going = _Round(self._users, self._clock, progress, self._believed())
+            queues.append(Queue(_PRESENT, self._pages(going)))
         return self._engine.run(BUDGET, queues, left).done
 
     def departed(self, cursor: str | None) -> UserPage:
@@ -149,6 +160,30 @@ class LeaverService:
     def progress(self) -> SweepProgress:
         """How far the round is, for administrators."""
         return self._users.progress()
+
+    def doubted(self) -> list[str]:
+        """Domains in which most people were not found, and of which nobody therefore counts as gone."""
+        return sorted(self._users.progress().doubted - self._believed())
+
+    @property
+    def days(self) -> int:
+        """After so many the authorizations of somebody who left are removed."""
+        return self._days
+
+    def believe(self, administrator: User, domain: str, origin: Origin) -> None:
+        """Whoever is not found in that domain counts as gone from now on, for `BELIEVED_SECONDS`. Raises NotFound."""
+        if domain not in self.doubted():
+            raise NotFound("Nobody of this domain is in doubt.")
+        until = self._clock.now() + BELIEVED_SECONDS
+        by, facts = _actor(administrator), {"domain": domain, "until": str(until)}
+        tag = AuditTag.ABSENCE_BELIEVED
+        event = AuditEvent(tag, Outcome.SUCCESS, by.id, origin, facts=facts, actor_name=by.name)
+        with self._audit_log.recording(event):
+            self._users.believe(domain, until)
+
+    def _believed(self) -> frozenset[str]:
+        now = self._clock.now()
+        return frozenset(domain for domain, until in self._users.believed().items() if now < until)
 
     def removal_at(self, record: UserRecord) -> int | None:
         """When the grants of somebody who left are removed; None when they are kept."""
@@ -181,7 +216,7 @@ class LeaverService:
 
     def _ask(self, going: "_Round", number: int, page: UserPage) -> int | None:
         try:
-            standings = self._compare(page.users, going.progress.doubted)
+            standings = self._compare(page.users, going.doubted)
         except VaultError as error:
             going.is_stopped = True
             _LOG.error("leavers.stopped", extra={"code": error.code, "detail": error.detail})
@@ -194,7 +229,6 @@ class LeaverService:
         return len(page.users)
 
     def _compare(self, records: list[UserRecord], doubted: frozenset[str]) -> Mapping[str, Standing]:
-        """`doubted`: domains whose people do not count as gone, since most of them seem to be."""
         standings = self._standings(records)
         for record in records:
             standing = standings.get(record.user.id)

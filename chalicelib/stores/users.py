@@ -1,7 +1,7 @@
 """Everybody who has logged in or was imported, by which names they are known, and how far the sweep over them is."""
 
-from collections.abc import Collection, Iterable
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from chalicelib.domain.aliases import aliases_of, claimed_by, own_names
 from chalicelib.domain.errors import Conflict, InvalidRequest, StorageUnavailable
@@ -15,7 +15,13 @@ from .tables import KEY, LISTING, SORT
 
 _PRESENT, _DEPARTED = "USERS", "DEPARTED"
 _PROGRESS = {KEY: "SWEEP", SORT: "USERS"}
+_BELIEVED = {KEY: "SWEEP", SORT: "BELIEVED"}
 _ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Believed:
+    domains: dict[str, int]
 
 
 class DynamoUserStore:
@@ -140,6 +146,13 @@ class DynamoUserStore:
             }
         )
 
+    def believed(self) -> Mapping[str, int]:
+        item = self._table.get(_BELIEVED)
+        return read_or("belief", item, _parsed_believed, lambda _: {}) if item else {}
+
+    def believe(self, domain: str, until: int) -> None:
+        self._table.put(_BELIEVED | {"domains": {**self.believed(), domain: until}})
+
     def _page(self, listing: str, limit: int, cursor: str | None) -> UserPage:
         """The cursor is where the last page ended in the listing: sort key and user id."""
         after = None
@@ -208,6 +221,10 @@ _LATER = ("departed_at", "also_called", "foreign", "proved_at", "missing_since",
 def _parsed(item: Item) -> UserRecord:
     user = {**item, "id": item["user_id"], "login_name": item["user_name"], "groups": group_keys(item["groups"])}
     return load(UserRecord, {**item, "user": user}, later=_LATER)
+
+
+def _parsed_believed(item: Item) -> Mapping[str, int]:
+    return load(_Believed, item).domains
 
 
 def _parsed_progress(item: Item) -> SweepProgress:

@@ -456,6 +456,18 @@ class LeaverDialog:
     leaver: LeaverRow
 
 
+@dataclass(frozen=True, slots=True)
+class AbsenceDialog:
+    """The question before everybody of a domain who is not found counts as gone."""
+
+    template: ClassVar[str] = "dialog_absence.html"
+
+    domain: str
+    hours: int
+    days: int
+    """After which the authorizations of who left are removed."""
+
+
 # Directory
 
 

@@ -11,7 +11,7 @@ from chalicelib.domain.event import Channel, Delivery, Event
 from chalicelib.domain.mail import MailRefusal, RefusalKind
 from chalicelib.domain.secret import Secret
 from chalicelib.domain.stop import StopKind
-from chalicelib.domain.user import Departure
+from chalicelib.domain.user import Departure, SweepProgress
 from tests.fakes import directory
 from tests.fakes.application import Application
 from tests.fakes.cloud import CLIENT_ID, CLIENT_SECRET
@@ -55,7 +55,8 @@ class Site:
 def furnish(running: Running) -> None:
     """Bob has authorized and left, alice has authorized and is asked about by two applications, one of them stopped.
 
-    A mail to her came back, and an event was lost. One item of each kind that administrators may remove cannot be read.
+    A mail to her came back, an event was lost, and most people of another domain were not found. One item of each kind
+    that administrators may remove cannot be read.
     """
     running.authorize(running.browser("bob"), "bob")
     running.directory.gone[directory.BOB.user.id] = Departure.DISABLED
@@ -82,6 +83,8 @@ def furnish(running: Running) -> None:
     api.register(replace(APPLICATION, id="poller", name="Poller"), Application("poller", BASE, running.clock.now))
     break_item(running, "CLIENT#poller", "CLIENT")
     break_item(running, "PROVIDERS", "eastwind")
+    missing = SweepProgress(now, now, None, 4, {"FABRIKAM": (1, 3)}, doubted=frozenset({"FABRIKAM"}))
+    running.vault.leavers._users.note_progress(missing)
     odd_revocation(running)
     odd_delivery(running)
 

@@ -33,6 +33,7 @@ from chalicelib.domain.user import Departure
 from chalicelib.routes.provider_views import type_view
 from chalicelib.services.people import Person
 from chalicelib.web.pages import (
+    AbsenceDialog,
     ActivityItem,
     AuditFilterForm,
     AuditRow,
@@ -368,7 +369,7 @@ TESTED = (
 
 def _leavers(**changes: Any) -> dict[str, Any]:
     shown = {"rows": LEAVERS, "next_cursor": "next", "is_first_page": True, "checked_at": NOW - 60, "dialog": None}
-    return shown | changes
+    return shown | {"doubted": []} | changes
 
 
 def _directory(*results: StepsView) -> dict[str, Any]:
@@ -856,6 +857,8 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "leavers": ("leavers.html", _leavers()),
     "leavers_none": ("leavers.html", _leavers(rows=(), checked_at=None)),
     "leavers_next_page": ("leavers.html", _leavers(rows=LEAVERS[1:], is_first_page=False)),
+    "leavers_doubted": ("leavers.html", _leavers(doubted=["CONTOSO", "FABRIKAM"])),
+    "leavers_absence": ("leavers.html", _leavers(doubted=["CONTOSO"], dialog=AbsenceDialog("CONTOSO", 6, 7))),
     "leaver_remove": ("leavers.html", _leavers(dialog=LeaverDialog(LEAVERS[0]))),
     "leaver_remove_not_allowed": ("leavers.html", _leavers(dialog=LeaverDialog(LEAVERS[2]))),
     "leaver_remove_nothing": ("leavers.html", _leavers(dialog=LeaverDialog(LEAVERS[1]))),

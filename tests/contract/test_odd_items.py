@@ -272,6 +272,7 @@ KINDS = [
     Kind("cursor", VAULT, "CURSOR#x", "CURSOR", lambda w: w.cursors.put("x", "here"), lambda w: w.cursors.get("x")),
     Kind("sweep", VAULT, "SWEEP", "USERS", lambda w: w.users.note_progress(SweepProgress(NOW, NOW, "c", 1)),
          lambda w: w.users.progress()),
+    Kind("belief", VAULT, "SWEEP", "BELIEVED", lambda w: w.users.believe("CONTOSO", NOW), lambda w: w.users.believed()),
     Kind("seal", VAULT, "SEALS", "2027-01-15T08:00:00", _seal, lambda w: list(w.seals.between("0", "9"))),
     Kind("end of the seals", KEYS, "AUDIT-SEALS", "", _seal, lambda w: w.seals.tip(),
          lambda w: w.seals.before("9"), fails=True),

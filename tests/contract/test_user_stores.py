@@ -122,6 +122,10 @@ class TestUserStore:
 
     def test_remembers_how_far_the_sweep_is(self, store: UserStore) -> None:
         assert store.progress() == SweepProgress()
+        assert store.believed() == {}
+        store.believe("CONTOSO", NOW)
+        store.believe("FABRIKAM", NOW + 1)
+        assert store.believed() == {"CONTOSO": NOW, "FABRIKAM": NOW + 1}
         counted = SweepProgress(NOW, NOW + 3, None, 150, {"CONTOSO": (3, 1)}, frozenset({"FABRIKAM"}))
         for progress in (SweepProgress(NOW, 0, "cursor", 100), counted):
             store.note_progress(progress)

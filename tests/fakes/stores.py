@@ -110,6 +110,7 @@ class FakeUserStore:
         self.records: dict[str, UserRecord] = {}
         self.aliases = aliases or FakeUserAliasStore()
         self._progress = SweepProgress()
+        self._believed: dict[str, int] = {}
 
     def enrol(self, user: User, *, sessions_until: int, at: int) -> None:
         before, names = self.records.get(user.id), frozenset(aliases_of(user))
@@ -166,6 +167,12 @@ class FakeUserStore:
 
     def note_progress(self, progress: SweepProgress) -> None:
         self._progress = progress
+
+    def believed(self) -> dict[str, int]:
+        return self._believed
+
+    def believe(self, domain: str, until: int) -> None:
+        self._believed = {**self._believed, domain: until}
 
     def _expect(self, record: UserRecord) -> None:
         there = self.records.get(record.user.id)

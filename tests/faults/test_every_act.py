@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
@@ -146,6 +146,12 @@ def _alice_left(world: World) -> None:
     world.directory.gone[IDS["alice"]] = Departure.DISABLED
     world.first.vault.leavers.sweep()
     del world.directory.gone[IDS["alice"]]
+
+
+def _all_are_missing(world: World) -> None:
+    world.directory.gone |= dict.fromkeys(IDS.values(), Departure.DELETED)
+    world.first.vault.leavers.sweep()
+    world.directory.gone.clear()
 
 
 def _bob_appointed(world: World) -> None:
@@ -320,6 +326,9 @@ ACTS: dict[str, Act] = {
     "GET /oauth/callback/{provider_id}": _callback(),
     "POST /sessions/{handle}/end": _end_session(),
     "POST /sessions/end-others": posted("alice", "/sessions/end-others", _another_session),
+    "POST /admin/leavers/believe": replace(
+        posted("admin", "/admin/leavers/believe", _all_are_missing, domain="CONTOSO"), also="SWEEP"
+    ),
     "POST /admin/leavers/{user}/keep": posted("admin", f"/admin/leavers/{IDS['alice']}/keep", _alice_left, keep="yes"),
     "POST /admin/leavers/{user}/remove": posted("admin", f"/admin/leavers/{IDS['alice']}/remove", _alice_left),
     "POST /admin/administrators": posted("admin", "/admin/administrators", who="CONTOSO\\bob"),

@@ -296,6 +296,31 @@ class TestAbsence:
         assert self.departed(world) == (set(ids[:missing]) if is_believed else set())
         assert ("leavers.implausible" in caplog.messages) is not is_believed
 
+    def test_r98_once_an_administrator_believes_it_most_people_of_a_domain_count_as_gone(self, world: World) -> None:
+        ids = self.enrol(world, 4, "FABRIKAM")
+        world.directory.gone = dict.fromkeys(ids[:3], Departure.DELETED)
+        for _ in range(2):
+            world.sweep(after=1000)
+        assert world.leavers.doubted() == ["FABRIKAM"]
+        with pytest.raises(NotFound):
+            world.leavers.believe(ADMIN, "CONTOSO", ORIGIN)
+        world.leavers.believe(ADMIN, "FABRIKAM", ORIGIN)
+        believed = [event for event in world.audit_log.events if event.tag is AuditTag.ABSENCE_BELIEVED]
+        assert [(event.actor, event.facts["domain"]) for event in believed] == [(ADMIN.id, "FABRIKAM")]
+        assert world.leavers.doubted() == []
+        for _ in range(4):
+            world.sweep(after=1000)
+        assert self.departed(world) == set(ids[:3])
+
+    def test_r98_it_is_believed_for_six_hours(self, world: World) -> None:
+        ids = self.enrol(world, 4, "FABRIKAM")
+        world.directory.gone = dict.fromkeys(ids[:3], Departure.DELETED)
+        world.sweep()
+        world.leavers.believe(ADMIN, "FABRIKAM", ORIGIN)
+        for _ in range(4):
+            world.sweep(after=6 * 3600)
+        assert self.departed(world) == set()
+
     def test_r98_when_the_domain_is_seen_again_who_is_gone_counts(self, world: World) -> None:
         ids = self.enrol(world, 12)
         world.directory.gone = dict.fromkeys(ids, Departure.DELETED)
