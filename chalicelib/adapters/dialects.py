@@ -68,8 +68,16 @@ def is_issuer(found: object, asked: str) -> bool:
     return found == asked or (isinstance(found, str) and _is_of_a_tenant(found, asked))
 
 
+_GOOGLE = "https://accounts.google.com"
+
+
 def issuer_of(issuer: str, claims: dict[str, Any]) -> str:
-    """The issuer that an id_token must have: one for each tenant, where the server is for many."""
+    """The issuer that an id_token must have: one for each tenant, where the server is for many.
+
+    Google's may lack the scheme (https://developers.google.com/identity/openid-connect/openid-connect, claim `iss`).
+    """
+    if issuer == _GOOGLE and claims.get("iss") == _GOOGLE.removeprefix("https://"):
+        return str(claims["iss"])
     tenant = claims.get("tid")
     if _TENANT_PLACEHOLDER not in issuer or not isinstance(tenant, str) or not re.fullmatch(_TENANT, tenant):
         return issuer

@@ -1,15 +1,16 @@
 """Is an id_token from its authorization server, for us, for this trip and alive? (OpenID Connect Core 3.1.3.7)"""
 
 import logging
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from joserfc import jwt
-from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError
+from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import GuestProtocol, JWKRegistry, Key, RSAKey
-from joserfc.jws import JWSRegistry
+from joserfc.jws import JWSRegistry, extract_compact
 
 from chalicelib.domain.authorization_request import AuthorizationRequest
 from chalicelib.domain.errors import CloudAnswerForged, CloudAnswerInvalid, CloudClockDiffers, CloudError
@@ -21,6 +22,10 @@ _LOG = logging.getLogger(__name__)
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519")
 """Signatures the vault verifies, all of them with a public key. RFC 9864 replaces "EdDSA" by "Ed25519"."""
+_OTHER_ALGORITHMS = re.compile(r"HS(256|384|512)|EdDSA|ES256K|Ed448|[RP]S(256|384|512)|ES(256|384|512)")
+"""What providers can be set to, beside what is verified or was announced: no forgery, but nothing we can check."""
+_ENCRYPTED_DOTS = 4
+"""RFC 7516 3.1; a signed one has two."""
 
 LEEWAY_SECONDS = 300
 """How far the server's clock may differ from ours, either way; Kerberos takes as much (RFC 4120 8.2)."""
@@ -56,9 +61,13 @@ class IdTokenVerifier:
         """The verified claims. Raises CloudAnswerInvalid, or what `fetch` raises for the server's keys."""
         if not isinstance(id_token, str):
             raise CloudAnswerInvalid(detail="id_token: missing")
+        if id_token.count(".") == _ENCRYPTED_DOTS:
+            raise CloudAnswerInvalid(detail="id_token: encrypted, where it must be signed alone")
         try:
             claims = self._signed_claims(id_token, request, fetch)
             self._check(claims, request)
+        except UnsupportedAlgorithmError as error:
+            raise _unsupported(id_token) from error
         except MALFORMED as error:
             raise _invalid(getattr(error, "error", "malformed")) from error
         return claims
@@ -116,6 +125,14 @@ def _is_authorized_party(claims: dict[str, Any], client_id: str) -> bool:
     if "azp" in claims:
         return bool(claims["azp"] == client_id)
     return isinstance(claims["aud"], str) or len(claims["aud"]) == 1
+
+
+def _unsupported(id_token: str) -> CloudAnswerInvalid:
+    """How a provider was set to sign is no forgery; no signature, or a made-up one, is."""
+    algorithm = str(extract_compact(id_token.encode()).headers().get("alg"))
+    if not _OTHER_ALGORITHMS.fullmatch(algorithm):
+        return _invalid("unsupported_algorithm")
+    return CloudAnswerInvalid(detail=f"id_token: signed with {algorithm}, which the vault does not take here")
 
 
 def _invalid(why: str) -> CloudAnswerForged:
@@ -193,7 +210,8 @@ def _import(document: dict[str, Any]) -> list[Key]:
     for entry in entries:
         with suppress(*MALFORMED):
             keys.append(JWKRegistry.import_key(entry))
-    return keys
+    # Some have one key twice, which is no doubt about which one it is
+    return list({(key.kid, key.alg, key.thumbprint()): key for key in keys}.values())
 
 
 def _fits(key: Key, algorithm: str) -> bool:

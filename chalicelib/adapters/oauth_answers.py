@@ -77,9 +77,15 @@ _TRANSIENT = frozenset(
     }
 )
 _THROTTLING = re.compile(
-    r"rate[ _-]?limit|too[ _-]many[ _-](requests|calls|attempts)|throttl|already being processed", re.IGNORECASE
+    r"rate[ _-]?limit|too[ _-]many[ _-](requests|calls|attempts)|throttl|already being processed|request loop",
+    re.IGNORECASE,
 )
-"""Word or description of a cloud that wants fewer calls, whatever status it says that with."""
+"""Word or description of a cloud that wants fewer calls, whatever status it says that with.
+
+"Request loop" is Entra ID's AADSTS50196, which comes with `invalid_grant`
+(https://learn.microsoft.com/entra/identity-platform/reference-breaking-changes).
+"""
+OFFLINE = "offline_access"
 
 
 def token_answer(response: Response, *hide: Secret, provider_type: ProviderType = STANDARD) -> dict[str, Any]:
@@ -166,8 +172,17 @@ def _holds_secret(word: str, hide: tuple[Secret, ...]) -> bool:
     return known or looks_like_a_token(word)
 
 
-def token_set(answer: dict[str, Any], provider_type: ProviderType, asked: tuple[str, ...], now: int) -> TokenSet:
+def token_set(
+    answer: dict[str, Any],
+    provider_type: ProviderType,
+    asked: tuple[str, ...],
+    now: int,
+    *,
+    is_renewable: bool = False,
+) -> TokenSet:
     """What a good answer grants (RFC 6749 5.1). Strict about the access token alone: raises CloudAnswerInvalid.
+
+    `is_renewable`: there is a refresh token, whether or not the answer has a new one.
 
     Of all else the best is made, and a line of the log names the members that were odd: the scopes `asked` where none
     can be read, the type's life where `expires_in` is none, no refresh token (so the one of before is kept) where it is
@@ -180,6 +195,7 @@ def token_set(answer: dict[str, Any], provider_type: ProviderType, asked: tuple[
     lifetime, odd_life = _lifetime(answer.get("expires_in"))
     refresh_token, odd_refresh_token = _refresh_token(answer.get("refresh_token"))
     scopes, odd_scope = _scopes(answer.get("scope"), delimiter, asked)
+    scopes = _as_asked(scopes, provider_type, asked, is_renewable=is_renewable or bool(refresh_token))
     token_type, odd_type = _token_type(answer.get("token_type"))
     _log_odd(
         provider_type,
@@ -280,6 +296,21 @@ def _scopes(value: object, delimiter: str, asked: tuple[str, ...]) -> tuple[tupl
     parts = [part for piece in pieces for part in ([piece] if piece in asked else piece.split(",")) if part]
     scopes = tuple(dict.fromkeys(part for part in parts if _SCOPE.fullmatch(part)))[:_MOST_SCOPES]
     return scopes, not isinstance(value, str) or list(scopes) != pieces
+
+
+def _as_asked(
+    answered: tuple[str, ...], provider_type: ProviderType, asked: tuple[str, ...], *, is_renewable: bool
+) -> tuple[str, ...]:
+    """Scopes by the names under which they were asked for, and are in rules.
+
+    `offline_access` is granted where there is a refresh token (OpenID Connect Core 11): Entra ID never names it in an
+    answer, and wants it with the next refresh (https://learn.microsoft.com/answers/questions/806413).
+    """
+    names = provider_type.answer_scope_names
+    scopes = dict.fromkeys(names[scope] if names.get(scope) in asked else scope for scope in answered)
+    if scopes and is_renewable and OFFLINE in asked:
+        scopes[OFFLINE] = None
+    return tuple(scopes)
 
 
 def _token_type(value: object) -> tuple[str, bool]:

@@ -41,7 +41,16 @@ from .cloud_transport import CloudTransport
 from .dialects import STANDARD, api_request, scope_parameters, token_request
 from .endpoint_guard import EndpointGuard
 from .id_token import IdTokenVerifier
-from .oauth_answers import account, extra, json_object, names_somebody, raise_for_error, token_answer, token_set
+from .oauth_answers import (
+    OFFLINE,
+    account,
+    extra,
+    json_object,
+    names_somebody,
+    raise_for_error,
+    token_answer,
+    token_set,
+)
 from .oauth_discovery import authorization_server, document_url
 
 _LOG = logging.getLogger(__name__)
@@ -130,7 +139,7 @@ class AuthlibClient:
 
             claims: Mapping[str, Any] = self._id_tokens.verify(answer.get("id_token"), request, partial(_get, session))
             if asks_userinfo and request.server.userinfo_endpoint:
-                userinfo = _get(session, request.server.userinfo_endpoint, access_token())
+                userinfo = _userinfo(session, request.server.userinfo_endpoint, access_token())
                 claims = _of_same_subject(userinfo, claims)
             if complete:
                 claims = complete(claims, lambda url, body: _post(session, url, access_token(), body))
@@ -140,11 +149,13 @@ class AuthlibClient:
         """See `ports.OAuthClient` (RFC 6749 6). Some clouds pin the resource by the scopes that go along."""
         current = tokens.refresh_token or Secret("")
         form = {"grant_type": "refresh_token", "refresh_token": current.reveal()}
+        # What was granted before `offline_access` was noted has it nonetheless
+        asked = tuple(dict.fromkeys([*tokens.scopes, *({OFFLINE}.intersection(provider_type.required_scopes))]))
         if provider_type.refresh_sends_scope:
-            form["scope"] = provider_type.scope_delimiter.join(tokens.scopes)
+            form["scope"] = provider_type.scope_delimiter.join(asked)
         with self.session(client, seconds=cloud_transport.REFRESH_SECONDS) as session:
             answer = _ask_for_tokens(session, client, provider_type, form, current, tokens.access_token)
-        fresh = token_set(answer, provider_type, tokens.scopes, self._clock.now())
+        fresh = token_set(answer, provider_type, asked, self._clock.now(), is_renewable=True)
         kept = fresh.refresh_token or tokens.refresh_token
         return replace(fresh, refresh_token=kept, extra=tokens.extra | fresh.extra)
 
@@ -277,8 +288,20 @@ def _note_clock(session: Any, url: str) -> None:
         _LOG.warning("cloud.clock_differs", extra={"server": urlsplit(url).hostname, "seconds": ahead})
 
 
+def _userinfo(session: Any, endpoint: str, access_token: Secret) -> dict[str, Any]:
+    """Raises CloudUnavailable or CloudAnswerInvalid: the sign-in itself was not refused."""
+    try:
+        return _get(session, endpoint, access_token)
+    except CloudUnavailable:
+        raise
+    except CloudError as error:
+        raise CloudAnswerInvalid(detail=f"userinfo: {error.detail or error.code}") from error
+
+
 def _of_same_subject(userinfo: dict[str, Any], claims: Mapping[str, Any]) -> dict[str, Any]:
     """Both together; what is signed wins (OpenID Connect Core 5.3.2)."""
+    if "sub" not in userinfo:
+        raise CloudAnswerInvalid(detail="userinfo: no sub")
     if userinfo.get("sub") != claims["sub"]:
         raise CloudAnswerForged(detail="userinfo: another sub")
     return {**userinfo, **claims}

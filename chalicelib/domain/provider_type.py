@@ -172,6 +172,8 @@ class ProviderType:
     scope_delimiter: str = " "
     answer_scope_delimiter: str = ""
     """Between scopes in answers, where it is another one."""
+    answer_scope_names: dict[str, str] = field(default_factory=dict)
+    """What the cloud calls a scope in answers, and the name by which it was asked for."""
     required_scopes: tuple[str, ...] = ()
     """Asked for whatever the administrator chooses: without them there is no account or no refresh token."""
     presets: tuple[ScopePreset, ...] = ()

@@ -91,6 +91,11 @@ _NOT_ASSIGNED = "user is not assigned to the client application"
 """Okta says so with `access_denied`: https://community.auth0.com/t/user-not-assigned-to-the-client-application-error-at-log-in/186794"""
 
 
+_BEGIN_AGAIN = "authentication_expired"
+"""Keycloak is there: the person took too long, or finished in another tab, and is to begin again
+(https://www.keycloak.org/docs/latest/securing_apps/, "Keycloak specific errors")."""
+
+
 def refusal_of(error: str, description: str) -> Refusal:
     """What is meant by an error's word and its description; a vendor's number is more exact than the word."""
     number = _NUMBER.search(description)
@@ -98,6 +103,8 @@ def refusal_of(error: str, description: str) -> Refusal:
         return _NUMBERED[number[0]]
     if _NOT_ASSIGNED in description.casefold():
         return Refusal.NOT_ASSIGNED
+    if error == "temporarily_unavailable" and _BEGIN_AGAIN in description:
+        return Refusal.INTERACTION_NEEDED
     return _BY_WORD.get(error, Refusal.OTHER)
 
 

@@ -426,8 +426,10 @@ class SignInSettings:
         """
         at, made_at = claims.get("auth_time"), claims["iat"]
         ahead = max(made_at - now, _SLACK_SECONDS - _CLOCK_SECONDS)
-        if not isinstance(at, int | float) or not at >= since + ahead - _SLACK_SECONDS:  # NaN is no proof
-            detail = "auth_time: missing" if at is None else f"auth_time: too old, by a clock {ahead} s ahead of ours"
+        is_time = isinstance(at, int | float)
+        if not is_time or not at >= since + ahead - _SLACK_SECONDS:  # NaN is no proof
+            detail = f"auth_time: too old, by a clock {ahead} s ahead of ours" if is_time else "auth_time: no number"
+            detail = "auth_time: missing" if at is None else detail
             raise SignInFailed(SignInProblem.NOT_ANEW, self.name, detail=detail)
 
     def _id(self, claims: Mapping[str, Any]) -> str:

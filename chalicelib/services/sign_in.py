@@ -159,7 +159,11 @@ class SignInService:
         except CloudError:
             return ""
         signed_out = {self._settings.preset.signed_out_parameter: f"{self._public_url}/login"}
-        back = {"client_id": self._settings.client_id, **signed_out, **self._hint(session, cookie)}
+        hint = self._hint(session, cookie)
+        if self._settings.id_token_hint and not hint:
+            # Okta answers 400 without
+            return ""
+        back = {"client_id": self._settings.client_id, **signed_out, **hint}
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(back)}" if endpoint else ""
 
     def _hint(self, session: Session | None, cookie: str) -> dict[str, str]:

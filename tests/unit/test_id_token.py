@@ -122,18 +122,38 @@ def test_r45_id_token_without_a_signature_is_refused() -> None:
 def test_r45_id_token_signed_with_the_public_key_as_hmac_is_refused() -> None:
     public_key = signing_key()
     for form in (public_key.as_pem(private=False), public_key.as_der(private=False)):
-        refuse(signed(key=form, alg="HS256"), "unsupported_algorithm")
+        refuse(signed(key=form, alg="HS256"), "signed with HS256, which the vault does not take here")
         refuse(signed(key=form, alg="RS256"), "bad_signature")
 
 
 @pytest.mark.parametrize("algorithms", [("HS256",), ("RS256", "HS256"), ()])
 def test_r45_a_symmetric_signature_is_refused_even_when_the_server_announces_it(algorithms: tuple[str, ...]) -> None:
     secret = OctKey.generate_key(256, {"kid": "k1"})
-    refuse(signed(key=secret.raw_value, alg="HS256"), "unsupported_algorithm", Jwks(secret), algorithms=algorithms)
+    why = "signed with HS256, which the vault does not take here"
+    refuse(signed(key=secret.raw_value, alg="HS256"), why, Jwks(secret), algorithms=algorithms)
 
 
 def test_r45_an_algorithm_the_server_did_not_announce_is_refused() -> None:
-    refuse(signed(alg="RS512"), "unsupported_algorithm")
+    refuse(signed(alg="RS512"), "signed with RS512, which the vault does not take here")
+
+
+def test_one_that_is_encrypted_is_said_to_be_so() -> None:
+    refuse("a.b.c.d.e", "encrypted, where it must be signed alone")
+
+
+def test_one_key_that_is_there_twice_is_one_key() -> None:
+    assert verify(signed(), Jwks(signing_key(), signing_key())) == CLAIMS
+
+
+@pytest.mark.parametrize(("issuer", "is_taken"), [("https://accounts.google.com", True), (SERVER.issuer, False)])
+def test_google_may_leave_out_the_scheme_of_its_issuer(issuer: str, is_taken: bool) -> None:
+    request = replace(REQUEST, server=replace(SERVER, issuer=issuer, id_token_algorithms=("RS256",)))
+    token = signed({"iss": "accounts.google.com"})
+    if is_taken:
+        assert IdTokenVerifier(FakeClock(NOW)).verify(token, request, Jwks())["iss"] == "accounts.google.com"
+    else:
+        with pytest.raises(CloudAnswerInvalid):
+            IdTokenVerifier(FakeClock(NOW)).verify(token, request, Jwks())
 
 
 def test_r45_a_key_for_another_algorithm_is_refused() -> None:

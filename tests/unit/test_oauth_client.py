@@ -11,6 +11,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from chalicelib.adapters import cloud_transport
+from chalicelib.adapters.catalogue import FileCatalogue
 from chalicelib.adapters.endpoint_guard import EndpointGuard
 from chalicelib.adapters.oauth_client import AuthlibClient
 from chalicelib.adapters.oauth_discovery import authorization_server
@@ -324,6 +325,29 @@ class TestExchange:
         trip.request = replace(trip.request, scopes=("openid", "a,b"))
         trip.cloud.misbehave("/token", edit(scope="openid a,b"))
         assert trip.exchange()[0].scopes == ("openid", "a,b")
+
+    @pytest.mark.parametrize("type_id", ["google", "microsoft-365", "openid-connect"])
+    def test_scopes_have_the_names_under_which_they_were_asked_for(self, trip: Trip, type_id: str) -> None:
+        """As Google renames them, and as Entra ID leaves one out."""
+        trip.type = replace(TYPE, answer_scope_names=FileCatalogue().get(type_id).answer_scope_names)
+        trip.request = replace(trip.request, scopes=("openid", "email", "offline_access"))
+        long = "https://www.googleapis.com/auth/userinfo.email"
+        trip.cloud.misbehave("/token", edit(scope=f"openid {long if type_id == 'google' else 'email'} more"))
+        assert set(trip.exchange()[0].scopes) == {"openid", "email", "more", "offline_access"}
+
+    def test_a_refresh_asks_for_offline_access_where_the_type_wants_it(self, trip: Trip) -> None:
+        """Also of what was stored before, when nothing in an answer said so."""
+        mine, _ = trip.exchange()
+        wanting = replace(TYPE, required_scopes=("openid", "offline_access"))
+        trip.cloud.misbehave("/token", edit(scope="openid email"))
+        fresh = trip.oauth.refresh(trip.client, wanting, replace(mine, scopes=("openid", "email")))
+        assert trip.cloud.forms["/token"]["scope"] == "openid email offline_access"
+        assert fresh.scopes == ("openid", "email", "offline_access")
+
+    def test_offline_access_is_not_granted_where_no_refresh_token_came(self, trip: Trip) -> None:
+        trip.request = replace(trip.request, scopes=("openid", "offline_access"))
+        trip.cloud.misbehave("/token", edit(scope="openid", refresh_token=...))
+        assert trip.exchange()[0].scopes == ("openid",)
 
     @pytest.mark.parametrize("nothing", [..., None, ""])
     def test_lives_without_a_refresh_token(self, trip: Trip, nothing: Any) -> None:

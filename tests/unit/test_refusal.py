@@ -28,6 +28,7 @@ from chalicelib.domain.secret import Secret
         ("server_error", "MSIS9604: An error occurred.", Refusal.UNAVAILABLE, "MSIS9604"),
         ("login_required", "", Refusal.INTERACTION_NEEDED, "login_required"),
         ("temporarily_unavailable", "", Refusal.UNAVAILABLE, "temporarily_unavailable"),
+        ("temporarily_unavailable", "authentication_expired", Refusal.INTERACTION_NEEDED, "temporarily_unavailable"),
         ("invalid_scope", "", Refusal.MISCONFIGURED, "invalid_scope"),
         ("<script>", "<b>AADSTS1</b>", Refusal.OTHER, ""),
         ("", "xAADSTS50105", Refusal.OTHER, ""),
