@@ -43,8 +43,9 @@ LONGEST_SCOPES = 16 * 1024
 FIRST_SLOT = ""
 """Where a person's first cloud account at a provider is."""
 
-HIGHEST_VERSION = 2**53
-"""More than a grant comes to: what claims to be of a higher version was never sealed, and raises no other one."""
+_LATEST_VERSION = 2**32
+"""Versions begin at the time and rise by one: what claims to be so far ahead of it was never sealed, and counts for
+none."""
 
 TOMBSTONE_SECONDS = 90 * 24 * 3600
 """How long a removed grant still tells its user why it is gone."""
@@ -352,12 +353,15 @@ class Holding:
         """What `ended` is once the grant has ended. Versions begin at the time: all that were ever stored are below,
         also where somebody has lowered the one that is stored.
         """
-        return max(self.ended, now, min(self.grant.version, HIGHEST_VERSION) if self.grant else 0)
+        # Twice as far, so that whatever `next_version` ever gave is among them
+        return max(self.ended, now, self._version(now + 2 * _LATEST_VERSION))
 
     def next_version(self, now: int) -> int:
         """That of a new consent: of none that was ever stored here, so that what remembers one does not mean this."""
-        before = min(self.grant.version, HIGHEST_VERSION) if self.grant else 0
-        return max(now, before + 1, self.ended + 1)
+        return max(now, self._version(now + _LATEST_VERSION) + 1, self.ended + 1)
+
+    def _version(self, highest: int) -> int:
+        return self.grant.version if self.grant is not None and self.grant.version <= highest else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,8 @@ class GrantService:
         for _ in range(_ATTEMPTS):
             holding = self._grants.load(user.id, provider_id, slot)
             if holding.grant is None or holding.grant.token_set is None:
-                self._revocations.end_again(holding)
+                if not self._revocations.end_again(holding):
+                    continue
                 return None
             # A refresh that ends at this moment makes another version: that one is to be revoked then
             with suppress(Conflict):

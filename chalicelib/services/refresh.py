@@ -173,8 +173,12 @@ class RefreshService:
             holding = reread()
 
     def end_again(self, holding: Holding) -> None:
-        """Where what is held had ended and was put back: remove it again, with an entry (R50)."""
-        self._revocations.end_again(holding)
+        """Where what is held had ended and was put back: remove it again, with an entry (R50).
+
+        Raises TokenRefused, not for good, where what was read is not what is there any more.
+        """
+        if not self._revocations.end_again(holding):
+            raise TokenRefused(RefusalReason.VAULT_UNAVAILABLE, detail="changed meanwhile", retry_after=1)
 
     def _look(self, holding: Holding, box: Box, need: Need) -> _Case:
         grant, now = holding.grant, self._clock.now()

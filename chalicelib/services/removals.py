@@ -254,11 +254,8 @@ class RemovalService:
     ) -> tuple[str, tuple[str, ...]] | None:
         """Whose it was, and what is to be counted of it on the receipt; None where there was nothing."""
         for _ in range(_ATTEMPTS):
-            holding = self._administration.holding(grant_id)
+            holding = self._held(grant_id)
             if holding is None or holding.grant is None:
-                return None
-            if holding.is_put_back:
-                self._revocations.end_again(holding)
                 return None
             if is_first:
                 self._removals.add(removal)
@@ -283,6 +280,16 @@ class RemovalService:
                     self._revocations.forget(revocation)
                 continue
             return holding.grant.user_name, fate
+        raise Conflict
+
+    def _held(self, grant_id: str) -> Holding | None:
+        """What is there to be removed; None where there is nothing, or only what had ended already. Raises Conflict."""
+        for _ in range(_ATTEMPTS):
+            holding = self._administration.holding(grant_id)
+            if holding is None or not holding.is_put_back:
+                return holding
+            if self._revocations.end_again(holding):
+                return None
         raise Conflict
 
     def _count(self, removal: Removal, grant: Grant, counted: dict[str, int]) -> None:

@@ -189,19 +189,27 @@ class RevocationService:
             return False
         return True
 
-    def end_again(self, holding: Holding) -> None:
-        """What had ended and was put back is a tombstone again, so that lists know, too; recorded with that write."""
+    def end_again(self, holding: Holding) -> bool:
+        """What had ended and was put back is a tombstone again, so that lists know, too; recorded with that write.
+
+        It ends once more: all that was stored until now has ended then, whatever version the row claimed. False where
+        another one was quicker, so that what was read is not what is there.
+        """
         grant, now = holding.grant, self._clock.now()
         if grant is None or not holding.is_put_back:
-            return
+            return True
         facts = {"reason": grant.reason.value, "account": grant.account.label}
         line = AuditEvent(
             AuditTag.INTEGRITY_VIOLATED, Outcome.FAILURE, "-", BACKGROUND, grant.user_id, grant.provider_id, facts
         )
         removed = grant.removed(now, grant.reason)
-        # Another one has done it, or a consent has come
-        with suppress(Conflict), self._audit_log.recording(line):
-            self._grants.save(removed, replaces=grant.version, expires_at=now + TOMBSTONE_SECONDS)
+        until = now + TOMBSTONE_SECONDS
+        try:
+            with self._audit_log.recording(line):
+                self._grants.save(removed, replaces=grant.version, expires_at=until, ended=holding.end(now))
+        except Conflict:
+            return False
+        return True
 
     def retry_due(self, left: float | None = None) -> int:
         """Work off what is due, in turns between the clouds. Returns how many they confirmed.
@@ -221,6 +229,7 @@ class RevocationService:
         self._revocations.claim(revocation)
         try:
             holding = self._grants.load(revocation.user_id, revocation.provider_id, revocation.slot)
+            self.end_again(holding)
             self._finish_deletion(revocation, holding)
             if self._would_end_another(revocation, holding):
                 return self._give_up(revocation, "authorized_again")

@@ -19,7 +19,7 @@ from chalicelib.domain.token_set import CloudAccount
 from chalicelib.domain.use import LastUse
 from chalicelib.ports import GrantPage
 
-from .items import Item, load, read, read_or, readable, version_of
+from .items import Item, load, read_or, readable, version_of
 from .provider_health import health_from_item, health_key
 from .providers import (
     everything_from_item,
@@ -237,10 +237,15 @@ def _holding(provider: Provider, user_id: str, slot: str, found: dict[tuple[str,
     # One that cannot be read is none: what then is the default, `domain.accounts` says
     defaults = dict(readable("default account", [preference] if preference else [], _preferred_at))
     preferred = defaults.get((provider.id, provider.generation))
-    ended = _ended(found.get(_position(_ended_key(user_id, provider.id, provider.generation, slot))))
+    mark = found.get(_position(_ended_key(user_id, provider.id, provider.generation, slot)))
+    ended = read_or("end of a grant", mark, _ended, lambda _: None) if mark else 0
     if item is None:
-        return Holding(provider, key, None, health, preferred, ended)
+        return Holding(provider, key, None, health, preferred, ended or 0)
     stored = _from_item(item).at(provider)
+    if ended is None:
+        # Whether it has ended is not known: it opens no more than one that cannot be read itself
+        odd = _odd(item) if stored.token_set is not None else stored
+        return Holding(provider, key, odd, health, preferred)
     grant = stored.under(ended)
     return Holding(provider, key, grant, health, preferred, ended, is_put_back=grant is not stored)
 
@@ -286,14 +291,16 @@ def _ended_key(user_id: str, provider_id: str, generation: int, slot: str) -> It
 
 def _mark(grant: Grant, ended: int) -> tuple[Item, Condition]:
     key = _ended_key(grant.user_id, grant.provider_id, grant.generation, grant.slot)
-    # Never lowered, whoever comes late
-    rising = Condition(f"attribute_not_exists(#{KEY}) OR #version <= :version", {"version": ended})
+    # Never lowered, whoever comes late; one that is no number is written over
+    rising = Condition(
+        f"attribute_not_exists(#{KEY}) OR NOT attribute_type( #version , :number ) OR #version <= :version",
+        {"version": ended, "number": "N"},
+    )
     return key | {"version": ended}, rising
 
 
-def _ended(item: Item | None) -> int:
-    """Raises ItemUnreadable: whether the grant has ended is not known then, so that it is not used."""
-    return read("end of a grant", item, lambda item: load(_Ended, item)).version if item else 0
+def _ended(item: Item) -> int | None:
+    return load(_Ended, item).version
 
 
 @dataclass(frozen=True, slots=True)

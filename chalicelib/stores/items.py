@@ -20,6 +20,8 @@ Reader = Callable[[Any], Any]
 
 ODD = (KeyError, ValueError, TypeError, AttributeError)
 """What reading raises where an item is not as it was written: a part missing or of another type, a word unknown."""
+_LATEST = 253_402_300_799
+"""The last second of the year 9999 (epoch seconds), beyond which no date is shown."""
 ODD_VERSION = -(2**62)
 """The version of what has none that can be read: a write that replaces it asks for no other (`Condition.version`)."""
 
@@ -90,7 +92,7 @@ def version_of(item: Item) -> int:
 @cache
 def _maker(kind: Any, later: tuple[str, ...]) -> Reader:
     """A function for the class, written once as `dataclasses` writes `__init__`: each release reads many fields."""
-    hints, known = get_type_hints(kind), {"kind": kind, "refuse": _refuse}
+    hints, known = get_type_hints(kind), {"kind": kind, "refuse": _refuse, "refuse_time": _refuse_time}
     arguments = [_argument(field, hints[field.name], later, known) for field in fields(kind)]
     exec(f"def make(values):\n get = values.get\n return kind({', '.join(arguments)})", known)  # noqa: S102 - only names of fields are in it
     return cast("Reader", known["make"])
@@ -109,6 +111,8 @@ def _argument(field: Any, hint: Any, later: tuple[str, ...], known: dict[str, An
 
 
 def _expression(name: str, hint: Any, later: tuple[str, ...], known: dict[str, Any], value: str) -> str:
+    if hint is int and (name == "at" or name.endswith("_at")):
+        return f"v if type({value}) is int and 0 <= v <= {_LATEST} else refuse_time(v)"
     if _is_plain(hint):
         known[f"type_{name}"] = hint
         # Not `isinstance`: true and false are numbers to Python
@@ -148,6 +152,10 @@ def _of_many(kind: Any, parts: tuple[Any, ...], later: tuple[str, ...]) -> Reade
 
 def _many(value: Any) -> Any:
     return value if type(value) in (list, set) else _refuse(value, list)
+
+
+def _refuse_time(value: Any) -> Any:
+    raise ValueError(f"{value!r:.40} where a time is due")
 
 
 def _refuse(value: Any, kind: type) -> Any:

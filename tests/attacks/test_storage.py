@@ -334,7 +334,7 @@ def test_r91_an_alias_alone_renames_nobody_and_with_the_record_the_line_says_who
     (record,) = [item for item in surgeon.items("vault", f"USER#{BOB}") if item["sk"]["S"] == "RECORD"]
     surgeon.put("vault", bobs_alias | {"pk": alices["pk"]})
     assert outcome(api) == (400, "")
-    surgeon.put("vault", record | {"names": {"L": [{"S": "contoso\\alice"}]}})
+    surgeon.put("vault", record | {"names": {"L": [{"S": "contoso\\alice"}]}, "user_name": {"S": "CONTOSO\\alice"}})
     assert outcome(api) == (200, bobs)
     lines = [item for item in surgeon.items("vault", "AUDIT#") if item["tag"]["S"] == "token.released"]
     assert max(lines, key=lambda item: item["sk"]["S"])["user_id"] == {"S": BOB}
@@ -346,7 +346,7 @@ def test_r50_an_end_that_cannot_be_read_releases_nothing(api: Api, surgeon: Surg
     assert len(marks) == 2
     for mark in marks:
         surgeon.put("vault-keys", mark | {"version": {"S": "x"}})
-    assert outcome(api) == (503, "")
+    assert outcome(api) == (400, "")
     for mark in marks:
         surgeon.put("vault-keys", mark)
     rest(api, alices, bobs)
@@ -397,3 +397,48 @@ def test_r2_no_edited_item_of_a_session_signs_anybody_in_as_more(api: Api, surge
             if prefix == "REQUEST#":
                 assert browser.get(callback).status in (200, 400, 500), what
         surgeon.put("vault-sessions", item)
+
+
+def test_r94_a_mark_that_cannot_be_read_is_written_over_by_an_end_and_by_a_consent(api: Api, surgeon: Surgeon) -> None:
+    running, row = api.running, surgeon.grant(ALICE)
+    for mark in surgeon.items("vault-keys", "ENDED#"):
+        surgeon.put("vault-keys", mark | {"version": {"S": "x"}})
+    assert running.vault.grants.revoke(directory.BOB.user, NORTHWIND, ORIGIN) is not None
+    api.running.authorize(api.browser, "alice", "Reauthorize")
+    assert outcome(api)[0] == 200
+    surgeon.put("vault", row)
+    assert outcome(api) == (400, "")
+
+
+@pytest.mark.parametrize("ahead", [2**32 - 1, 2**32, 2**53 - 1, 2**53, 10**30])
+def test_r50_a_version_that_somebody_raised_outlives_no_end(api: Api, surgeon: Surgeon, ahead: int) -> None:
+    for _ in range(3):
+        raised = surgeon.grant(ALICE) | {"version": {"N": str(api.running.clock.now() + ahead)}}
+        surgeon.put("vault", raised)
+        api.running.authorize(api.browser, "alice", "Reauthorize")
+        row = surgeon.grant(ALICE)
+        assert outcome(api)[0] == 200
+        _remove(api.running, revoke=False)
+        surgeon.put("vault", row)
+        assert outcome(api) == (400, "")
+        api.running.authorize(api.browser, "alice", "Authorize")
+
+
+@pytest.mark.parametrize("end", ["revoked", "removed", "met by a release"])
+def test_r50_an_end_that_meets_a_row_that_was_put_back_ends_the_newer_one_too(
+    api: Api, surgeon: Surgeon, end: str
+) -> None:
+    """An older row stands where the newer one was, and is taken for what had ended."""
+    older = surgeon.grant(ALICE)
+    api.running.authorize(api.browser, "alice", "Reauthorize")
+    newer = surgeon.grant(ALICE)
+    surgeon.put("vault", older)
+    api.running.clock.advance(60)
+    if end == "revoked":
+        api.running.vault.grants.revoke(directory.ALICE.user, NORTHWIND, ORIGIN)
+    elif end == "removed":
+        _remove(api.running, revoke=False)
+    else:
+        assert outcome(api) == (400, "")
+    surgeon.put("vault", newer)
+    assert outcome(api) == (400, "")

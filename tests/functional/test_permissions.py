@@ -8,6 +8,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from itertools import count
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,9 +16,10 @@ from botocore.exceptions import ClientError
 
 from chalicelib import bootstrap
 from chalicelib.adapters.catalogue import FileCatalogue
+from chalicelib.adapters.oauth_client import AuthlibClient
 from chalicelib.bootstrap import Vault, create_vault
 from chalicelib.command_line import main
-from chalicelib.domain.audit import BACKGROUND
+from chalicelib.domain.audit import BACKGROUND, Origin
 from chalicelib.domain.odd_item import OddKind
 from chalicelib.domain.provider_type import ProviderType
 from chalicelib.domain.user import Departure
@@ -32,7 +34,7 @@ from tests.iam import ROLES, Recorder, allowed, recorded
 from tests.samples import ADMINISTRATOR
 
 from .client import Browser
-from .conftest import Running, Telling
+from .conftest import NORTHWIND, Running, Telling
 
 DAY = 24 * 3600
 
@@ -120,7 +122,36 @@ def test_keep_alive(running: Running, recorder: Recorder) -> None:
     # What was kept aside is brought home
     running.clock.advance(3600)
     vault.keep_alive.run()
+    # It had ended and was put back
+    grant = next(item for item in running.aws.items("vault") if item["sk"]["S"].startswith("GRANT#"))
+    running.vault.grants.revoke(directory.ALICE.user, NORTHWIND, Origin("-", "-"))
+    running.aws.clients.dynamodb.put_item(TableName="vault", Item=grant)
+    running.clock.advance(80 * DAY)
+    vault.keep_alive.run()
+    # It is revoked while its refresh is under way
+    running.authorize(running.browser("alice"))
+    running.clock.advance(80 * DAY)
+    with revoked_meanwhile(running):
+        vault.keep_alive.run()
     assert_exact(recorder, "keep_alive")
+
+
+@contextmanager
+def revoked_meanwhile(running: Running) -> Iterator[None]:
+    """The person revokes between the lease of a refresh and the call of the cloud."""
+    refresh = AuthlibClient.refresh
+
+    def revoke_first(*arguments: Any) -> Any:
+        fresh = refresh(*arguments)
+        # In a thread, so that its calls are not taken for those of the function
+        other = Thread(target=running.vault.grants.revoke, args=(directory.ALICE.user, NORTHWIND, Origin("-", "-")))
+        other.start()
+        other.join()
+        return fresh
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AuthlibClient, "refresh", revoke_first)
+        yield
 
 
 def test_on_several_threads_each_grant_is_refreshed_once(running: Running) -> None:
