@@ -22,6 +22,7 @@ from .domain.directory_report import DirectoryReport, Step, Steps
 from .domain.event import Channel, Delivery, Event, EventKind, MailsSent
 from .domain.grant import FIRST_SLOT, Grant, Holding, ReleaseHolding, Revocation
 from .domain.mail import MailRefusal, MailStanding
+from .domain.personal_data import DataSubject, StoredItem
 from .domain.provider import Provider, ProviderKey
 from .domain.provider_health import ProviderHealth
 from .domain.provider_type import ProviderType
@@ -694,6 +695,20 @@ class AuditLog(Protocol):
 
     def stored(self, begin: str, end: str) -> Iterator[StoredEntry]:
         """What is stored from position `begin` up to, not including, `end`, in order (strongly consistent)."""
+
+
+class PersonalItems(Protocol):
+    def at_hand(self, person: DataSubject) -> Iterator[StoredItem]:
+        """What keys and lists lead to: all that a person meets in the vault; of the audit log the newest entries."""
+
+    def everywhere(self, person: DataSubject) -> Iterator[StoredItem]:
+        """Every item about the person; reads the whole tables."""
+
+    def erase(self, stored: StoredItem, person: DataSubject) -> bool:
+        """Do what an erasure does with items of this kind. False: it stays, or says still who it was.
+
+        Raises Conflict where somebody else writes it all the time.
+        """
 
 
 class SealStore(Protocol):
