@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome
@@ -91,9 +92,7 @@ class PersonalDataService:
         with suppress(ItemUnreadable):
             if record := self._users.get(person.id):
                 return DataSubject.of(person.id, record)
-        entries = (
-            entry.event for _, entry in zip(range(_MOST_NAMES), self._audit_log.of_user(person.id), strict=False)
-        )
+        entries = (entry.event for entry in islice(self._audit_log.of_user(person.id), _MOST_NAMES))
         called = dict.fromkeys(event.user_name for event in entries if event.user_name)
         return DataSubject.of(person.id, None, [*called])
 

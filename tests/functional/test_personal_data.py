@@ -29,8 +29,9 @@ from chalicelib.domain.personal_data import (
 )
 from chalicelib.domain.removal import Everything, EverythingOrder, RemovalOrder
 from chalicelib.domain.stop import StopKind
-from chalicelib.domain.user import Departure
+from chalicelib.domain.user import Departure, User
 from chalicelib.services.audit_seals import SealService
+from chalicelib.services.personal_data import UNKNOWN
 from chalicelib.stores.items import Item, unpack
 from chalicelib.stores.outbox import DynamoOutbox
 from chalicelib.stores.providers import DynamoProviderStore
@@ -284,6 +285,36 @@ class TestErasure:
         half = {name: value for name, value in entry.items() if name != "user_name"}
         planted.aws.clients.dynamodb.put_item(TableName="vault", Item=half)
         assert {fault.kind for fault in planted.vault.seals.verify().faults} == {"entry_changed"}
+
+    def test_an_entry_of_before_stays_with_its_names_and_is_counted(
+        self, planted: Telling, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        entry = next(item for item in planted.aws.items("vault") if item.get("tag", {}).get("S") == "client.blocked")
+        before = {
+            name: one for name, one in entry.items() if not name.endswith(("_salt", "_digest")) and name != "about"
+        }
+        planted.aws.clients.dynamodb.put_item(TableName="vault", Item=before)
+        assert self.erase(planted) == 0
+        assert "Left: audit entry 1, pending" in capsys.readouterr().out
+        assert before in planted.aws.items("vault")
+
+    def test_what_is_of_no_kind_is_handed_out_and_left(
+        self, planted: Telling, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        odd = {"pk": {"S": f"USER#{ALICE.id}"}, "sk": {"S": "LATER"}, "is": {"S": "of a later version"}}
+        planted.aws.clients.dynamodb.put_item(TableName="vault", Item=odd)
+        main(["export-person", ALICE.id])
+        assert json.loads(capsys.readouterr().out)["stored"][-1]["items"] == [{"is": "of a later version"}]
+        assert self.erase(planted) == 1
+        assert f"{UNKNOWN} 1" in capsys.readouterr().out
+
+    def test_whom_no_directory_knows_is_asked_about(self, planted: Telling, capsys: pytest.CaptureFixture[str]) -> None:
+        carol = User(f"openid.{'a' * 40}", "carol@elsewhere.example", "Carol")
+        planted.vault.users.enrol(carol, sessions_until=0, at=planted.clock.now())
+        assert main(["erase-person", carol.id, "--yes"]) == 1
+        assert "No directory can be asked about this person" in capsys.readouterr().err
+        assert main(["erase-person", carol.id, "--yes", "--still-here"]) == 0
+        assert planted.vault.users.get(carol.id) is None
 
     def test_somebody_who_is_still_here_is_refused(self, planted: Telling, capsys: pytest.CaptureFixture[str]) -> None:
         before = len(about_alice(planted))
