@@ -104,7 +104,7 @@ KINDS = (
                "until it is taken back; with the user record", _DELETED),
     StoredKind("mail preferences", _V, r"USER#[^/]+/MAIL", "the mails that the person does without",
                "with the user record", _DELETED),
-    StoredKind("mail refusal", _V, r"ADDRESS#.+", "an address that a mail came back from", "90 days", _DELETED,
+    StoredKind("mail refusal", _V, r"ADDRESS#.+/REFUSAL", "an address that a mail came back from", "90 days", _DELETED,
                names_alone=("address",)),
     STOP,
     StoredKind("administrators", _V, r"ADMINISTRATORS/.+", "who was appointed when by whom", "until dismissed", _NAMES,

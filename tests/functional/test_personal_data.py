@@ -361,7 +361,7 @@ def test_who_is_removed_leaves_no_choice_behind(planted: Telling) -> None:
 
 
 class TestList:
-    """The list of kinds is what the tables hold, and what the document says."""
+    """The list of kinds is what the tables hold."""
 
     def test_every_item_of_a_full_vault_is_of_a_kind(self, planted: Telling) -> None:
         planted.clock.advance(7200)
@@ -376,13 +376,6 @@ class TestList:
             key = "/".join(item.values())
             assert len([kind for kind in KINDS if kind.is_kind_of(table, key)]) in (1, 2), key
             assert kind_of(table, item)
-
-    def test_the_document_has_a_row_for_each(self) -> None:
-        text = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
-        rows = re.findall(r"^\| ([^|]+) \| `(VAULT_\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
-        assert rows == [
-            (kind.name, kind.table.value, kind.of_people, kind.kept, kind.at_erasure.value) for kind in KINDS
-        ]
 
     def test_what_has_a_time_to_live_is_kept_as_long_as_the_list_says(self, planted: Telling) -> None:
         now, seconds = planted.clock.now(), {"day": DAY, "hour": 3600, "minute": 60}
