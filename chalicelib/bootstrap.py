@@ -57,6 +57,7 @@ from .routes import (
     consent,
     login,
     mail,
+    personal_data,
     providers,
     sessions,
     sign_in,
@@ -86,6 +87,7 @@ from .services.login import LoginService
 from .services.mail import MailService
 from .services.odd_items import OddItemService
 from .services.people import PeopleService
+from .services.personal_data import PersonalDataService
 from .services.providers import ProviderService
 from .services.reach import ReachService
 from .services.refresh import RefreshService
@@ -109,6 +111,7 @@ from .stores.cursors import DynamoCursorStore
 from .stores.grants import DynamoGrantStore
 from .stores.mail import DynamoMailStore
 from .stores.outbox import DynamoOutbox
+from .stores.personal_items import DynamoPersonalItems
 from .stores.provider_health import DynamoProviderHealthStore
 from .stores.providers import DynamoProviderStore
 from .stores.releases import DynamoReleaseStore
@@ -315,8 +318,7 @@ class Vault:
         engine = Engine(world.clock, cursors, at_once=world.at_once)
 
         self.refusals = RefusalService(usage=DynamoUsageStore(session_table), audit_log=audit_log, clock=world.clock)
-        self.provider_health = DynamoProviderHealthStore(vault)
-        self.directory, self.users = world.directory, user_store
+        self.directory, self.users, self.provider_health = world.directory, user_store, DynamoProviderHealthStore(vault)
         request_store = DynamoAuthorizationRequestStore(session_table)
         self.sessions = SessionService(
             sessions=session_store,
@@ -526,6 +528,17 @@ class Vault:
             clock=world.clock,
         )
         self.audit = AuditService(audit_log, provider_store, world.clock)
+        self.personal_data = PersonalDataService(
+            items=DynamoPersonalItems(vault, session_table, alias_store),
+            people=self.people,
+            users=user_store,
+            grant_store=grant_store,
+            grants=self.grants,
+            directory=world.directory,
+            audit_log=audit_log,
+            clock=world.clock,
+            days={"VAULT_AUDIT_DAYS": settings.audit_days, "VAULT_LEAVER_DAYS": settings.leaver_days},
+        )
         self.seals = _seals(
             settings, world, vault=vault, keys=keys, grants=grant_store, audit_log=audit_log, engine=engine
         )
@@ -622,6 +635,7 @@ class Vault:
             activity.blueprint(endpoints, self.audit),
             applications.blueprint(endpoints, self.reach),
             mail.blueprint(endpoints, self.mail),
+            personal_data.blueprint(endpoints, self.personal_data),
             admin_undelivered.blueprint(endpoints, self.events),
             admin_clients.blueprint(endpoints, self.client_applications, self.reach, client_pages),
             admin_client_keys.blueprint(endpoints, self.client_applications, client_pages),

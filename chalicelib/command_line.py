@@ -18,6 +18,7 @@ from . import (
     event_commands,
     import_commands,
     key_commands,
+    privacy_commands,
     provider_commands,
     restore_commands,
 )
@@ -39,6 +40,7 @@ _SENTENCES = {
     FaultKind.ENTRY_MISSING: "The entry {where} is missing.",
     FaultKind.ENTRY_CHANGED: "The entry {where} was changed.",
     FaultKind.ENTRY_ADDED: "The entry {where} was added after its window was sealed.",
+    FaultKind.NAMES_MISSING: "Names were taken out of the entry {where}, and no erasure says so.",
     FaultKind.SEAL_MISSING: "The seals from {where} to {until} are missing.",
     FaultKind.SEAL_CHANGED: "The seal of {where} to {until} was changed.",
     FaultKind.SEAL_OUT_OF_ORDER: "The seal of {where} to {until} does not follow the one before it.",
@@ -71,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     key_commands.add(commands)
     restore_commands.add(commands)
     import_commands.add(commands)
+    privacy_commands.add(commands)
     provider_commands.add(commands)
     _add_verify_audit(commands)
     return parser

@@ -22,6 +22,7 @@ from .domain.directory_report import DirectoryReport, Step, Steps
 from .domain.event import Channel, Delivery, Event, EventKind, MailsSent
 from .domain.grant import FIRST_SLOT, Grant, Holding, ReleaseHolding, Revocation
 from .domain.mail import MailRefusal, MailStanding
+from .domain.personal_data import DataSubject, StoredItem
 from .domain.provider import Provider, ProviderKey
 from .domain.provider_health import ProviderHealth
 from .domain.provider_type import ProviderType
@@ -702,6 +703,20 @@ class AuditLog(Protocol):
         """What is stored from position `begin` up to, not including, `end`, in order (strongly consistent)."""
 
 
+class PersonalItems(Protocol):
+    def at_hand(self, person: DataSubject) -> Iterator[StoredItem]:
+        """What keys and lists lead to: all that a person meets in the vault; of the audit log the newest entries."""
+
+    def everywhere(self, person: DataSubject) -> Iterator[StoredItem]:
+        """Every item about the person; reads the whole tables."""
+
+    def erase(self, stored: StoredItem, person: DataSubject) -> bool:
+        """Do what an erasure does with items of this kind. False: it stays, or says still who it was.
+
+        Raises Conflict where somebody else writes it all the time.
+        """
+
+
 class SealStore(Protocol):
     def tip(self) -> Tip | None:
         """Where the chain ends, as of the last seal that was ever added, whether or not that is still there."""
@@ -847,3 +862,9 @@ class Catalogue(Protocol):
 
     def get(self, type_id: str) -> ProviderType:
         """Raises NotFound."""
+
+    def stored(self, type_id: str) -> ProviderType:
+        """That of a provider that is stored: one that knows the standards alone where this version has none of the id.
+
+        So after a step back to an earlier version, whose catalogue is shorter (R94).
+        """

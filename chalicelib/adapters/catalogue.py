@@ -42,6 +42,12 @@ class FileCatalogue:
             raise NotFound
         return self._types[type_id]
 
+    def stored(self, type_id: str) -> ProviderType:
+        try:
+            return self.get(type_id)
+        except NotFound:
+            return ProviderType(type_id, f"{type_id} (unknown here)")
+
 
 def _read(path: Path) -> ProviderType:
     try:

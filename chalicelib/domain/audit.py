@@ -23,6 +23,9 @@ class AuditTag(StrEnum):
     USER_TOKENS_KEPT = "user.tokens_kept"
     USER_REMOVED = "user.removed"
     ABSENCE_BELIEVED = "directory.absence_believed"
+    USER_EXPORTED = "user.exported"
+    """Everything that is stored about somebody was handed out."""
+    USER_ERASED = "user.erased"
     REQUEST_DENIED = "request.denied"
     """Refused before anything was done with it; folded by person and minute (`services/refusals.py`)."""
     CONSENT_FAILED = "consent.failed"
@@ -71,6 +74,10 @@ class AuditTag(StrEnum):
     AUDIT_TAMPERED = "audit.tampered"
     AUDIT_UNREADABLE = "audit.unreadable"
     """Stands for an entry that the vault did not write: what is stored there cannot be read as one."""
+
+
+PERSONAL_FACTS = ("account", "address", "detail", "person", "reason")
+"""Facts that may name the person whom an entry is about: they are taken out when that person is erased."""
 
 
 class Outcome(StrEnum):

@@ -25,12 +25,14 @@ _PURPOSE = b"token-vault audit seal 1\n"
 class StoredEntry:
     """An audit entry as evidence: its place, and the SHA-256 (hex) of everything stored there.
 
-    `event` is what it says, where it was read from the log and not from a seal; it proves nothing more.
+    `event` is what it says, where it was read from the log and not from a seal; it proves nothing more. `nameless` are
+    the ids of those whose names were taken out of it.
     """
 
     position: str
     digest: str
     event: AuditEvent | None = field(default=None, compare=False, repr=False)
+    nameless: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class FaultKind(StrEnum):
     ENTRY_MISSING = "entry_missing"
     ENTRY_CHANGED = "entry_changed"
     ENTRY_ADDED = "entry_added"
+    NAMES_MISSING = "names_missing"
+    """Names were taken out of an entry, and no erasure says so."""
     SEAL_MISSING = "seal_missing"
     SEAL_CHANGED = "seal_changed"
     SEAL_OUT_OF_ORDER = "seal_out_of_order"

@@ -84,7 +84,7 @@ def blueprint(
     @endpoints.route(routes, Route("GET", f"{ONE}/edit", Access.ADMINISTRATOR, recent_login_for=RECENT))
     def ask_edit(request: Request) -> Answer:
         provider = registration.get(request.path["provider"])
-        provider_type = registration.type(provider.type_id)
+        provider_type = registration.type_of(provider)
         form = provider_forms.stored(provider, provider_type)
         return pages.form(provider_type, provider.id, form, version=provider.version)
 
@@ -101,7 +101,7 @@ def blueprint(
     )
     def edit(request: Request) -> Answer:
         provider = registration.get(request.path["provider"])
-        provider_type = registration.type(provider.type_id)
+        provider_type = registration.type_of(provider)
         try:
             asked = provider_forms.read(request.form, provider_type)
             return _to(registration.change(seen(registration, request), asked, actor_of(request), request.origin))

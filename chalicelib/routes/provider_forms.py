@@ -100,7 +100,7 @@ def read(form: Fields, provider_type: ProviderType) -> Registration:
         problems.add("name", f"Please give a name of at most {MAX_NAME} characters: people see it.")
     if not 0 < len(client_id) <= _LONGEST_ID or not client_id.isprintable():
         problems.add("client_id", "Please give the client ID, as the cloud shows it.")
-    secret = form.text(_SECRET)
+    secret = form.text(_SECRET).strip()
     if len(secret) > _LONGEST_SECRET or not secret.isprintable():
         problems.add(_SECRET, "This is no client secret: it is too long or has control characters.")
     values = {field.id: form.text(name_of(field.id)) for field in provider_type.fields}

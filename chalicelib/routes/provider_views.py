@@ -108,7 +108,7 @@ class ProviderPages:
 
     def approval_url(self, provider: Provider) -> str:
         """Where an administrator of a company approves the vault there; empty where there is no such page."""
-        return approval_url(self._registration.type(provider.type_id), provider, self._urls)
+        return approval_url(self._registration.type_of(provider), provider, self._urls)
 
     def _redirect_uri(self, provider_id: str) -> str:
         return self._urls.absolute(f"/oauth/callback/{provider_id}")
@@ -118,7 +118,7 @@ class ProviderPages:
         return ProviderRow(
             id=provider.id,
             name=provider.name,
-            type_name=self._registration.type(provider.type_id).name,
+            type_name=self._registration.type_of(provider).name,
             enabled=provider.enabled,
             authorizations=count.number,
             are_more=count.more,
@@ -132,7 +132,7 @@ class ProviderPages:
     def view(self, provider: Provider) -> ProviderView:
         return ProviderView(
             row=self._row(provider, self._health.get(provider.id)),
-            type=type_view(self._registration.type(provider.type_id)),
+            type=type_view(self._registration.type_of(provider)),
             redirect_uri=self.redirect_uri(provider),
             client_id=provider.client_id,
             fields=tuple(provider.fields.items()),

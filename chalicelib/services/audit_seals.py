@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -131,9 +131,10 @@ class SealService:
         last = self._seals.before(begin)
         # What follows a seal that cannot be believed is held to its own MAC alone
         chain = last.tip() if last and self._is_authentic(last, anchor) else None
+        erased: dict[str, bool] = {}
         for seal in self._seals.between(begin, end):
             if self._is_authentic(seal, anchor):
-                result.faults += self._faults(seal, chain if last else _before_first(seal))
+                result.faults += self._faults(seal, chain if last else _before_first(seal), erased)
                 chain = seal.tip()
             else:
                 result.faults.append(Fault(FaultKind.SEAL_CHANGED, seal.begin, seal.end))
@@ -178,12 +179,23 @@ class SealService:
             return False
         return self._key.is_valid(seal.message(), seal.mac)
 
-    def _faults(self, seal: Seal, chain: Tip | None) -> list[Fault]:
+    def _faults(self, seal: Seal, chain: Tip | None, erased: dict[str, bool]) -> list[Fault]:
         fault = chain_fault(chain, seal) if chain else None
-        return [*([fault] if fault else []), *self._compare(seal)]
+        stored = list(self._audit_log.stored(seal.begin, seal.end))
+        return [*([fault] if fault else []), *self._compare(seal, stored), *self._nameless(stored, erased)]
 
-    def _compare(self, seal: Seal) -> list[Fault]:
-        faults = compare(seal, self._audit_log.stored(seal.begin, seal.end))
+    def _nameless(self, stored: Iterable[StoredEntry], erased: dict[str, bool]) -> Iterator[Fault]:
+        """Entries without the names of somebody whom no entry calls erased. `erased`: what was found out before."""
+        for entry in stored:
+            for user_id in entry.nameless:
+                if user_id not in erased:
+                    of_user = self._audit_log.of_user(user_id)
+                    erased[user_id] = any(one.event.tag is AuditTag.USER_ERASED for one in of_user)
+                if not erased[user_id]:
+                    yield Fault(FaultKind.NAMES_MISSING, entry.position)
+
+    def _compare(self, seal: Seal, stored: Iterable[StoredEntry] | None = None) -> list[Fault]:
+        faults = compare(seal, self._audit_log.stored(seal.begin, seal.end) if stored is None else stored)
         # What is past its time is deleted by DynamoDB, days later. Until then it must be as it was
         kept_since = position(self._clock.now() - self._seconds)
         return [f for f in faults if f.kind is not FaultKind.ENTRY_MISSING or f.where >= kept_since]

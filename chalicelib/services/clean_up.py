@@ -142,7 +142,7 @@ class CleanUpService:
     def _schedule(self, provider: Provider, order: RemovalOrder, grants: Sequence[Grant]) -> dict[str, str]:
         """What became of each, by its id, in the words of the receipt."""
         issuer = provider.as_of(order.generation)
-        if not self._catalogue.get(provider.type_id).can_revoke(issuer.server):
+        if not self._catalogue.stored(provider.type_id).can_revoke(issuer.server):
             return dict.fromkeys((grant.id for grant in grants), "not_offered")
         sealed = [grant.at(issuer) for grant in self._grants.sealed(grants) if grant.token_set is not None]
         with self._cipher.unlock(self._providers.key(provider.id, order.generation)) as box:

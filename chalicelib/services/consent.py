@@ -164,7 +164,7 @@ class ConsentService:
         self._remember(session, request)
         url = self._oauth_client.authorization_url(
             request,
-            self._catalogue.get(holding.provider.type_id),
+            self._catalogue.stored(holding.provider.type_id),
             state=state,
             code_verifier=code_verifier,
             again=is_test or bool(slot) or holding.grant is not None,
@@ -296,7 +296,7 @@ class ConsentService:
         except IntegrityViolation as violation:
             # Sealed for another provider of the same id: this one was deleted and registered anew meanwhile
             raise ConsentFailed(ConsentProblem.PROVIDER_CHANGED, detail=violation.detail) from violation
-        provider_type = self._catalogue.get(holding.provider.type_id)
+        provider_type = self._catalogue.stored(holding.provider.type_id)
         try:
             return self._oauth_client.exchange_code(
                 client,

@@ -314,7 +314,7 @@ class GrantService:
             return False
 
     def _type(self, holding: Holding) -> ProviderType:
-        return self._catalogue.get(holding.provider.type_id)
+        return self._catalogue.stored(holding.provider.type_id)
 
 
 def _event(

@@ -115,7 +115,7 @@ class KeepAliveService:
 
     def _pages(self, walk: _Walk) -> Iterator[Piece]:
         """Of a list, from where the last run stopped. One that cannot be read is gone on with by the next run."""
-        idle = self._catalogue.get(walk.provider.type_id).refresh_token_idle_seconds
+        idle = self._catalogue.stored(walk.provider.type_id).refresh_token_idle_seconds
         if idle is None and not self._events.is_on:
             return
         walk.idle, walk.cursor = idle or _NEVER, self._cursors.get(walk.cursor_name)

@@ -62,7 +62,9 @@ class LoginService:
 
     def confirm(self, session: Session, password: Secret, client: Client) -> LoggedIn:
         """Log the same person in again: a new session takes the old one's place (R3, R35)."""
-        user, attempt = self._authenticate(AuditTag.LOGIN_CONFIRMED, session.user.login_name, password, client)
+        user, attempt = self._authenticate(
+            AuditTag.LOGIN_CONFIRMED, session.user.login_name, password, client, actor=session.user.id
+        )
         if user.id != session.user.id:
             # The name now belongs to somebody else: whoever typed the password is not who is signed in
             facts = {"cause": "another_person"}

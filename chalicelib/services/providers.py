@@ -49,7 +49,7 @@ class ProviderService:
         """
         grants, now = self._grants.of_user(user.id), self._clock.now()
         offers = [
-            Offer(provider, self._catalogue.get(provider.type_id), _held(provider, grants, now))
+            Offer(provider, self._catalogue.stored(provider.type_id), _held(provider, grants, now))
             for provider in self._providers.all()
             if provider.enabled and not provider.is_deleted
         ]

@@ -204,7 +204,7 @@ class RefreshService:
     def _is_near_its_end(self, grant: Grant, provider: Provider, now: int) -> bool:
         """As the type has it, which is asked only where it can matter: most releases need no catalogue."""
         return grant.is_near_its_end(now) and grant.is_near_its_end(
-            now, self._catalogue.get(provider.type_id).refresh_ahead_seconds
+            now, self._catalogue.stored(provider.type_id).refresh_ahead_seconds
         )
 
     def _renew(self, case: _Case, box: Box, need: Need, patience: "_Patience") -> Fresh | _Next:
@@ -247,7 +247,7 @@ class RefreshService:
 
     def _too_early(self, case: _Case) -> int:
         """Seconds until the cloud refreshes at all, where it does not before the access token has ended."""
-        ahead = self._catalogue.get(case.holding.provider.type_id).refresh_ahead_seconds
+        ahead = self._catalogue.stored(case.holding.provider.type_id).refresh_ahead_seconds
         return 0 if ahead or case.is_rejected else case.grant.expires_at - case.now
 
     def _wait_for_outcome(self, case: _Case) -> int:
@@ -262,7 +262,7 @@ class RefreshService:
 
     def _is_single_use(self, case: _Case) -> bool:
         """Whether a refresh token that was sent may be spent: also where nobody knows how the cloud does it."""
-        return self._catalogue.get(case.holding.provider.type_id).rotates_refresh_tokens is not False
+        return self._catalogue.stored(case.holding.provider.type_id).rotates_refresh_tokens is not False
 
     def _end_lease(self, grant: Grant) -> None:
         """Write down that a lease is over, so that the next caller need not watch it as long as this one did.
@@ -287,7 +287,7 @@ class RefreshService:
         if self._is_late(leased):
             return _Next.LOOK_AGAIN
         attempt = _Attempt(case, leased, client, box)
-        provider_type = self._catalogue.get(case.holding.provider.type_id)
+        provider_type = self._catalogue.stored(case.holding.provider.type_id)
         try:
             tokens = self._oauth_client.refresh(client, provider_type, case.tokens)
         except CloudError as error:

@@ -82,6 +82,10 @@ class RegistrationService:
         """Raises NotFound."""
         return self._catalogue.get(type_id)
 
+    def type_of(self, provider: Provider) -> ProviderType:
+        """That of a provider that is stored, whatever it is."""
+        return self._catalogue.stored(provider.type_id)
+
     def all(self) -> list[Provider]:
         """Every provider, enabled or not, by name."""
         return self._administration.providers()
@@ -157,7 +161,7 @@ class RegistrationService:
         self._check_name(asked.name, provider.id)
         provider = self._as_seen(provider)
         changed = self._changed(provider, asked)
-        self._check_endpoints(self._catalogue.get(changed.type_id), changed.server)
+        self._check_endpoints(self._catalogue.stored(changed.type_id), changed.server)
         facts = {"changed": " ".join(_differences(provider, changed, asked))}
         if changed.server_id != provider.server_id:
             return self._move(provider, changed, asked, actor, origin, facts=facts)
@@ -172,7 +176,7 @@ class RegistrationService:
 
     def _changed(self, provider: Provider, asked: Registration) -> Provider:
         """But for the secret."""
-        provider_type = self._catalogue.get(provider.type_id)
+        provider_type = self._catalogue.stored(provider.type_id)
         fields = provider_type.checked(asked.fields)
         # Not discovered anew where nobody asked for it: a document that changed moves no provider
         server = provider.server if fields == provider.fields else self.server(provider_type, fields)
@@ -219,7 +223,7 @@ class RegistrationService:
 
     def enable(self, provider: Provider, actor: Actor, origin: Origin) -> Provider:
         """People see it from now on. Raises Conflict, or InvalidForm where an endpoint may not be one (R103)."""
-        self._check_endpoints(self._catalogue.get(provider.type_id), provider.server)
+        self._check_endpoints(self._catalogue.stored(provider.type_id), provider.server)
         return self._switch(provider, True, AuditTag.PROVIDER_ENABLED, actor, origin)
 
     def disable(self, provider: Provider, actor: Actor, origin: Origin) -> Provider:
@@ -231,7 +235,7 @@ class RegistrationService:
         provider = self._as_seen(provider)
         with self._cipher.unlock(self._providers.key(provider.id, provider.generation)) as box:
             client = client_of(provider, box)
-        steps = self._check.check(provider, self._catalogue.get(provider.type_id), client, redirect_uri)
+        steps = self._check.check(provider, self._catalogue.stored(provider.type_id), client, redirect_uri)
         found = " ".join(step.code for step in steps if step.code) or "all good"
         self._audit_log.record(_event(AuditTag.PROVIDER_TESTED, provider, actor, origin, {"found": found}))
         return steps

@@ -301,7 +301,7 @@ class RemovalService:
         if not removal.revoke:
             return (), None
         provider = holding.provider
-        if not self._catalogue.get(provider.type_id).can_revoke(provider.server):
+        if not self._catalogue.stored(provider.type_id).can_revoke(provider.server):
             return ("not_offered",), None
         try:
             with self._cipher.unlock(holding.key) as box:

@@ -158,7 +158,7 @@ class RevocationService:
         What became of it: a `RevocationOutcome`, or `failed` where neither the storage nor the cloud could be had.
         """
         provider = holding.provider
-        provider_type, now = self._catalogue.get(provider.type_id), self._clock.now()
+        provider_type, now = self._catalogue.stored(provider.type_id), self._clock.now()
         if not provider_type.can_revoke(provider.server):
             return RevocationOutcome.NOT_OFFERED.value
         revocation = Revocation(
@@ -266,7 +266,7 @@ class RevocationService:
         What ends the newer authorization ends this one, too.
         """
         provider = holding.provider
-        if not self._catalogue.get(provider.type_id).revocation_side_effect or not revocation.account.subject:
+        if not self._catalogue.stored(provider.type_id).revocation_side_effect or not revocation.account.subject:
             return False
         held = self._grants.at(revocation.user_id, provider.id, provider.generation)
         return held.holds(revocation.account.subject)
@@ -274,7 +274,7 @@ class RevocationService:
     def _attempt_with(self, revocation: Revocation, holding: Holding) -> bool:
         """At the server that issued the tokens, as the client they were issued to (R92)."""
         provider = holding.provider.as_of(revocation.generation)
-        provider_type = self._catalogue.get(provider.type_id)
+        provider_type = self._catalogue.stored(provider.type_id)
         is_current = provider.generation == holding.key.generation
         with self._cipher.unlock(holding.key if is_current else self._key(provider.id, provider.generation)) as box:
             client = client_of(provider, box)

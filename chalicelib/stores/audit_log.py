@@ -1,19 +1,33 @@
 """The audit log: one put an entry, spread over shards of a day so that no partition is the bottleneck.
 
 An entry about a user is in the listing index too, under that user: the index is written by DynamoDB.
+What it says of each of the two people it names stands apart, so that it can be taken out without a change of what was
+sealed (docs/adr/0173-names-are-sealed-by-their-digest.md).
 """
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from hashlib import sha256
 from heapq import merge
 from itertools import count
+from typing import Any
 from zlib import crc32
 
-from chalicelib.domain.audit import AuditEntry, AuditEvent, AuditTag, Origin, Outcome, Period, position, seconds_of
+from chalicelib.domain.audit import (
+    PERSONAL_FACTS,
+    AuditEntry,
+    AuditEvent,
+    AuditTag,
+    Origin,
+    Outcome,
+    Period,
+    position,
+    seconds_of,
+)
 from chalicelib.domain.errors import Conflict
 from chalicelib.domain.seal import StoredEntry
 from chalicelib.ports import Clock, Random
@@ -33,6 +47,11 @@ _DAY = 10
 """Characters of a position that name its day."""
 _BEGIN, _END = "00:00:00", "24:00:00"
 """Sort keys around every entry of a day."""
+_PARTS = {"user": ("user_id", ("user_name", "about")), "actor": ("actor", ("actor_name", "source", "browser"))}
+"""What is said of each of the two people: the attribute with the id, and those that can be taken out."""
+_SALT, _DIGEST = "_salt", "_digest"
+_SALT_SIZE = 16
+"""Bytes, so that nobody finds a name that was taken out by trying names."""
 
 
 class DynamoAuditLog:
@@ -114,7 +133,12 @@ class DynamoAuditLog:
                 yield from map(_evidence, merge(*shards, key=_sort_key))
 
     def _item(self, event: AuditEvent, at: int, entry_id: str) -> Item:
-        return _to_item(event, at, entry_id) | {EXPIRES: at + self._seconds}
+        item = _to_item(event, at, entry_id) | {EXPIRES: at + self._seconds}
+        for part, (_, names) in _PARTS.items():
+            if said := {name: item[name] for name in names if item[name]}:
+                salt = self._random.token(_SALT_SIZE)
+                item |= {part + _SALT: salt, part + _DIGEST: _digest(salt, said)}
+        return item
 
     def _of_day(self, day: date, end: str) -> Iterator[Item]:
         """The items of a day below the sort key `end`, newest first, from all shards at once."""
@@ -147,9 +171,33 @@ def _place(item: Item) -> str:
 
 
 def _evidence(item: Item) -> StoredEntry:
-    """Every attribute counts, also those that no reader looks at."""
-    text = json.dumps(item, sort_keys=True, default=repr)
-    return StoredEntry(_place(item), sha256(text.encode()).hexdigest(), _from_item(item).event)
+    """Every attribute counts, also those that no reader looks at; names by their digest, whether or not they are there.
+
+    One whose names are not those of the digest counts as it is, and so is another one than what was sealed.
+    """
+    counting, nameless = dict(item), []
+    for part, (person, names) in _PARTS.items():
+        said = {name: item[name] for name in names if item.get(name)}
+        salt, digest = item.get(part + _SALT), item.get(part + _DIGEST)
+        is_gone = not said and salt is None
+        if isinstance(digest, str) and (is_gone or digest == _digest(str(salt), said)):
+            counting = {name: one for name, one in counting.items() if name not in (*names, part + _SALT)}
+            nameless += [str(item.get(person, ""))] if is_gone else []
+    text = json.dumps(counting, sort_keys=True, default=repr)
+    return StoredEntry(_place(item), sha256(text.encode()).hexdigest(), _from_item(item).event, tuple(nameless))
+
+
+def _digest(salt: str, said: Item) -> str:
+    """SHA-256, shorter than in hex: an entry is to stay below 1 KB, which is one write unit."""
+    text = json.dumps([salt, said], sort_keys=True, default=repr)
+    return urlsafe_b64encode(sha256(text.encode()).digest()).decode().rstrip("=")
+
+
+def names_in(item: Mapping[str, Any], user_id: str) -> list[str]:
+    """The attributes of an entry that say more of this person than the id, and can be taken out."""
+    parts = [(part, names) for part, (person, names) in _PARTS.items() if item.get(person) == user_id]
+    found = [(*names, part + _SALT) for part, names in parts if part + _DIGEST in item]
+    return [name for names in found for name in names if name in item]
 
 
 def _partition(day: date) -> str:
@@ -197,7 +245,8 @@ def _to_item(event: AuditEvent, at: int, entry_id: str) -> Item:
         "request_id": event.origin.request_id,
         "source": event.origin.source,
         "browser": event.origin.browser,
-        "facts": event.facts,
+        "facts": {name: fact for name, fact in event.facts.items() if name not in PERSONAL_FACTS},
+        "about": {name: fact for name, fact in event.facts.items() if name in PERSONAL_FACTS},
     }
 
 
@@ -226,10 +275,10 @@ def _event(item: Item) -> AuditEvent:
         AuditTag(item["tag"]),
         Outcome(item["outcome"]),
         str(item["actor"]),
-        Origin(str(item["request_id"]), str(item["source"]), str(item.get("browser", ""))),
+        Origin(str(item["request_id"]), str(item.get("source", "")), str(item.get("browser", ""))),
         str(item["user_id"]),
         str(item["provider_id"]),
-        {str(name): str(value) for name, value in dict(item["facts"]).items()},
+        {str(name): str(value) for name, value in (dict(item["facts"]) | dict(item.get("about", {}))).items()},
         str(item.get("actor_name", "")),
         str(item.get("user_name", "")),
     )

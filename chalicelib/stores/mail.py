@@ -10,6 +10,8 @@ from .items import Item, load, readable
 from .table import Table
 from .tables import EXPIRES, KEY, SORT
 
+WISHES = "MAIL"
+
 
 class DynamoMailStore:
     """Implements `ports.MailStore`."""
@@ -50,4 +52,4 @@ def _address_key(address: str) -> Item:
 
 
 def _wishes_key(user_id: str) -> Item:
-    return {KEY: f"USER#{user_id}", SORT: "MAIL"}
+    return {KEY: f"USER#{user_id}", SORT: WISHES}

@@ -10,7 +10,7 @@ from .tables import KEY, SORT
 
 _KINDS = (StopKind.EVERYTHING, StopKind.PROVIDER, StopKind.PERSON)
 """An application's stop is in its own item, which every release reads anyway."""
-_BLOCK = "BLOCK#"
+BLOCK = "BLOCK#"
 
 
 class DynamoStopStore:
@@ -44,7 +44,7 @@ class DynamoStopStore:
 
     def blocks(self, user_id: str) -> list[Block]:
         expression = f"#{KEY} = :user AND begins_with( #{SORT} , :block )"
-        condition = Condition(expression, {"user": _of_user(user_id), "block": _BLOCK})
+        condition = Condition(expression, {"user": _of_user(user_id), "block": BLOCK})
         return [_block(item) for item in self._table.query_all(condition)]
 
     def block(self, block: Block) -> bool:
@@ -64,7 +64,7 @@ def stop_key(kind: StopKind, target: str = ALL) -> Item:
 
 
 def block_key(user_id: str, application_id: str) -> Item:
-    return {KEY: _of_user(user_id), SORT: f"{_BLOCK}{application_id}"}
+    return {KEY: _of_user(user_id), SORT: f"{BLOCK}{application_id}"}
 
 
 def _partition(kind: StopKind) -> str:
@@ -100,4 +100,4 @@ def _block(item: Item) -> Block:
 
 
 def _odd_block(item: Item) -> Block:
-    return Block(str(item[KEY]).partition("#")[2], str(item[SORT]).removeprefix(_BLOCK), 0)
+    return Block(str(item[KEY]).partition("#")[2], str(item[SORT]).removeprefix(BLOCK), 0)

@@ -145,6 +145,10 @@ class Table:
         """A put of this table, to go with a write of the same or another one."""
         return {"Put": {"TableName": self.name, "Item": pack(item), **_conditional(condition)}}
 
+    def deleting(self, key: Item) -> Write:
+        """A delete of this table, to go with a write of the same or another one."""
+        return {"Delete": {"TableName": self.name, "Key": pack(key)}}
+
     def update(self, key: Item, expression: str, values: Item, condition: Condition | None = None) -> Item | None:
         """Change attributes of one item and return what it was; names are written `#name`. Raises ConditionFailed.
 
@@ -294,6 +298,17 @@ class Table:
             if page.last_key is None:
                 return
             after = page.last_key
+
+    def scan(self) -> Iterator[Item]:
+        """Every item of the table, page after page (strongly consistent). Only for what an officer asks for."""
+        arguments: dict[str, Any] = {"TableName": self.name, "ConsistentRead": True}
+        while True:
+            with storage_errors():
+                answer = self._client.scan(**arguments)
+            yield from map(unpack, answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
+            arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def listed(
         self,

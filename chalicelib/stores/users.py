@@ -10,6 +10,8 @@ from chalicelib.ports import UserAliasStore, UserPage
 
 from .groups import group_keys
 from .items import ODD_VERSION, Item, load, read, read_or, readable, version_of
+from .mail import WISHES
+from .stops import BLOCK
 from .table import Condition, ConditionFailed, Table
 from .tables import KEY, LISTING, SORT
 
@@ -17,6 +19,8 @@ _PRESENT, _DEPARTED = "USERS", "DEPARTED"
 _PROGRESS = {KEY: "SWEEP", SORT: "USERS"}
 _BELIEVED = {KEY: "SWEEP", SORT: "BELIEVED"}
 _ATTEMPTS = 3
+_MOST_CHOICES = 90
+"""So many go into one transaction, which takes 100 items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +118,19 @@ class DynamoUserStore:
 
     def delete(self, record: UserRecord) -> None:
         left = self._claims(record.user.id, claimed_by(record) | frozenset(aliases_of(record.user)))
+        choices = [self._table.deleting(key) for key in self._choices(record.user.id)]
         try:
-            self._table.delete(record_key(record.user.id), Condition.equals(version=record.version))
+            self._table.delete(record_key(record.user.id), Condition.equals(version=record.version), *choices)
         except ConditionFailed as failure:
             if failure.item is not None:
                 raise Conflict from failure
         self._release(left)
+
+    def _choices(self, user_id: str) -> list[Item]:
+        """What the person has chosen: it goes with the record, in the same write."""
+        own = self._table.query_all(Condition.equals(**{KEY: record_key(user_id)[KEY]}))
+        chosen = [item for item in own if item[SORT] == WISHES or str(item[SORT]).startswith(BLOCK)]
+        return [{KEY: item[KEY], SORT: item[SORT]} for item in chosen[:_MOST_CHOICES]]
 
     def present(self, *, limit: int, cursor: str | None) -> UserPage:
         return self._page(_PRESENT, limit, cursor)

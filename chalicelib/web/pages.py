@@ -744,3 +744,12 @@ class ActivityItem:
     facts: dict[str, str]
     actor: str = ""
     """What whoever did it was called then: an application, for what that did."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKindRow:
+    """A kind of thing that may be stored about somebody; `kept`: for how long."""
+
+    name: str
+    says: str
+    kept: str

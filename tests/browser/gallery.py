@@ -22,6 +22,7 @@ from chalicelib.domain.event import Channel, Delivery, Event, EventKind
 from chalicelib.domain.grant import GrantReason, GrantState, RevocationOutcome
 from chalicelib.domain.mail import OPTIONAL, MailRefusal, MailStanding, RefusalKind
 from chalicelib.domain.odd_item import OddKind
+from chalicelib.domain.personal_data import KINDS
 from chalicelib.domain.provider_report import CLOUD_ADVICE, CloudStep
 from chalicelib.domain.release import Obstacle
 from chalicelib.domain.removal import CloudReceipt, Removal, RemovalScope
@@ -75,6 +76,7 @@ from chalicelib.web.pages import (
     StepsView,
     StopDialog,
     StopRow,
+    StoredKindRow,
     TestConsentView,
     TokenFilter,
     TokenRow,
@@ -263,6 +265,10 @@ def _audit(**changes: Any) -> dict[str, Any]:
 
 
 SEARCHED = AuditFilterForm("2026-11-01", "2026-11-23", AuditFilter("alice", "adele", AuditTag.GRANT_REMOVED))
+
+
+STORED_KINDS = tuple(StoredKindRow(kind.name, kind.of_people, kind.kept.replace("`", "")) for kind in KINDS)
+OWN_PAGES = ("providers.html", "sessions.html", "activity.html", "applications.html", "personal_data.html")
 
 
 def _activity(**changes: Any) -> dict[str, Any]:
@@ -1022,6 +1028,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "activity": ("activity.html", _activity()),
     "activity_page": ("activity.html", _activity(items=ACTIVITY[:3], next_cursor="a", is_first_page=False)),
     "activity_empty": ("activity.html", _activity(items=())),
+    "personal_data": ("personal_data.html", {"kinds": STORED_KINDS}),
     "error_not_found": ("error.html", _error(404, "There is nothing at this address.", "not_found")),
     "error_anonymous": (
         "error.html",
@@ -1038,7 +1045,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
 def html(name: str, base_path: str = "") -> str:
     """The page of this name in `PAGES`."""
     template, context = PAGES[name]
-    viewer = ALICE if template in ("providers.html", "sessions.html", "activity.html", "applications.html") else ADMIN
+    viewer = ALICE if template in OWN_PAGES else ADMIN
     return _renderer(base_path).page(template, **{"nonce": NONCE, "viewer": viewer} | context)
 
 

@@ -32,6 +32,7 @@ REDIRECT_URI = "https://vault.example/oauth/callback/northwind"
 ACCOUNTS = {
     "alice": {"sub": "cloud-alice", "email": "alice@contoso.example", "name": "Alice Adams"},
     "alice2": {"sub": "cloud-alice2", "email": "alice.personal@mail.example", "name": "Alice A."},
+    "alice3": {"sub": "cloud-alice3", "email": "alice.third@mail.example", "name": "Alice B."},
     "bob": {"sub": "cloud-bob", "email": "bob@contoso.example", "name": "Bob Brown"},
 }
 

@@ -63,6 +63,9 @@ class FakeCatalogue:
     def get(self, type_id: str) -> ProviderType:
         return self.type
 
+    def stored(self, type_id: str) -> ProviderType:
+        return self.type
+
 
 class FakeVault:
     """One provider is registered; `session` is alice's."""

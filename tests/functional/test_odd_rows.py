@@ -347,3 +347,19 @@ def test_f40_a_log_in_writes_over_names_that_cannot_be_read(
     told = {record.__dict__["detail"] for record in caplog.records if record.message == "item.unreadable"}
     assert {f"alias ALIAS#{alias}/ALIAS" for alias in aliases_of(directory.ALICE.user)} <= told
     assert api.fetch("CONTOSO\\alice")["access_token"]
+
+
+def test_r94_a_provider_of_a_type_that_this_version_does_not_know_takes_no_page_down(running: Running) -> None:
+    """After a step back to an earlier version, whose catalogue is shorter."""
+    api, admin = Api(running), running.browser("admin")
+    place = {"pk": {"S": "PROVIDERS"}, "sk": {"S": NORTHWIND}}
+    item = running.aws.clients.dynamodb.get_item(TableName="vault", Key=place)["Item"]
+    running.aws.clients.dynamodb.put_item(TableName="vault", Item=item | {"type_id": {"S": "nosuch"}})
+    assert "Northwind Cloud" in api.browser.get("/providers").text
+    pages = ("/admin/providers", f"/admin/providers/{NORTHWIND}", f"/admin/providers/{NORTHWIND}/edit", "/admin/tokens")
+    for page in pages:
+        assert admin.get(page).status == 200, page
+    assert "nosuch (unknown here)" in admin.get("/admin/providers").text
+    assert api.fetch()["access_token"]
+    running.clock.advance(3600)
+    assert api.fetch()["access_token"]

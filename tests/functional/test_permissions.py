@@ -286,6 +286,8 @@ def test_commands(running: Running, recorder: Recorder, monkeypatch: pytest.Monk
         ["remove-tokens", grant.id, "--revoke", "--yes"],
         ["after-restore"],
         ["replay-events", "--from", "2027-01-15"],
+        ["export-person", "CONTOSO\\bob"],
+        ["erase-person", "CONTOSO\\alice", "--still-here", "--yes"],
     ):
         main(command)
     for password in ("alice-pass", "wrong"):

@@ -27,7 +27,7 @@ def facts_of(running: Running, tag: str) -> dict[str, str]:
     """Those of the newest entry of this kind."""
     entries = [item for item in running.aws.items("vault") if item.get("tag", {}).get("S") == tag]
     newest = max(entries, key=lambda item: item["sk"]["S"])
-    return {name: value["S"] for name, value in newest["facts"]["M"].items()}
+    return {name: value["S"] for name, value in (newest["facts"]["M"] | newest["about"]["M"]).items()}
 
 
 def refused(federated: Federated, browser: Browser, error: str, description: str) -> Answer:

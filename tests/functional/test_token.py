@@ -95,7 +95,7 @@ class Api:
                 "tag": item["tag"]["S"],
                 "actor": item["actor"]["S"],
                 "user": item["user_id"]["S"],
-                **{name: value["S"] for name, value in item["facts"]["M"].items()},
+                **{name: value["S"] for name, value in (item["facts"]["M"] | item["about"]["M"]).items()},
             }
             for item in items
         ]
