@@ -136,7 +136,8 @@ class AdministrationService:
             number += self._grants.count(provider.id, provider.generation, at_most=COUNT_LIMIT + 1 - number)
             if number > COUNT_LIMIT:
                 return Count.of(number)
-        return Count(number, more=len(providers) > COUNTED_PROVIDERS)
+        # What is stored at a provider that cannot be read is not known
+        return Count(number, more=len(providers) > COUNTED_PROVIDERS or bool(self._providers.odd()))
 
     def remaining(self, ended: Mapping[str, int]) -> dict[str, Count]:
         """By provider, how many items of an ended generation are still to be deleted. Where the clean-up is through
@@ -167,10 +168,11 @@ class AdministrationService:
         return holding if is_live or holding.is_put_back else None
 
     def of_person(self, person: Person) -> list[Grant]:
-        """The live grants of one person at all providers."""
+        """The live grants of one person at all providers; all that are stored at one that cannot be read."""
         generations = {provider.id: provider.generation for provider in self.providers()}
-        grants = self._grants.of_user(person.id)
-        return [g for g in grants if g.token_set is not None and generations.get(g.provider_id) == g.generation]
+        grants = [grant for grant in self._grants.of_user(person.id) if grant.token_set is not None]
+        odd = {*self._providers.odd()} if any(grant.provider_id not in generations for grant in grants) else set()
+        return [one for one in grants if generations.get(one.provider_id) == one.generation or one.provider_id in odd]
 
     def _found(self, provider: Provider, search: GrantSearch, limit: int, cursor: str | None) -> GrantPage:
         if search.user_id:

@@ -8,7 +8,14 @@ from functools import partial
 
 from chalicelib.domain.audit import BACKGROUND, Actor, AuditEvent, AuditTag, Origin, Outcome
 from chalicelib.domain.client_application import Subject
-from chalicelib.domain.errors import Conflict, IntegrityViolation, InvalidRequest, StorageUnavailable, VaultError
+from chalicelib.domain.errors import (
+    Conflict,
+    IntegrityViolation,
+    InvalidRequest,
+    ItemUnreadable,
+    StorageUnavailable,
+    VaultError,
+)
 from chalicelib.domain.grant import TOMBSTONE_SECONDS, Grant, Holding, Revocation
 from chalicelib.domain.ids import GrantId
 from chalicelib.domain.provider import Provider
@@ -143,7 +150,7 @@ class RemovalService:
         """
         removal = self._new(RemovalScope.EVERYTHING, by, revoke=revoke)
         providers = self._administration.providers()
-        if not providers:
+        if not providers and not self._providers.odd():
             return removal
         generations = tuple((provider.id, provider.generation - provider.is_ending) for provider in providers)
         removal = self._linked(replace(removal, ended=generations), providers)
@@ -218,22 +225,28 @@ class RemovalService:
     # Single ones
 
     def _remove_each(self, removal: Removal, grant_ids: Sequence[str], origin: Origin) -> Receipt:
-        """As many as there is time for; what is left is noted, and the background goes on with it."""
-        end = self._clock.monotonic() + SINGLE_SECONDS
+        """As many as there is time for; what is left is noted, and the background goes on with it.
+
+        So it does with what cannot be read now: its provider, for example.
+        """
+        end, is_all = self._clock.monotonic() + SINGLE_SECONDS, True
         counted: dict[str, Counter[str]] = {}
         removal, is_first = replace(removal, is_open=True), not removal.is_open
         for number, grant_id in enumerate(dict.fromkeys(grant_ids)):
             if number and self._clock.monotonic() >= end:
                 break
-            done = self._remove(removal, grant_id, origin, is_first=is_first and not counted)
+            try:
+                done = self._remove(removal, grant_id, origin, is_first=is_first and not counted)
+            except ItemUnreadable:
+                done, is_all = None, False
             if done is not None:
                 user_name, fate = done
                 removal = removal.of(user_name) if removal.scope is RemovalScope.TOKENS else removal
                 counts = counted.setdefault(GrantId.parse(grant_id).provider_id, Counter())
                 counts.update(["removed", *fate])
         else:
-            removal = replace(removal, is_open=False, tokens=())
-        if counted or not is_first:
+            removal = replace(removal, is_open=False, tokens=()) if is_all else removal
+        if counted or not is_first or not is_all:
             self._removals.add(removal)
         clouds = (CloudReceipt(provider_id, **counts) for provider_id, counts in counted.items())
         return Receipt(removal, tuple(clouds))

@@ -363,3 +363,22 @@ def test_r94_a_provider_of_a_type_that_this_version_does_not_know_takes_no_page_
     assert api.fetch()["access_token"]
     running.clock.advance(3600)
     assert api.fetch()["access_token"]
+
+
+def test_r94_a_removal_of_all_of_a_person_is_open_while_one_of_the_providers_cannot_be_read(running: Running) -> None:
+    api = Api(running)
+    place = {"pk": {"S": "PROVIDERS"}, "sk": {"S": NORTHWIND}}
+    item = running.aws.clients.dynamodb.get_item(TableName="vault", Key=place)["Item"]
+    break_item(running, "PROVIDERS", NORTHWIND)
+    admin = running.browser("admin")
+    dialog = admin.get("/admin/tokens/remove-person?user=alice%40contoso.example")
+    assert "Remove 1 token?" in dialog.text
+    receipt = admin.press(dialog, "Remove")
+    assert "Not all of them could be removed at once" in receipt.text
+    assert "Everything is done" not in receipt.text
+    assert admin.get("/admin/tokens/remove-everything").form("Remove")
+    running.aws.clients.dynamodb.put_item(TableName="vault", Item=item)
+    running.clock.advance(200)
+    running.vault.removals.finish_open()
+    assert api.refuse()[0] == 400
+    assert "Everything is done" in admin.get(receipt.url).text
