@@ -306,6 +306,9 @@ class ProviderStore(Protocol):
     def delete_key(self, provider_id: str, generation: int) -> None:
         """Delete a wrapped key for good: nothing encrypted under it can be read again."""
 
+    def odd(self) -> list[str]:
+        """The ids of those that are stored and cannot be read."""
+
 
 class OddProviders(Protocol):
     """Providers that are stored and cannot be read (R94)."""

@@ -148,7 +148,7 @@ def blueprint(
 
     def done(request: Request, receipt: Receipt) -> Redirect:
         """To the receipt where something goes on; where all is done, a sentence above the list says so."""
-        if receipt.clouds and (receipt.removal.revoke or receipt.removal.is_open):
+        if receipt.removal.is_open or (receipt.clouds and receipt.removal.revoke):
             return receipt_of(receipt.removal)
         count = sum(cloud.removed for cloud in receipt.clouds)
         notice = sessions.notify(request.session, NoticeKind.REMOVED, {"count": str(count)})

@@ -225,6 +225,9 @@ class FakeProviderStore:
         found = (provider.under(self.removed) for provider in self.providers.values())
         return sorted(found, key=lambda provider: in_order(provider.name))
 
+    def odd(self) -> list[str]:
+        return []
+
     def get(self, provider_id: str) -> Provider:
         if provider_id not in self.providers:
             raise NotFound

@@ -371,7 +371,7 @@ def test_r94_a_removal_of_all_of_a_person_is_open_while_one_of_the_providers_can
     item = running.aws.clients.dynamodb.get_item(TableName="vault", Key=place)["Item"]
     break_item(running, "PROVIDERS", NORTHWIND)
     admin = running.browser("admin")
-    dialog = admin.get("/admin/tokens/remove-person?user=alice%40contoso.example")
+    dialog = admin.get(f"/admin/tokens/remove-person?person={directory.ALICE.user.id}")
     assert "Remove 1 token?" in dialog.text
     receipt = admin.press(dialog, "Remove")
     assert "Not all of them could be removed at once" in receipt.text
