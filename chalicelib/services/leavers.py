@@ -122,6 +122,9 @@ class LeaverService:
         where it is: nobody counts as gone because nobody could be asked. `left`: seconds that the function still
         lives; None where nobody ends it.
         """
+        return self._go_on(left, pause)
+
+    def _go_on(self, left: float | None, pause: int) -> int:
         progress, now, queues = self._users.progress(), self._clock.now(), list[Queue]()
         is_new = progress.cursor is None and now - progress.started_at >= pause
         if is_new:
@@ -130,6 +133,28 @@ class LeaverService:
         if is_new or progress.cursor is not None:
             queues.append(Queue(_PRESENT, self._pages(_Round(self._users, self._clock, progress))))
         return self._engine.run(BUDGET, queues, left).done
+
+    def ask_about_all(self) -> bool:
+        """One round from its beginning, and a second look where somebody was not found, since one is not believed.
+
+        False where the directory could not be asked about everybody.
+        """
+        if not self._whole_round():
+            return False
+        if any(missing for _, missing in self._users.progress().found.values()):
+            self._clock.sleep(MISSING_SECONDS)
+            return self._whole_round()
+        return True
+
+    def _whole_round(self) -> bool:
+        self._users.note_progress(replace(self._users.progress(), started_at=0, finished_at=0, cursor=None))
+        checked = 0
+        while True:
+            self._go_on(None, 0)
+            progress = self._users.progress()
+            if progress.cursor is None or progress.checked == checked:
+                return progress.finished_at > 0
+            checked = progress.checked
 
     def departed(self, cursor: str | None) -> UserPage:
         """Those who have left, for administrators. Raises InvalidRequest for a cursor it did not give out."""

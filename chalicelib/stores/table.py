@@ -141,9 +141,10 @@ class Table:
             if failure.item is None or failure.item.get(WRITER) != writer:
                 raise
 
-    def writing(self, item: Item, condition: Condition) -> Write:
+    def writing(self, item: Item, condition: Condition | None = None) -> Write:
         """A put of this table, to go with a write of the same or another one."""
-        return {"Put": {"TableName": self.name, "Item": pack(item), **_conditional(condition)}}
+        conditional = _conditional(condition) if condition is not None else {}
+        return {"Put": {"TableName": self.name, "Item": pack(item), **conditional}}
 
     def update(self, key: Item, expression: str, values: Item, condition: Condition | None = None) -> Item | None:
         """Change attributes of one item and return what it was; names are written `#name`. Raises ConditionFailed.
@@ -326,6 +327,24 @@ class Table:
             total += answer["Count"]
             if total >= at_most or "LastEvaluatedKey" not in answer:
                 return min(int(total), at_most)
+            arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def scan(self, prefix: str) -> Iterator[Item]:
+        """The items whose key begins so. It reads the whole table: for operators alone."""
+        condition = Condition(f"begins_with( #{KEY} , :prefix )", {"prefix": prefix})
+        arguments: dict[str, Any] = {
+            "TableName": self.name,
+            "ConsistentRead": True,
+            "FilterExpression": condition.expression,
+            "ExpressionAttributeNames": _names(condition.expression),
+            "ExpressionAttributeValues": _values(condition.values),
+        }
+        while True:
+            with storage_errors():
+                answer = self._client.scan(**arguments)
+            yield from map(unpack, answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
             arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def get_all(self, keys: Sequence[Item]) -> list[Item]:

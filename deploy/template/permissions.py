@@ -96,11 +96,12 @@ FUNCTIONS = {
 OPERATORS = "operators"
 """Their role: for people and pipelines that run `python -m chalicelib`, where `OperatorArns` says who."""
 COMMANDS = Permissions(
-    vault=("BatchGetItem", *_READ_AND_KEEP, "Query", "UpdateItem"),
+    vault=("BatchGetItem", "DeleteItem", *_READ_AND_KEEP, "Query", "UpdateItem"),
     listing=True,
-    keys=("BatchGetItem", *_READ_AND_KEEP),
+    keys=("BatchGetItem", *_READ_AND_KEEP, "Scan"),
     ends=True,
     sessions=("DeleteItem", *_READ_AND_KEEP, "UpdateItem"),
+    sessions_of_user=True,
     token_key=("Decrypt", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo"),
     audit_key=("VerifyMac",),
     secrets=True,

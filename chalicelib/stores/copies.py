@@ -1,0 +1,149 @@
+"""Copies of what administrators and people decided, outside the table that is restored from a backup.
+
+Each write of such an item puts its copy into the table of keys, in one transaction, so that a restored table can be
+brought to what held last (docs/adr/0169-what-was-decided-last-holds-after-a-restore.md).
+"""
+
+import json
+from collections.abc import Iterator
+
+from chalicelib.domain.copy import Copy, CopyKind
+from chalicelib.ports import Clock
+
+from .items import Item, is_odd
+from .table import WRITER, Condition, Table, Write
+from .tables import COPIES, COPY, KEY, LISTING, SORT
+
+_HERE = {KEY: COPIES, SORT: COPIES}
+_THERE = {KEY: COPIES}
+_SETTLE_SECONDS = 3600
+"""After an update functions of before may still be at work, which leave no copies."""
+_GONE: Item = {}
+_KINDS = {
+    "CLIENT": CopyKind.APPLICATION,
+    "PROVIDERS": CopyKind.PROVIDER,
+    "STOPS": CopyKind.STOP,
+    "USER": CopyKind.BLOCK,
+    "ADMINISTRATORS": CopyKind.ADMINISTRATORS,
+}
+"""By how the key begins."""
+_CLOSED_WITHOUT = (CopyKind.APPLICATION, CopyKind.PROVIDER, CopyKind.ADMINISTRATORS)
+"""An item that is not there permits nothing either."""
+
+
+class CopiedTable(Table):
+    """The vault's table for stores whose items have copies. These put and delete, one item at a time."""
+
+    def __init__(self, table: Table, keys: Table) -> None:
+        super().__init__(table._client, table.name, table._random, table._clock)
+        self._keys = keys
+
+    def put(self, item: Item, condition: Condition | None = None, *also: Write) -> None:
+        super().put(item, condition, *also, self._copying(item, item))
+
+    def delete(self, key: Item, condition: Condition | None = None, *also: Write) -> Item | None:
+        before = self.get(key)
+        if before is not None or condition is not None or also:
+            super().delete(key, condition, *also, self._copying(key, None))
+        return before
+
+    def _copying(self, key: Item, item: Item | None) -> Write:
+        return self._keys.writing(_copy_key(key) | {"at": self._clock.now(), "item": item or _GONE})
+
+
+class DynamoCopyStore:
+    """Implements `ports.CopyStore`."""
+
+    def __init__(self, vault: Table, keys: Table, clock: Clock) -> None:
+        self._vault = vault
+        self._keys = keys
+        self._clock = clock
+        self._is_settled = False
+
+    def settle(self) -> None:
+        if self._is_settled:
+            return
+        (since, here), now = self._notes(), self._clock.now()
+        if since is None:
+            self._keys.put(_THERE | {"since": now + _SETTLE_SECONDS})
+        elif here == since:
+            self._is_settled = True
+        elif since <= now:
+            self._vault.put(_HERE | {"since": since})
+
+    def are_whole(self) -> bool:
+        since, here = self._notes()
+        return since is not None and since == here
+
+    def begin(self) -> None:
+        since = {"since": self._clock.now()}
+        self._vault.put(_HERE | since, None, self._keys.writing(_THERE | since))
+
+    def newer(self) -> Iterator[Copy]:
+        since, _ = self._notes()
+        for item in self._keys.scan(COPY):
+            key = _key(item)
+            there = _without_writer(self._vault.get(key))
+            copy = _copy(key, item, there)
+            # One of before the note may be older than what the table has
+            if copy.values != there and (not copy.is_readable or item["at"] >= (since or 0)):
+                yield copy
+
+    def apply(self, copy: Copy) -> None:
+        if copy.values is None:
+            self._vault.delete(dict(copy.key))
+        else:
+            self._vault.put(dict(copy.values))
+
+    def _notes(self) -> tuple[int | None, int | None]:
+        """Since when copies are left: what the table of keys says, and what the vault's did when it was backed up."""
+        found = self._vault.get_with([_HERE], self._keys, [_THERE])
+        noted = {SORT in item: item["since"] for item in found if type(item.get("since")) is int}
+        return noted.get(False), noted.get(True)
+
+
+def _copy_key(key: Item) -> Item:
+    return {KEY: COPY + json.dumps([key[KEY], key[SORT]])}
+
+
+def _key(copy: Item) -> Item:
+    return dict(zip((KEY, SORT), json.loads(str(copy[KEY]).removeprefix(COPY)), strict=True))
+
+
+def _without_writer(item: Item | None) -> Item | None:
+    return item and {name: value for name, value in item.items() if name != WRITER}
+
+
+def _copy(key: Item, item: Item, there: Item | None) -> Copy:
+    kind, id_ = _named(**key)
+    if not is_odd(item, _check):
+        values = item["item"] or None
+        return Copy(kind, id_, _name(values or there), key, values)
+    # Nobody knows what held: an item that cannot be read permits nothing (R94)
+    listed = {name: there[name] for name in (LISTING.key, LISTING.sort) if there and name in there}
+    values = None if there is None and kind in _CLOSED_WITHOUT else key | listed
+    return Copy(kind, id_, _name(there), key, values, is_readable=False)
+
+
+def _check(item: Item) -> None:
+    """Raises one of `items.ODD`."""
+    if (type(item["at"]), type(item["item"])) != (int, dict):
+        raise TypeError
+
+
+def _named(pk: str, sk: str) -> tuple[CopyKind, str]:
+    """What is under a key of the vault's table."""
+    partition, _, rest = pk.partition("#")
+    kind, id_ = _KINDS.get(partition, CopyKind.OTHER), rest
+    if kind is CopyKind.PROVIDER:
+        return (CopyKind.EVERYTHING, "") if sk == "#EVERYTHING" else (kind, sk)
+    if kind is CopyKind.STOP:
+        id_ = f"{rest} {sk}".removesuffix(" -")
+    elif kind is CopyKind.BLOCK:
+        id_ = f"{sk.removeprefix('BLOCK#')} {rest}"
+    return kind, id_
+
+
+def _name(item: Item | None) -> str:
+    name = item.get("name", item.get("target_name")) if item else None
+    return name if isinstance(name, str) else ""
