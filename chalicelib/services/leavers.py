@@ -18,7 +18,7 @@ from threading import Lock
 
 from chalicelib.domain.aliases import claimed_by, own_names
 from chalicelib.domain.audit import BACKGROUND, NOBODY, Actor, AuditEvent, AuditTag, Origin, Outcome
-from chalicelib.domain.errors import Conflict, NotFound, VaultError, place_of
+from chalicelib.domain.errors import Conflict, InvalidRequest, NotFound, VaultError, place_of
 from chalicelib.domain.user import (
     Absence,
     Departure,
@@ -198,7 +198,11 @@ class LeaverService:
         """Pages of those who are there, several of them worked on at once."""
         cursor, number = going.progress.cursor, 0
         while not going.is_stopped:
-            page = self._users.present(limit=PAGE_SIZE, cursor=cursor)
+            try:
+                page = self._users.present(limit=PAGE_SIZE, cursor=cursor)
+            except InvalidRequest:
+                # Another version's: from the beginning
+                page = self._users.present(limit=PAGE_SIZE, cursor=None)
             yield Piece(going.progress.started_at, partial(self._ask, going, number, page))
             cursor, number = page.next_cursor, number + 1
             if cursor is None:
@@ -322,6 +326,11 @@ class LeaverService:
                 standings = self._standings(page.users)
             except VaultError as error:
                 _LOG.error("leavers.stopped", extra={"code": error.code, "detail": error.detail})
+                standings = {}
+            except Exception as error:
+                # A fault of the program must not keep those behind this page from what is due
+                extra = {"error_type": type(error).__name__, "where": place_of(error)}
+                _LOG.error("leavers.failed", extra=extra)
                 standings = {}
             for record in page.users:
                 yield from self._settlement(record, standings.get(record.user.id))

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.domain.errors import Conflict, NotFound, StorageUnavailable
 from chalicelib.ports import Clock, Random
 
-from .items import ODD_VERSION, Item, is_odd, pack, unpack, version_of
+from .items import ODD_VERSION, Item, is_odd, pack, readable, unpack, version_of
 from .tables import KEY, SORT, Index
 
 _BATCH_WRITE_LIMIT, _BATCH_READ_LIMIT = 25, 100
@@ -68,6 +68,16 @@ class Page:
 
     items: list[Item]
     last_key: Item | None
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What is added to the counters of an item of some kind."""
+
+    kind: str
+    expression: str
+    values: Item
+    parse: Callable[[Item], Any]
 
 
 class Companions:
@@ -165,6 +175,15 @@ class Table:
         with storage_errors():
             answer = self._client.update_item(ReturnValues="ALL_OLD", **arguments)
         return unpack(answer["Attributes"]) if "Attributes" in answer else None
+
+    def add(self, what: Addition, key: Item, condition: Condition) -> None:
+        """`update` that adds to counters. What stands there and cannot be read takes nothing: it is told, and left."""
+        try:
+            self.update(key, what.expression, what.values, condition)
+        except StorageUnavailable:
+            item = self.get(key)
+            if item is None or next(readable(what.kind, [item], what.parse), None) is not None:
+                raise
 
     def delete(self, key: Item, condition: Condition | None = None, *also: Write) -> Item | None:
         """Delete one item and return what it was. Raises ConditionFailed.
