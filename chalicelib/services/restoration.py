@@ -6,7 +6,7 @@ none at all. The directory says who has left, and which groups people are in. Wh
 is asked to authorize again, and an administrator to permit again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -96,10 +96,21 @@ class RestorationService:
     def run(self, actor: Actor, origin: Origin, *, ask_directory: bool = True) -> Iterator[RestoredRecord]:
         """Bring one thing up to date with each step. Running it again, or without need, changes nothing."""
         are_known = self._copies.are_whole()
+        cleaned = {provider.id: provider.cleaned_generation for provider in self._providers.all()}
+        deleted = set[str]()
         for copy in self._copies.newer():
-            yield self._as_last(copy, actor, origin)
-        for provider in self._providers.all():
-            yield self._provider(provider, actor, origin, is_known=are_known)
+            if copy.kind is CopyKind.PROVIDER and copy.values is None and copy.is_readable:
+                deleted.add(copy.id)
+            else:
+                yield self._as_last(copy, actor, origin)
+        for restored in self._providers.all():
+            # The backup may have been made while everything was being removed
+            provider = self._generations.carried_out(restored)
+            if provider.id in deleted and not provider.is_deleted:
+                yield self._deleted(provider, actor, origin)
+            else:
+                provider = self._uncleaned(provider, cleaned, actor, origin)
+                yield self._provider(provider, actor, origin, is_known=are_known)
         if not are_known:
             yield from self._close(actor, origin)
             self._copies.begin()
@@ -136,16 +147,32 @@ class RestorationService:
                 self._stops.add(stop)
         return RestoredRecord(PEOPLE, "", "", Restored.CLOSED)
 
-    def _provider(self, restored: Provider, actor: Actor, origin: Origin, *, is_known: bool) -> RestoredRecord:
-        # The backup may have been made while everything was being removed
-        provider = self._generations.carried_out(restored)
+    def _deleted(self, provider: Provider, actor: Actor, origin: Origin) -> RestoredRecord:
+        """Deleted as an administrator does it: what people authorized there is back, too, and must be cleaned."""
+        gone = replace(provider, is_deleted=True, enabled=False)
+        self._remove_again(gone, self._newer_key(provider), actor, origin)
+        return RestoredRecord(CopyKind.PROVIDER, provider.id, provider.name, Restored.DELETED_AGAIN)
+
+    def _uncleaned(self, provider: Provider, cleaned: Mapping[str, int], actor: Actor, origin: Origin) -> Provider:
+        """Of the generations that were cleaned since, the grants are back: nobody finds them, and they go once more."""
+        before = cleaned.get(provider.id, provider.cleaned_generation)
+        if provider.cleaned_generation <= before:
+            return provider
+        line = _restored(CopyKind.PROVIDER, provider.id, Restored.AS_LAST, actor, origin)
+        with self._audit_log.recording(line):
+            return self._providers.update(replace(provider, cleaned_generation=before))
+
+    def _newer_key(self, provider: Provider) -> ProviderKey:
+        """Of a later generation than the provider's."""
+        newest = self._newest_key(provider)
+        return newest if newest and newest.generation > provider.generation else self._new_key(provider)
+
+    def _provider(self, provider: Provider, actor: Actor, origin: Origin, *, is_known: bool) -> RestoredRecord:
         newest, outcome = self._newest_key(provider), Restored.CURRENT
         is_closed = not is_known and not provider.is_deleted
         if is_closed or newest is None or newest.generation > provider.generation:
-            is_newer = newest is not None and newest.generation > provider.generation
-            key = newest if newest and is_newer else self._new_key(provider)
             provider = replace(provider, enabled=provider.enabled and is_known)
-            outcome = self._remove_again(provider, key, actor, origin)
+            outcome = self._remove_again(provider, self._newer_key(provider), actor, origin)
             outcome = Restored.CLOSED if is_closed and outcome is Restored.REMOVED_AGAIN else outcome
         return RestoredRecord(CopyKind.PROVIDER, provider.id, provider.name, outcome)
 

@@ -63,24 +63,28 @@ class DynamoCopyStore:
     def settle(self) -> None:
         if self._is_settled:
             return
-        (since, here), now = self._notes(), self._clock.now()
+        (since, here, is_noted), now = self._notes(), self._clock.now()
         if since is None:
             self._keys.put(_THERE | {"since": now + _SETTLE_SECONDS})
         elif here == since:
             self._is_settled = True
-        elif since <= now:
-            self._vault.put(_HERE | {"since": since})
+        elif since <= now and not is_noted:
+            # Once: a table without it, from then on, is a restored one
+            self._note(since)
 
     def are_whole(self) -> bool:
-        since, here = self._notes()
+        since, here, _ = self._notes()
         return since is not None and since == here
 
     def begin(self) -> None:
-        since = {"since": self._clock.now()}
-        self._vault.put(_HERE | since, None, self._keys.writing(_THERE | since))
+        self._note(self._clock.now())
+
+    def _note(self, since: int) -> None:
+        note = {"since": since, "is_noted": True}
+        self._vault.put(_HERE | note, None, self._keys.writing(_THERE | note))
 
     def newer(self) -> Iterator[Copy]:
-        since, _ = self._notes()
+        since, _, _ = self._notes()
         for item in self._keys.scan(COPY):
             key = _key(item)
             there = _without_writer(self._vault.get(key))
@@ -95,11 +99,18 @@ class DynamoCopyStore:
         else:
             self._vault.put(dict(copy.values))
 
-    def _notes(self) -> tuple[int | None, int | None]:
-        """Since when copies are left: what the table of keys says, and what the vault's did when it was backed up."""
-        found = self._vault.get_with([_HERE], self._keys, [_THERE])
-        noted = {SORT in item: item["since"] for item in found if type(item.get("since")) is int}
-        return noted.get(False), noted.get(True)
+    def _notes(self) -> tuple[int | None, int | None, bool]:
+        """Since when copies are left: what the table of keys says, what the vault's did when it was backed up, and
+        whether the latter was ever written.
+        """
+        found = {SORT in item: item for item in self._vault.get_with([_HERE], self._keys, [_THERE])}
+        since, here = (_since(found.get(is_here, {})) for is_here in (False, True))
+        return since, here, "is_noted" in found.get(False, {})
+
+
+def _since(note: Item) -> int | None:
+    since = note.get("since")
+    return since if type(since) is int else None
 
 
 def _copy_key(key: Item) -> Item:

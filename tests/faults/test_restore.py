@@ -266,6 +266,41 @@ def assert_nothing_is_left(drill: Drill) -> None:
     assert [item for item in drill.world.items() if item["pk"] != "SWEEP"] == before
 
 
+def clean_up(drill: Drill) -> None:
+    drill.world.background(drill.world.first, *[0.1] * 6)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [delete_provider, lambda drill: (ENDINGS["everything of a provider removed"].act(drill), clean_up(drill))],
+    ids=["provider deleted", "all removed"],
+)
+def test_f35_what_was_cleaned_since_the_backup_is_cleaned_again(drill: Drill, act: Do) -> None:
+    drill.settle()
+    backup = drill.back_up()
+    act(drill)
+    drill.restore(backup)
+    drill.after_restore()
+    assert any("token_set" in item for item in drill.world.items())
+    assert_nothing_is_left(drill)
+    clean_up(drill)
+    assert not any("token_set" in item for item in drill.world.items())
+    assert not any(item["pk"] == f"{NORTHWIND}#1" for item in drill.world.items("vault-keys"))
+    assert (drill.vault.administration.providers() == []) == (act is delete_provider)
+
+
+def test_f35_a_gate_that_was_forgotten_can_be_shut_later(drill: Drill) -> None:
+    """The background does not note in a restored table that nothing is missing."""
+    backup = drill.back_up()
+    drill.settle()
+    drill.restore(backup)
+    drill.vault.restoration._copies._is_settled = False  # type: ignore[attr-defined]
+    for _ in range(3):
+        drill.world.clock.advance(3600)
+        drill.vault.restoration.prepare()
+    assert (CopyKind.APPLICATION, "scanner", Restored.CLOSED) in told(drill.after_restore())
+
+
 # What was taken back since is not in effect again
 
 

@@ -66,11 +66,11 @@ class Busy:
     def write(self, table: str, item: Item) -> None:
         self.telling.aws.clients.dynamodb.put_item(TableName=table, Item=item)
 
-    def run(self) -> None:
-        """Each function of the schedule, twice, with pauses in which all becomes due."""
+    def run(self, *, seals: bool = False) -> None:
+        """Each function of the schedule, twice, with pauses in which all becomes due. `seals`: also theirs, slowly."""
         for pause in (120, HOUR + 2000):
             self.clock.advance(pause)
-            for one in self.functions():
+            for one in [*self.functions(), *([self.vault.seals.seal_due] if seals else [])]:
                 one()
 
     def functions(self) -> list[Callable[[], object]]:
@@ -83,7 +83,6 @@ class Busy:
             vault.removals.finish_open,
             vault.clean_up.run,
             vault.restoration.prepare,
-            vault.seals.seal_due,
             vault.keep_alive.run,
         ]
 
@@ -137,7 +136,7 @@ def test_f40_what_the_next_version_adds_changes_nothing_in_the_background(
     for table in ("vault", "vault-keys", "vault-sessions"):
         for item in busy.items(table):
             busy.write(table, with_more(item))
-    busy.run()
+    busy.run(seals=True)
     assert busy.done(ALICE.id) == busy.done(BOB.id) == ALL_DONE
     for word in ("item.unreadable", "background.failed", "leavers.failed", "use.not_counted", "audit.tampered"):
         assert told(word) == [], word
@@ -189,12 +188,14 @@ def test_f40_a_word_of_the_next_version_harms_its_own_item_alone(
                 busy.write(table, odd(item, *word.split(".")))
                 found += 1
     assert found
-    busy.run()
+    seals = name in ("audit entry", "cursor")
+    busy.run(seals=seals)
     assert busy.done(BOB.id) == ALL_DONE
     assert told("background.failed") == told("use.not_counted") == []
     if name in ("grant", "departure", "event", "revocation"):
         assert told("item.unreadable")
-    assert busy.vault.seals.verify().faults == []
+    if seals:
+        assert busy.vault.seals.verify().faults == []
 
 
 def odd(item: Item, word: str, inner: str = "") -> Item:
@@ -238,7 +239,7 @@ def test_r99_a_piece_that_breaks_the_program_keeps_no_other(
     broken = breaks_for(ALICE.id, getattr(target, method))
     # Some have slots
     monkeypatch.setattr(type(target), method, lambda _, *arguments, **named: broken(*arguments, **named))
-    busy.run()
+    busy.run(seals=not of)
     assert busy.done(BOB.id) == ALL_DONE
     if of:
         assert not busy.done(ALICE.id)[of]
