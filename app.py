@@ -55,6 +55,7 @@ def clean_up(event: CloudWatchEvent) -> None:
     vault.removals.carry_on(seconds_left(event.context))
     vault.removals.finish_open(seconds_left(event.context))
     vault.clean_up.run(seconds_left(event.context))
+    vault.restoration.prepare()
 
 
 @app.schedule("rate(5 minutes)")

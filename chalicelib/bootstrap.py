@@ -107,6 +107,7 @@ from .stores.administrators import DynamoAdministratorStore
 from .stores.audit_log import DynamoAuditLog
 from .stores.authorization_requests import DynamoAuthorizationRequestStore
 from .stores.client_applications import DynamoClientApplicationStore
+from .stores.copies import CopiedTable, DynamoCopyStore
 from .stores.cursors import DynamoCursorStore
 from .stores.grants import DynamoGrantStore
 from .stores.mail import DynamoMailStore
@@ -302,13 +303,13 @@ class Vault:
             for name in (settings.table, settings.keys_table, settings.sessions_table)
         )
         session_store = DynamoSessionStore(session_table)
-        provider_store = DynamoProviderStore(vault, keys)
+        provider_store = DynamoProviderStore(copied := CopiedTable(vault, keys), keys)
         grant_store = DynamoGrantStore(vault, keys, session_table)
         revocation_store, removal_store = DynamoRevocationStore(vault), DynamoRemovalStore(vault)
         mail_store, alias_store = DynamoMailStore(vault), DynamoUserAliasStore(vault, world.random)
         user_store = DynamoUserStore(vault, alias_store)
-        application_store = DynamoClientApplicationStore(vault)
-        stop_store, administrator_store = DynamoStopStore(vault), DynamoAdministratorStore(vault)
+        application_store, stop_store = DynamoClientApplicationStore(copied), DynamoStopStore(copied)
+        administrator_store = DynamoAdministratorStore(copied)
         audit_log = DynamoAuditLog(vault, world.clock, world.random, days=settings.audit_days)
         generations = GenerationService(
             providers=provider_store, cipher=world.cipher, audit_log=audit_log, clock=world.clock
@@ -465,7 +466,17 @@ class Vault:
             engine=engine,
         )
         self.key_rotation = KeyRotationService(provider_store, world.cipher, audit_log)
-        self.restoration = RestorationService(provider_store, world.cipher, audit_log, world.clock)
+        self.restoration = RestorationService(
+            copies=DynamoCopyStore(vault, keys, world.clock),
+            providers=provider_store,
+            applications=application_store,
+            administrators=administrator_store,
+            stops=stop_store,
+            leavers=self.leavers,
+            cipher=world.cipher,
+            audit_log=audit_log,
+            clock=world.clock,
+        )
         self.registration = RegistrationService(
             providers=provider_store,
             cipher=world.cipher,
@@ -529,7 +540,7 @@ class Vault:
         )
         self.audit = AuditService(audit_log, provider_store, world.clock)
         self.personal_data = PersonalDataService(
-            items=DynamoPersonalItems(vault, session_table, alias_store),
+            items=DynamoPersonalItems(vault, copied, keys, session_table, alias_store),
             people=self.people,
             users=user_store,
             grant_store=grant_store,

@@ -17,6 +17,7 @@ from .domain.authorization_request import AuthorizationRequest
 from .domain.authorization_server import AuthorizationServer
 from .domain.client_application import ApplicationKey, ClientApplication, TrustedIssuer
 from .domain.configuration import ConfigurationFault
+from .domain.copy import Copy
 from .domain.directory import Group
 from .domain.directory_report import DirectoryReport, Step, Steps
 from .domain.event import Channel, Delivery, Event, EventKind, MailsSent
@@ -487,6 +488,29 @@ class StopStore(Protocol):
 
     def unblock(self, user_id: str, application_id: str) -> bool:
         """False where there was none."""
+
+
+class CopyStore(Protocol):
+    """What applications, providers, stops, blocks and appointments were last, in the table that is never restored.
+
+    Each write of theirs leaves a copy. Since when it does is noted there and in the vault's table: a backup with the
+    same note was made since, so that whatever changed after it has a copy.
+    """
+
+    def settle(self) -> None:
+        """Note it, once no function of an earlier version can be at work any more. Called again and again."""
+
+    def are_whole(self) -> bool:
+        """Whether every change since the backup of this table has left a copy."""
+
+    def begin(self) -> None:
+        """Note it at once: what is in the table from now on is what holds."""
+
+    def newer(self) -> Iterator[Copy]:
+        """Each that is not what the table has."""
+
+    def apply(self, copy: Copy) -> None:
+        """Let the table have it."""
 
 
 class ProviderHealthStore(Protocol):

@@ -19,6 +19,7 @@ from chalicelib.services.events import EventService
 from chalicelib.services.keep_alive import KeepAliveService
 from chalicelib.services.leavers import LeaverService
 from chalicelib.services.removals import RemovalService
+from chalicelib.services.restoration import RestorationService
 from chalicelib.services.revocations import RevocationService
 from chalicelib.stores import tables
 from chalicelib.web.endpoint import Endpoints
@@ -32,6 +33,7 @@ ENTRIES: dict[CodeType, str] = {
     CleanUpService.run.__code__: "clean_up",
     RemovalService.carry_on.__code__: "clean_up",
     RemovalService.finish_open.__code__: "clean_up",
+    RestorationService.prepare.__code__: "clean_up",
     SealService.seal_due.__code__: "seal_audit",
     EventService.deliver_due.__code__: "deliver_events",
     command_line.main.__code__: OPERATORS,

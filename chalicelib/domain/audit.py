@@ -66,6 +66,8 @@ class AuditTag(StrEnum):
     RELEASES_RESUMED = "releases.resumed"
     RECORD_REMOVED = "record.removed"
     """A waiting item that could not be read."""
+    RECORD_RESTORED = "record.restored"
+    """Brought, after a restore of the table, to what it was last, or closed."""
     ADMINISTRATOR_APPOINTED = "administrator.appointed"
     ADMINISTRATOR_DISMISSED = "administrator.dismissed"
     MAIL_CHANGED = "mail.changed"

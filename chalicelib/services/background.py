@@ -137,7 +137,8 @@ class Engine:
     def _failing(self, job: str, names: set[str]) -> frozenset[str]:
         """The queues that failed when they last had a turn. To know them helps, and is not needed."""
         if names - {""}:
-            with suppress(VaultError):
+            # Nor what another version noted
+            with suppress(VaultError, ValueError, TypeError):
                 return frozenset(names.intersection(json.loads(self._cursors.get(_cursor(job)) or "[]")))
         return frozenset()
 

@@ -14,7 +14,7 @@ from itertools import islice
 from threading import Lock
 
 from chalicelib.domain.audit import Actor, AuditEvent, AuditTag, Origin, Outcome, Period
-from chalicelib.domain.errors import Conflict, InvalidRequest, NotFound, Undeliverable, VaultError
+from chalicelib.domain.errors import Conflict, InvalidRequest, NotFound, Undeliverable, VaultError, place_of
 from chalicelib.domain.event import Channel, Delivery, Event, EventKind, MailsSent
 from chalicelib.domain.mail import is_mail_address
 from chalicelib.ports import AuditLog, Clock, EventBus, GrantStore, Mailer, MailStore, Outbox, UserStore
@@ -93,7 +93,7 @@ class EventService:
                 continue
             try:
                 self._outbox.add(Delivery.first(event, channel))
-            except VaultError as error:
+            except Exception as error:
                 _LOG.error("event.lost", extra=_line(event, channel) | _cause(error))
 
     def deliver_due(self, left: float | None = None) -> int:
@@ -145,13 +145,19 @@ class EventService:
     def _publish(self, batch: Sequence[Delivery], line: "_Line") -> int | None:
         now = self._clock.now()
         claimed = [taken for one in batch if (taken := self._claimed(one, line, now))]
-        if not claimed:
-            return 0
+        return self._sent(claimed, line) if claimed else 0
+
+    def _sent(self, claimed: Sequence[Delivery], line: "_Line") -> int | None:
         try:
             refused = self._outlets.bus.publish([one.event for one in claimed]) if self._outlets.bus else {}
         except VaultError as error:
             refused = dict.fromkeys((one.event.id for one in claimed), error.detail)
             line.is_down = True
+        except Exception:
+            if len(claimed) == 1:
+                line.hold(claimed[0])
+                raise
+            return self._sent_singly(claimed, line)
         gone = [one for one in claimed if one.event.id not in refused]
         self._outbox.finish(gone, told=[one.event.id for one in gone] if self._outlets.bus else [])
         for one in claimed:
@@ -159,6 +165,18 @@ class EventService:
                 line.hold(one)
                 self._failed(one, one.failed(refused[one.event.id]))
         return len(gone) if gone or not refused else None
+
+    def _sent_singly(self, claimed: Sequence[Delivery], line: "_Line") -> int:
+        """One of them breaks the program, and must not keep the others. It is told when they are gone."""
+        gone, broken = 0, None
+        for one in claimed:
+            try:
+                gone += self._sent([one], line) or 0
+            except Exception as error:
+                broken = error
+        if broken is not None:
+            raise broken
+        return gone
 
     def _claimed(self, delivery: Delivery, line: "_Line", now: int) -> Delivery | None:
         if self._is_given_up(delivery, now):
@@ -244,13 +262,20 @@ class EventService:
         for delivery in islice(due, _MOST_IN_DIGESTS):
             groups.setdefault((delivery.event.kind, delivery.event.subject), []).append(delivery)
         for (kind, subject), group in groups.items():
-            until = self._outbox.mails_sent(subject).next_at(kind)
+            until = self._next_mail_at(kind, subject)
             if until <= self._clock.now():
                 yield Piece(group[0].due_at, partial(self._digest, group))
                 continue
             for start in range(0, len(group), _HELD_AT_ONCE):
                 part = group[start : start + _HELD_AT_ONCE]
                 yield Piece(part[0].due_at, partial(self._hold, part, until))
+
+    def _next_mail_at(self, kind: EventKind, subject: str) -> int:
+        try:
+            return self._outbox.mails_sent(subject).next_at(kind)
+        except Exception:
+            # Met and told by its own piece, so that the next ones have their turn
+            return 0
 
     def _hold(self, deliveries: Sequence[Delivery], until: int) -> int:
         for delivery in deliveries:
@@ -413,5 +438,7 @@ def _line(event: Event, channel: Channel) -> dict[str, object]:
     return {"user_id": event.user_id, "provider_id": event.provider_id, "facts": facts}
 
 
-def _cause(error: VaultError) -> dict[str, object]:
-    return {"code": error.code, "detail": error.detail}
+def _cause(error: Exception) -> dict[str, object]:
+    if isinstance(error, VaultError):
+        return {"code": error.code, "detail": error.detail}
+    return {"error_type": type(error).__name__, "where": place_of(error)}

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from heapq import nsmallest
 
-from chalicelib.domain.errors import VaultError
+from chalicelib.domain.errors import InvalidRequest, VaultError
 from chalicelib.domain.event import Event
 from chalicelib.domain.grant import Grant, GrantState, Holding
 from chalicelib.domain.provider import Provider
 from chalicelib.domain.stop import ALL, StopKind
 from chalicelib.domain.token_exchange import Need
-from chalicelib.ports import Catalogue, Clock, CursorStore, GrantStore, ProviderStore, StopStore, TokenCipher
+from chalicelib.ports import Catalogue, Clock, CursorStore, GrantPage, GrantStore, ProviderStore, StopStore, TokenCipher
 
 from .background import Budget, Engine, Piece, Queue, Tally
 from .events import EventService
@@ -126,13 +126,23 @@ class KeepAliveService:
                 return
 
     def _look(self, walk: _Walk) -> int:
-        provider = walk.provider
-        page = self._grants.page(provider.id, provider.generation, user_prefix="", limit=_PAGE, cursor=walk.cursor)
-        walk.add(page.grants, self._clock.now())
-        if page.next_cursor != walk.cursor:
-            self._cursors.put(walk.cursor_name, page.next_cursor)
-        walk.cursor, walk.pages, walk.is_over = page.next_cursor, walk.pages + 1, page.next_cursor is None
+        page = self._page(walk)
+        try:
+            walk.add(page.grants, self._clock.now())
+        finally:
+            # One that breaks the program keeps nobody behind it waiting
+            if page.next_cursor != walk.cursor:
+                self._cursors.put(walk.cursor_name, page.next_cursor)
+            walk.cursor, walk.pages, walk.is_over = page.next_cursor, walk.pages + 1, page.next_cursor is None
         return 1
+
+    def _page(self, walk: _Walk) -> GrantPage:
+        place = (walk.provider.id, walk.provider.generation)
+        try:
+            return self._grants.page(*place, user_prefix="", limit=_PAGE, cursor=walk.cursor)
+        except InvalidRequest:
+            # Another version's cursor: from the beginning
+            return self._grants.page(*place, user_prefix="", limit=_PAGE, cursor=None)
 
     def _pieces(self, walk: _Walk) -> Iterator[Piece]:
         for _, lapses_at, grant in sorted(walk.found, key=_urgency):

@@ -18,7 +18,7 @@ from threading import Lock
 
 from chalicelib.domain.aliases import claimed_by, own_names
 from chalicelib.domain.audit import BACKGROUND, NOBODY, Actor, AuditEvent, AuditTag, Origin, Outcome
-from chalicelib.domain.errors import Conflict, NotFound, VaultError, place_of
+from chalicelib.domain.errors import Conflict, InvalidRequest, NotFound, VaultError, place_of
 from chalicelib.domain.user import (
     Absence,
     Departure,
@@ -132,6 +132,9 @@ class LeaverService:
         where it is: nobody counts as gone because nobody could be asked. `left`: seconds that the function still
         lives; None where nobody ends it.
         """
+        return self._go_on(left, pause)
+
+    def _go_on(self, left: float | None, pause: int) -> int:
         progress, now, queues = self._users.progress(), self._clock.now(), list[Queue]()
         is_new = progress.cursor is None and now - progress.started_at >= pause
         if is_new:
@@ -141,6 +144,28 @@ class LeaverService:
             going = _Round(self._users, self._clock, progress, self._believed())
             queues.append(Queue(_PRESENT, self._pages(going)))
         return self._engine.run(BUDGET, queues, left).done
+
+    def ask_about_all(self) -> bool:
+        """One round from its beginning, and a second look where somebody was not found, since one is not believed.
+
+        False where the directory could not be asked about everybody.
+        """
+        if not self._whole_round():
+            return False
+        if any(missing for _, missing in self._users.progress().found.values()):
+            self._clock.sleep(MISSING_SECONDS)
+            return self._whole_round()
+        return True
+
+    def _whole_round(self) -> bool:
+        self._users.note_progress(replace(self._users.progress(), started_at=0, finished_at=0, cursor=None))
+        checked = 0
+        while True:
+            self._go_on(None, 0)
+            progress = self._users.progress()
+            if progress.cursor is None or progress.checked == checked:
+                return progress.finished_at > 0
+            checked = progress.checked
 
     def departed(self, cursor: str | None) -> UserPage:
         """Those who have left, for administrators. Raises InvalidRequest for a cursor it did not give out."""
@@ -208,7 +233,11 @@ class LeaverService:
         """Pages of those who are there, several of them worked on at once."""
         cursor, number = going.progress.cursor, 0
         while not going.is_stopped:
-            page = self._users.present(limit=PAGE_SIZE, cursor=cursor)
+            try:
+                page = self._users.present(limit=PAGE_SIZE, cursor=cursor)
+            except InvalidRequest:
+                # Another version's: from the beginning
+                page = self._users.present(limit=PAGE_SIZE, cursor=None)
             yield Piece(going.progress.started_at, partial(self._ask, going, number, page))
             cursor, number = page.next_cursor, number + 1
             if cursor is None:
@@ -331,6 +360,11 @@ class LeaverService:
                 standings = self._standings(page.users)
             except VaultError as error:
                 _LOG.error("leavers.stopped", extra={"code": error.code, "detail": error.detail})
+                standings = {}
+            except Exception as error:
+                # A fault of the program must not keep those behind this page from what is due
+                extra = {"error_type": type(error).__name__, "where": place_of(error)}
+                _LOG.error("leavers.failed", extra=extra)
                 standings = {}
             for record in page.users:
                 yield from self._settlement(record, standings.get(record.user.id))

@@ -9,11 +9,12 @@ import json
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 
 from chalicelib.domain.audit import position, seconds_of
-from chalicelib.domain.errors import VaultError
+from chalicelib.domain.errors import VaultError, place_of
 from chalicelib.domain.seal import WINDOW_SECONDS, Seal, Tip
 from chalicelib.domain.use import LastUse, Tally, UseCount
 from chalicelib.ports import AuditLog, Clock, CursorStore, GrantStore, SealStore, UseCountStore
@@ -102,6 +103,8 @@ class UseCountService:
         except VaultError as error:
             facts = json.dumps({"code": error.code, "detail": error.detail})
             _LOG.error("use.not_counted", extra={"facts": facts})
+        except Exception as error:
+            _LOG.error("use.not_counted", extra={"error_type": type(error).__name__, "where": place_of(error)})
         finally:
             self._begun.clear()
         return counted
@@ -122,7 +125,9 @@ class UseCountService:
         """Where to go on. The first time, at the first seal of the day: all that is older would take too long."""
         cursor = self._cursors.get(CURSOR)
         if cursor is not None:
-            return _Place.of(cursor)
+            # Of another version: as if there were none
+            with suppress(ValueError):
+                return _Place.of(cursor)
         # The tip itself is where an entry may still come
         day = datetime.fromtimestamp(seconds_of(tip.end) - 1, UTC).date()
         midnight = datetime.combine(day, time(), UTC)

@@ -21,6 +21,7 @@ from chalicelib.domain.stop import StopKind
 from chalicelib.ports import UserAliasStore
 
 from .audit_log import names_in
+from .copies import has_copy
 from .items import Item
 from .stops import stop_key
 from .table import WRITER, Condition, ConditionFailed, Table
@@ -38,8 +39,9 @@ _ATTEMPTS = 3
 class DynamoPersonalItems:
     """Implements `ports.PersonalItems`."""
 
-    def __init__(self, vault: Table, sessions: Table, aliases: UserAliasStore) -> None:
-        self._tables = {StoredIn.VAULT: vault, StoredIn.SESSIONS: sessions}
+    def __init__(self, vault: Table, copied: Table, keys: Table, sessions: Table, aliases: UserAliasStore) -> None:
+        self._tables = {StoredIn.VAULT: vault, StoredIn.KEYS: keys, StoredIn.SESSIONS: sessions}
+        self._copied = copied
         self._aliases = aliases
 
     def at_hand(self, person: DataSubject) -> Iterator[StoredItem]:
@@ -94,6 +96,9 @@ class DynamoPersonalItems:
 
     def _erase(self, stored: StoredItem, person: DataSubject) -> bool:
         table, key, kind = self._tables[stored.table], _key_of(stored), stored.kind
+        if stored.table is StoredIn.VAULT and has_copy(key):
+            # So that no restore brings the names back
+            table = self._copied
         if kind is AUDIT_ENTRY:
             return _take_names_out(table, key, stored.item, person)
         if kind is ALIAS:

@@ -7,7 +7,7 @@ from chalicelib.domain.errors import NotFound
 from chalicelib.domain.removal import KEPT_SECONDS, CloudReceipt, Receipt, Removal
 
 from .items import Item, load, read, readable
-from .table import Condition, ConditionFailed, Table
+from .table import Addition, Condition, ConditionFailed, Table
 from .tables import EXPIRES, KEY, LISTING, SORT
 
 _LISTING = "REMOVALS"
@@ -36,7 +36,7 @@ class DynamoRemovalStore:
         # Counted already: the client repeats what got no reply, and a run that died behind this is gone on with
         with suppress(ConditionFailed):
             values = {**added, EXPIRES: at + KEPT_SECONDS, "of": of}
-            self._table.update(_cloud(removal_id, provider_id), expression, values, another)
+            self._table.add(Addition("receipt", expression, values, _receipt), _cloud(removal_id, provider_id), another)
 
     def receipt(self, removal_id: str) -> Receipt:
         items = list(self._table.query_all(Condition.equals(**{KEY: _partition(removal_id)})))

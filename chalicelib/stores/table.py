@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.domain.errors import Conflict, NotFound, StorageUnavailable
 from chalicelib.ports import Clock, Random
 
-from .items import ODD_VERSION, Item, is_odd, pack, unpack, version_of
+from .items import ODD_VERSION, Item, is_odd, pack, readable, unpack, version_of
 from .tables import KEY, SORT, Index
 
 _BATCH_WRITE_LIMIT, _BATCH_READ_LIMIT = 25, 100
@@ -68,6 +68,16 @@ class Page:
 
     items: list[Item]
     last_key: Item | None
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What is added to the counters of an item of some kind."""
+
+    kind: str
+    expression: str
+    values: Item
+    parse: Callable[[Item], Any]
 
 
 class Companions:
@@ -141,9 +151,10 @@ class Table:
             if failure.item is None or failure.item.get(WRITER) != writer:
                 raise
 
-    def writing(self, item: Item, condition: Condition) -> Write:
+    def writing(self, item: Item, condition: Condition | None = None) -> Write:
         """A put of this table, to go with a write of the same or another one."""
-        return {"Put": {"TableName": self.name, "Item": pack(item), **_conditional(condition)}}
+        conditional = _conditional(condition) if condition is not None else {}
+        return {"Put": {"TableName": self.name, "Item": pack(item), **conditional}}
 
     def deleting(self, key: Item) -> Write:
         """A delete of this table, to go with a write of the same or another one."""
@@ -168,6 +179,15 @@ class Table:
         with storage_errors():
             answer = self._client.update_item(ReturnValues="ALL_OLD", **arguments)
         return unpack(answer["Attributes"]) if "Attributes" in answer else None
+
+    def add(self, what: Addition, key: Item, condition: Condition) -> None:
+        """`update` that adds to counters. What stands there and cannot be read takes nothing: it is told, and left."""
+        try:
+            self.update(key, what.expression, what.values, condition)
+        except StorageUnavailable:
+            item = self.get(key)
+            if item is None or next(readable(what.kind, [item], what.parse), None) is not None:
+                raise
 
     def delete(self, key: Item, condition: Condition | None = None, *also: Write) -> Item | None:
         """Delete one item and return what it was. Raises ConditionFailed.
@@ -299,17 +319,6 @@ class Table:
                 return
             after = page.last_key
 
-    def scan(self) -> Iterator[Item]:
-        """Every item of the table, page after page (strongly consistent). Only for what an officer asks for."""
-        arguments: dict[str, Any] = {"TableName": self.name, "ConsistentRead": True}
-        while True:
-            with storage_errors():
-                answer = self._client.scan(**arguments)
-            yield from map(unpack, answer["Items"])
-            if "LastEvaluatedKey" not in answer:
-                return
-            arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-
     def listed(
         self,
         key_condition: Condition,
@@ -341,6 +350,24 @@ class Table:
             total += answer["Count"]
             if total >= at_most or "LastEvaluatedKey" not in answer:
                 return min(int(total), at_most)
+            arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def scan(self, prefix: str = "") -> Iterator[Item]:
+        """The items whose key begins so (strongly consistent). It reads the whole table: for operators alone."""
+        arguments: dict[str, Any] = {"TableName": self.name, "ConsistentRead": True}
+        if prefix:
+            condition = Condition(f"begins_with( #{KEY} , :prefix )", {"prefix": prefix})
+            arguments |= {
+                "FilterExpression": condition.expression,
+                "ExpressionAttributeNames": _names(condition.expression),
+                "ExpressionAttributeValues": _values(condition.values),
+            }
+        while True:
+            with storage_errors():
+                answer = self._client.scan(**arguments)
+            yield from map(unpack, answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
             arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def get_all(self, keys: Sequence[Item]) -> list[Item]:

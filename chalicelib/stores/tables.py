@@ -91,11 +91,14 @@ VAULT = TableDefinition(
 """What must last: users, providers, grants, pending revocations and deliveries, audit log."""
 
 KEYS = TableDefinition(key=KEY, deletion_protection=True)
-"""Wrapped provider keys, and how far grants have ended. Not backed up: deleting a key makes what it protects
-unreadable in every backup, and what has ended stays so in a table that is restored.
+"""Wrapped provider keys, how far grants have ended, and what applications, providers, stops, blocks and appointments
+were last. Not backed up: deleting a key makes what it protects unreadable in every backup, and what has ended stays so
+in a table that is restored.
 """
 ENDED = "ENDED#"
 """So the keys of the latter begin: the only items there that some functions may write."""
+COPY, COPIES = "COPY#", "COPIES"
+"""So the keys of copies begin, and that is the key of the note since when they are left."""
 
 SESSIONS = TableDefinition(
     key=KEY, indexes=(SESSIONS_OF_USER,), time_to_live=EXPIRES, number_keys=frozenset({"created_at"})

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from chalicelib.domain.use import UseCount
 
 from .items import Item, load, readable
-from .table import Condition, ConditionFailed, Table
+from .table import Addition, Condition, ConditionFailed, Table
 from .tables import EXPIRES, KEY, SORT
 
 _REFUSED = "refused_"
@@ -27,9 +27,8 @@ class DynamoUseCountStore:
         earlier = Condition("attribute_not_exists(#counted_to) OR #counted_to < :counted_to", {})
         # Counted already: by a run that died behind it, by another one, or by this call, repeated without its reply
         with suppress(ConditionFailed):
-            self._table.update(
-                _key(count), expression, {**added, "counted_to": counted_to, EXPIRES: expires_at}, earlier
-            )
+            values = {**added, "counted_to": counted_to, EXPIRES: expires_at}
+            self._table.add(Addition("use count", expression, values, _parsed), _key(count), earlier)
 
     def between(self, first: date, last: date) -> Iterator[UseCount]:
         month = first.replace(day=1)

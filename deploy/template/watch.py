@@ -129,7 +129,7 @@ EVENTS = (
     ),
     Event(
         "BackgroundFailures",
-        '{ $.event = "background.failed" }',
+        '{ ($.event = "background.failed") || ($.event = "leavers.failed") || ($.event = "use.not_counted") }',
         "pieces of background work fail",
         tuple(BACKLOGS),
         too_many=3,

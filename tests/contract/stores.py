@@ -5,6 +5,7 @@ from chalicelib.stores.administrators import DynamoAdministratorStore
 from chalicelib.stores.audit_log import DynamoAuditLog
 from chalicelib.stores.authorization_requests import DynamoAuthorizationRequestStore
 from chalicelib.stores.client_applications import DynamoClientApplicationStore
+from chalicelib.stores.copies import CopiedTable, DynamoCopyStore
 from chalicelib.stores.cursors import DynamoCursorStore
 from chalicelib.stores.grants import DynamoGrantStore
 from chalicelib.stores.mail import DynamoMailStore
@@ -38,6 +39,8 @@ class Stores:
         self.users = DynamoUserStore(vault, self.aliases)
         self.applications = DynamoClientApplicationStore(vault)
         self.stops = DynamoStopStore(vault)
+        self.copied_stops = DynamoStopStore(CopiedTable(vault, keys))
+        self.copies = DynamoCopyStore(vault, keys, FakeClock(NOW))
         self.health = DynamoProviderHealthStore(vault)
         self.revocations = DynamoRevocationStore(vault)
         self.outbox = DynamoOutbox(vault)

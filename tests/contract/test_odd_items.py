@@ -31,6 +31,7 @@ from chalicelib.domain.removal import (
     RemovalScope,
 )
 from chalicelib.domain.seal import Seal
+from chalicelib.domain.secret import fingerprint
 from chalicelib.domain.session import Notice, NoticeKind
 from chalicelib.domain.stop import Block, Stop, StopKind
 from chalicelib.domain.use import UseCount
@@ -119,6 +120,11 @@ def _grants(world: World) -> None:
     full = replace(GRANT, lease=lease, refreshed_at=NOW, unknown_since=NOW, server=PROVIDER.server_id)
     world.grants.save(full, replaces=None)
     world.grants.save(replace(GRANT, user_id=BOB.id, user_name=BOB.login_name), replaces=None)
+
+
+def _ended(world: World) -> None:
+    _grants(world)
+    world.grants.delete(GRANT, ended=NOW)
 
 
 def _users(world: World) -> None:
@@ -218,7 +224,14 @@ def _seal(world: World) -> None:
     world.seals.add(Seal(1, "2027-01-15T08:00:00", "2027-01-15T08:05:00", NOW, "", (), b"mac"))
 
 
+def _copy(world: World) -> None:
+    """A stop that a restore lost."""
+    world.copied_stops.add(Stop(StopKind.PROVIDER, "northwind", "why", NOW, ADMINISTRATOR))
+    world.stops.remove(StopKind.PROVIDER, "northwind")
+
+
 USER = f"USER#{ALICE.id}"
+ENDED = f"ENDED#{fingerprint(f'{ALICE.id}#northwind#1')}"
 KINDS = [
     Kind("provider", VAULT, "PROVIDERS", "northwind", _full_provider, lambda w: w.providers.get("northwind"),
          lambda w: (w.providers.get("other"), OTHER_PROVIDER in w.providers.all()), fails=True),
@@ -230,6 +243,10 @@ KINDS = [
          lambda w: w.providers.all(), fails=True),
     Kind("grant", VAULT, USER, "GRANT#northwind#1", _grants, lambda w: w.grants.load(ALICE.id, "northwind").grant,
          lambda w: (w.grants.load(BOB.id, "northwind"), w.grants.of_user(BOB.id))),
+    Kind("end of a grant", KEYS, ENDED, "", _ended, lambda w: w.grants.load(ALICE.id, "northwind").ended,
+         lambda w: w.grants.load(BOB.id, "northwind"), fails=True),
+    Kind("copy", KEYS, 'COPY#["STOPS#provider", "northwind"]', "", _copy, lambda w: list(w.copies.newer()),
+         lambda w: [copy.key for copy in w.copies.newer()]),
     Kind("default account", VAULT, USER, "GRANT#northwind#preferred", _preferred,
          lambda w: w.grants.load(ALICE.id, "northwind").preferred, lambda w: w.grants.of_user(ALICE.id).grants),
     Kind("user", VAULT, USER, "RECORD", _users, lambda w: w.users.get(ALICE.id),
@@ -608,3 +625,19 @@ def test_f40_names_that_cannot_be_read_are_written_over(
 def _good_item(world: World, key: str, sort: str) -> dict[str, Any]:
     place = {"pk": {"S": key}, "sk": {"S": sort}}
     return dict(world.aws.clients.dynamodb.get_item(TableName=VAULT, Key=place)["Item"])
+
+
+@pytest.mark.parametrize("odd_value", [{"S": "?"}, {"L": []}, {"NULL": True}])
+def test_f40_a_count_that_cannot_be_read_takes_nothing_and_is_told(
+    world: World, odd_value: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Clean-up and counting of use go on behind it."""
+    places = {"uses": ("USE#2027-01", "2027-01-15#scanner#northwind"), "removals": ("REMOVAL#r2", "CLOUD#northwind")}
+    fields = {"uses": {"released": odd_value}, "removals": {"removed": odd_value}}
+    for name, (key, sort) in places.items():
+        _put(world, KINDS[0], {"pk": {"S": key}, "sk": {"S": sort}} | fields[name])
+    _uses(world)
+    _removals(world)
+    assert len(unreadable(caplog)) == 2
+    assert [count.application for count in _used(world)] == ["mailer"]
+    assert world.removals.receipt("r2").clouds == ()

@@ -22,6 +22,7 @@ from chalicelib.command_line import main
 from chalicelib.domain.audit import BACKGROUND, Origin
 from chalicelib.domain.odd_item import OddKind
 from chalicelib.domain.provider_type import ProviderType
+from chalicelib.domain.stop import Stop, StopKind
 from chalicelib.domain.user import Departure
 from chalicelib.services import removals
 from chalicelib.services.background import Tally
@@ -273,6 +274,12 @@ def test_commands(running: Running, recorder: Recorder, monkeypatch: pytest.Monk
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(line | {"refresh_token": token})))
     grant = running.vault.grants._grants.load(directory.ALICE.user.id, "northwind").grant
     assert grant is not None
+    lifted = Stop(StopKind.PROVIDER, "northwind", "why", 0, ADMINISTRATOR)
+    running.vault.stops._stops.add(lifted)
+    (stop,) = [item for item in running.aws.items("vault") if item["pk"]["S"] == "STOPS#provider"]
+    running.vault.stops._stops.remove(lifted.kind, lifted.target)
+    running.aws.clients.dynamodb.put_item(TableName="vault", Item=stop)
+    running.directory.gone[directory.ALICE.user.id] = Departure.DISABLED
     for command in (
         ["check-config"],
         ["check-directory"],

@@ -193,7 +193,7 @@ class TestExport:
         del every["audit entry"]
         assert own.pop("event on its way") == 2
         assert every.pop("event on its way") == 3
-        assert {*every} - {*own} == {"known browser", "spilled outcome", "counts of a removal"}
+        assert {*every} - {*own} == {"known browser", "spilled outcome", "counts of a removal", "copy"}
         assert {name: number for name, number in every.items() if name in own} == own
 
     @pytest.mark.parametrize("person", ["alice", "bob"])
@@ -222,7 +222,7 @@ class TestErasure:
         left = Counter(kind.name for kind, _ in about_alice(planted) if kind)
         assert set(left) == {
             "audit entry", "receipt of a removal", "counts of a removal", "provider", "removal of everything",
-            "application", "administrators", "stop", "pending revocation",
+            "application", "administrators", "stop", "pending revocation", "copy",
         }  # fmt: skip
 
     def test_one_that_was_cut_short_is_run_again(self, planted: Telling, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +295,7 @@ class TestErasure:
         }
         planted.aws.clients.dynamodb.put_item(TableName="vault", Item=before)
         assert self.erase(planted) == 0
-        assert "Left: audit entry 1, pending" in capsys.readouterr().out
+        assert "Left: audit entry 1, copy 7, pending" in capsys.readouterr().out
         assert before in planted.aws.items("vault")
 
     def test_what_is_of_no_kind_is_handed_out_and_left(

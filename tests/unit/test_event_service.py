@@ -413,6 +413,30 @@ class TestDelivery:
         assert told.events.deliver_due() == 2
         assert told.deliver_later(60) == 1
 
+    def test_r99_one_event_that_breaks_the_program_keeps_none_of_its_call(self, told: World, lines: list[str]) -> None:
+        publish = told.bus.publish
+
+        def breaks(events: Sequence[Event]) -> Mapping[str, str]:
+            if ALICE.id in {event.user_id for event in events}:
+                raise ZeroDivisionError
+            return publish(events)
+
+        told.bus.publish = breaks  # type: ignore[method-assign]
+        told.lose(range(15))
+        told.events.deliver_due()
+        assert sorted(event.user_id for event in told.bus.published) == sorted(f"S-{n}" for n in range(15))
+        for _ in range(GIVE_UP_SECONDS // HOUR + 2):
+            told.deliver_later(HOUR)
+        assert [key for key in told.outbox.waiting if key[1] is Channel.BUS] == []
+        assert "event.lost" in lines
+
+    def test_r99_what_breaks_the_outbox_is_lost_and_told_and_stops_nothing(
+        self, world: World, lines: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(world.outbox, "add", lambda _: 1 // 0)
+        world.fail(CloudRefused("invalid_grant"))
+        assert lines.count("event.lost") == 3
+
     def test_r99_a_delivery_that_always_breaks_the_program_is_given_up(self, told: World, lines: list[str]) -> None:
         def breaks(*_: object) -> None:
             raise ZeroDivisionError

@@ -576,6 +576,22 @@ class TestRounds:
         assert world.tags() == [AuditTag.USER_DEPARTED]
         assert world.users.progress().cursor is None
 
+    def test_r99_a_page_of_the_departed_that_breaks_the_program_keeps_nobody_from_what_is_due(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world.directory.gone[ALICE.id] = Departure.DISABLED
+        world.sweep()
+        monkeypatch.setattr(world.directory, "standings", lambda _: 1 // 0)
+        world.clock.advance(31 * 86400)
+        world.sweep()
+        assert AuditTag.USER_REMOVED in world.tags()
+
+    def test_f40_a_cursor_of_another_version_begins_the_round_anew(self, world: World) -> None:
+        world.users.note_progress(SweepProgress(NOW, cursor="of the next version"))
+        world.directory.gone[ALICE.id] = Departure.DISABLED
+        world.sweep()
+        assert AuditTag.USER_DEPARTED in world.tags()
+
     def test_r99_a_person_that_breaks_the_program_keeps_nobody_else_waiting(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
