@@ -159,7 +159,7 @@ class GrantService:
         for _ in range(_ATTEMPTS):
             holding = self._grants.load(user.id, provider_id, slot)
             if holding.grant is None or holding.grant.token_set is None:
-                self._revocations.end_again(holding)
+                self._revocations.end_again(holding, is_wanted=True)
                 return None
             # A refresh that ends at this moment makes another version: that one is to be revoked then
             with suppress(Conflict):

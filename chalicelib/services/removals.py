@@ -258,7 +258,7 @@ class RemovalService:
             if holding is None or holding.grant is None:
                 return None
             if holding.is_put_back:
-                self._revocations.end_again(holding)
+                self._revocations.end_again(holding, is_wanted=True)
                 return None
             if is_first:
                 self._removals.add(removal)

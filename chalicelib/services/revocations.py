@@ -189,8 +189,11 @@ class RevocationService:
             return False
         return True
 
-    def end_again(self, holding: Holding) -> None:
-        """What had ended and was put back is a tombstone again, so that lists know, too; recorded with that write."""
+    def end_again(self, holding: Holding, *, is_wanted: bool = False) -> None:
+        """What had ended and was put back is a tombstone again, so that lists know, too; recorded with that write.
+
+        `is_wanted`: somebody ends it now. What looks as if it were put back may be a grant whose version was lowered.
+        """
         grant, now = holding.grant, self._clock.now()
         if grant is None or not holding.is_put_back:
             return
@@ -201,7 +204,12 @@ class RevocationService:
         removed = grant.removed(now, grant.reason)
         # Another one has done it, or a consent has come
         with suppress(Conflict), self._audit_log.recording(line):
-            self._grants.save(removed, replaces=grant.version, expires_at=now + TOMBSTONE_SECONDS)
+            self._grants.save(
+                removed,
+                replaces=grant.version,
+                expires_at=now + TOMBSTONE_SECONDS,
+                ended=holding.end(now) if is_wanted else None,
+            )
 
     def retry_due(self, left: float | None = None) -> int:
         """Work off what is due, in turns between the clouds. Returns how many they confirmed.
