@@ -69,7 +69,9 @@ def isolated(text: str) -> Markup:
 
 
 def moment(seconds: int) -> Markup:
-    """Epoch seconds as a `<time>` element that reads like `23 Nov 2026, 04:42 UTC`."""
+    """Epoch seconds as a `<time>` element that reads like `23 Nov 2026, 04:42 UTC`; 0: nobody can read it any more."""
+    if seconds <= 0:
+        return Markup("an unknown time")
     at = datetime.fromtimestamp(seconds, UTC)
     iso, words = f"{at:%Y-%m-%dT%H:%M:%SZ}", f"{at.day} {at:%b %Y, %H:%M} UTC"
     return Markup('<time datetime="{}">{}</time>').format(iso, words)

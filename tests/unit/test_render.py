@@ -163,6 +163,7 @@ def test_a_missing_name_is_an_error() -> None:
 
 
 def test_moment_reads_as_utc_and_carries_the_exact_time() -> None:
+    assert moment(0) == "an unknown time"
     assert moment(1_795_408_920) == '<time datetime="2026-11-23T04:42:00Z">23 Nov 2026, 04:42 UTC</time>'
 
 
