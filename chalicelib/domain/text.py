@@ -23,6 +23,10 @@ _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _JOINERS = "\u200c\u200d"
 _FIRST_JOINED = "\u0600"
 """Joiners are part of words from the Arabic block on, and of emoji; before it, they only hide."""
+_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_FIRST_VARIED = "\u2e80"
+"""Selectors name the variant of a symbol, an emoji or a Chinese character; after another letter they only hide."""
+_BLANKS = re.compile("[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
 _SPACES = dict.fromkeys(map(ord, "\t\n\v\f\r\x85\u2028\u2029"), " ")
 _INSTEAD = "\ufffd"
 _NUMBER = re.compile(r"([0-9]+)")
@@ -57,8 +61,11 @@ def looks_like_a_token(word: str) -> bool:
 
 
 def tidy(text: str) -> str:
-    """`text` as it is stored where what is not seen is refused: normalised (NFC), without spaces around it."""
-    return unicodedata.normalize("NFC", text.strip())
+    """`text` as it is stored where what is not seen is refused: normalised (NFC), one plain space between words.
+
+    Else "Northwind  Cloud" would stand beside "Northwind Cloud" as another name, and look the same.
+    """
+    return unicodedata.normalize("NFC", _BLANKS.sub(" ", text.strip()))
 
 
 def in_order(name: str) -> tuple[tuple[str, int, str], ...]:
@@ -98,6 +105,8 @@ def _is_seen(text: str, at: int) -> bool:
     character = text[at]
     if character in _JOINERS:
         return 0 < at < len(text) - 1 and min(text[at - 1], text[at + 1]) >= _FIRST_JOINED
+    if _SELECTORS.fullmatch(character):
+        return at > 0 and (text[at - 1] >= _FIRST_VARIED or unicodedata.category(text[at - 1]) == "So")
     return character not in _BLANK and unicodedata.category(character) not in _INVISIBLE
 
 

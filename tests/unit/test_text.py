@@ -12,9 +12,20 @@ from chalicelib.web.render import isolated
 from tests.samples import ALICE
 
 BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c"
-HIDDEN = "\u200b\u200c\u200d\u2060\ufeff\u00ad\u034f\u3164\u2800\U000e0041"
+HIDDEN = "\ufe0f\ufe00\U000e0100\u200b\u200c\u200d\u2060\ufeff\u00ad\u034f\u3164\u2800\U000e0041"
 CONTROLS = "\0\x1b\x7f\x80\ud800"
-SEEN = ["alice", "Zoë", "Ştefan O'Brien", "מיכל", "می\u200cخو", "👩\u200d💻", "鈴木", "क्\u200dष"]
+SEEN = [
+    "alice",
+    "Zoë",
+    "Ştefan O'Brien",
+    "מיכל",
+    "می\u200cخو",
+    "👩\u200d💻",
+    "❤\ufe0f",
+    "葛\U000e0100",
+    "鈴木",
+    "क्\u200dष",
+]
 
 
 @pytest.mark.parametrize("character", [*BIDI, *HIDDEN, *CONTROLS])
@@ -35,6 +46,11 @@ def test_names_of_every_script_stay_as_they_are(text: str) -> None:
 def test_r96_one_line_stays_two_words(end: str) -> None:
     assert clean(f"Alice{end}Adams{end}") == "Alice Adams"
     assert not is_clean(f"Alice{end}Adams")
+
+
+@pytest.mark.parametrize("blank", ["  ", "\u00a0", "\u2003", " \u3000"])
+def test_r96_a_name_with_other_blanks_is_the_same_name(blank: str) -> None:
+    assert tidy(f" Northwind{blank}Cloud ") == "Northwind Cloud"
 
 
 def test_r96_text_is_normalised_and_cut() -> None:
