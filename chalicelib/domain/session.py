@@ -32,6 +32,7 @@ class NoticeKind(StrEnum):
     REMOVED = "removed"
     TESTED = "tested"
     GROUPS_NOT_NAMED = "groups_not_named"
+    BACK_FROM_APPROVAL = "back_from_approval"
 
 
 @dataclass(frozen=True, slots=True)

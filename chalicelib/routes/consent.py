@@ -61,7 +61,7 @@ def blueprint(endpoints: Endpoints, consent: ConsentService, sessions: SessionSe
     def callback(request: Request) -> Answer:
         session, provider_id = request.session, request.path["provider_id"]
         if is_from_approval(request.query):
-            return Redirect("/providers")
+            return Redirect(f"/providers?notice={sessions.notify(session, NoticeKind.BACK_FROM_APPROVAL, {}).id}")
         returned = _callback(request, provider_id, request.cookies.get(flow_cookie, ""), kept)
         state_hash = fingerprint(returned.state)
         told = sessions.told_of(session, state_hash)

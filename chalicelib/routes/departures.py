@@ -13,6 +13,12 @@ def going(departure: Departure, flow_cookie: str, *, is_sign_in: bool = False) -
     return Page("going.html", context, cookies=(Cookie(flow_cookie, departure.flow),))
 
 
+BACK_FROM_APPROVAL = (
+    "You are back from the page on which an administrator approves this application. "
+    "If it was approved, everybody concerned can go on now."
+)
+
+
 def is_from_approval(query: Fields) -> bool:
     """Whether an administrator comes from approving the vault for a company, or from declining: nobody's trip.
 

@@ -17,6 +17,7 @@ from chalicelib.web.endpoint import Endpoints
 from chalicelib.web.request import Request
 from chalicelib.web.route import Route
 
+from .departures import BACK_FROM_APPROVAL
 from .login_views import NEXT_PAGES, LoginPages, check_next
 
 _SIGNED_OUT, _SIGNED_OUT_HERE = "signed-out", "signed-out-here"
@@ -26,10 +27,7 @@ HINTS = {
         "Your session ended while you were at the cloud, so nothing was authorized. "
         "Please log in and choose “Authorize” again."
     ),
-    "approved": (
-        "You are back from the page on which an administrator approves this application. "
-        "If it was approved, everybody concerned can go on now."
-    ),
+    "approved": BACK_FROM_APPROVAL,
     _SIGNED_OUT: "You are signed out.",
     _SIGNED_OUT_HERE: "You are signed out of the vault.",
 }

@@ -27,6 +27,7 @@ from chalicelib.web.request import Request
 from chalicelib.web.route import Route
 from chalicelib.web.urls import Urls
 
+from .departures import BACK_FROM_APPROVAL
 from .provider_views import approval_url
 
 
@@ -43,6 +44,8 @@ def blueprint(
         notice = sessions.notice(request.session, request.query.text("notice"))
         if notice and notice.kind is NoticeKind.GROUPS_NOT_NAMED:
             return _page(cards, None, search, groups_not_named_at=notice.facts["at"])
+        if notice and notice.kind is NoticeKind.BACK_FROM_APPROVAL:
+            return _page(cards, None, search, info=BACK_FROM_APPROVAL)
         dialog = _report(notice, cards) if notice else None
         if isinstance(dialog, ConsentFailedDialog):
             dialog = _with_approval(dialog, offers)
@@ -84,11 +87,16 @@ def blueprint(
 
 
 def _page(
-    cards: dict[str, ProviderCard], dialog: ProviderDialog | None, search: str = "", groups_not_named_at: str = ""
+    cards: dict[str, ProviderCard],
+    dialog: ProviderDialog | None,
+    search: str = "",
+    *,
+    groups_not_named_at: str = "",
+    info: str = "",
 ) -> Page:
     shown = tuple(card for card in cards.values() if card.matches(search))
     context = {"cards": shown, "total": len(cards), "search": search, "dialog": dialog}
-    return Page("providers.html", {**context, "groups_not_named_at": groups_not_named_at})
+    return Page("providers.html", {**context, "groups_not_named_at": groups_not_named_at, "info": info})
 
 
 def _cards(offers: list[Offer]) -> dict[str, ProviderCard]:

@@ -4,7 +4,7 @@ from chalice.app import Blueprint
 
 from chalicelib.domain.access import Access
 from chalicelib.domain.errors import DirectoryUnavailable, LoginRefused, NotFound
-from chalicelib.domain.session import Session
+from chalicelib.domain.session import NoticeKind, Session
 from chalicelib.domain.sign_in import SignInFailed, SignInProblem
 from chalicelib.services.consent import Callback
 from chalicelib.services.login import Client
@@ -64,7 +64,10 @@ def blueprint(
             return confirmed(request, next_page)
         signing_in = service()
         if is_from_approval(request.query):
-            return Redirect("/login?hint=approved")
+            session = session_of(request)
+            if session is None:
+                return Redirect("/login?hint=approved")
+            return Redirect(f"/providers?notice={sessions.notify(session, NoticeKind.BACK_FROM_APPROVAL, {}).id}")
         try:
             logged_in = signing_in.complete(callback(request), client(request))
         except _NOT_SIGNED_IN as error:

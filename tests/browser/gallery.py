@@ -31,6 +31,7 @@ from chalicelib.domain.sign_in_kinds import PRESETS, ProviderKind
 from chalicelib.domain.stop import StopKind
 from chalicelib.domain.token_exchange import RefusalReason
 from chalicelib.domain.user import Departure
+from chalicelib.routes.departures import BACK_FROM_APPROVAL
 from chalicelib.routes.provider_views import type_view
 from chalicelib.services.people import Person
 from chalicelib.web.pages import (
@@ -744,6 +745,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "providers": ("providers.html", _providers()),
     "providers_administrator": ("providers.html", _providers() | {"viewer": ADMIN}),
     "providers_broken": ("providers.html", _providers(cards=(MISCONFIGURED, *BROKEN))),
+    "providers_back_from_approval": ("providers.html", _providers() | {"info": BACK_FROM_APPROVAL}),
     "providers_groups_not_named": ("providers.html", _providers() | {"groups_not_named_at": "Microsoft"}),
     "providers_empty": ("providers.html", _providers(cards=())),
     "providers_many": ("providers.html", _providers(cards=MANY)),

@@ -170,7 +170,9 @@ def test_at_entra_the_page_has_the_link_for_the_administrator_who_approves(
             back = federated.browser().get(f"{callback}?{answer}&state=approval")
             assert (back.status, back.url) == (200, "/login?hint=approved")
             assert "If it was approved" in back.text
-            assert federated.browser("alice").get(f"{callback}?{answer}&state=approval").url == "/providers"
+            signed_in = federated.browser("alice").get(f"{callback}?{answer}&state=approval")
+            assert signed_in.url.startswith("/providers?notice=")
+            assert "If it was approved" in signed_in.text
 
 
 def test_r40_an_answer_of_another_issuer_still_cannot_be_trusted(federated: Federated) -> None:
