@@ -79,7 +79,8 @@ class _Resolver:
     def text(self, value: Any) -> str:
         match value:
             case {"Ref": str(name)}:
-                return self._values[name] if name in self._values else self._name(name)
+                given = {**self._values, **self._pseudo}
+                return given[name] if name in given else self._name(name)
             case {"Fn::GetAtt": [_, "Arn"]}:
                 return _ARN
             case {"Fn::If": [condition, held, otherwise]}:
