@@ -256,11 +256,18 @@ class RemovalService:
         if removal.scope is RemovalScope.PERSON:
             person = Person(removal.target, removal.target_name, Subject(removal.target))
             held = self._administration.of_person(person)
+            grant_ids = [grant.id for grant in held if grant.authorized_at <= removal.at]
         else:
-            held = self._administration.find(removal.tokens)
-        grant_ids = [grant.id for grant in held if grant.authorized_at <= removal.at]
+            grant_ids = [grant_id for grant_id in removal.tokens if self._is_left(grant_id, removal.at)]
         self._remove_each(removal, grant_ids, BACKGROUND)
         return 1
+
+    def _is_left(self, grant_id: str, at: int) -> bool:
+        """Whether it is still to be removed: also where it cannot be read now, which keeps the removal open."""
+        try:
+            return any(grant.authorized_at <= at for grant in self._administration.find([grant_id]))
+        except ItemUnreadable:
+            return True
 
     def _remove(
         self, removal: Removal, grant_id: str, origin: Origin, *, is_first: bool

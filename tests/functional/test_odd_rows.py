@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from chalicelib.domain.aliases import aliases_of
-from chalicelib.domain.errors import Conflict
+from chalicelib.domain.errors import Conflict, ItemUnreadable
 from chalicelib.domain.event import Channel
+from chalicelib.domain.grant import Holding
 from chalicelib.domain.odd_item import OddKind
 from chalicelib.domain.secret import Secret
+from chalicelib.services import removals
 from chalicelib.stores.due import listed
 from chalicelib.stores.items import pack
 from tests.fakes import directory
@@ -382,3 +384,33 @@ def test_r94_a_removal_of_all_of_a_person_is_open_while_one_of_the_providers_can
     running.vault.removals.finish_open()
     assert api.refuse()[0] == 400
     assert "Everything is done" in admin.get(receipt.url).text
+
+
+def test_r94_one_token_that_cannot_be_removed_now_keeps_none_of_the_others(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first cannot be read, and the request ends there: the background goes on, and the removal stays open."""
+    api = Api(running)
+    running.authorize(running.browser("bob"), "bob")
+    ids = [f"{NORTHWIND}.{person.user.id}" for person in (directory.ALICE, directory.BOB)]
+    load, broken = running.vault.administration._grants.load, {directory.ALICE.user.id}
+
+    def odd(user_id: str, *place: str) -> Holding:
+        if user_id in broken:
+            raise ItemUnreadable
+        return load(user_id, *place)
+
+    monkeypatch.setattr(running.vault.administration._grants, "load", odd)
+    monkeypatch.setattr(removals, "SINGLE_SECONDS", -1)
+    receipt = running.vault.removals.remove(ADMINISTRATOR, ids, ORIGIN, revoke=False)
+    assert receipt.removal.is_open
+    monkeypatch.setattr(removals, "SINGLE_SECONDS", 20)
+    running.clock.advance(200)
+    running.vault.removals.finish_open()
+    assert api.refuse("CONTOSO\\bob")[0] == 400
+    assert running.vault.removals.receipt(receipt.removal.id).removal.is_open
+    broken.clear()
+    running.clock.advance(200)
+    running.vault.removals.finish_open()
+    assert api.refuse()[0] == 400
+    assert not running.vault.removals.receipt(receipt.removal.id).removal.is_open
